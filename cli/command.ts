@@ -1,0 +1,44 @@
+import { type ArgsDef, type CommandDef, type ParsedArgs, defineCommand } from "citty";
+import { loadRuntime } from "#src/runtime/runtime.ts";
+import { type App, type OpenOptions, openApp } from "#src/app.ts";
+import { environment } from "./environment.ts";
+import { tellFailure } from "./terminal.ts";
+
+type Definition<T extends ArgsDef> = {
+  readonly name: string;
+  readonly description: string;
+  readonly args: T;
+  run(args: ParsedArgs<T>): Promise<void>;
+};
+
+const ourFault = 70;
+
+/** A subcommand that turns every failure into words and an exit code. */
+export function command<const T extends ArgsDef>(definition: Definition<T>): CommandDef<T> {
+  const { name, description, args } = definition;
+  return defineCommand({
+    meta: { name, description },
+    args,
+    run: async (context) => {
+      try {
+        await definition.run(context.args);
+      } catch (error) {
+        process.exitCode = tellFailure(error).meaning.exit ?? ourFault;
+      }
+    },
+  });
+}
+
+/** Opens the app for one piece of work and closes it again, whatever happens. */
+export async function withApp<T>(
+  options: Pick<OpenOptions, "role"> & Partial<OpenOptions>,
+  work: (app: App) => Promise<T>,
+): Promise<T> {
+  const runtime = await loadRuntime();
+  const opened = await openApp({ environment: environment(), runtime, ...options });
+  try {
+    return await work(opened.app);
+  } finally {
+    await opened.close();
+  }
+}

@@ -1,0 +1,65 @@
+import { join } from "node:path";
+import { loadConfig } from "#src/config/load.ts";
+import { loadRuntime } from "#src/runtime/runtime.ts";
+import { startSandbox } from "#src/sandbox/sandbox.ts";
+import { startGateway } from "#src/server.ts";
+import { command, withApp } from "../command.ts";
+import { environment } from "../environment.ts";
+import { print } from "../terminal.ts";
+import { untilStopped } from "../until-stopped.ts";
+
+const accessSeconds = 60;
+
+export const demo = command({
+  name: "demo",
+  description: "The whole gateway with simulated providers, on loopback; nothing to set up",
+  args: {},
+  run: async () => {
+    const stopped = untilStopped();
+    const runtime = await loadRuntime();
+    runtime.liftFetchLimit();
+    const sandbox = startSandbox(runtime, { accessSeconds });
+    try {
+      await withApp(
+        { role: "gateway", environment: settings(sandbox.environment) },
+        async (app) => {
+          const gateway = startGateway(app, runtime);
+          print(welcome(gateway.publicUrl));
+          await stopped;
+          await gateway.stop();
+        },
+      );
+    } finally {
+      await sandbox.stop();
+    }
+  },
+});
+
+/** The demo has a home of its own, so that it never touches real accounts, and takes only PORT from outside. */
+function settings(sandbox: Readonly<Record<string, string | undefined>>) {
+  const given = environment();
+  const home = join(loadConfig(given).config.home, "demo");
+  const { PORT, LOG_LEVEL } = given;
+  return {
+    ...sandbox,
+    SMARTDASH_MODE: "development",
+    SMARTDASH_HOME: home,
+    LOG_LEVEL: LOG_LEVEL ?? "warn",
+    ...(PORT === undefined ? {} : { PORT }),
+    DRAIN_MS: "1000",
+  };
+}
+
+function welcome(url: string): string {
+  return `
+  smartdash demo: a simulated Mercado Libre and Airtable, and an MCP server behind each.
+  Their access tokens die every ${accessSeconds} seconds; your agent will not notice.
+
+    1. open ${url}
+    2. press "Connect Mercado Libre" and sign in as one of the simulated sellers
+    3. press "Create a session": the page shows the bearer and the configuration for your client
+
+  The MCP addresses are ${url}/mcp/mercadolibre and ${url}/mcp/airtable
+  Stop with Ctrl-C.
+`;
+}

@@ -1,0 +1,65 @@
+import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
+import { version } from "#src/upkeep/version.ts";
+import { print, tellFailure } from "./terminal.ts";
+import { Failure } from "#src/failure.ts";
+
+const subCommands = {
+  serve: () => import("./commands/serve.ts").then((file) => file.serve),
+  demo: () => import("./commands/demo.ts").then((file) => file.demo),
+  migrate: () => import("./commands/migrate.ts").then((file) => file.migrate),
+  health: () => import("./commands/health.ts").then((file) => file.health),
+} as const;
+
+const main = defineCommand({
+  meta: {
+    name: "smartdash",
+    version: version.number,
+    description:
+      "OAuth + MCP gateway: agents act on a person's accounts without ever holding a credential",
+  },
+  subCommands,
+});
+
+const usageExit = 2;
+
+async function run(words: readonly string[]): Promise<void> {
+  const [first, ...rest] = words;
+  if (first === "--version" || first === "-v")
+    return print(`smartdash ${version.number} (${version.revision})`);
+  if (first === undefined || first === "--help" || first === "-h" || first === "help") {
+    return print(await usage());
+  }
+  if (!(first in subCommands)) throw usageFailure(`There is no command '${first}'`);
+  if (rest.includes("--help") || rest.includes("-h")) return print(await usage(first));
+  await runCommand(main, { rawArgs: [...words] });
+}
+
+async function usage(name?: string): Promise<string> {
+  const command = name === undefined ? undefined : await load(name);
+  const text = command === undefined ? await renderUsage(main) : await renderUsage(command, main);
+  return process.stdout.isTTY ? text : withoutColours(text);
+}
+
+function load(name: string): Promise<CommandDef> | undefined {
+  const found: Record<string, (() => Promise<unknown>) | undefined> = subCommands;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- usage is the same for every kind of arguments
+  return found[name]?.() as Promise<CommandDef> | undefined;
+}
+
+/** citty colours its usage whoever reads it. */
+function withoutColours(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- escape sequences are control characters
+  return text.replace(/\u001b\[[\d;]*m/g, "");
+}
+
+function usageFailure(message: string): Failure {
+  return new Failure("usage", message, { hint: "smartdash --help lists the commands" });
+}
+
+try {
+  await run(process.argv.slice(2));
+} catch (error) {
+  const isUsage = error instanceof Error && error.name === "CLIError";
+  tellFailure(isUsage ? usageFailure(error.message) : error);
+  process.exitCode = usageExit;
+}

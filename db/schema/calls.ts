@@ -1,0 +1,26 @@
+import { index, integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
+import { moment } from "./columns.ts";
+import { people } from "./people.ts";
+
+/** The audit trail of proxied MCP exchanges: who called what, never with which contents. */
+export const calls = pgTable(
+  "calls",
+  {
+    id: uuid("id").primaryKey(),
+    at: moment("at").notNull(),
+    personId: uuid("person_id")
+      .notNull()
+      .references(() => people.id, { onDelete: "cascade" }),
+    accountId: uuid("account_id"),
+    sessionId: uuid("session_id"),
+    requestId: text("request_id").notNull(),
+    upstream: text("upstream").notNull(),
+    httpMethod: text("http_method").notNull(),
+    rpcMethod: text("rpc_method"),
+    name: text("name"),
+    status: integer("status").notNull(),
+    upstreamStatus: integer("upstream_status"),
+    durationMs: integer("duration_ms").notNull(),
+  },
+  (table) => [index("calls_person").on(table.personId), index("calls_at").on(table.at)],
+);

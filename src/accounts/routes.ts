@@ -1,0 +1,73 @@
+import type { App } from "#src/app.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
+import { newToken, tokenPrefixes } from "#src/crypto/secret.ts";
+import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
+import { beginSignIn, signedIn } from "#src/people/sign-in.ts";
+import { seeOther } from "#src/screens/page.ts";
+import { beginConnect, finishConnect } from "./connect.ts";
+import type { Credentials } from "./credential.ts";
+import { callbackPaths } from "./registration.ts";
+
+const browserCookie = "browser";
+const fifteenMinutesInSeconds = 15 * 60;
+
+type Serving = App & { readonly credentials: Credentials };
+
+/** `/auth/authorize` and the callback at every configured redirect URI's path. */
+export function mountAccounts(routes: PageRoutes, app: Serving): void {
+  routes.get("/auth/authorize", ({ req }) => authorize(app, req.raw));
+  for (const path of callbackPaths(app)) routes.get(path, ({ req }) => callback(app, req.raw));
+}
+
+async function authorize(app: App, request: Request): Promise<Response> {
+  const url = new URL(request.url);
+  const atHome = atPublicUrl(app, request, url);
+  if (atHome !== undefined) return seeOther(atHome);
+  const browser = knownBrowser(request) ?? newToken("browser").reveal();
+  const person = await signedIn(app, request);
+  const { url: location } = await beginConnect(app, {
+    provider: url.searchParams.get("provider") ?? defaultProvider(app),
+    site: url.searchParams.get("site") ?? undefined,
+    platform: url.searchParams.get("platform") ?? undefined,
+    accountId: uuidOf(url.searchParams.get("account")),
+    personId: person?.personId,
+    browser,
+  });
+  return seeOther(location, [hostCookie(browserCookie, browser, fifteenMinutesInSeconds)]);
+}
+
+/** A provider sends browsers to the public name; a cookie set under another name would be missing there. */
+function atPublicUrl(app: App, request: Request, url: URL): string | undefined {
+  const host = request.headers.get("host");
+  if (host === new URL(app.publicUrl).host) return undefined;
+  return `${app.publicUrl}${url.pathname}${url.search}`;
+}
+
+async function callback(app: Serving, request: Request): Promise<Response> {
+  const url = new URL(request.url);
+  const browser = knownBrowser(request);
+  const connected = await finishConnect(app, {
+    path: url.pathname,
+    query: url.searchParams,
+    browser,
+  });
+  app.credentials.forget(connected.accountId);
+  return seeOther("/", [await beginSignIn(app, connected.personId)]);
+}
+
+function knownBrowser(request: Request): string | undefined {
+  const cookie = readHostCookie(request, browserCookie);
+  return cookie?.startsWith(tokenPrefixes.browser) === true && cookie.length < 100
+    ? cookie
+    : undefined;
+}
+
+/** Mission document 2 names no provider in its links: the default upstream's is meant. */
+function defaultProvider(app: App): string {
+  const credential = app.catalog.upstreams.get(app.catalog.defaultUpstream)?.credential;
+  return credential?.kind === "account" ? credential.provider : "";
+}
+
+function uuidOf(text: string | null): string | undefined {
+  return text !== null && /^[0-9a-f-]{36}$/.test(text) ? text : undefined;
+}

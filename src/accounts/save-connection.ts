@@ -1,0 +1,120 @@
+import type { App } from "#src/app.ts";
+import type { Provider } from "#src/catalog/provider.ts";
+import { newId } from "#src/crypto/ids.ts";
+import type { Secret } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import { savePerson } from "#src/people/store.ts";
+import { placeOf } from "./credential.ts";
+import type { Identity } from "./identity.ts";
+import { expiries } from "./refresh.ts";
+import { type Account, addAccount, liveAccount, replaceCredential } from "./store.ts";
+
+export type Connection = {
+  readonly provider: Provider;
+  readonly kind: Account["kind"];
+  /** Who is signed in at the browser, if anybody. */
+  readonly personId: string | undefined;
+  readonly expectedSellerId: string | undefined;
+  readonly identity: Identity;
+  readonly tokens: {
+    readonly access: Secret;
+    readonly refresh: Secret | undefined;
+    readonly accessSeconds: number | undefined;
+    readonly refreshSeconds: number | undefined;
+    readonly scope: string | undefined;
+  };
+  /** Where to start again when this connection is refused. */
+  readonly link: string;
+};
+
+type Saving = Pick<App, "db" | "seal" | "now">;
+type Saved = { readonly accountId: string; readonly personId: string };
+
+/**
+ * Stores a proven credential: in the seller's row when there is one, else in a new one. Who holds the
+ * seller's account at the provider is the person it belongs to here; that is how people sign in.
+ *
+ * A newer grant may have ended the stored one at the provider, so a known seller's credential is always
+ * kept, even when the page then says that it was not the expected one.
+ * Failures: `other_seller`, `account_of_another`, `account_has_oauth`, `exchange_failed`.
+ */
+export async function saveConnection(app: Saving, connection: Connection): Promise<Saved> {
+  if (connection.kind === "oauth" && connection.tokens.refresh === undefined) {
+    throw refusal(connection, "exchange_failed", "no_refresh_token");
+  }
+  const seller = { provider: connection.provider.name, sellerId: connection.identity.sellerId };
+  const existing = await liveAccount(app.db, seller);
+  if (existing !== undefined) return await saveAgain(app, existing, connection);
+  refuseOtherSeller(connection);
+  const added = await addNew(app, connection);
+  if (added !== undefined) return added;
+  const winner = await liveAccount(app.db, seller);
+  if (winner === undefined) throw new Failure("internal");
+  return await saveAgain(app, winner, connection);
+}
+
+async function saveAgain(app: Saving, account: Account, connection: Connection): Promise<Saved> {
+  if (connection.kind === "static" && account.kind === "oauth")
+    throw new Failure("account_has_oauth");
+  await replaceCredential(app.db, account.id, {
+    kind: connection.kind,
+    ...sealed(app, account.id, connection),
+    ...(connection.identity.label === null ? {} : { label: connection.identity.label }),
+  });
+  refuseOtherSeller(connection);
+  if (connection.personId !== undefined && connection.personId !== account.personId) {
+    throw refusal(connection, "account_of_another");
+  }
+  return { accountId: account.id, personId: account.personId };
+}
+
+async function addNew(app: Saving, connection: Connection): Promise<Saved | undefined> {
+  const { identity, provider, kind } = connection;
+  const accountId = newId(app.now());
+  const personId = connection.personId ?? newId(app.now());
+  if (connection.personId === undefined) await savePerson(app.db, personId);
+  const isAdded = await addAccount(app.db, {
+    id: accountId,
+    personId,
+    provider: provider.name,
+    kind,
+    ...identity,
+    ...sealed(app, accountId, connection),
+  });
+  return isAdded ? { accountId, personId } : undefined;
+}
+
+function sealed(app: Saving, accountId: string, connection: Connection) {
+  const { access, refresh, accessSeconds, refreshSeconds, scope } = connection.tokens;
+  const lifetimes =
+    accessSeconds === undefined
+      ? { accessExpiresAt: null, refreshExpiresAt: null }
+      : expiries(app.now(), { accessSeconds, refreshSeconds });
+  return {
+    accessToken: app.seal.close(access, placeOf(accountId, "accessToken")),
+    refreshToken:
+      refresh === undefined ? null : app.seal.close(refresh, placeOf(accountId, "refreshToken")),
+    scope: scope ?? null,
+    ...lifetimes,
+  };
+}
+
+function refuseOtherSeller(connection: Connection): void {
+  const { expectedSellerId, identity } = connection;
+  if (expectedSellerId === undefined || expectedSellerId === identity.sellerId) return;
+  throw refusal(connection, "other_seller");
+}
+
+function refusal(
+  connection: Connection,
+  code: "other_seller" | "account_of_another" | "exchange_failed",
+  error = "",
+) {
+  const values = {
+    provider: connection.provider.title,
+    expected: connection.expectedSellerId ?? "",
+    actual: connection.identity.sellerId,
+    error,
+  };
+  return new Failure(code, undefined, { values, link: connection.link });
+}

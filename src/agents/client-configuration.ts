@@ -1,0 +1,52 @@
+/** How one MCP client is told about an upstream. */
+export type ClientConfiguration = {
+  readonly client: string;
+  readonly where: string;
+  readonly text: string;
+};
+
+type Target = { readonly name: string; readonly url: string; readonly bearer: string };
+
+/** Ready to paste, for clients that take a fixed header; docs in the vendors' own pages. */
+export function clientConfigurations(target: Target): readonly ClientConfiguration[] {
+  const { name, url, bearer } = target;
+  const headers = { Authorization: `Bearer ${bearer}` };
+  const json = (value: unknown) => JSON.stringify(value, null, 2);
+  return [
+    {
+      client: "Antigravity",
+      where: "~/.gemini/config/mcp_config.json",
+      text: json({ mcpServers: { [name]: { serverUrl: url, headers } } }),
+    },
+    {
+      client: "Claude Code",
+      where: "shell",
+      text: `claude mcp add --transport http ${name} ${url} --header "Authorization: Bearer ${bearer}"`,
+    },
+    {
+      client: "Cursor",
+      where: "~/.cursor/mcp.json",
+      text: json({ mcpServers: { [name]: { url, headers } } }),
+    },
+    {
+      client: "VS Code",
+      where: ".vscode/mcp.json",
+      text: json({ servers: { [name]: { type: "http", url, headers } } }),
+    },
+    {
+      client: "Codex",
+      where: "~/.codex/config.toml",
+      text: `# shell: export SMARTDASH_BEARER=${bearer}\n[mcp_servers.${name}]\nurl = "${url}"\nbearer_token_env_var = "SMARTDASH_BEARER"`,
+    },
+    {
+      client: "Gemini CLI",
+      where: "~/.gemini/settings.json",
+      text: json({ mcpServers: { [name]: { httpUrl: url, headers } } }),
+    },
+    {
+      client: "curl",
+      where: "shell",
+      text: `curl ${url} -H "Authorization: Bearer ${bearer}" -H "Content-Type: application/json" -H "Accept: application/json, text/event-stream" -d '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'`,
+    },
+  ];
+}

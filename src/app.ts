@@ -1,0 +1,140 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { randomBytes, randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { type BundledDatabase, runningBundled, startBundled } from "#db/embedded.ts";
+import { migrate, pendingMigrations } from "#db/migrate.ts";
+import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
+import { type Catalog, buildCatalog, issuersToDiscover } from "./catalog/catalog.ts";
+import { withDiscovered } from "./catalog/discover.ts";
+import { type Config, loadConfig, refuse } from "./config/load.ts";
+import type { Environment } from "./config/read.ts";
+import { type Seal, createSeal, deriveKey, readKey } from "./crypto/seal.ts";
+import { Failure } from "./failure.ts";
+import { type Outbound, createOutbound } from "./http/outbound.ts";
+import { type Once, createOnce } from "./once.ts";
+import type { Runtime } from "./runtime/runtime.ts";
+import { type Log, createLog } from "./telemetry/log.ts";
+
+/** What an operation may lean on. Operations ask for the parts they use. */
+export type App = {
+  readonly config: Config;
+  readonly catalog: Catalog;
+  readonly db: Database;
+  readonly seal: Seal;
+  /** Signs what is bound to a browser or a caller (form tokens, MCP session ids). */
+  readonly bindingKey: Uint8Array;
+  readonly outbound: Outbound;
+  readonly once: Once;
+  readonly now: () => Date;
+  /** From 0 up to 1, for jitter; never for secrets. */
+  readonly random: () => number;
+  readonly log: Log;
+  /** Names this process in leases. */
+  readonly replica: string;
+  /** Origin that browsers and agents see, without a trailing slash. */
+  readonly publicUrl: string;
+};
+
+export type OpenApp = { readonly app: App; close(): Promise<void> };
+
+export type OpenOptions = {
+  readonly environment: Environment;
+  readonly runtime: Runtime;
+  /** A gateway owns the bundled database; a command joins the one that runs, or starts it for itself. */
+  readonly role: "gateway" | "command";
+};
+
+/** Reads the settings, opens the database, and refuses to go on with either half right. */
+export async function openApp(options: OpenOptions): Promise<OpenApp> {
+  const configured = await configure(options);
+  const { config } = configured;
+  const now = () => new Date();
+  const log = createLog({ level: config.logLevel, now, write: writeToStderr });
+  const bundled = await bundledDatabase(config, options);
+  const url = bundled?.url ?? config.databaseUrl?.reveal() ?? "";
+  const open = openDatabase(url, config.databaseConnections);
+  const close = async () => {
+    await open.close();
+    await bundled?.stop();
+    log.flush();
+  };
+  try {
+    if (options.role === "gateway") await bringUpToDate(open, bundled !== undefined);
+    return { app: { ...partsFrom(config), ...configured, db: open.db, now, log }, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function partsFrom(config: Config): Omit<App, "config" | "catalog" | "db" | "now" | "log"> {
+  const keys = config.encryptionKeys.length > 0 ? config.encryptionKeys : [ownKey(config.home)];
+  const [first = new Uint8Array()] = keys;
+  return {
+    seal: createSeal(keys),
+    bindingKey: deriveKey(config.secretKey ?? first, "bindings"),
+    outbound: createOutbound(config.providerTimeoutMs),
+    once: createOnce(),
+    random: Math.random,
+    replica: randomUUID(),
+    publicUrl: config.publicUrl ?? `http://localhost:${config.port}`,
+  };
+}
+
+async function configure(options: OpenOptions): Promise<{ config: Config; catalog: Catalog }> {
+  const { config, problems } = loadConfig(options.environment);
+  if (options.runtime.installPostgres === undefined && config.databaseUrl === undefined) {
+    problems.push({ setting: "DATABASE_URL", message: `is required on ${options.runtime.name}` });
+  }
+  const outbound = createOutbound(config.providerTimeoutMs);
+  const found = await withDiscovered(outbound, config.providers, issuersToDiscover(config));
+  const built = buildCatalog({ ...config, providers: found.providers });
+  refuse([...problems, ...found.problems, ...built.problems]);
+  return { config: { ...config, providers: found.providers }, catalog: built.catalog };
+}
+
+async function bundledDatabase(
+  config: Config,
+  options: OpenOptions,
+): Promise<Pick<BundledDatabase, "url" | "stop"> | undefined> {
+  const install = options.runtime.installPostgres;
+  if (config.databaseUrl !== undefined || install === undefined) return undefined;
+  const running = options.role === "command" ? await runningBundled(config.home) : undefined;
+  if (running !== undefined) return { url: running, stop: () => Promise.resolve() };
+  return await startBundled(config.home, install);
+}
+
+/** The bundled database is ours to migrate; a shared one is migrated on purpose, by the operator. */
+async function bringUpToDate(open: OpenDatabase, isBundled: boolean): Promise<void> {
+  if (isBundled) {
+    await migrate(open.sql);
+    return;
+  }
+  const pending = await pendingMigrations(open.sql);
+  if (pending.length === 0) return;
+  throw new Failure("migrations_pending", `The database lacks ${pending.join(", ")}`, {
+    hint: "Run: smartdash migrate",
+  });
+}
+
+/** The key that the bundled mode makes for itself, readable by its user alone. */
+function ownKey(home: string): Uint8Array {
+  const file = join(home, "encryption.key");
+  mkdirSync(home, { recursive: true });
+  try {
+    writeFileSync(file, `${randomBytes(32).toString("base64")}\n`, { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  }
+  const key = readKey(readFileSync(file, "utf8").trim());
+  if (key === undefined) {
+    throw new Failure("home_unusable", `${file} does not hold a key`, {
+      hint: "Restore it from a backup, or set ENCRYPTION_KEY. Without the key, stored credentials cannot be opened.",
+    });
+  }
+  return key;
+}
+
+function writeToStderr(text: string): void {
+  process.stderr.write(text);
+}

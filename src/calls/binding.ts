@@ -1,0 +1,33 @@
+import type { Caller } from "#src/agents/session.ts";
+import type { App } from "#src/app.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import { isSame, tagOf } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+
+type Owner = { readonly caller: Caller; readonly upstream: Upstream };
+type Binding = Pick<App, "bindingKey">;
+
+const tagLength = 22;
+
+/**
+ * An upstream's value (a session id, a message endpoint) as its owner sees it: with a tag of 132 bits that
+ * only this gateway can make and that fits this person, account and upstream alone. Nothing is stored, so
+ * every replica can check it.
+ */
+export function bind(app: Binding, owner: Owner, value: string): string {
+  return `${value}.${tagFor(app, owner, value)}`;
+}
+
+/** The upstream's own value. Failures: `mcp_session_unknown` for anybody but its owner. */
+export function unbind(app: Binding, owner: Owner, bound: string): string {
+  const value = bound.slice(0, -tagLength - 1);
+  if (bound.length > 4096 || !isSame(bound, `${value}.${tagFor(app, owner, value)}`)) {
+    throw new Failure("mcp_session_unknown");
+  }
+  return value;
+}
+
+function tagFor(app: Binding, { caller, upstream }: Owner, value: string): string {
+  const owner = `${caller.personId} ${caller.accountId} ${upstream.name}`;
+  return tagOf(app.bindingKey, `mcp ${owner} ${value}`).slice(0, tagLength);
+}

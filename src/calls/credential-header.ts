@@ -1,0 +1,73 @@
+import type { Caller } from "#src/agents/session.ts";
+import { type Held, heldCredential, readHeld } from "#src/accounts/credential.ts";
+import { type Refreshing, reconnect, renew } from "#src/accounts/refresh.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+
+/** What stands in for the agent's bearer: an account's credential, one key for all, or nothing. */
+export type Standing = {
+  readonly held: Held | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  /** It was renewed for this very call: a 401 now is not its age. */
+  readonly isRenewed: boolean;
+};
+
+const nothing: Standing = { held: undefined, headers: {}, isRenewed: false };
+
+/** Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `database_unavailable`. */
+export async function standingFor(
+  app: Refreshing,
+  caller: Caller,
+  context: { upstream: Upstream; requestId: string },
+): Promise<Standing> {
+  const { credential } = context.upstream;
+  if (credential.kind === "none") return nothing;
+  if (credential.kind === "key") {
+    const value = `${credential.scheme} ${credential.key.reveal()}`.trim();
+    return { ...nothing, headers: { [credential.header]: value } };
+  }
+  const known =
+    app.credentials.fresh(caller.accountId) ??
+    (await heldCredential(app, app.credentials, caller.accountId));
+  return await upToDate(app, known, context.requestId);
+}
+
+async function upToDate(app: Refreshing, known: Held, requestId: string): Promise<Standing> {
+  const now = app.now().getTime();
+  if (known.state === "active" && now < known.refreshFrom) return withHeader(known, false);
+  const held = known.state === "active" ? known : await readAgain(app, known);
+  if (held.state !== "active") throw reconnect(app, held.provider);
+  if (now >= held.expiresAt) return withHeader(await renewed(app, held, requestId), true);
+  if (now >= held.refreshFrom && now >= held.retryAt) {
+    renew(app, held, requestId).catch((error: unknown) => {
+      app.log.warn("early_refresh_failed", { accountId: held.accountId, ...troubleOf(error) });
+    });
+  }
+  return withHeader(held, false);
+}
+
+/** The person may have connected again a moment ago, on another replica. */
+async function readAgain(app: Refreshing, known: Held): Promise<Held> {
+  const current = await readHeld(app, known.accountId);
+  if (current === undefined) throw reconnect(app, known.provider);
+  app.credentials.put(current.accountId, current);
+  return current;
+}
+
+function renewed(app: Refreshing, held: Held, requestId: string): Promise<Held> {
+  if (held.kind === "static") throw reconnect(app, held.provider);
+  return renew(app, held, requestId);
+}
+
+/** The credential after the upstream refused `standing`. */
+export async function renewedStanding(
+  app: Refreshing,
+  held: Held,
+  requestId: string,
+): Promise<Standing> {
+  return withHeader(await renewed(app, held, requestId), true);
+}
+
+function withHeader(held: Held, isRenewed: boolean): Standing {
+  return { held, isRenewed, headers: { authorization: `Bearer ${held.access.reveal()}` } };
+}

@@ -1,0 +1,78 @@
+import type { Caller } from "#src/agents/session.ts";
+import type { App } from "#src/app.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import { bind, unbind } from "./binding.ts";
+
+type Owner = { readonly caller: Caller; readonly upstream: Upstream };
+
+/** What a client may say to an upstream; everything else stays here (Authorization, cookies, Origin, …). */
+const passedIn = [
+  "content-type",
+  "mcp-protocol-version",
+  "mcp-method",
+  "mcp-name",
+  "last-event-id",
+  "traceparent",
+  "tracestate",
+] as const;
+
+const bothKinds = "application/json, text/event-stream";
+
+/** The request headers for the upstream, with `credential` in place of the agent's bearer. */
+export function headersIn(
+  app: Pick<App, "bindingKey">,
+  request: Request,
+  owner: Owner & { readonly credential: Readonly<Record<string, string>> },
+): Record<string, string> {
+  const { headers } = request;
+  const out: Record<string, string> = {
+    accept: acceptOf(headers.get("accept")),
+    "accept-encoding": "identity",
+    "user-agent": "smartdash",
+    ...owner.credential,
+  };
+  for (const name of passedIn) {
+    const value = headers.get(name);
+    if (value !== null) out[name] = value;
+  }
+  const session = headers.get("mcp-session-id");
+  if (session !== null) out["mcp-session-id"] = unbind(app, owner, session);
+  // Only a tool with an `x-mcp-header` annotation makes a client send these: look only where they can be.
+  if (headers.has("mcp-name")) {
+    headers.forEach((value, name) => {
+      if (name.startsWith("mcp-param-")) out[name] = value;
+    });
+  }
+  return out;
+}
+
+/** Always with `text/event-stream`; a client that wants anything gets what MCP speaks. */
+function acceptOf(accept: string | null): string {
+  if (accept === null || accept.trim() === "" || accept.includes("*/*")) return bothKinds;
+  return accept.includes("text/event-stream") ? accept : `${accept}, text/event-stream`;
+}
+
+/** The response headers for the client. The upstream's challenge, cookies and encoding stay here. */
+export function headersOut(
+  app: Pick<App, "bindingKey">,
+  answer: Headers,
+  owner: Owner & { readonly isStream: boolean; readonly requestId: string },
+): Record<string, string> {
+  const out: Record<string, string> = {
+    "cache-control": owner.isStream ? "no-cache, no-transform" : "no-store",
+    "x-content-type-options": "nosniff",
+    "x-request-id": owner.requestId,
+  };
+  if (owner.isStream) out["x-accel-buffering"] = "no";
+  const type = answer.get("content-type");
+  if (type !== null) out["content-type"] = type;
+  const version = answer.get("mcp-protocol-version");
+  if (version !== null) out["mcp-protocol-version"] = version;
+  const retryAfter = answer.get("retry-after");
+  if (retryAfter !== null) out["retry-after"] = retryAfter;
+  const allow = answer.get("allow");
+  if (allow !== null) out["allow"] = allow;
+  const session = answer.get("mcp-session-id");
+  if (session !== null) out["mcp-session-id"] = bind(app, owner, session);
+  return out;
+}

@@ -1,0 +1,48 @@
+import { connectable } from "#src/accounts/registration.ts";
+import type { App } from "#src/app.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import { asFailure } from "#src/failure.ts";
+import { pingDatabase } from "#src/upkeep/store.ts";
+import type { Reach } from "./reach.ts";
+
+/**
+ * `GET|HEAD /api/mcp/:upstream/health`, mission document 1 chapter 6. Names no account and makes no load: the
+ * upstream is known by its last answer to a real call, or by one connection.
+ */
+export async function upstreamHealth(
+  app: Pick<App, "db" | "config" | "catalog" | "publicUrl"> & { readonly reach: Reach },
+  upstream: Upstream,
+): Promise<Response> {
+  const [database, server] = await Promise.all([
+    stateOf(() => pingDatabase(app.db)),
+    stateOf(async () => app.reach.expect(upstream)),
+  ]);
+  const { credential } = upstream;
+  const isConnectable =
+    credential.kind !== "account" ||
+    connectable(app).some(({ provider }) => provider.name === credential.provider);
+  const provider = isConnectable ? "pass" : "provider_not_configured";
+  const isUp = database === "pass";
+  const isWell = isUp && server === "pass" && isConnectable;
+  const status = isWell ? "pass" : isUp ? "warn" : "fail";
+  return new Response(
+    JSON.stringify({
+      status,
+      upstream: upstream.name,
+      checks: { database, upstream: server, provider },
+    }),
+    {
+      status: isUp ? 200 : 503,
+      headers: { "content-type": "application/health+json", "cache-control": "no-store" },
+    },
+  );
+}
+
+async function stateOf(look: () => Promise<unknown>): Promise<string> {
+  try {
+    await look();
+    return "pass";
+  } catch (error) {
+    return asFailure(error).code;
+  }
+}

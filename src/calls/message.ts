@@ -1,0 +1,139 @@
+import { isObject } from "#src/config/read.ts";
+import { Failure } from "#src/failure.ts";
+
+export type RpcId = string | number | null;
+
+/** One MCP exchange as its body describes it; the body decides, headers only mirror it. */
+export type Call = {
+  readonly httpMethod: string;
+  /** The bytes as they came, for the upstream. */
+  readonly body: Uint8Array<ArrayBuffer> | undefined;
+  readonly rpcMethod: string | undefined;
+  /** Tool or prompt name, or resource URI. */
+  readonly name: string | undefined;
+  readonly id: RpcId;
+  /** MCP 2026-07-28 or later: stateless, and a client that goes away has cancelled. */
+  readonly isModern: boolean;
+};
+
+export const mostBodyBytes = 4 * 1024 * 1024;
+const firstModern = "2026-07-28";
+const versionKey = "io.modelcontextprotocol/protocolVersion";
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Reads a request for policy and keeps its bytes.
+ * Failures: `body_too_large`, `body_unreadable`, `message_invalid`, `header_mismatch`.
+ */
+export async function readCall(request: Request): Promise<Call> {
+  const httpMethod = request.method;
+  if (httpMethod !== "POST") return { ...noMessage, httpMethod };
+  if (Number(request.headers.get("content-length") ?? 0) > mostBodyBytes)
+    throw new Failure("body_too_large");
+  const body = new Uint8Array(await request.arrayBuffer());
+  if (body.length > mostBodyBytes) throw new Failure("body_too_large");
+  const message = parse(body);
+  if (Array.isArray(message)) return { ...batch(request, message), httpMethod, body };
+  if (!isObject(message)) throw new Failure("message_invalid");
+  return { ...single(request, message), httpMethod, body };
+}
+
+type Message = Readonly<Record<string, unknown>>;
+type Described = Omit<Call, "httpMethod" | "body">;
+
+const noMessage = {
+  body: undefined,
+  rpcMethod: undefined,
+  name: undefined,
+  id: null,
+  isModern: false,
+} as const;
+
+function parse(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(body));
+  } catch {
+    throw new Failure("body_unreadable");
+  }
+}
+
+/** Batches were part of 2025-03-26 alone. */
+function batch(request: Request, messages: readonly unknown[]): Described {
+  if (isModernVersion(request.headers.get("mcp-protocol-version"))) {
+    throw new Failure("message_invalid", "MCP 2026-07-28 has no batches: send one message");
+  }
+  if (messages.length === 0 || !messages.every(isObject)) throw new Failure("message_invalid");
+  return { rpcMethod: "batch", name: undefined, id: null, isModern: false };
+}
+
+function single(request: Request, message: Message): Described {
+  const { method, id } = message;
+  const parameters = isObject(message["params"]) ? message["params"] : undefined;
+  const meta = isObject(parameters?.["_meta"]) ? parameters["_meta"][versionKey] : undefined;
+  const version = request.headers.get("mcp-protocol-version");
+  const described = {
+    rpcMethod: typeof method === "string" ? method : undefined,
+    name: nameIn(method, parameters),
+    id: typeof id === "string" || typeof id === "number" ? id : null,
+    isModern: isModernVersion(version) || isModernVersion(meta),
+  };
+  if (described.isModern) refuseMismatch(request, described, { version, meta });
+  return described;
+}
+
+function isModernVersion(version: unknown): boolean {
+  return typeof version === "string" && /^\d{4}-\d\d-\d\d$/.test(version) && version >= firstModern;
+}
+
+/** Which field of the parameters `Mcp-Name` mirrors. */
+const nameFields: Readonly<Record<string, string>> = {
+  "tools/call": "name",
+  "prompts/get": "name",
+  "resources/read": "uri",
+  "tasks/get": "taskId",
+  "tasks/update": "taskId",
+  "tasks/cancel": "taskId",
+};
+
+function nameIn(method: unknown, parameters: Message | undefined): string | undefined {
+  const field = typeof method === "string" ? nameFields[method] : undefined;
+  const value = field === undefined ? undefined : parameters?.[field];
+  return typeof value === "string" ? value : undefined;
+}
+
+/** MCP 2026-07-28, Streamable HTTP: a server that processes the body refuses headers that say something else. */
+function refuseMismatch(
+  request: Request,
+  said: Described,
+  versions: { version: string | null; meta: unknown },
+): void {
+  const { version, meta } = versions;
+  if (version === null || (meta !== undefined && version !== meta))
+    throw mismatch("MCP-Protocol-Version");
+  const method = request.headers.get("mcp-method");
+  const isRequest = said.id !== null;
+  if (method === null ? isRequest : method !== said.rpcMethod) throw mismatch("Mcp-Method");
+  if (said.name === undefined) return;
+  const name = request.headers.get("mcp-name");
+  if (name === null ? isRequest : decodeHeader(name) !== said.name) throw mismatch("Mcp-Name");
+}
+
+/** Undoes the Base64 form `=?base64?…?=`; anything else stands for itself. */
+function decodeHeader(value: string): string | undefined {
+  const encoded = /^=\?base64\?(.*)\?=$/s.exec(value)?.[1];
+  if (encoded === undefined) return value;
+  const bytes = Buffer.from(encoded, "base64");
+  if (bytes.toString("base64") !== encoded) return undefined;
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function mismatch(header: string): Failure {
+  return new Failure(
+    "header_mismatch",
+    `Header mismatch: ${header} is missing or differs from the body`,
+  );
+}

@@ -1,0 +1,122 @@
+import type { Caller, Callers } from "#src/agents/session.ts";
+import { type Refreshing, reconnect } from "#src/accounts/refresh.ts";
+import type { App } from "#src/app.ts";
+import type { Cache } from "#src/cache.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import { Failure } from "#src/failure.ts";
+import { bearerOf } from "./bearer.ts";
+import { bind, unbind } from "./binding.ts";
+import { type Standing, renewedStanding, standingFor } from "./credential-header.ts";
+import { deliver } from "./deliver.ts";
+import { type Forwarding, forward } from "./forward.ts";
+import { headersIn } from "./headers.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import { type Call, readCall } from "./message.ts";
+
+/** What a call leans on. */
+export type Proxying = App &
+  Refreshing &
+  Forwarding & {
+    readonly callers: Callers;
+    readonly heartbeat: Heartbeat;
+    /** Accounts whose freshly renewed credential an upstream refused, with the generation. */
+    readonly refused: Cache<number>;
+  };
+
+/** One exchange, filled in as more of it is known; what is known when it fails is still recorded. */
+export type Exchange = {
+  readonly requestId: string;
+  readonly upstream: Upstream;
+  readonly startedAt: number;
+  caller?: Caller;
+  call?: Call;
+  upstreamStatus?: number;
+};
+
+/** The name of the query parameter that carries a 2024-11-05 message endpoint. */
+const endpointParameter = "sd";
+
+/**
+ * JOURNEY 3: an agent's call is proxied. The agent's bearer is swapped for the account's credential;
+ * a 401 of the upstream leads to exactly one refresh and one retry.
+ * Failures: those of `bearerOf`, `readCall`, `standingFor` and `forward`.
+ */
+export async function proxyCall(
+  app: Proxying,
+  request: Request,
+  exchange: Exchange,
+): Promise<Response> {
+  const { upstream, requestId } = exchange;
+  const caller = await bearerOf(app, request, upstream);
+  exchange.caller = caller;
+  const call = await readCall(request);
+  exchange.call = call;
+  const standing = await standingFor(app, caller, { upstream, requestId });
+  const abort = new AbortController();
+  request.signal.addEventListener("abort", () => abort.abort());
+  const url = urlFor(app, request, { caller, upstream });
+  const send = async ({ headers: credential }: Standing) => {
+    const headers = headersIn(app, request, { caller, upstream, credential });
+    const answer = await forward(app, { upstream, url, headers, call, abort });
+    exchange.upstreamStatus = answer.status;
+    return answer;
+  };
+  const first = await send(standing);
+  const answer =
+    first.status === 401 ? await secondTry(app, exchange, { first, standing, send }) : first;
+  const isPlainGet = call.httpMethod === "GET" && !request.headers.has("mcp-session-id");
+  return await deliver(app, answer, {
+    owner: { caller, upstream },
+    call,
+    abort,
+    requestId,
+    ...(isPlainGet ? { endpoint: endpointRewriter(app, request, { caller, upstream }) } : {}),
+  });
+}
+
+type Refused = {
+  readonly first: Response;
+  readonly standing: Standing;
+  readonly send: (standing: Standing) => Promise<Response>;
+};
+
+async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): Promise<Response> {
+  const { first, standing, send } = refused;
+  await first.body?.cancel();
+  const { held } = standing;
+  if (held === undefined)
+    throw new Failure("upstream_refuses_credential", undefined, {
+      hint: "Check the upstream's key.",
+    });
+  const isKnownRefused = app.refused.fresh(held.accountId) === held.generation;
+  if (standing.isRenewed || isKnownRefused) throw reconnect(app, held.provider);
+  const renewed = await renewedStanding(app, held, exchange.requestId);
+  const second = await send(renewed);
+  if (second.status !== 401) return second;
+  await second.body?.cancel();
+  // Another refresh would not help, and one for each call would be a loop.
+  if (renewed.held !== undefined) app.refused.put(held.accountId, renewed.held.generation);
+  throw reconnect(app, held.provider);
+}
+
+type Owner = { readonly caller: Caller; readonly upstream: Upstream };
+
+/** The upstream's address, or the message endpoint that it gave this caller. */
+function urlFor(app: Proxying, request: Request, owner: Owner): string {
+  const mark = request.url.indexOf(`?${endpointParameter}=`);
+  if (mark === -1) return owner.upstream.url;
+  const bound = new URL(request.url).searchParams.get(endpointParameter) ?? "";
+  const path = Buffer.from(unbind(app, owner, bound), "base64url").toString();
+  return new URL(path, owner.upstream.url).href;
+}
+
+/** Turns the upstream's message endpoint into one of ours. Failures: `upstream_invalid`. */
+function endpointRewriter(app: Proxying, request: Request, owner: Owner) {
+  return (endpoint: string): string => {
+    const target = new URL(endpoint, owner.upstream.url);
+    // The credential goes there: another origin is not the upstream we were told of.
+    if (target.origin !== new URL(owner.upstream.url).origin) throw new Failure("upstream_invalid");
+    const path = Buffer.from(target.pathname + target.search).toString("base64url");
+    return `${new URL(request.url).pathname}?${endpointParameter}=${bind(app, owner, path)}`;
+  };
+}

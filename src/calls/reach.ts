@@ -1,0 +1,47 @@
+import { connect } from "node:net";
+import type { App } from "#src/app.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import { Failure } from "#src/failure.ts";
+
+/** Whether an upstream can be connected to at all; asked only after it was silent for a while. */
+export type Reach = {
+  /** Failures: `upstream_timeout`, `upstream_unreachable`. */
+  expect(upstream: Upstream): Promise<void> | undefined;
+  answered(upstream: Upstream): void;
+  /** When the upstream last answered anything, in milliseconds; undefined when it never did. */
+  lastAnswer(upstream: Upstream): number | undefined;
+};
+
+const trustMs = 30_000;
+
+/** `fetch` has no limit of its own for connecting, and the limit for an answer is far too long for that. */
+export function createReach(app: Pick<App, "config" | "now" | "once">): Reach {
+  const answeredAt = new Map<string, number>();
+  const now = () => app.now().getTime();
+  return {
+    expect({ name, url }) {
+      const last = answeredAt.get(name);
+      if (app.config.usesProxy || (last !== undefined && now() - last < trustMs)) return undefined;
+      return app.once(`reach ${name}`, () => knock(url, app.config.upstreamLimits.connectMs));
+    },
+    answered: ({ name }) => void answeredAt.set(name, now()),
+    lastAnswer: ({ name }) => answeredAt.get(name),
+  };
+}
+
+async function knock(url: string, limitMs: number): Promise<void> {
+  const { hostname, port, protocol } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const socket = connect({ host, port: Number(port) || (protocol === "https:" ? 443 : 80) });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.setTimeout(limitMs, () =>
+        reject(new Failure("upstream_timeout", "No connection within the limit")),
+      );
+      socket.once("connect", () => resolve());
+      socket.once("error", () => reject(new Failure("upstream_unreachable")));
+    });
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,58 @@
+import type { Config } from "#src/config/load.ts";
+import { type Problem, isObject } from "#src/config/read.ts";
+import type { Provider } from "./provider.ts";
+import { airtable } from "./providers/airtable.ts";
+import { readProvider } from "./providers/generic.ts";
+import { mercadolibre } from "./providers/mercadolibre.ts";
+import { mercadopago } from "./providers/mercadopago.ts";
+import { supabase } from "./providers/supabase.ts";
+import { type Upstream, readUpstream } from "./upstream.ts";
+import { builtinUpstreams } from "./upstreams/builtin.ts";
+
+/** Everything we can connect to, by name. */
+export type Catalog = {
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly defaultUpstream: string;
+};
+
+export const builtinProviders = [mercadolibre, mercadopago, airtable, supabase] as const;
+
+type CatalogSettings = Pick<Config, "providers" | "upstreams" | "defaultUpstream" | "supabase">;
+
+/** The built-in profiles with what the configuration adds or overrides. */
+export function buildCatalog(config: CatalogSettings): { catalog: Catalog; problems: Problem[] } {
+  const problems: Problem[] = [];
+  const complain = (setting: string) => (message: string) => problems.push({ setting, message });
+  const providers = new Map<string, Provider>(builtinProviders.map((each) => [each.name, each]));
+  for (const [name, value] of Object.entries(config.providers)) {
+    const reading = readProvider(name, value, providers.get(name));
+    reading.problems.forEach(complain("SMARTDASH_PROVIDERS"));
+    if (reading.provider !== undefined) providers.set(name, reading.provider);
+  }
+  const upstreams = new Map(builtinUpstreams(config).map((each) => [each.name, each]));
+  for (const [name, value] of Object.entries(config.upstreams)) {
+    const reading = readUpstream(name, value, upstreams.get(name));
+    reading.problems.forEach(complain("SMARTDASH_UPSTREAMS"));
+    if (reading.upstream !== undefined) upstreams.set(name, reading.upstream);
+  }
+  for (const { name, credential } of upstreams.values()) {
+    if (credential.kind === "account" && !providers.has(credential.provider)) {
+      complain("SMARTDASH_UPSTREAMS")(`${name}: there is no provider ${credential.provider}`);
+    }
+  }
+  if (!upstreams.has(config.defaultUpstream)) {
+    const known = [...upstreams.keys()].join(", ");
+    complain("SMARTDASH_DEFAULT_UPSTREAM")(`must be one of ${known}`);
+  }
+  return { catalog: { providers, upstreams, defaultUpstream: config.defaultUpstream }, problems };
+}
+
+/** Own providers that name an `issuer` and no endpoints: these are to be discovered (RFC 8414). */
+export function issuersToDiscover(config: Pick<Config, "providers">): ReadonlyMap<string, string> {
+  const found = Object.entries(config.providers).flatMap(([name, value]) => {
+    if (!isObject(value) || typeof value["issuer"] !== "string") return [];
+    return typeof value["token"] === "string" ? [] : [[name, value["issuer"]] as const];
+  });
+  return new Map(found);
+}

@@ -1,0 +1,95 @@
+/** What an error answer of a token endpoint means for us. */
+export type AnswerMeaning =
+  /** Final for the account: a person has to connect it again. */
+  | "dead"
+  /** Final for us as an application: nothing is wrong with the account. */
+  | "application_refused"
+  /** Come back later. */
+  | "busy"
+  /** Somebody refreshed this account a moment ago: read the stored credential again. */
+  | "just_refreshed"
+  /** Not a verdict at all: an outage, a firewall page, half an answer. */
+  | "broken";
+
+/** One line of a provider's error dialect; the first that fits decides. */
+export type ErrorRule = {
+  readonly status?: number;
+  /** The OAuth `error` code of a JSON body. */
+  readonly code?: string;
+  /** A piece of a body that is not JSON. */
+  readonly text?: string;
+  readonly means: AnswerMeaning;
+};
+
+/** Where a credential's owner is named. Paths are dotted: `user.id`. */
+export type IdentityRule =
+  | { readonly from: "token"; readonly idField: string }
+  | {
+      readonly from: "call";
+      readonly idField: string;
+      readonly labelField?: string;
+      readonly siteField?: string;
+    };
+
+export type Provider = {
+  readonly name: string;
+  readonly title: string;
+  /** Compared with `iss` of the authorization response when the provider sends one (RFC 9207). */
+  readonly issuer?: string;
+  readonly endpoints: {
+    /** `{host}` is replaced by the country site's host. */
+    readonly authorize: string;
+    readonly token: string;
+    /** GET with the access token; proves a key and names its owner. */
+    readonly identity?: string;
+  };
+  /** Country sites by id, for providers that have a host for each. */
+  readonly sites?: Readonly<Record<string, string>>;
+  readonly defaultSite?: string;
+  /** How the token endpoint wants to be told who we are. `basic_if_secret`: public clients send only their id. */
+  readonly clientAuthentication: "body" | "basic" | "basic_if_secret" | "none";
+  readonly pkce: "required" | "switchable" | "off";
+  /** Asked for at the authorization endpoint; providers that keep scopes in the application need none. */
+  readonly scopes: readonly string[];
+  readonly authorizeParameters?: Readonly<Record<string, string>>;
+  readonly tokenParameters?: Readonly<Record<string, string>>;
+  readonly identity: IdentityRule;
+  readonly refresh: {
+    /** The old refresh token dies when a new one is handed out. */
+    readonly singleUse: boolean;
+    /** A refresh ends the old access token too, so calls in flight meet a 401. */
+    readonly endsOldAccessToken?: true;
+    /** Used when an answer names no lifetime. Seconds. */
+    readonly defaultAccessSeconds: number;
+    /** How long a refresh token lives unused. Days; used when an answer names none. */
+    readonly refreshTokenDays?: number;
+    /** A field of the token answer with the refresh token's lifetime in seconds. */
+    readonly expiresInField?: string;
+    /** Without any call for so many days the provider forgets the connection. */
+    readonly idleDays?: number;
+  };
+  readonly errors: readonly ErrorRule[];
+  /** How access is taken back at the provider; `{seller}` and `{client}` are replaced. */
+  readonly revocation?:
+    | { readonly how: "delete_with_access_token"; readonly url: string }
+    | { readonly how: "rfc7009"; readonly url: string };
+  /** Keys a person can paste instead of connecting. */
+  readonly staticKeys?: {
+    readonly prefixes: readonly string[];
+    /** Beginnings of keys that no longer work, with the failure that explains it. */
+    readonly retiredPrefixes?: readonly string[];
+  };
+};
+
+/** What RFC 6749 section 5.2 and HTTP say; every profile's own rules come first. */
+export const standardErrors: readonly ErrorRule[] = [
+  { status: 429, means: "busy" },
+  { code: "invalid_grant", means: "dead" },
+  { code: "invalid_client", means: "application_refused" },
+  { code: "unauthorized_client", means: "application_refused" },
+  { code: "temporarily_unavailable", means: "busy" },
+  { code: "slow_down", means: "busy" },
+  { code: "invalid_request", means: "application_refused" },
+  { code: "invalid_scope", means: "application_refused" },
+  { code: "unsupported_grant_type", means: "application_refused" },
+];

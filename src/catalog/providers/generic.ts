@@ -1,0 +1,122 @@
+import { isObject } from "#src/config/read.ts";
+import type { IdentityRule, Provider } from "../provider.ts";
+
+/** The starting point of a provider that is described by configuration alone. */
+const blank: Omit<Provider, "name" | "title" | "endpoints"> = {
+  clientAuthentication: "body",
+  pkce: "required",
+  scopes: [],
+  identity: { from: "call", idField: "sub", labelField: "email" },
+  refresh: { singleUse: true, defaultAccessSeconds: 3600 },
+  errors: [],
+};
+
+export type ProviderReading = {
+  readonly provider?: Provider;
+  readonly problems: readonly string[];
+};
+
+/**
+ * A provider from configuration, on top of a built-in one when `base` is given.
+ * Fields: `title`, `issuer` (RFC 8414: endpoints are then discovered), `authorize`, `token`, `identity`,
+ * `revoke`, `client_authentication`, `pkce`, `scopes`, `identity_id`, `identity_label`,
+ * `single_use_refresh`, `access_seconds`, `refresh_token_days`.
+ */
+export function readProvider(name: string, value: unknown, base?: Provider): ProviderReading {
+  if (!isObject(value)) return { problems: [`${name} must be an object`] };
+  const text: Text = (field) => (typeof value[field] === "string" ? value[field] : undefined);
+  const endpoints = readEndpoints(text, base);
+  if (endpoints === undefined) {
+    return {
+      problems: [`${name} needs "authorize" and "token" (or an "issuer" that is discovered)`],
+    };
+  }
+  const { issuer: _, ...start } = base ?? { ...blank, name, title: name };
+  const revoke = text("revoke");
+  return {
+    problems: unsafeEndpoints(name, endpoints),
+    provider: {
+      ...start,
+      ...issuerOf(text, base),
+      name,
+      title: text("title") ?? start.title,
+      endpoints,
+      clientAuthentication:
+        oneOf(text("client_authentication"), authentications) ?? start.clientAuthentication,
+      pkce: oneOf(text("pkce"), ["required", "switchable", "off"] as const) ?? start.pkce,
+      scopes: text("scopes")?.split(" ") ?? start.scopes,
+      identity: readIdentity(text, start.identity),
+      refresh: readRefresh(value, start.refresh),
+      ...(revoke === undefined ? {} : { revocation: readRevocation(revoke, base) }),
+    },
+  };
+}
+
+function unsafeEndpoints(name: string, endpoints: Provider["endpoints"]): readonly string[] {
+  const unsafe = Object.entries(endpoints).filter(
+    ([, url]) => !isSafeUrl(url.replace("{host}", "host")),
+  );
+  return unsafe.map(
+    ([field]) => `${name}.${field} must be an https URL (http is for loopback only)`,
+  );
+}
+
+type Text = (field: string) => string | undefined;
+
+function readEndpoints(text: Text, base: Provider | undefined): Provider["endpoints"] | undefined {
+  const authorize = text("authorize") ?? base?.endpoints.authorize;
+  const token = text("token") ?? base?.endpoints.token;
+  const identity = text("identity") ?? base?.endpoints.identity;
+  if (authorize === undefined || token === undefined) return undefined;
+  return { authorize, token, ...(identity === undefined ? {} : { identity }) };
+}
+
+/** Other endpoints are another server: a built-in issuer no longer says anything about it. */
+function issuerOf(text: Text, base: Provider | undefined): { readonly issuer?: string } {
+  const issuer = text("issuer") ?? (text("authorize") === undefined ? base?.issuer : undefined);
+  return issuer === undefined ? {} : { issuer };
+}
+
+const authentications = ["body", "basic", "basic_if_secret", "none"] as const;
+
+function readRevocation(
+  url: string,
+  base: Provider | undefined,
+): NonNullable<Provider["revocation"]> {
+  return { how: base?.revocation?.how ?? "rfc7009", url };
+}
+
+function readIdentity(text: Text, start: IdentityRule): IdentityRule {
+  const idField = text("identity_id");
+  const labelField = text("identity_label");
+  if (idField === undefined) return start;
+  return { from: "call", idField, ...(labelField === undefined ? {} : { labelField }) };
+}
+
+function readRefresh(value: Readonly<Record<string, unknown>>, start: Provider["refresh"]) {
+  const seconds = value["access_seconds"];
+  const days = value["refresh_token_days"];
+  const singleUse = value["single_use_refresh"];
+  return {
+    ...start,
+    ...(typeof singleUse === "boolean" ? { singleUse } : {}),
+    ...(typeof seconds === "number" ? { defaultAccessSeconds: seconds } : {}),
+    ...(typeof days === "number" ? { refreshTokenDays: days } : {}),
+  };
+}
+
+function oneOf<T extends string>(value: string | undefined, choices: readonly T[]): T | undefined {
+  return choices.find((choice) => choice === value);
+}
+
+/** Whether `text` is an absolute URL that may carry a credential: https, or http on loopback. */
+function isSafeUrl(text: string): boolean {
+  if (!isHttpUrl(text)) return false;
+  const { protocol, hostname } = new URL(text);
+  return protocol === "https:" || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+}
+
+/** Whether `text` is an absolute http(s) URL. */
+export function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+}

@@ -1,0 +1,19 @@
+import type { Provider } from "../provider.ts";
+
+export const supabase: Provider = {
+  name: "supabase",
+  title: "Supabase",
+  endpoints: {
+    authorize: "https://api.supabase.com/v1/oauth/authorize",
+    token: "https://api.supabase.com/v1/oauth/token",
+    identity: "https://api.supabase.com/v1/organizations",
+  },
+  clientAuthentication: "basic",
+  pkce: "required",
+  scopes: [],
+  // Supabase names no user: the organization that granted access is the owner.
+  identity: { from: "call", idField: "0.id", labelField: "0.name" },
+  refresh: { singleUse: true, defaultAccessSeconds: 86_400 },
+  errors: [],
+  staticKeys: { prefixes: ["sbp_"] },
+};

@@ -1,0 +1,171 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { Secret } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import type { Level } from "#src/telemetry/log.ts";
+import { type Environment, type Problem, type Reader, createReader } from "./read.ts";
+
+/** What a provider knows us by, as far as the settings say it. */
+export type RegistrationSettings = {
+  readonly clientId?: string | undefined;
+  readonly clientSecret?: Secret | undefined;
+  readonly redirectUri?: string | undefined;
+  readonly site?: string | undefined;
+  readonly pkce?: boolean | undefined;
+  readonly scopes?: string | undefined;
+};
+
+export type Config = {
+  readonly isProduction: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** Origin without a trailing slash; undefined until the port is known. */
+  readonly publicUrl: string | undefined;
+  readonly allowedHosts: readonly string[];
+  readonly databaseUrl: Secret | undefined;
+  readonly databaseConnections: number;
+  readonly home: string;
+  readonly encryptionKeys: readonly Uint8Array[];
+  readonly secretKey: Uint8Array | undefined;
+  readonly logLevel: Level;
+  readonly registrations: Readonly<Record<string, RegistrationSettings>>;
+  readonly providers: Readonly<Record<string, unknown>>;
+  readonly upstreams: Readonly<Record<string, unknown>>;
+  readonly defaultUpstream: string;
+  readonly supabase: {
+    readonly projectRef?: string;
+    readonly readOnly: boolean;
+    readonly features?: string;
+  };
+  readonly providerTimeoutMs: number;
+  readonly upstreamLimits: {
+    readonly connectMs: number;
+    readonly firstByteMs: number;
+    readonly totalMs: number;
+    readonly keepAliveMs: number;
+  };
+  readonly drainMs: number;
+  /** HTTP(S)_PROXY is set: connections to upstreams are the proxy's to make. */
+  readonly usesProxy: boolean;
+};
+
+/** Reads every setting. Returns the problems beside the configuration, so that others can add theirs. */
+export function loadConfig(environment: Environment): { config: Config; problems: Problem[] } {
+  const read = createReader(environment);
+  const config = configFrom(read, environment);
+  if (
+    config.databaseUrl !== undefined &&
+    config.encryptionKeys.length === 0 &&
+    config.isProduction
+  ) {
+    read.problems.push({
+      setting: "ENCRYPTION_KEY",
+      message: "is required with DATABASE_URL; make one with: openssl rand -base64 32",
+    });
+  }
+  return { config, problems: read.problems };
+}
+
+/** Failures: `settings_invalid`, with every problem in its message. */
+export function refuse(problems: readonly Problem[]): void {
+  if (problems.length === 0) return;
+  const lines = problems.map((problem) => `  ${problem.setting} ${problem.message}`);
+  throw new Failure("settings_invalid", `These settings need attention:\n${lines.join("\n")}`, {
+    hint: "Every setting is explained in docs/settings.md.",
+  });
+}
+
+function configFrom(read: Reader, environment: Environment): Config {
+  const publicUrl = read.url("PUBLIC_URL");
+  const databaseUrl = read.url("DATABASE_URL");
+  const [secretKey] = read.keys("SECRET_KEY");
+  const projectRef = read.text("SUPABASE_PROJECT_REF");
+  const features = read.text("SUPABASE_FEATURES");
+  return {
+    isProduction: read.text("SMARTDASH_MODE") === "production",
+    host: read.text("HOST") ?? "",
+    port: read.number("PORT"),
+    publicUrl: publicUrl === undefined ? undefined : originOf(publicUrl, read.problems),
+    allowedHosts: read.list("ALLOWED_HOSTS").map((host) => host.toLowerCase()),
+    databaseUrl: databaseUrl === undefined ? undefined : read.secret("DATABASE_URL"),
+    databaseConnections: read.number("DATABASE_CONNECTIONS"),
+    home: read.text("SMARTDASH_HOME") ?? defaultHome(environment),
+    encryptionKeys: read.keys("ENCRYPTION_KEY"),
+    secretKey,
+    logLevel: readLevel(read.text("LOG_LEVEL")),
+    registrations: registrationsFrom(read),
+    providers: read.json("SMARTDASH_PROVIDERS"),
+    upstreams: read.json("SMARTDASH_UPSTREAMS"),
+    defaultUpstream: read.text("SMARTDASH_DEFAULT_UPSTREAM") ?? "",
+    supabase: {
+      readOnly: read.flag("SUPABASE_READ_ONLY"),
+      ...(projectRef === undefined ? {} : { projectRef }),
+      ...(features === undefined ? {} : { features }),
+    },
+    providerTimeoutMs: read.number("PROVIDER_TIMEOUT_MS"),
+    upstreamLimits: {
+      connectMs: read.number("UPSTREAM_CONNECT_TIMEOUT_MS"),
+      firstByteMs: read.number("UPSTREAM_FIRST_BYTE_TIMEOUT_MS"),
+      totalMs: read.number("UPSTREAM_TOTAL_TIMEOUT_MS"),
+      keepAliveMs: read.number("STREAM_KEEPALIVE_MS"),
+    },
+    drainMs: read.number("DRAIN_MS"),
+    usesProxy: Object.keys(environment).some((name) => /^https?_proxy$/i.test(name)),
+  };
+}
+
+function registrationsFrom(read: Reader): Config["registrations"] {
+  return {
+    mercadolibre: {
+      clientId: read.text("MELI_CLIENT_ID"),
+      clientSecret: read.secret("MELI_CLIENT_SECRET"),
+      redirectUri: read.url("MELI_REDIRECT_URI"),
+      site: read.text("MELI_SITE"),
+      pkce: read.flag("MELI_PKCE"),
+    },
+    mercadopago: {
+      clientId: read.text("MERCADOPAGO_CLIENT_ID"),
+      clientSecret: read.secret("MERCADOPAGO_CLIENT_SECRET"),
+      redirectUri: read.url("MERCADOPAGO_REDIRECT_URI"),
+      pkce: read.flag("MERCADOPAGO_PKCE"),
+    },
+    airtable: {
+      clientId: read.text("AIRTABLE_CLIENT_ID"),
+      clientSecret: read.secret("AIRTABLE_CLIENT_SECRET"),
+      redirectUri: read.url("AIRTABLE_REDIRECT_URI"),
+      scopes: read.text("AIRTABLE_SCOPES"),
+    },
+    supabase: {
+      clientId: read.text("SUPABASE_CLIENT_ID"),
+      clientSecret: read.secret("SUPABASE_CLIENT_SECRET"),
+      redirectUri: read.url("SUPABASE_REDIRECT_URI"),
+    },
+  };
+}
+
+function originOf(text: string, problems: Problem[]): string {
+  const url = new URL(text);
+  if (url.pathname !== "/" || url.search !== "" || url.hash !== "" || url.username !== "") {
+    problems.push({
+      setting: "PUBLIC_URL",
+      message: "must be an origin alone, such as https://mcp.example.com",
+    });
+  }
+  const isLoopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+  if (url.protocol !== "https:" && !isLoopback) {
+    problems.push({ setting: "PUBLIC_URL", message: "must be https (http is for loopback only)" });
+  }
+  return url.origin;
+}
+
+function readLevel(text: string | undefined): Level {
+  return text === "debug" || text === "warn" || text === "error" ? text : "info";
+}
+
+function defaultHome(environment: Environment): string {
+  if (process.getuid?.() === 0) return "/var/lib/smartdash";
+  if (process.platform === "darwin") {
+    return join(homedir(), "Library", "Application Support", "smartdash");
+  }
+  return join(environment["XDG_DATA_HOME"] ?? join(homedir(), ".local", "share"), "smartdash");
+}

@@ -1,0 +1,132 @@
+import { existsSync, readFileSync } from "node:fs";
+import { readKey } from "#src/crypto/seal.ts";
+import { Secret } from "#src/crypto/secret.ts";
+import { type Setting, type SettingName, settings } from "./settings.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** One thing that is wrong with the settings, with its remedy. */
+export type Problem = { readonly setting: string; readonly message: string };
+
+/** Reads settings by kind and gathers every problem instead of stopping at the first. */
+export type Reader = {
+  readonly problems: Problem[];
+  text(name: SettingName): string | undefined;
+  secret(name: SettingName): Secret | undefined;
+  url(name: SettingName): string | undefined;
+  number(name: SettingName): number;
+  flag(name: SettingName): boolean;
+  keys(name: SettingName): readonly Uint8Array[];
+  list(name: SettingName): readonly string[];
+  json(name: SettingName): Readonly<Record<string, unknown>>;
+};
+
+export function createReader(environment: Environment): Reader {
+  const problems: Problem[] = [];
+  const given: Given = {
+    environment,
+    complain: (setting, message) => problems.push({ setting, message }),
+  };
+  return {
+    problems,
+    text: (name) => readText(given, name),
+    secret: (name) => mapped(readText(given, name), (value) => new Secret(value)),
+    url: (name) => readUrl(given, name),
+    number: (name) => readNumber(given, name),
+    flag: (name) => readFlag(given, name),
+    keys: (name) => readKeys(given, name),
+    list: (name) => readList(given, name),
+    json: (name) => readJson(given, name),
+  };
+}
+
+type Given = {
+  readonly environment: Environment;
+  readonly complain: (setting: SettingName, message: string) => void;
+};
+
+function readText({ environment, complain }: Given, name: SettingName): string | undefined {
+  const setting: Setting = settings[name];
+  const value = environment[name]?.trim();
+  if (value === undefined || value === "") return setting.default;
+  if (setting.choices === undefined || setting.choices.includes(value)) return value;
+  complain(name, `must be one of ${setting.choices.join(", ")}`);
+  return setting.default;
+}
+
+function readUrl(given: Given, name: SettingName): string | undefined {
+  const value = readText(given, name);
+  if (value === undefined) return undefined;
+  const schemes = name === "DATABASE_URL" ? /^postgres(ql)?:$/ : /^https?:$/;
+  if (URL.canParse(value) && schemes.test(new URL(value).protocol)) return value;
+  const wanted = name === "DATABASE_URL" ? "postgres://user:password@host/name" : "an http(s) URL";
+  given.complain(name, `must be ${wanted}`);
+  return undefined;
+}
+
+function readNumber(given: Given, name: SettingName): number {
+  const value = Number(readText(given, name));
+  const [least, most] = settings[name].kind === "port" ? [0, 65_535] : [1, 86_400_000];
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  given.complain(name, `must be a whole number from ${least} to ${most}`);
+  return least;
+}
+
+function readFlag(given: Given, name: SettingName): boolean {
+  const value = readText(given, name)?.toLowerCase() ?? "off";
+  if (["on", "true", "1"].includes(value)) return true;
+  if (!["off", "false", "0"].includes(value)) given.complain(name, "must be on or off");
+  return false;
+}
+
+function readList(given: Given, name: SettingName): readonly string[] {
+  const parts = (readText(given, name) ?? "").split(",").map((part) => part.trim());
+  return parts.filter((part) => part !== "");
+}
+
+function readKeys(given: Given, name: SettingName): readonly Uint8Array[] {
+  const parts = readList(given, name);
+  return parts.flatMap((part, index) => {
+    const key = readKey(part);
+    if (key !== undefined) return [key];
+    const which = parts.length > 1 ? `key ${index + 1} ` : "";
+    const forms = "32 bytes as base64, base64url or hex (a Fernet key is one)";
+    given.complain(name, `${which}must be ${forms}; make one with: openssl rand -base64 32`);
+    return [];
+  });
+}
+
+function readJson(given: Given, name: SettingName): Readonly<Record<string, unknown>> {
+  const value = readText(given, name);
+  if (value === undefined) return {};
+  const isInline = value.startsWith("{");
+  if (!isInline && !existsSync(value)) {
+    given.complain(
+      name,
+      "must be a JSON object, or the path of a file that holds one; there is no such file",
+    );
+    return {};
+  }
+  const parsed = parseObject(isInline ? value : readFileSync(value, "utf8"));
+  if (parsed !== undefined) return parsed;
+  given.complain(name, `${isInline ? "the value" : "the file"} is not a JSON object`);
+  return {};
+}
+
+function mapped<T>(value: string | undefined, make: (value: string) => T): T | undefined {
+  return value === undefined ? undefined : make(value);
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A JSON object (not null, not an array). */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

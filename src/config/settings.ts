@@ -1,0 +1,184 @@
+export type SettingKind =
+  | "text"
+  | "url"
+  | "port"
+  | "count"
+  | "milliseconds"
+  | "flag"
+  | "choice"
+  | "keys"
+  | "list"
+  | "json";
+
+export type Setting = {
+  readonly kind: SettingKind;
+  /** As it would be written in the environment; undefined means "not set". */
+  readonly default?: string;
+  readonly doc: string;
+  /** Never shown, not even when it is wrong. */
+  readonly secret?: true;
+  readonly choices?: readonly string[];
+};
+
+/** Every setting of the gateway, all read from the environment. A test keeps the documents equal to this table. */
+export const settings = {
+  SMARTDASH_MODE: {
+    kind: "choice",
+    choices: ["production", "development"],
+    default: "production",
+    doc: "`development` may keep a self-made encryption key next to an external database.",
+  },
+  HOST: {
+    kind: "text",
+    default: "127.0.0.1",
+    doc: "Address to listen on. `0.0.0.0` for every interface.",
+  },
+  PORT: { kind: "port", default: "8000", doc: "Port to listen on; 0 lets the system choose." },
+  PUBLIC_URL: {
+    kind: "url",
+    doc: "How browsers and agents reach the gateway, e.g. `https://mcp.example.com`. Default: `http://localhost:PORT`.",
+  },
+  ALLOWED_HOSTS: {
+    kind: "list",
+    doc: "Further Host header values to answer, comma separated (a load balancer's probe, an internal name).",
+  },
+  DATABASE_URL: {
+    kind: "url",
+    secret: true,
+    doc: "PostgreSQL 14 or newer, transaction-mode poolers included. Not set: the bundled PostgreSQL in SMARTDASH_HOME.",
+  },
+  DATABASE_CONNECTIONS: {
+    kind: "count",
+    default: "10",
+    doc: "Most database connections of this process.",
+  },
+  SMARTDASH_HOME: {
+    kind: "text",
+    doc: "Folder of the bundled PostgreSQL and the key made for it. Default: `/var/lib/smartdash` for root, else the user's data folder.",
+  },
+  ENCRYPTION_KEY: {
+    kind: "keys",
+    secret: true,
+    doc: "32 bytes as base64, base64url, hex or a Fernet key; several separated by commas: the first seals, all open. `openssl rand -base64 32` makes one.",
+  },
+  SECRET_KEY: {
+    kind: "keys",
+    secret: true,
+    doc: "32 bytes, same forms: signs form tokens and session bindings. Default: derived from ENCRYPTION_KEY.",
+  },
+  LOG_LEVEL: {
+    kind: "choice",
+    choices: ["debug", "info", "warn", "error"],
+    default: "info",
+    doc: "Lowest level that is logged.",
+  },
+  MELI_CLIENT_ID: { kind: "text", doc: "Mercado Libre: application id." },
+  MELI_CLIENT_SECRET: { kind: "text", secret: true, doc: "Mercado Libre: application secret." },
+  MELI_REDIRECT_URI: {
+    kind: "url",
+    doc: "Mercado Libre: redirect URI exactly as registered. Default: PUBLIC_URL + `/auth/callback`.",
+  },
+  MELI_SITE: {
+    kind: "text",
+    default: "MLA",
+    doc: "Mercado Libre: country site when a link names none (MLA, MLB, MLM, MLC, …).",
+  },
+  MELI_PKCE: {
+    kind: "flag",
+    default: "on",
+    doc: "Mercado Libre: `on` when the application has PKCE ticked in DevCenter, else `off`.",
+  },
+  MERCADOPAGO_CLIENT_ID: { kind: "text", doc: "Mercado Pago: application id." },
+  MERCADOPAGO_CLIENT_SECRET: {
+    kind: "text",
+    secret: true,
+    doc: "Mercado Pago: application secret.",
+  },
+  MERCADOPAGO_REDIRECT_URI: {
+    kind: "url",
+    doc: "Mercado Pago: redirect URI exactly as registered. Default: PUBLIC_URL + `/auth/callback`.",
+  },
+  MERCADOPAGO_PKCE: {
+    kind: "flag",
+    default: "on",
+    doc: "Mercado Pago: `on` when the application has PKCE ticked.",
+  },
+  AIRTABLE_CLIENT_ID: { kind: "text", doc: "Airtable: OAuth integration's client id." },
+  AIRTABLE_CLIENT_SECRET: {
+    kind: "text",
+    secret: true,
+    doc: "Airtable: client secret, if the integration has one.",
+  },
+  AIRTABLE_REDIRECT_URI: {
+    kind: "url",
+    doc: "Airtable: redirect URI exactly as registered. Default: PUBLIC_URL + `/auth/callback`.",
+  },
+  AIRTABLE_SCOPES: {
+    kind: "text",
+    default: "data.records:read data.records:write schema.bases:read",
+    doc: "Airtable: scopes to ask for, separated by spaces; each must be enabled on the integration.",
+  },
+  SUPABASE_CLIENT_ID: { kind: "text", doc: "Supabase: OAuth application's client id." },
+  SUPABASE_CLIENT_SECRET: {
+    kind: "text",
+    secret: true,
+    doc: "Supabase: OAuth application's client secret.",
+  },
+  SUPABASE_REDIRECT_URI: {
+    kind: "url",
+    doc: "Supabase: redirect URI exactly as registered. Default: PUBLIC_URL + `/auth/callback`.",
+  },
+  SUPABASE_PROJECT_REF: {
+    kind: "text",
+    doc: "Supabase upstream: `project_ref` that agents are confined to.",
+  },
+  SUPABASE_READ_ONLY: { kind: "flag", default: "on", doc: "Supabase upstream: `read_only=true`." },
+  SUPABASE_FEATURES: { kind: "text", doc: "Supabase upstream: comma separated feature groups." },
+  SMARTDASH_PROVIDERS: {
+    kind: "json",
+    secret: true,
+    doc: "JSON, or the path of a JSON file: own OAuth providers, and overrides of the built-in ones, by name.",
+  },
+  SMARTDASH_UPSTREAMS: {
+    kind: "json",
+    secret: true,
+    doc: "JSON, or the path of a JSON file: own MCP servers, and overrides of the built-in ones, by name.",
+  },
+  SMARTDASH_DEFAULT_UPSTREAM: {
+    kind: "text",
+    default: "mercadolibre",
+    doc: "Which upstream `/mcp` means.",
+  },
+  PROVIDER_TIMEOUT_MS: {
+    kind: "milliseconds",
+    default: "20000",
+    doc: "Longest wait for an answer of a provider's token or identity endpoint.",
+  },
+  UPSTREAM_CONNECT_TIMEOUT_MS: {
+    kind: "milliseconds",
+    default: "5000",
+    doc: "Longest wait for a connection to an MCP server that has not answered lately.",
+  },
+  UPSTREAM_FIRST_BYTE_TIMEOUT_MS: {
+    kind: "milliseconds",
+    default: "120000",
+    doc: "Longest wait for the first byte of an MCP server's answer. GET streams are exempt.",
+  },
+  UPSTREAM_TOTAL_TIMEOUT_MS: {
+    kind: "milliseconds",
+    default: "300000",
+    doc: "Longest time for a whole JSON answer. Event streams have no limit.",
+  },
+  STREAM_KEEPALIVE_MS: {
+    kind: "milliseconds",
+    default: "15000",
+    doc: "Silence after which a comment is sent on an open event stream.",
+  },
+  DRAIN_MS: {
+    kind: "milliseconds",
+    default: "10000",
+    doc: "On SIGTERM: how long running calls may finish before they are cut.",
+  },
+} as const satisfies Record<string, Setting>;
+
+export type SettingName = keyof typeof settings;

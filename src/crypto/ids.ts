@@ -1,0 +1,17 @@
+import { randomBytes } from "node:crypto";
+
+/** A UUIDv7 (RFC 9562 section 5.7): sorts by the time it was made. */
+export function newId(now: Date): string {
+  const bytes = randomBytes(16);
+  bytes.writeUIntBE(now.getTime(), 0, 6);
+  bytes[6] = 0x70 | ((bytes[6] ?? 0) % 16);
+  bytes[8] = 0x80 | ((bytes[8] ?? 0) % 64);
+  const hex = bytes.toString("hex");
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(12, 16),
+    hex.slice(16, 20),
+    hex.slice(20),
+  ].join("-");
+}

@@ -1,0 +1,53 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+
+const shown = "[secret]";
+
+/** A value that never shows itself: not in text, JSON, logs or a debugger's print-out. */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  /** The only way to the value; every use of it is a place to review. */
+  reveal(): string {
+    return this.#value;
+  }
+
+  toString(): string {
+    return shown;
+  }
+
+  toJSON(): string {
+    return shown;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return shown;
+  }
+}
+
+/** The prefixes by which our tokens are recognised by people, log redaction and secret scanners. */
+export const tokenPrefixes = { session: "sd_ses_", cookie: "sd_web_", browser: "sd_try_" } as const;
+
+/** A bearer of 256 random bits behind its prefix. */
+export function newToken(kind: keyof typeof tokenPrefixes): Secret {
+  return new Secret(tokenPrefixes[kind] + randomBytes(32).toString("base64url"));
+}
+
+/** SHA-256: enough for values of 256 random bits, which nobody can guess. */
+export function fingerprint(value: string): Uint8Array {
+  return createHash("sha256").update(value).digest();
+}
+
+/** HMAC-SHA-256 in base64url: proves that this gateway bound `text` to a purpose. */
+export function tagOf(key: Uint8Array, text: string): string {
+  return createHmac("sha256", key).update(text).digest("base64url");
+}
+
+/** Compares without telling how far two texts agree. */
+export function isSame(left: string, right: string): boolean {
+  const [a, b] = [Buffer.from(left), Buffer.from(right)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}

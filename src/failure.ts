@@ -1,0 +1,238 @@
+import { DatabaseProblem } from "#db/problem.ts";
+
+type Meaning = {
+  /** HTTP status when it answers a request. */
+  readonly http: number;
+  /** JSON-RPC error code when it answers an MCP message; -32603 (internal error) where MCP names none. */
+  readonly rpc?: number;
+  /** Exit code when it ends a command: 1 found something, 2 usage or settings, 70 our fault, 75 try again. */
+  readonly exit?: number;
+  readonly doc: string;
+};
+
+/** Everything that can go wrong on purpose. A test keeps docs/errors.md equal to this table. */
+export const failures = {
+  settings_invalid: {
+    http: 500,
+    exit: 2,
+    doc: "One or more settings are missing or wrong; every one is listed with its remedy. Nothing was started.",
+  },
+  usage: {
+    http: 400,
+    exit: 2,
+    doc: "The command line is wrong. `smartdash COMMAND --help` shows how it is used.",
+  },
+  home_in_use: {
+    http: 500,
+    exit: 75,
+    doc: "Another gateway runs on the same SMARTDASH_HOME. Stop it, use another folder, or give both a DATABASE_URL.",
+  },
+  home_unusable: {
+    http: 500,
+    exit: 2,
+    doc: "SMARTDASH_HOME cannot hold the bundled database; the message says why.",
+  },
+  bundled_database_failed: {
+    http: 500,
+    exit: 70,
+    doc: "The bundled PostgreSQL did not start. Its log is `postgres.log` in SMARTDASH_HOME.",
+  },
+  database_unavailable: {
+    http: 503,
+    exit: 75,
+    doc: "PostgreSQL did not answer in time. Nothing was lost; try again once it is back.",
+  },
+  migration_changed: {
+    http: 500,
+    exit: 1,
+    doc: "The database was migrated by a binary that carries another wording of a migration.",
+  },
+  migrations_pending: {
+    http: 500,
+    exit: 1,
+    doc: "The database needs `smartdash migrate` before this binary can serve it.",
+  },
+  port_unavailable: {
+    http: 500,
+    exit: 75,
+    doc: "HOST and PORT cannot be listened on, usually because another program does.",
+  },
+  not_running: { http: 503, exit: 75, doc: "No gateway answers at the address that was asked." },
+  internal: {
+    http: 500,
+    exit: 70,
+    doc: "A mistake of ours. The log line with the same request id has the details.",
+  },
+  not_found: { http: 404, doc: "There is nothing at this address." },
+  method_not_allowed: { http: 405, doc: "The address exists, but not for this HTTP method." },
+  host_refused: {
+    http: 403,
+    doc: "The Host header names neither PUBLIC_URL nor one of ALLOWED_HOSTS (protection against DNS rebinding).",
+  },
+  origin_refused: { http: 403, doc: "The Origin header names another site." },
+  form_refused: {
+    http: 403,
+    doc: "The form did not come from a page of this gateway, or the page was too old. Load it again.",
+  },
+  body_too_large: { http: 413, rpc: -32600, doc: "The request body is above 4 MiB." },
+  body_unreadable: { http: 400, rpc: -32700, doc: "The request body is not JSON." },
+  message_invalid: {
+    http: 400,
+    rpc: -32600,
+    doc: "The request body is JSON, but not a JSON-RPC 2.0 message.",
+  },
+  header_mismatch: {
+    http: 400,
+    rpc: -32020,
+    doc: "MCP-Protocol-Version, Mcp-Method or Mcp-Name is missing or differs from the body (MCP 2026-07-28).",
+  },
+  bearer_missing: {
+    http: 401,
+    doc: "The request carries no `Authorization: Bearer`. Create a session on the gateway's page and send it.",
+  },
+  bearer_invalid: {
+    http: 401,
+    doc: "The bearer is unknown, expired or ended. Create a new session on the gateway's page.",
+  },
+  account_mismatch: {
+    http: 403,
+    doc: "The bearer belongs to an account of another provider than this upstream needs.",
+  },
+  mcp_session_unknown: {
+    http: 404,
+    doc: "This Mcp-Session-Id was not given to this caller. Initialize again.",
+  },
+  upstream_unknown: { http: 404, doc: "No upstream of this name is configured." },
+  upstream_unreachable: { http: 502, doc: "The MCP server could not be reached." },
+  upstream_timeout: {
+    http: 504,
+    doc: "The MCP server did not answer within the limit; the connection was aborted.",
+  },
+  upstream_redirected: {
+    http: 502,
+    doc: "The MCP server answered with a redirect, which is never followed with a credential. Correct the upstream's URL.",
+  },
+  upstream_invalid: {
+    http: 502,
+    doc: "The MCP server answered something that cannot be passed on safely.",
+  },
+  reconnect_needed: {
+    http: 502,
+    doc: "The provider no longer honours this account. A person has to connect it again; the answer carries the link.",
+  },
+  upstream_refuses_credential: {
+    http: 502,
+    doc: "The MCP server refuses the credential although it was just renewed. Connect the account again; if that does not help, the upstream's configuration is wrong.",
+  },
+  provider_busy: {
+    http: 503,
+    doc: "The provider asked us to wait or is out of order; the credential is kept. Try again after Retry-After.",
+  },
+  provider_refuses_application: {
+    http: 502,
+    doc: "The provider refuses this gateway as an application (wrong client id or secret, or blocked). An operator must act; accounts are kept.",
+  },
+  credential_unreadable: {
+    http: 500,
+    exit: 70,
+    doc: "A stored credential does not open with the configured ENCRYPTION_KEY. Add the key that sealed it.",
+  },
+  busy: { http: 503, doc: "Too much of this is running at once. Try again in a moment." },
+  provider_unknown: { http: 404, doc: "No provider of this name is configured." },
+  provider_not_configured: {
+    http: 503,
+    doc: "The provider has no client id or redirect URI in the settings.",
+  },
+  site_unknown: { http: 400, doc: "The provider has no such country site." },
+  state_missing: { http: 400, doc: "The provider's answer carries no state." },
+  state_unknown: {
+    http: 400,
+    doc: "This connection attempt is unknown or was already used; each works once.",
+  },
+  state_expired: { http: 400, doc: "This connection attempt is older than 15 minutes." },
+  state_foreign: { http: 400, doc: "This connection attempt was begun in another browser." },
+  consent_denied: { http: 403, doc: "The person did not allow the connection at the provider." },
+  provider_said_no: {
+    http: 400,
+    doc: "The provider ended the connection attempt with an error; its code is shown.",
+  },
+  exchange_failed: {
+    http: 502,
+    doc: "The provider did not exchange the authorization code for a credential.",
+  },
+  identity_failed: { http: 502, doc: "The provider did not say whose credential it is." },
+  other_seller: {
+    http: 409,
+    doc: "Another seller than the expected one was connected; nothing was changed.",
+  },
+  account_of_another: { http: 409, doc: "This account is connected here by another person." },
+  key_missing: { http: 400, doc: "The form has no api_key." },
+  key_retired: {
+    http: 400,
+    doc: "Airtable API keys (`key…`) were shut off in February 2024; use a personal access token (`pat…`).",
+  },
+  key_refused: { http: 401, doc: "The provider does not accept this key." },
+  account_has_oauth: {
+    http: 409,
+    doc: "This account is already connected through OAuth, which is better than a key; disconnect it first.",
+  },
+  sign_in_needed: {
+    http: 401,
+    doc: "This page is for a signed-in person. Connect an account first.",
+  },
+} as const satisfies Record<string, Meaning>;
+
+export type FailureCode = keyof typeof failures;
+
+export type FailureDetails = {
+  /** What to do about it. */
+  readonly hint?: string;
+  readonly retryAfterSeconds?: number;
+  /** Where a person can put it right. */
+  readonly link?: string;
+  /** Values for the wording of a page; never a secret. */
+  readonly values?: Readonly<Record<string, string>>;
+};
+
+/** Something that went wrong on purpose: a code, words, and a way out. */
+export class Failure extends Error {
+  readonly code: FailureCode;
+  readonly details: FailureDetails;
+
+  constructor(
+    code: FailureCode,
+    message: string = failures[code].doc,
+    details: FailureDetails = {},
+  ) {
+    super(message);
+    this.name = "Failure";
+    this.code = code;
+    this.details = details;
+  }
+
+  get meaning(): Meaning {
+    return failures[this.code];
+  }
+}
+
+/** Any thrown value as a `Failure`; what was not thrown on purpose becomes `internal`, its text withheld. */
+export function asFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  if (error instanceof DatabaseProblem) {
+    return new Failure(error.code, error.message, { hint: error.hint });
+  }
+  return isConnectionTrouble(error) ? new Failure("database_unavailable") : new Failure("internal");
+}
+
+/** Codes of a database that is away (postgres.js, SQLSTATE classes 08 and 57P) rather than wrong. */
+function isConnectionTrouble(error: unknown): boolean {
+  const code = codeOf(error);
+  return code !== undefined && /^(ECONN|ENOENT$|EPIPE|CONNECT|CONNECTION_|08|57P|53300)/.test(code);
+}
+
+/** The machine-readable code of an error or of what caused it; safe to log, unlike its text. */
+export function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if ("code" in error && typeof error.code === "string") return error.code;
+  return codeOf(error.cause);
+}

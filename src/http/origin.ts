@@ -1,0 +1,31 @@
+import { Failure } from "#src/failure.ts";
+
+/** Which Host and Origin values are ours. */
+export type FrontDoor = {
+  /** Failures: `host_refused`, `origin_refused`. */
+  check(request: Request): void;
+};
+
+type FrontDoorOptions = {
+  readonly publicUrl: string;
+  readonly allowedHosts: readonly string[];
+  /** The port we listen on: loopback names with it are ours too. */
+  readonly port: number;
+};
+
+/** Exact comparison with a fixed list, before anything else is looked at (DNS rebinding, CSRF). */
+export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
+  const loopback = ["localhost", "127.0.0.1", "[::1]"].map((name) => `${name}:${options.port}`);
+  const hosts = new Set([new URL(options.publicUrl).host, ...loopback, ...options.allowedHosts]);
+  const origins = new Set([options.publicUrl, ...loopback.map((host) => `http://${host}`)]);
+  return {
+    check(request) {
+      const host = request.headers.get("host");
+      if (host === null || !(hosts.has(host) || hosts.has(host.toLowerCase()))) {
+        throw new Failure("host_refused");
+      }
+      const origin = request.headers.get("origin");
+      if (origin !== null && !origins.has(origin)) throw new Failure("origin_refused");
+    },
+  };
+}

@@ -1,0 +1,56 @@
+/** An answer from outside, read whole and bounded. */
+export type OutsideAnswer = {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+};
+
+export type OutboundRequest = {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+};
+
+/**
+ * The way to providers: http(s) only, a time limit, redirects never followed, answers of 256 KiB at most.
+ * Rejects with `OutsideTrouble` when there is no complete answer.
+ */
+export type Outbound = (url: string, request: OutboundRequest) => Promise<OutsideAnswer>;
+
+export class OutsideTrouble extends Error {
+  readonly reason: "timeout" | "unreachable" | "too_large";
+
+  constructor(reason: OutsideTrouble["reason"]) {
+    super(`no usable answer: ${reason}`);
+    this.name = "OutsideTrouble";
+    this.reason = reason;
+  }
+}
+
+const mostBytes = 256 * 1024;
+
+export function createOutbound(timeoutMs: number): Outbound {
+  return async (url, request) => {
+    if (!/^https?:\/\//.test(url)) throw new OutsideTrouble("unreachable");
+    const signal = AbortSignal.timeout(timeoutMs);
+    try {
+      const response = await fetch(url, { ...request, redirect: "manual", signal });
+      const text = await readBounded(response);
+      return { status: response.status, headers: response.headers, text };
+    } catch (error) {
+      if (error instanceof OutsideTrouble) throw error;
+      throw new OutsideTrouble(signal.aborted ? "timeout" : "unreachable");
+    }
+  };
+}
+
+async function readBounded(response: Response): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    size += part.length;
+    if (size > mostBytes) throw new OutsideTrouble("too_large");
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}

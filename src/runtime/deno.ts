@@ -1,0 +1,45 @@
+import type { Runtime, ServeOptions, Serving } from "./runtime.ts";
+
+type DenoServer = {
+  readonly addr: { readonly port: number };
+  readonly finished: Promise<void>;
+  shutdown(): Promise<void>;
+};
+type DenoServe = (
+  options: { hostname: string; port: number; signal: AbortSignal; onListen: () => void },
+  handle: (
+    request: Request,
+    info: { remoteAddr: { hostname: string } },
+  ) => Response | Promise<Response>,
+) => DenoServer;
+
+// The project is typed for Bun; this is the one thing it asks of Deno.
+declare const Deno: { readonly serve: DenoServe };
+
+export const denoRuntime: Runtime = {
+  name: "deno",
+  serve,
+  installPostgres: undefined,
+  liftFetchLimit: () => undefined,
+};
+
+function serve(options: ServeOptions): Serving {
+  const cut = new AbortController();
+  const server = Deno.serve(
+    {
+      hostname: options.hostname,
+      port: options.port,
+      signal: cut.signal,
+      onListen: () => undefined,
+    },
+    (request, info) => options.handle(request, info.remoteAddr.hostname),
+  );
+  return {
+    port: server.addr.port,
+    stop: async (drainMs) => {
+      const timer = setTimeout(() => cut.abort(), drainMs);
+      await Promise.race([server.shutdown(), server.finished]);
+      clearTimeout(timer);
+    },
+  };
+}

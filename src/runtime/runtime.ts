@@ -1,0 +1,33 @@
+import type { InstallPostgres } from "#db/embedded.ts";
+
+export type Handle = (request: Request, peerAddress: string) => Response | Promise<Response>;
+
+export type ServeOptions = {
+  readonly hostname: string;
+  readonly port: number;
+  /** Bodies above this are refused before the handler runs (Bun) or by the handler (Deno). */
+  readonly maxBodyBytes: number;
+  readonly handle: Handle;
+};
+
+export type Serving = {
+  readonly port: number;
+  /** Takes no new work, lets what runs finish for at most `drainMs`, then cuts it. */
+  stop(drainMs: number): Promise<void>;
+};
+
+/** What differs between Bun and Deno; nothing outside this folder names either. */
+export type Runtime = {
+  readonly name: "bun" | "deno";
+  serve(options: ServeOptions): Serving;
+  /** Undefined where no PostgreSQL can be bundled: `DATABASE_URL` is then required. */
+  readonly installPostgres: InstallPostgres | undefined;
+  /** Restarts the process in place, once, so that `fetch` may hold thousands of streams. */
+  liftFetchLimit(): void;
+};
+
+export async function loadRuntime(): Promise<Runtime> {
+  return "Deno" in globalThis
+    ? (await import("./deno.ts")).denoRuntime
+    : (await import("./bun.ts")).bunRuntime;
+}

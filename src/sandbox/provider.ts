@@ -1,0 +1,222 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Provider } from "#src/catalog/provider.ts";
+import { type Fault, answerOf } from "./faults.ts";
+import { type Grants, createGrants } from "./grants.ts";
+import { loginPage } from "./login-page.ts";
+import { type Seller, sellers } from "./sellers.ts";
+
+export type SimulatedProvider = {
+  /** Answers under `/{profile name}/`; undefined for any other path. */
+  fetch(request: Request): Promise<Response> | undefined;
+  /** What the provider must be told to be reached at `origin`; goes into SMARTDASH_PROVIDERS. */
+  overrides(origin: string): Readonly<Record<string, string>>;
+  readonly grants: Grants;
+  /** The next answers of the token endpoint, in order. */
+  readonly faults: Fault[];
+  /** How often each grant type was asked for. */
+  readonly asked: Record<"authorization_code" | "refresh_token", number>;
+};
+
+export type SimulationOptions = {
+  readonly profile: Provider;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly accessSeconds: number;
+  readonly now?: () => number;
+};
+
+type Code = {
+  readonly seller: Seller;
+  readonly challenge: string | null;
+  readonly redirectUri: string;
+};
+type Simulation = SimulationOptions & {
+  readonly grants: Grants;
+  readonly codes: Map<string, Code>;
+  readonly faults: Fault[];
+  readonly asked: SimulatedProvider["asked"];
+};
+
+/** A provider that behaves as its profile says: single-use refresh tokens, its own errors, its own limits. */
+export function simulateProvider(options: SimulationOptions): SimulatedProvider {
+  const now = options.now ?? (() => new Date().getTime());
+  const simulation: Simulation = {
+    ...options,
+    grants: createGrants({ ...options, now }),
+    codes: new Map(),
+    faults: [],
+    asked: { authorization_code: 0, refresh_token: 0 },
+  };
+  const base = `/${options.profile.name}`;
+  return {
+    grants: simulation.grants,
+    faults: simulation.faults,
+    asked: simulation.asked,
+    overrides: (origin) => ({
+      authorize: `${origin}${base}/authorize`,
+      token: `${origin}${base}/token`,
+      identity: `${origin}${base}/identity`,
+      revoke: `${origin}${base}/users/{seller}/applications/{client}`,
+    }),
+    fetch(request) {
+      const { pathname } = new URL(request.url);
+      return pathname.startsWith(`${base}/`)
+        ? answer(simulation, request, pathname.slice(base.length))
+        : undefined;
+    },
+  };
+}
+
+async function answer(simulation: Simulation, request: Request, path: string): Promise<Response> {
+  const revocation = /^\/users\/([^/]+)\/applications\/[^/]+$/.exec(path)?.[1];
+  if (request.method === "DELETE" && revocation !== undefined)
+    return revoke(simulation, request, revocation);
+  switch (`${request.method} ${path}`) {
+    case "GET /authorize":
+      return loginPage(simulation.profile, new URL(request.url).searchParams, sellers);
+    case "POST /authorize":
+      return decide(simulation, request);
+    case "POST /token":
+      return token(simulation, request);
+    case "GET /identity":
+      return identity(simulation, request);
+    default:
+      return Response.json(
+        { message: "resource not found", error: "not_found", status: 404 },
+        { status: 404 },
+      );
+  }
+}
+
+/** The person chose a seller, or said no. */
+async function decide(simulation: Simulation, request: Request): Promise<Response> {
+  const asked = new URL(request.url).searchParams;
+  const redirectUri = asked.get("redirect_uri") ?? "";
+  if (asked.get("client_id") !== simulation.clientId || !URL.canParse(redirectUri)) {
+    return new Response("unknown client_id or redirect_uri", { status: 400 });
+  }
+  const form = new URLSearchParams(await request.text());
+  const back = new URL(redirectUri);
+  back.searchParams.set("state", asked.get("state") ?? "");
+  const seller = sellers.find(({ id }) => id === form.get("seller"));
+  const challenge = asked.get("code_challenge");
+  if (seller === undefined) {
+    back.searchParams.set("error", "access_denied");
+  } else if (challenge === null && simulation.profile.pkce === "required") {
+    back.searchParams.set("error", "invalid_request");
+  } else {
+    const code = `TG-${randomBytes(16).toString("hex")}-${seller.id}`;
+    simulation.codes.set(code, { seller, challenge, redirectUri });
+    back.searchParams.set("code", code);
+  }
+  return new Response(null, { status: 302, headers: { location: back.href } });
+}
+
+async function token(simulation: Simulation, request: Request): Promise<Response> {
+  const form = new URLSearchParams(await request.text());
+  const grantType = form.get("grant_type") ?? "";
+  if (grantType === "authorization_code" || grantType === "refresh_token")
+    simulation.asked[grantType] += 1;
+  const fault = simulation.faults.shift();
+  const instead = await answerOf(fault);
+  if (instead !== undefined) return instead;
+  if (!isOurClient(simulation, request, form)) return refusal("invalid_client", 401);
+  const issued =
+    grantType === "refresh_token" ? redeem(simulation, form) : exchange(simulation, form);
+  if (typeof issued === "string")
+    return refusal(issued, issued === "recently_refreshed" ? 409 : 400);
+  return handOut(simulation, issued, fault);
+}
+
+function isOurClient(
+  { profile, ...known }: Simulation,
+  request: Request,
+  form: URLSearchParams,
+): boolean {
+  const basic = /^Basic (.+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
+  if (profile.clientAuthentication === "body") {
+    return (
+      form.get("client_id") === known.clientId && form.get("client_secret") === known.clientSecret
+    );
+  }
+  const [id, secret] = Buffer.from(basic ?? "", "base64")
+    .toString()
+    .split(":")
+    .map(decodeURIComponent);
+  return id === known.clientId && secret === known.clientSecret;
+}
+
+function redeem({ grants }: Simulation, form: URLSearchParams) {
+  const redeemed = grants.redeem(form.get("refresh_token") ?? "");
+  if (redeemed === "just_refreshed") return "recently_refreshed";
+  return redeemed === "unknown" ? "invalid_grant" : redeemed;
+}
+
+function exchange({ grants, codes }: Simulation, form: URLSearchParams) {
+  const code = form.get("code") ?? "";
+  const known = codes.get(code);
+  codes.delete(code);
+  if (known === undefined || known.redirectUri !== form.get("redirect_uri")) return "invalid_grant";
+  const verifier = createHash("sha256")
+    .update(form.get("code_verifier") ?? "")
+    .digest("base64url");
+  if (known.challenge !== null && known.challenge !== verifier) return "invalid_grant";
+  return grants.issue(known.seller);
+}
+
+function handOut(
+  { profile, accessSeconds }: Simulation,
+  issued: { access: string; refresh: string; seller: Seller },
+  fault: Fault | undefined,
+): Response {
+  const id = Number(issued.seller.id);
+  const body = {
+    access_token: issued.access,
+    // Airtable documents the trailing space.
+    token_type: "Bearer ",
+    ...(fault?.kind === "no_expires_in" ? {} : { expires_in: accessSeconds }),
+    scope: profile.scopes.join(" ") || "offline_access read write",
+    refresh_token: issued.refresh,
+    ...(profile.identity.from === "token" ? { [profile.identity.idField]: id } : {}),
+    ...(profile.refresh.expiresInField === undefined
+      ? {}
+      : { [profile.refresh.expiresInField]: 5_184_000 }),
+  };
+  const text = JSON.stringify(body);
+  return new Response(fault?.kind === "truncated" ? text.slice(0, 40) : text, {
+    headers: { "content-type": "application/json", "cache-control": "no-store" },
+  });
+}
+
+/** Old applications put the words into `message`, the documentation into `error_description`. */
+function refusal(error: string, status: number): Response {
+  const message =
+    "Error validating grant. Your authorization code or refresh token may be expired or it was already used";
+  return Response.json({ message, error, status, cause: [] }, { status });
+}
+
+function identity({ grants, profile }: Simulation, request: Request): Response {
+  const seller = holderOf(grants, request);
+  if (seller === undefined) {
+    return Response.json(
+      { message: "invalid_token", error: "not_found", status: 401, cause: [] },
+      { status: 401 },
+    );
+  }
+  const id = profile.identity.from === "token" ? Number(seller.id) : `usr${seller.id}`;
+  const email = `${seller.name.toLowerCase()}@example.com`;
+  return Response.json({ id, nickname: seller.name, site_id: seller.site, email });
+}
+
+function revoke({ grants }: Simulation, request: Request, sellerId: string): Response {
+  if (holderOf(grants, request)?.id !== sellerId)
+    return Response.json({ error: "forbidden" }, { status: 403 });
+  grants.revoke(sellerId);
+  return Response.json({ user_id: sellerId, msg: "Autorización eliminada" });
+}
+
+/** Whose live access token a request carries. */
+export function holderOf(grants: Grants, request: Request): Seller | undefined {
+  const bearer = /^Bearer (.+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
+  return bearer === undefined ? undefined : grants.holder(bearer);
+}

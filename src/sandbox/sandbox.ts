@@ -1,0 +1,80 @@
+import type { Provider } from "#src/catalog/provider.ts";
+import { airtable } from "#src/catalog/providers/airtable.ts";
+import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
+import type { Environment } from "#src/config/read.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
+import { type SimulatedProvider, holderOf, simulateProvider } from "./provider.ts";
+import { simulateUpstream } from "./upstream.ts";
+
+export type Sandbox = {
+  readonly origin: string;
+  readonly providers: ReadonlyMap<string, SimulatedProvider>;
+  /** The settings with which a gateway uses this sandbox. */
+  readonly environment: Environment;
+  stop(): Promise<void>;
+};
+
+export type SandboxOptions = {
+  readonly accessSeconds: number;
+  readonly profiles?: readonly Provider[];
+};
+
+const clientId = "4242424242424242";
+const clientSecret = "sandbox-client-secret";
+
+/** Simulated providers and, for each, an MCP server that honours their access tokens. On loopback alone. */
+export function startSandbox(runtime: Pick<Runtime, "serve">, options: SandboxOptions): Sandbox {
+  const profiles = options.profiles ?? [mercadolibre, airtable];
+  const providers = new Map(
+    profiles.map((profile) => [
+      profile.name,
+      simulateProvider({ profile, clientId, clientSecret, accessSeconds: options.accessSeconds }),
+    ]),
+  );
+  const upstreams = new Map(
+    [...providers].map(([name, { grants }]) => [
+      `/mcp/${name}`,
+      simulateUpstream((request) => holderOf(grants, request)),
+    ]),
+  );
+  const serving = runtime.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    maxBodyBytes: 8 * 1024 * 1024,
+    handle: (request) => {
+      const upstream = upstreams.get(new URL(request.url).pathname);
+      if (upstream !== undefined) return upstream.fetch(request);
+      for (const provider of providers.values()) {
+        const answer = provider.fetch(request);
+        if (answer !== undefined) return answer;
+      }
+      return new Response(null, { status: 404 });
+    },
+  });
+  const origin = `http://127.0.0.1:${serving.port}`;
+  return {
+    origin,
+    providers,
+    environment: environmentFor(origin, providers),
+    stop: async () => {
+      await serving.stop(0);
+      await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
+    },
+  };
+}
+
+function environmentFor(
+  origin: string,
+  providers: ReadonlyMap<string, SimulatedProvider>,
+): Environment {
+  const overrides = [...providers].map(([name, provider]) => [name, provider.overrides(origin)]);
+  const upstreams = [...providers.keys()].map((name) => [name, { url: `${origin}/mcp/${name}` }]);
+  return {
+    SMARTDASH_PROVIDERS: JSON.stringify(Object.fromEntries(overrides)),
+    SMARTDASH_UPSTREAMS: JSON.stringify(Object.fromEntries(upstreams)),
+    MELI_CLIENT_ID: clientId,
+    MELI_CLIENT_SECRET: clientSecret,
+    AIRTABLE_CLIENT_ID: clientId,
+    AIRTABLE_CLIENT_SECRET: clientSecret,
+  };
+}

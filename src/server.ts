@@ -1,0 +1,179 @@
+import { randomBytes } from "node:crypto";
+import { Hono } from "hono";
+import { createCredentials } from "./accounts/credential.ts";
+import { mountAccounts } from "./accounts/routes.ts";
+import { mountAgents } from "./agents/routes.ts";
+import { createCallers } from "./agents/session.ts";
+import type { App } from "./app.ts";
+import { createCache } from "./cache.ts";
+import { createDeadlines } from "./calls/deadlines.ts";
+import { failureAnswer } from "./calls/failure-answer.ts";
+import { createHeartbeat } from "./calls/heartbeat.ts";
+import { mostBodyBytes } from "./calls/message.ts";
+import { createReach } from "./calls/reach.ts";
+import { createRecorder } from "./calls/record.ts";
+import {
+  type McpRoute,
+  type McpServing,
+  answerMcp,
+  mcpRoutes,
+  resourceMetadata,
+} from "./calls/routes.ts";
+import { Failure, asFailure } from "./failure.ts";
+import type { PageRoutes } from "./http/page-routes.ts";
+import { createFrontDoor } from "./http/origin.ts";
+import type { Handle, Runtime } from "./runtime/runtime.ts";
+import { failurePage } from "./screens/page.ts";
+import { languageOf } from "./screens/language.ts";
+import { troubleOf } from "./telemetry/trouble.ts";
+import { mountUpkeep } from "./upkeep/routes.ts";
+import { startSchedule } from "./upkeep/schedule.ts";
+
+export type Gateway = {
+  /** What people open, e.g. `http://localhost:8000`. */
+  readonly publicUrl: string;
+  readonly port: number;
+  /** Takes no new work, lets what runs finish within the limit, then ends. */
+  stop(): Promise<void>;
+};
+
+/** Leaves room to answer a too large body with words instead of the runtime's bare 413. */
+const refusedUnreadBytes = mostBodyBytes + 1024 * 1024;
+
+/** Listens, and mounts everything there is. Failures: `port_unavailable`. */
+export function startGateway(opened: App, runtime: Runtime): Gateway {
+  let answer: Handle = () => new Response(null, { status: 503 });
+  const serving = listen(opened, runtime, (request, address) => answer(request, address));
+  const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
+  const app = withParts({ ...opened, publicUrl });
+  answer = createAnswer(app, serving.port);
+  const schedule = startSchedule(app);
+  return {
+    publicUrl,
+    port: serving.port,
+    stop: async () => {
+      await Promise.all([serving.stop(app.config.drainMs), schedule.stop()]);
+      app.deadlines.stop();
+      app.heartbeat.stop();
+      await app.recorder.stop();
+    },
+  };
+}
+
+function listen(app: App, runtime: Runtime, handle: Handle) {
+  const { host: hostname, port } = app.config;
+  try {
+    return runtime.serve({ hostname, port, maxBodyBytes: refusedUnreadBytes, handle });
+  } catch {
+    throw new Failure("port_unavailable", `${hostname}:${port} cannot be listened on`, {
+      hint: "Another program may be using it: choose another PORT, or 0.",
+    });
+  }
+}
+
+function withParts(app: App): McpServing {
+  const now = () => app.now().getTime();
+  return {
+    ...app,
+    credentials: createCredentials(app),
+    callers: createCallers(app),
+    deadlines: createDeadlines(now),
+    heartbeat: createHeartbeat(now, app.config.upstreamLimits.keepAliveMs),
+    reach: createReach(app),
+    recorder: createRecorder(app),
+    refused: createCache<number>({ freshMs: 5 * 60_000, staleMs: 0, size: 10_000, now }),
+  };
+}
+
+/** MCP addresses first, by one look-up; everything else goes through the router. */
+function createAnswer(app: McpServing, port: number) {
+  const frontDoor = createFrontDoor({ ...app.config, publicUrl: app.publicUrl, port });
+  const routes = mcpRoutes(app);
+  const pages = createPages(app, routes);
+  const prefix = randomBytes(6).toString("base64url");
+  let count = 0;
+
+  return (request: Request): Response | Promise<Response> => {
+    count += 1;
+    const requestId = `${prefix}-${count.toString(36)}`;
+    const path = pathOf(request.url);
+    const route = routes.get(path);
+    try {
+      frontDoor.check(request);
+    } catch (error) {
+      return failureAnswer(app, asFailure(error), { requestId, path, id: null });
+    }
+    if (route !== undefined) return answerMcp(app, request, { route, path, requestId });
+    return pages.fetch(request, { requestId });
+  };
+}
+
+/** The path of an absolute URL, without parsing the rest of it. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  if (start === -1) return "/";
+  const end = url.slice(start).search(/[?#]/);
+  return end === -1 ? url.slice(start) : url.slice(start, start + end);
+}
+
+function createPages(app: McpServing, routes: ReadonlyMap<string, McpRoute>): PageRoutes {
+  const pages: PageRoutes = new Hono();
+  mountAccounts(pages, app);
+  mountAgents(pages, app);
+  mountUpkeep(pages, app);
+  mountMetadata(pages, app, routes);
+  pages.notFound(({ req, env }) =>
+    renderFailure(app, req.raw, { failure: new Failure("not_found"), requestId: env.requestId }),
+  );
+  pages.onError((error, { req, env }) => {
+    const failure = asFailure(error);
+    const { requestId } = env;
+    if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
+    else app.log.info("page_refused", { requestId, code: failure.code });
+    return renderFailure(app, req.raw, { failure, requestId });
+  });
+  return pages;
+}
+
+/** At the well-known path with and without the MCP address; the bare one describes the default upstream. */
+function mountMetadata(
+  pages: PageRoutes,
+  app: McpServing,
+  routes: ReadonlyMap<string, McpRoute>,
+): void {
+  const wellKnown = "/.well-known/oauth-protected-resource";
+  for (const [path, { kind, upstream }] of routes) {
+    if (kind === "call")
+      pages.get(`${wellKnown}${path}`, () => resourceMetadata(app, path, upstream));
+    if (path === "/mcp") pages.get(wellKnown, () => resourceMetadata(app, path, upstream));
+  }
+}
+
+/** A page for browsers; JSON for programs. */
+function renderFailure(
+  app: McpServing,
+  request: Request,
+  what: { failure: Failure; requestId: string },
+): Response | Promise<Response> {
+  const { failure, requestId } = what;
+  if (request.headers.get("accept")?.includes("text/html") === true) {
+    return failurePage(languageOf(request), failure, requestId);
+  }
+  const { message, details, code } = failure;
+  const body = {
+    error: code,
+    message,
+    hint: details.hint,
+    url: details.link,
+    request_id: requestId,
+  };
+  const retryAfter = details.retryAfterSeconds;
+  return Response.json(body, {
+    status: failure.meaning.http,
+    headers: {
+      "cache-control": "no-store",
+      "x-request-id": requestId,
+      ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
+    },
+  });
+}
