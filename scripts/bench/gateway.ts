@@ -1,13 +1,49 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { seed } from "./seed.ts";
 import type { Running } from "./targets.ts";
 
+const binary = join(import.meta.dir, "../../dist/smartdash");
+
 /**
- * Starts the gateway with one account whose upstream is `upstreamUrl`, and signs one agent in: `headers` are what that
- * agent sends, `url` is where it posts MCP, `pid` is the process whose time and memory count (with its children).
- * Gives nothing, after a line that says why, while there is no gateway to start.
+ * Starts the compiled gateway as operators run it, with one account whose upstream is `upstreamUrl` and one
+ * agent: `headers` are what that agent sends, `pid` is the process whose time and memory count.
+ * Its database runs beside it, as a process of this bench. Gives nothing, after a line, without a build.
  */
 export async function startGateway(
-  _upstreamUrl: string,
+  upstreamUrl: string,
 ): Promise<(Running & { readonly pid: number }) | undefined> {
-  console.error("gateway: not wired into the bench yet (scripts/bench/gateway.ts)");
-  return Promise.resolve(undefined);
+  if (!existsSync(binary)) {
+    console.error("gateway: there is no dist/smartdash; run `bun run build` first");
+    return undefined;
+  }
+  const seeded = await seed(upstreamUrl);
+  const child = Bun.spawn([binary, "serve"], {
+    env: { ...process.env, ...seeded.environment },
+    stdout: "pipe",
+    stderr: "ignore",
+  });
+  const url = await announcedUrl(child.stdout);
+  return {
+    url: `${url}/mcp/mercadolibre`,
+    pid: child.pid,
+    headers: { Authorization: `Bearer ${seeded.bearer}` },
+    stop: async () => {
+      child.kill("SIGTERM");
+      await child.exited;
+      await seeded.stop();
+    },
+  };
+}
+
+/** The gateway says where it serves in its first line. */
+async function announcedUrl(output: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of output) {
+    text += decoder.decode(chunk, { stream: true });
+    const url = /serves (\S+)/.exec(text)?.[1];
+    if (url !== undefined) return url;
+  }
+  throw new Error("the gateway ended before it served");
 }

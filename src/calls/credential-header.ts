@@ -14,29 +14,34 @@ export type Standing = {
 
 const nothing: Standing = { held: undefined, headers: {}, isRenewed: false };
 
+/** What stands in without asking anybody; undefined when something has to be read or renewed first. */
+export function standingNow(
+  app: Refreshing,
+  caller: Caller,
+  upstream: Upstream,
+): Standing | undefined {
+  const { credential } = upstream;
+  if (credential.kind === "none") return nothing;
+  if (credential.kind === "key") {
+    const value = `${credential.scheme} ${credential.key.reveal()}`.trim();
+    return { ...nothing, headers: { [credential.header]: value } };
+  }
+  const held = app.credentials.fresh(caller.accountId);
+  const isGood = held?.state === "active" && app.now().getTime() < held.refreshFrom;
+  return isGood ? withHeader(held, false) : undefined;
+}
+
 /** Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `database_unavailable`. */
 export async function standingFor(
   app: Refreshing,
   caller: Caller,
   context: { upstream: Upstream; requestId: string },
 ): Promise<Standing> {
-  const { credential } = context.upstream;
-  if (credential.kind === "none") return nothing;
-  if (credential.kind === "key") {
-    const value = `${credential.scheme} ${credential.key.reveal()}`.trim();
-    return { ...nothing, headers: { [credential.header]: value } };
-  }
-  const known =
-    app.credentials.fresh(caller.accountId) ??
-    (await heldCredential(app, app.credentials, caller.accountId));
-  return await upToDate(app, known, context.requestId);
-}
-
-async function upToDate(app: Refreshing, known: Held, requestId: string): Promise<Standing> {
-  const now = app.now().getTime();
-  if (known.state === "active" && now < known.refreshFrom) return withHeader(known, false);
+  const { requestId } = context;
+  const known = await heldCredential(app, app.credentials, caller.accountId);
   const held = known.state === "active" ? known : await readAgain(app, known);
   if (held.state !== "active") throw reconnect(app, held.provider);
+  const now = app.now().getTime();
   if (now >= held.expiresAt) return withHeader(await renewed(app, held, requestId), true);
   if (now >= held.refreshFrom && now >= held.retryAt) {
     renew(app, held, requestId).catch((error: unknown) => {

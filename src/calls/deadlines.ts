@@ -1,13 +1,13 @@
 /** One clock for every running call: cheaper than a timer each. */
 export type Deadlines = {
-  /** Calls `expire` once when `milliseconds` have passed, give or take a tenth of a second. */
+  /** Calls `expire` once when `milliseconds` have passed, or at most 50 ms later. */
   set(milliseconds: number, expire: () => void): Deadline;
   stop(): void;
 };
 
 export type Deadline = { clear(): void };
 
-const tickMs = 100;
+const tickMs = 50;
 
 export function createDeadlines(now: () => number): Deadlines {
   const waiting = new Set<{ readonly at: number; readonly expire: () => void }>();

@@ -6,7 +6,6 @@ import type { Deadlines } from "./deadlines.ts";
 import { rewriteEndpoint } from "./first-event.ts";
 import { headersOut } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import type { Call } from "./message.ts";
 import { relayEvents } from "./stream.ts";
 
 type Delivering = Pick<App, "config" | "bindingKey" | "now"> & {
@@ -16,7 +15,6 @@ type Delivering = Pick<App, "config" | "bindingKey" | "now"> & {
 
 type Delivery = {
   readonly owner: { readonly caller: Caller; readonly upstream: Upstream };
-  readonly call: Call;
   readonly abort: AbortController;
   readonly requestId: string;
   /** Present when the first event of a stream may be a 2024-11-05 endpoint. */

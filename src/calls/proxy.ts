@@ -6,7 +6,7 @@ import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
 import { bearerOf } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
-import { type Standing, renewedStanding, standingFor } from "./credential-header.ts";
+import { type Standing, renewedStanding, standingFor, standingNow } from "./credential-header.ts";
 import { deliver } from "./deliver.ts";
 import { type Forwarding, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
@@ -51,27 +51,52 @@ export async function proxyCall(
   exchange.caller = caller;
   const call = await readCall(request);
   exchange.call = call;
-  const standing = await standingFor(app, caller, { upstream, requestId });
+  const standing =
+    standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
   const abort = new AbortController();
-  request.signal.addEventListener("abort", () => abort.abort());
-  const url = urlFor(app, request, { caller, upstream });
+  const watch = watchClient(app, request, abort);
+  const owner = { caller, upstream };
+  const url = urlFor(app, request, owner);
   const send = async ({ headers: credential }: Standing) => {
-    const headers = headersIn(app, request, { caller, upstream, credential });
+    const headers = headersIn(app, request, { ...owner, credential });
     const answer = await forward(app, { upstream, url, headers, call, abort });
     exchange.upstreamStatus = answer.status;
     return answer;
   };
-  const first = await send(standing);
-  const answer =
-    first.status === 401 ? await secondTry(app, exchange, { first, standing, send }) : first;
-  const isPlainGet = call.httpMethod === "GET" && !request.headers.has("mcp-session-id");
-  return await deliver(app, answer, {
-    owner: { caller, upstream },
-    call,
-    abort,
-    requestId,
-    ...(isPlainGet ? { endpoint: endpointRewriter(app, request, { caller, upstream }) } : {}),
+  try {
+    const first = await send(standing);
+    const answer =
+      first.status === 401 ? await secondTry(app, exchange, { first, standing, send }) : first;
+    const isPlainGet = call.httpMethod === "GET" && !request.headers.has("mcp-session-id");
+    return await deliver(app, answer, {
+      owner,
+      abort,
+      requestId,
+      ...(isPlainGet ? { endpoint: endpointRewriter(app, request, owner) } : {}),
+    });
+  } finally {
+    watch.clear();
+  }
+}
+
+/**
+ * A client that goes away takes its exchange with it. Listening for that costs more than most calls take,
+ * so it begins with the first tick that finds the call still waiting. Once a body flows, its reader tells.
+ */
+function watchClient(app: Proxying, request: Request, abort: AbortController) {
+  let isListening = false;
+  const leave = () => abort.abort();
+  const deadline = app.deadlines.set(0, () => {
+    if (request.signal.aborted) return leave();
+    isListening = true;
+    request.signal.addEventListener("abort", leave);
   });
+  return {
+    clear() {
+      deadline.clear();
+      if (isListening) request.signal.removeEventListener("abort", leave);
+    },
+  };
 }
 
 type Refused = {

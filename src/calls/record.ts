@@ -13,11 +13,11 @@ export type Recorder = {
 
 const everyMs = 500;
 const batchRows = 1000;
-const mostWaiting = 20_000;
+const mostWaiting = 5000;
 const longestName = 200;
 
 /**
- * Up to 2,000 rows a second are stored; beyond 20,000 waiting rows the newest are dropped and counted in the
+ * Up to 2,000 rows a second are stored; beyond 5,000 waiting rows the newest are dropped and counted in the
  * log, which has a line for every call in any case.
  */
 export function createRecorder(app: Pick<App, "db" | "now" | "log">): Recorder {
@@ -46,10 +46,12 @@ export function createRecorder(app: Pick<App, "db" | "now" | "log">): Recorder {
       const durationMs = Math.round(app.now().getTime() - exchange.startedAt);
       const facts = factsOf(exchange);
       app.log.info("call", { ...facts, status, durationMs });
+      if (waiting.length >= mostWaiting) {
+        dropped += 1;
+        return;
+      }
       const row = rowOf(exchange, { status, durationMs });
-      if (row === undefined) return;
-      if (waiting.length < mostWaiting) waiting.push(row);
-      else dropped += 1;
+      if (row !== undefined) waiting.push(row);
     },
     async stop() {
       clearInterval(timer);

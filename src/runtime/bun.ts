@@ -16,7 +16,7 @@ function serve(options: ServeOptions): Serving {
     // The default of 10 s cuts quiet streams.
     idleTimeout: 0,
     maxRequestBodySize: options.maxBodyBytes,
-    fetch: (request, self) => options.handle(request, self.requestIP(request)?.address ?? ""),
+    fetch: (request) => options.handle(request),
   });
   return {
     port: server.port ?? options.port,

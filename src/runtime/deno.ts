@@ -7,10 +7,7 @@ type DenoServer = {
 };
 type DenoServe = (
   options: { hostname: string; port: number; signal: AbortSignal; onListen: () => void },
-  handle: (
-    request: Request,
-    info: { remoteAddr: { hostname: string } },
-  ) => Response | Promise<Response>,
+  handle: (request: Request) => Response | Promise<Response>,
 ) => DenoServer;
 
 // The project is typed for Bun; this is the one thing it asks of Deno.
@@ -32,7 +29,7 @@ function serve(options: ServeOptions): Serving {
       signal: cut.signal,
       onListen: () => undefined,
     },
-    (request, info) => options.handle(request, info.remoteAddr.hostname),
+    (request) => options.handle(request),
   );
   return {
     port: server.addr.port,

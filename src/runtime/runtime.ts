@@ -1,6 +1,6 @@
 import type { InstallPostgres } from "#db/embedded.ts";
 
-export type Handle = (request: Request, peerAddress: string) => Response | Promise<Response>;
+export type Handle = (request: Request) => Response | Promise<Response>;
 
 export type ServeOptions = {
   readonly hostname: string;

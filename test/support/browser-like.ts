@@ -1,0 +1,73 @@
+/** A cookie jar and a way to fetch with it: what a browser does between two pages. */
+export type Visitor = {
+  readonly cookies: Map<string, string>;
+  get(url: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  post(url: string, form: Readonly<Record<string, string>>): Promise<Response>;
+};
+
+export function newVisitor(): Visitor {
+  const cookies = new Map<string, string>();
+  async function visit(url: string, init: RequestInit): Promise<Response> {
+    const headers = new Headers(init.headers);
+    headers.set("accept", "text/html");
+    headers.set("cookie", [...cookies].map(([name, value]) => `${name}=${value}`).join("; "));
+    const response = await fetch(url, { ...init, headers, redirect: "manual" });
+    for (const cookie of response.headers.getSetCookie()) {
+      const [pair = ""] = cookie.split(";");
+      const [name = "", value = ""] = pair.split(/=(.*)/s);
+      cookies.set(name, value);
+    }
+    return response;
+  }
+  return {
+    cookies,
+    get: (url, headers = {}) => visit(url, { headers }),
+    post: (url, form) => visit(url, { method: "POST", body: new URLSearchParams(form) }),
+  };
+}
+
+export function locationOf(response: Response): string {
+  const location = response.headers.get("location");
+  if (location === null) throw new Error(`expected a redirect, got ${response.status}`);
+  return location;
+}
+
+type Connecting = {
+  readonly url: string;
+  readonly provider?: string;
+  readonly seller?: string;
+  readonly query?: string;
+};
+
+/** Walks to the provider, chooses a seller there and comes back to the callback's URL, without opening it. */
+export async function walkToCallback(visitor: Visitor, connecting: Connecting): Promise<string> {
+  const { url, provider = "mercadolibre", seller = "100200300", query = "" } = connecting;
+  const begun = await visitor.get(`${url}/auth/authorize?provider=${provider}${query}`);
+  const decided = await visitor.post(locationOf(begun), { seller });
+  return locationOf(decided);
+}
+
+/** Connects a seller; the visitor is signed in afterwards. */
+export async function connectSeller(visitor: Visitor, connecting: Connecting): Promise<void> {
+  const done = await visitor.get(await walkToCallback(visitor, connecting));
+  if (done.status !== 303)
+    throw new Error(`connecting ended with ${done.status}: ${await done.text()}`);
+}
+
+/** Creates a session on the page and reads the bearer from it. */
+export async function mintBearer(visitor: Visitor, url: string, which = 0): Promise<string> {
+  const home = await (await visitor.get(`${url}/`)).text();
+  const form_token = /name="form_token" value="([^"]+)"/.exec(home)?.[1] ?? "";
+  const account = [...home.matchAll(/name="account" value="([^"]+)"/g)][which]?.[1] ?? "";
+  const page = await (await visitor.post(`${url}/sessions`, { form_token, account })).text();
+  const bearer = /sd_ses_[\w-]+/.exec(page)?.[0];
+  if (bearer === undefined) throw new Error("the page shows no bearer");
+  return bearer;
+}
+
+/** A connected seller's bearer. */
+export async function newBearer(connecting: Connecting): Promise<string> {
+  const visitor = newVisitor();
+  await connectSeller(visitor, connecting);
+  return mintBearer(visitor, connecting.url);
+}

@@ -1,0 +1,52 @@
+import { type App, openApp } from "#src/app.ts";
+import type { Environment } from "#src/config/read.ts";
+import { bunRuntime } from "#src/runtime/bun.ts";
+import { type Sandbox, type SandboxOptions, startSandbox } from "#src/sandbox/sandbox.ts";
+import { type Gateway, startGateway } from "#src/server.ts";
+import { type TestDatabase, testDatabase } from "./database.ts";
+
+export const encryptionKey = Buffer.alloc(32, 7).toString("base64");
+
+export type World = AsyncDisposable & {
+  readonly database: TestDatabase;
+  readonly sandbox: Sandbox;
+  readonly app: App;
+  readonly gateway: Gateway;
+  readonly url: string;
+  /** The settings of this world's gateway, for starting another one beside it. */
+  readonly environment: Environment;
+};
+
+export type WorldOptions = Partial<SandboxOptions> & { readonly environment?: Environment };
+
+/** A database, a sandbox and a gateway that nobody else uses. */
+export async function openWorld(options: WorldOptions = {}): Promise<World> {
+  const { accessSeconds = 3600, environment: extra = {}, ...rest } = options;
+  const database = await testDatabase();
+  const sandbox = startSandbox(bunRuntime, { accessSeconds, ...rest });
+  const environment = {
+    ...sandbox.environment,
+    DATABASE_URL: database.url,
+    ENCRYPTION_KEY: encryptionKey,
+    PORT: "0",
+    LOG_LEVEL: "error",
+    DRAIN_MS: "200",
+    ...extra,
+  };
+  const { app, close } = await openApp({ environment, runtime: bunRuntime, role: "gateway" });
+  const gateway = startGateway(app, bunRuntime);
+  return {
+    database,
+    sandbox,
+    app,
+    gateway,
+    environment,
+    url: gateway.publicUrl,
+    async [Symbol.asyncDispose]() {
+      await gateway.stop();
+      await close();
+      await sandbox.stop();
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
