@@ -27,6 +27,7 @@ const outcome = await Bun.build({
     // Either would run code for whoever can write to the working directory.
     autoloadDotenv: false,
     autoloadBunfig: false,
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Bun refuses a name it does not know
     ...(values.target === undefined ? {} : { target: values.target as Bun.Build.CompileTarget }),
   },
   bytecode: true,
@@ -41,7 +42,7 @@ const outcome = await Bun.build({
     SMARTDASH_REVISION: JSON.stringify(revision()),
   },
 });
-for (const log of outcome.logs) console.error(String(log));
+for (const log of outcome.logs) console.error(log.message);
 if (!outcome.success) process.exit(1);
 const size = Bun.file(outfile).size / 1e6;
 console.log(`${basename(outfile)} ${version} (${revision()}) ${size.toFixed(1)} MB`);

@@ -35,7 +35,7 @@ export type App = {
   readonly publicUrl: string;
 };
 
-export type OpenApp = { readonly app: App; close(): Promise<void> };
+export type OpenApp = { readonly app: App; readonly close: () => Promise<void> };
 
 export type OpenOptions = {
   readonly environment: Environment;

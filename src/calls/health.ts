@@ -2,7 +2,7 @@ import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { asFailure } from "#src/failure.ts";
-import { pingDatabase } from "#src/upkeep/store.ts";
+import { databaseHealth } from "#src/telemetry/database-health.ts";
 import type { Reach } from "./reach.ts";
 
 /**
@@ -14,7 +14,7 @@ export async function upstreamHealth(
   upstream: Upstream,
 ): Promise<Response> {
   const [database, server] = await Promise.all([
-    stateOf(() => pingDatabase(app.db)),
+    databaseHealth(app.db),
     stateOf(async () => app.reach.expect(upstream)),
   ]);
   const { credential } = upstream;

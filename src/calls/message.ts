@@ -14,6 +14,8 @@ export type Call = {
   readonly id: RpcId;
   /** MCP 2026-07-28 or later: stateless, and a client that goes away has cancelled. */
   readonly isModern: boolean;
+  /** The protocol version that the message itself names. */
+  readonly bodyVersion: unknown;
 };
 
 export const mostBodyBytes = 4 * 1024 * 1024;
@@ -23,7 +25,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Reads a request for policy and keeps its bytes.
- * Failures: `body_too_large`, `body_unreadable`, `message_invalid`, `header_mismatch`.
+ * Failures: `body_too_large`, `body_unreadable`, `message_invalid`.
  */
 export async function readCall(request: Request): Promise<Call> {
   const httpMethod = request.method;
@@ -47,6 +49,7 @@ const noMessage = {
   name: undefined,
   id: null,
   isModern: false,
+  bodyVersion: undefined,
 } as const;
 
 function parse(body: Uint8Array): unknown {
@@ -63,22 +66,20 @@ function batch(request: Request, messages: readonly unknown[]): Described {
     throw new Failure("message_invalid", "MCP 2026-07-28 has no batches: send one message");
   }
   if (messages.length === 0 || !messages.every(isObject)) throw new Failure("message_invalid");
-  return { rpcMethod: "batch", name: undefined, id: null, isModern: false };
+  return { ...noMessage, rpcMethod: "batch" };
 }
 
 function single(request: Request, message: Message): Described {
   const { method, id } = message;
   const parameters = isObject(message["params"]) ? message["params"] : undefined;
   const meta = isObject(parameters?.["_meta"]) ? parameters["_meta"][versionKey] : undefined;
-  const version = request.headers.get("mcp-protocol-version");
-  const described = {
+  return {
     rpcMethod: typeof method === "string" ? method : undefined,
     name: nameIn(method, parameters),
     id: typeof id === "string" || typeof id === "number" ? id : null,
-    isModern: isModernVersion(version) || isModernVersion(meta),
+    isModern: isModernVersion(request.headers.get("mcp-protocol-version")) || isModernVersion(meta),
+    bodyVersion: meta,
   };
-  if (described.isModern) refuseMismatch(request, described, { version, meta });
-  return described;
 }
 
 function isModernVersion(version: unknown): boolean {
@@ -101,21 +102,23 @@ function nameIn(method: unknown, parameters: Message | undefined): string | unde
   return typeof value === "string" ? value : undefined;
 }
 
-/** MCP 2026-07-28, Streamable HTTP: a server that processes the body refuses headers that say something else. */
-function refuseMismatch(
-  request: Request,
-  said: Described,
-  versions: { version: string | null; meta: unknown },
-): void {
-  const { version, meta } = versions;
-  if (version === null || (meta !== undefined && version !== meta))
-    throw mismatch("MCP-Protocol-Version");
-  const method = request.headers.get("mcp-method");
-  const isRequest = said.id !== null;
-  if (method === null ? isRequest : method !== said.rpcMethod) throw mismatch("Mcp-Method");
-  if (said.name === undefined) return;
-  const name = request.headers.get("mcp-name");
-  if (name === null ? isRequest : decodeHeader(name) !== said.name) throw mismatch("Mcp-Name");
+/**
+ * MCP 2026-07-28, Streamable HTTP: a server that processes the body refuses headers that say something else.
+ * Failures: `header_mismatch`.
+ */
+export function checkHeaders(request: Request, call: Call): void {
+  if (!call.isModern) return;
+  const { headers } = request;
+  const version = headers.get("mcp-protocol-version");
+  const isOtherVersion = call.bodyVersion !== undefined && version !== call.bodyVersion;
+  if (version === null || isOtherVersion) throw mismatch("MCP-Protocol-Version");
+  // What notifications have to mirror is not defined; what they do mirror has to be right.
+  const isRequest = call.id !== null;
+  const method = headers.get("mcp-method");
+  if (method === null ? isRequest : method !== call.rpcMethod) throw mismatch("Mcp-Method");
+  if (call.name === undefined) return;
+  const name = headers.get("mcp-name");
+  if (name === null ? isRequest : decodeHeader(name) !== call.name) throw mismatch("Mcp-Name");
 }
 
 /** Undoes the Base64 form `=?base64?…?=`; anything else stands for itself. */

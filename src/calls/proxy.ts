@@ -11,7 +11,7 @@ import { deliver } from "./deliver.ts";
 import { type Forwarding, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import { type Call, readCall } from "./message.ts";
+import { type Call, checkHeaders, readCall } from "./message.ts";
 
 /** What a call leans on. */
 export type Proxying = App &
@@ -51,6 +51,7 @@ export async function proxyCall(
   exchange.caller = caller;
   const call = await readCall(request);
   exchange.call = call;
+  checkHeaders(request, call);
   const standing =
     standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
   const abort = new AbortController();

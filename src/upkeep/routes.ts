@@ -1,7 +1,6 @@
 import type { App } from "#src/app.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
-import { asFailure } from "#src/failure.ts";
-import { pingDatabase } from "./store.ts";
+import { databaseHealth } from "#src/telemetry/database-health.ts";
 import { version } from "./version.ts";
 
 /** `/livez` (the process), `/readyz` and `/health` (with its database). GET and HEAD. Names no account. */
@@ -12,12 +11,8 @@ export function mountUpkeep(routes: PageRoutes, app: Pick<App, "db">): void {
 }
 
 async function withDatabase(app: Pick<App, "db">): Promise<Response> {
-  try {
-    await pingDatabase(app.db);
-    return health("pass", { database: "pass" });
-  } catch (error) {
-    return health("fail", { database: asFailure(error).code });
-  }
+  const database = await databaseHealth(app.db);
+  return health(database === "pass" ? "pass" : "fail", { database });
 }
 
 /** The expired draft-inadarei-api-health-check-06 is what monitors understand. */

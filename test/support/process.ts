@@ -1,0 +1,41 @@
+import { join } from "node:path";
+import type { Environment } from "#src/config/read.ts";
+
+export type Served = AsyncDisposable & {
+  readonly url: string;
+  readonly pid: number;
+  readonly child: Bun.Subprocess;
+};
+
+const root = join(import.meta.dir, "../..");
+
+/** A gateway in a process of its own, from source; ready when it has said where it serves. */
+export async function startServe(environment: Environment): Promise<Served> {
+  const child = Bun.spawn([process.execPath, join(root, "cli/main.ts"), "serve"], {
+    cwd: root,
+    env: { ...process.env, ...environment, PORT: "0" },
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const url = await announced(child.stdout);
+  return {
+    url,
+    pid: child.pid,
+    child,
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGTERM");
+      await child.exited;
+    },
+  };
+}
+
+async function announced(output: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of output) {
+    text += decoder.decode(chunk, { stream: true });
+    const url = /serves (\S+)/.exec(text)?.[1];
+    if (url !== undefined) return url;
+  }
+  throw new Error(`the gateway ended before it served: ${text}`);
+}
