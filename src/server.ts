@@ -21,6 +21,7 @@ import {
 } from "./calls/routes.ts";
 import { Failure, asFailure } from "./failure.ts";
 import type { PageRoutes } from "./http/page-routes.ts";
+import { fetchExchange } from "./http/fetch-exchange.ts";
 import { createFrontDoor } from "./http/origin.ts";
 import type { Handle, Runtime } from "./runtime/runtime.ts";
 import { failurePage } from "./screens/page.ts";
@@ -45,7 +46,7 @@ export function startGateway(opened: App, runtime: Runtime): Gateway {
   let answer: Handle = () => new Response(null, { status: 503 });
   const serving = listen(opened, runtime, (request) => answer(request));
   const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
-  const app = withParts({ ...opened, publicUrl });
+  const app = withParts({ ...opened, publicUrl }, runtime);
   answer = createAnswer(app, serving.port);
   const schedule = startSchedule(app);
   return {
@@ -71,12 +72,14 @@ function listen(app: App, runtime: Runtime, handle: Handle) {
   }
 }
 
-function withParts(app: App): McpServing {
+function withParts(app: App, runtime: Pick<Runtime, "exchange">): McpServing {
   const now = () => app.now().getTime();
   return {
     ...app,
     credentials: createCredentials(app),
     callers: createCallers(app),
+    // An HTTP proxy is for the runtime's fetch to find and use.
+    exchange: app.config.usesProxy ? fetchExchange : runtime.exchange,
     deadlines: createDeadlines(now),
     heartbeat: createHeartbeat(now, app.config.upstreamLimits.keepAliveMs),
     reach: createReach(app),

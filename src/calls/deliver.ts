@@ -2,6 +2,7 @@ import type { Caller } from "#src/agents/session.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import { type Flow, type Incoming, type Sink, wholeBody } from "#src/http/exchange.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { rewriteEndpoint } from "./first-event.ts";
 import { headersOut } from "./headers.ts";
@@ -23,36 +24,41 @@ type Delivery = {
 
 /** Small answers are read whole, which is faster and lets them be timed; bigger ones flow. */
 const mostWholeBytes = 1024 * 1024;
+const bodiless = new Set([204, 205, 304]);
 
-/** The upstream's answer for the client: event streams flow, other answers have a time limit. Failures: `upstream_timeout`. */
+/**
+ * The upstream's answer for the client: event streams flow, other answers have a time limit.
+ * Failures: `upstream_timeout`, `upstream_unreachable` when it breaks off.
+ */
 export async function deliver(
   app: Delivering,
-  answer: Response,
+  answer: Incoming,
   delivery: Delivery,
 ): Promise<Response> {
-  const { owner, requestId } = delivery;
+  const { owner, requestId, endpoint } = delivery;
   const isStream = answer.headers.get("content-type")?.startsWith("text/event-stream") === true;
   const headers = headersOut(app, answer.headers, { ...owner, isStream, requestId });
   const { status } = answer;
-  if (answer.body === null) return new Response(null, { status, headers });
-  if (isStream) return new Response(events(app, answer.body, delivery), { status, headers });
-  const isSmall =
-    Number(answer.headers.get("content-length") ?? Number.POSITIVE_INFINITY) <= mostWholeBytes;
-  const body = isSmall ? await whole(app, answer, delivery) : flowing(app, answer.body, delivery);
-  return new Response(body, { status, headers });
+  if (isStream) {
+    const now = () => app.now().getTime();
+    const through =
+      endpoint === undefined ? {} : { through: (sink: Sink) => rewriteEndpoint(sink, endpoint) };
+    const body = relayEvents(answer, { heartbeat: app.heartbeat, now, ...through });
+    return new Response(body, { status, headers });
+  }
+  const length = answer.headers.get("content-length");
+  const isSmall = length !== null && Number(length) <= mostWholeBytes;
+  const body =
+    isSmall || bodiless.has(status)
+      ? await whole(app, answer, delivery)
+      : flowing(app, answer, delivery);
+  return new Response(bodiless.has(status) ? null : body, { status, headers });
 }
 
-function events(app: Delivering, body: ReadableStream<Uint8Array>, delivery: Delivery) {
-  const { endpoint } = delivery;
-  const now = () => app.now().getTime();
-  const source = endpoint === undefined ? body : rewriteEndpoint(body, endpoint);
-  return relayEvents(source, { heartbeat: app.heartbeat, now, ended: () => undefined });
-}
-
-async function whole(app: Delivering, answer: Response, { abort }: Delivery): Promise<ArrayBuffer> {
+async function whole(app: Delivering, answer: Incoming, { abort }: Delivery) {
   const deadline = app.deadlines.set(app.config.upstreamLimits.totalMs, () => abort.abort());
   try {
-    return await answer.arrayBuffer();
+    return await wholeBody(answer, mostWholeBytes);
   } catch {
     throw new Failure(abort.signal.aborted ? "upstream_timeout" : "upstream_unreachable");
   } finally {
@@ -61,24 +67,37 @@ async function whole(app: Delivering, answer: Response, { abort }: Delivery): Pr
 }
 
 /** A big JSON answer, passed on as it comes and cut at the limit. */
-function flowing(app: Delivering, body: ReadableStream<Uint8Array>, { abort }: Delivery) {
+function flowing(
+  app: Delivering,
+  answer: Incoming,
+  { abort }: Delivery,
+): ReadableStream<Uint8Array> {
   const deadline = app.deadlines.set(app.config.upstreamLimits.totalMs, () => abort.abort());
-  const reader = body.getReader();
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read();
-        if (!done) return controller.enqueue(value);
+  let flow: Flow | undefined;
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        flow = answer.flow({
+          chunk(bytes) {
+            controller.enqueue(bytes);
+            if ((controller.desiredSize ?? 0) <= 0) flow?.pause();
+          },
+          end() {
+            deadline.clear();
+            controller.close();
+          },
+          fail(error) {
+            deadline.clear();
+            controller.error(error);
+          },
+        });
+      },
+      pull: () => flow?.resume(),
+      cancel() {
         deadline.clear();
-        controller.close();
-      } catch (error) {
-        deadline.clear();
-        controller.error(error);
-      }
+        flow?.cancel();
+      },
     },
-    cancel(reason) {
-      deadline.clear();
-      return reader.cancel(reason);
-    },
-  });
+    new ByteLengthQueuingStrategy({ highWaterMark: mostWholeBytes }),
+  );
 }

@@ -1,6 +1,8 @@
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import { decoded } from "#src/http/decoding.ts";
+import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Call } from "./message.ts";
 import type { Reach } from "./reach.ts";
@@ -8,6 +10,7 @@ import type { Reach } from "./reach.ts";
 export type Forwarding = Pick<App, "config"> & {
   readonly deadlines: Deadlines;
   readonly reach: Reach;
+  readonly exchange: Exchange;
 };
 
 export type Outgoing = {
@@ -19,9 +22,9 @@ export type Outgoing = {
   readonly abort: AbortController;
 };
 
-/** Sends one call. Failures: `upstream_unreachable`, `upstream_timeout`, `upstream_redirected`. */
-export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Response> {
-  const { upstream, url, call, abort } = outgoing;
+/** Sends one call. Failures: `upstream_unreachable`, `upstream_timeout`, `upstream_redirected`, `upstream_invalid`. */
+export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Incoming> {
+  const { upstream, url, headers, call, abort } = outgoing;
   await app.reach.expect(upstream);
   let isLate = false;
   // A GET opens a stream that may have nothing to say for hours.
@@ -33,27 +36,18 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Resp
           abort.abort();
         });
   try {
-    const answer = await fetch(url, request(outgoing));
+    const { httpMethod: method, body } = call;
+    const answer = await app.exchange({ url, method, headers, body, signal: abort.signal });
     app.reach.answered(upstream);
-    if (answer.status < 300 || answer.status >= 400) return answer;
-    abort.abort();
-    throw new Failure("upstream_redirected");
+    const isRedirect = answer.status >= 300 && answer.status < 400;
+    const plain = isRedirect ? undefined : decoded(answer);
+    if (plain !== undefined) return plain;
+    discard(answer);
+    throw new Failure(isRedirect ? "upstream_redirected" : "upstream_invalid");
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure(isLate ? "upstream_timeout" : "upstream_unreachable");
   } finally {
     deadline?.clear();
   }
-}
-
-/** `timeout: false` is Bun's: its fetch otherwise ends a silent stream after six minutes. */
-function request({ call, headers, abort }: Outgoing): RequestInit & { timeout: false } {
-  return {
-    method: call.httpMethod,
-    headers,
-    redirect: "manual",
-    signal: abort.signal,
-    timeout: false,
-    ...(call.body === undefined ? {} : { body: call.body }),
-  };
 }

@@ -55,7 +55,7 @@ function acceptOf(accept: string | null): string {
 /** The response headers for the client. The upstream's challenge, cookies and encoding stay here. */
 export function headersOut(
   app: Pick<App, "bindingKey">,
-  answer: Headers,
+  answer: Pick<Headers, "get">,
   owner: Owner & { readonly isStream: boolean; readonly requestId: string },
 ): Record<string, string> {
   const out: Record<string, string> = {

@@ -4,6 +4,7 @@ import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import { type Incoming, discard } from "#src/http/exchange.ts";
 import { bearerOf } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
 import { type Standing, renewedStanding, standingFor, standingNow } from "./credential-header.ts";
@@ -101,14 +102,14 @@ function watchClient(app: Proxying, request: Request, abort: AbortController) {
 }
 
 type Refused = {
-  readonly first: Response;
+  readonly first: Incoming;
   readonly standing: Standing;
-  readonly send: (standing: Standing) => Promise<Response>;
+  readonly send: (standing: Standing) => Promise<Incoming>;
 };
 
-async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): Promise<Response> {
+async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): Promise<Incoming> {
   const { first, standing, send } = refused;
-  await first.body?.cancel();
+  discard(first);
   const { held } = standing;
   if (held === undefined)
     throw new Failure("upstream_refuses_credential", undefined, {
@@ -119,7 +120,7 @@ async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): P
   const renewed = await renewedStanding(app, held, exchange.requestId);
   const second = await send(renewed);
   if (second.status !== 401) return second;
-  await second.body?.cancel();
+  discard(second);
   // Another refresh would not help, and one for each call would be a loop.
   if (renewed.held !== undefined) app.refused.put(held.accountId, renewed.held.generation);
   throw reconnect(app, held.provider);

@@ -1,10 +1,11 @@
+import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import type { Heartbeat, Listener } from "./heartbeat.ts";
 
 type RelayOptions = {
   readonly heartbeat: Heartbeat;
   readonly now: () => number;
-  /** Called once when the stream has ended, for whatever reason. */
-  readonly ended: () => void;
+  /** Stands between the upstream and the reader, where an event has to be changed. */
+  readonly through?: (sink: Sink) => Sink;
 };
 
 const encoder = new TextEncoder();
@@ -12,68 +13,69 @@ const comment = encoder.encode(": keepalive\n\n");
 /** Bun sends a response's head with its first byte: without this a quiet stream would not seem to open. */
 const opening = encoder.encode(": open\n\n");
 const [lineFeed, carriageReturn] = [10, 13];
+const mostQueuedBytes = 64 * 1024;
 
 /**
- * Passes an event stream on, chunk by chunk, as fast as its reader takes it: nothing is gathered, and the
- * upstream is read only when there is room. Between events, quiet streams get comments.
- * When the reader goes away the upstream is cancelled.
+ * Passes an event stream on as it comes and as fast as its reader takes it: beyond 64 KiB that nobody has
+ * read yet, the upstream has to wait. Between events, quiet streams get comments.
+ * When the reader goes away the upstream's connection is closed.
  */
-export function relayEvents(
-  body: ReadableStream<Uint8Array>,
-  options: RelayOptions,
-): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
+export function relayEvents(incoming: Incoming, options: RelayOptions): ReadableStream<Uint8Array> {
+  const { heartbeat, now, through } = options;
   let isBetweenEvents = true;
-  let isOpen = true;
   let listener: Listener | undefined;
+  let flow: Flow | undefined;
 
-  function end(): void {
-    if (!isOpen) return;
-    isOpen = false;
-    if (listener !== undefined) options.heartbeat.leave(listener);
-    options.ended();
+  function begin(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    const hasRoom = () => (controller.desiredSize ?? 0) > 0;
+    const own: Listener = {
+      quietSince: now(),
+      beat() {
+        if (!isBetweenEvents || !hasRoom()) return;
+        own.quietSince = now();
+        controller.enqueue(comment);
+      },
+    };
+    const sink: Sink = {
+      chunk(bytes) {
+        isBetweenEvents = endsEvent(bytes);
+        own.quietSince = now();
+        controller.enqueue(bytes);
+        if (!hasRoom()) flow?.pause();
+      },
+      end() {
+        heartbeat.leave(own);
+        controller.close();
+      },
+      fail(error) {
+        heartbeat.leave(own);
+        controller.error(error);
+      },
+    };
+    listener = own;
+    heartbeat.join(own);
+    controller.enqueue(opening);
+    flow = incoming.flow(through === undefined ? sink : through(sink));
   }
 
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      controller.enqueue(opening);
-      listener = {
-        quietSince: options.now(),
-        beat() {
-          if (!isOpen || !isBetweenEvents || (controller.desiredSize ?? 0) <= 0) return;
-          this.quietSince = options.now();
-          controller.enqueue(comment);
-        },
-      };
-      options.heartbeat.join(listener);
+  return new ReadableStream<Uint8Array>(
+    {
+      start: begin,
+      pull: () => flow?.resume(),
+      cancel() {
+        if (listener !== undefined) heartbeat.leave(listener);
+        flow?.cancel();
+      },
     },
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read();
-        if (done) {
-          end();
-          controller.close();
-          return;
-        }
-        isBetweenEvents = endsEvent(value);
-        if (listener !== undefined) listener.quietSince = options.now();
-        controller.enqueue(value);
-      } catch (error) {
-        end();
-        controller.error(error);
-      }
-    },
-    cancel(reason) {
-      end();
-      return reader.cancel(reason);
-    },
-  });
+    new ByteLengthQueuingStrategy({ highWaterMark: mostQueuedBytes }),
+  );
 }
 
 /** A chunk that ends with an empty line leaves no event open. One that is split there waits for the next. */
 function endsEvent(chunk: Uint8Array): boolean {
-  const [third, second, last] = chunk.subarray(-3);
-  if (chunk.length === 2) return third === lineFeed && second === lineFeed;
-  if (last !== lineFeed) return last === carriageReturn && second === carriageReturn;
+  const { length } = chunk;
+  const [third, second, last] = [chunk[length - 3], chunk[length - 2], chunk[length - 1]];
+  if (last === carriageReturn) return second === carriageReturn;
+  if (last !== lineFeed) return false;
   return second === lineFeed || (second === carriageReturn && third === lineFeed);
 }

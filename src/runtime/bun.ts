@@ -1,12 +1,19 @@
 import { chmod, cp, readFile, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
+import { bunExchange } from "./bun-exchange.ts";
 import type { Runtime, ServeOptions, Serving } from "./runtime.ts";
 
 const archiveName = "postgres.tgz";
 const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
 
-export const bunRuntime: Runtime = { name: "bun", serve, installPostgres, liftFetchLimit };
+export const bunRuntime: Runtime = {
+  name: "bun",
+  serve,
+  exchange: bunExchange,
+  installPostgres,
+  liftFetchLimit,
+};
 
 function serve(options: ServeOptions): Serving {
   const server = Bun.serve({

@@ -1,3 +1,4 @@
+import { fetchExchange } from "#src/http/fetch-exchange.ts";
 import type { Runtime, ServeOptions, Serving } from "./runtime.ts";
 
 type DenoServer = {
@@ -16,6 +17,7 @@ declare const Deno: { readonly serve: DenoServe };
 export const denoRuntime: Runtime = {
   name: "deno",
   serve,
+  exchange: fetchExchange,
   installPostgres: undefined,
   liftFetchLimit: () => undefined,
 };

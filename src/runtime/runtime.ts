@@ -1,4 +1,5 @@
 import type { InstallPostgres } from "#db/embedded.ts";
+import type { Exchange } from "#src/http/exchange.ts";
 
 export type Handle = (request: Request) => Response | Promise<Response>;
 
@@ -20,6 +21,8 @@ export type Serving = {
 export type Runtime = {
   readonly name: "bun" | "deno";
   serve(options: ServeOptions): Serving;
+  /** How upstreams are spoken to. */
+  readonly exchange: Exchange;
   /** Undefined where no PostgreSQL can be bundled: `DATABASE_URL` is then required. */
   readonly installPostgres: InstallPostgres | undefined;
   /** Restarts the process in place, once, so that `fetch` may hold thousands of streams. */

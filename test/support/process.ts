@@ -10,12 +10,15 @@ export type Served = AsyncDisposable & {
 const root = join(import.meta.dir, "../..");
 
 /** A gateway in a process of its own, from source; ready when it has said where it serves. */
-export async function startServe(environment: Environment): Promise<Served> {
+export async function startServe(
+  environment: Environment,
+  { stderr = "inherit" }: { readonly stderr?: "inherit" | "pipe" } = {},
+): Promise<Served> {
   const child = Bun.spawn([process.execPath, join(root, "cli/main.ts"), "serve"], {
     cwd: root,
     env: { ...process.env, ...environment, PORT: "0" },
     stdout: "pipe",
-    stderr: "inherit",
+    stderr,
   });
   const url = await announced(child.stdout);
   return {

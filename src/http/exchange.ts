@@ -1,0 +1,72 @@
+/** One request to an upstream, as it goes out. */
+export type OutgoingRequest = {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array<ArrayBuffer> | undefined;
+  readonly signal: AbortSignal;
+};
+
+/** Where the pieces of a body go. */
+export type Sink = {
+  chunk(bytes: Uint8Array<ArrayBuffer>): void;
+  end(): void;
+  fail(error: Error): void;
+};
+
+/** A running body. It begins paused: nothing reaches the sink before the first `resume`. */
+export type Flow = {
+  pause(): void;
+  resume(): void;
+  /** Ends the exchange; the sink hears nothing more. */
+  cancel(): void;
+};
+
+export type Incoming = {
+  readonly status: number;
+  readonly headers: Pick<Headers, "get">;
+  /** Opens the body; to be called once. */
+  flow(sink: Sink): Flow;
+};
+
+/**
+ * Sends one request and resolves with the head of its answer. Redirects are answers, nothing is sent twice,
+ * nothing is decompressed. Rejects when the connection fails or the signal aborts.
+ */
+export type Exchange = (request: OutgoingRequest) => Promise<Incoming>;
+
+/** The whole body. Rejects beyond `mostBytes`, and with whatever the body fails with. */
+export function wholeBody(incoming: Incoming, mostBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const done = Promise.withResolvers<Uint8Array<ArrayBuffer>>();
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  const flow = incoming.flow({
+    chunk(bytes) {
+      size += bytes.length;
+      parts.push(bytes);
+      if (size <= mostBytes) return;
+      flow.cancel();
+      done.reject(new Error("the answer is too large"));
+    },
+    end: () =>
+      done.resolve(parts.length === 1 && parts[0] !== undefined ? parts[0] : joined(parts, size)),
+    fail: (error) => done.reject(error),
+  });
+  flow.resume();
+  return done.promise;
+}
+
+/** Lets go of a body that nobody wants. */
+export function discard(incoming: Incoming): void {
+  incoming.flow({ chunk: () => undefined, end: () => undefined, fail: () => undefined }).cancel();
+}
+
+function joined(parts: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

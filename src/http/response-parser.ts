@@ -1,0 +1,222 @@
+/** What a parser has understood of one HTTP/1.1 response. */
+export type Head = {
+  readonly status: number;
+  readonly headers: ReadonlyMap<string, string>;
+  /** Whether the connection may carry another exchange once the body is complete. */
+  readonly isReusable: boolean;
+};
+
+export type ParserEvents = {
+  head(head: Head): void;
+  chunk(bytes: Uint8Array<ArrayBuffer>): void;
+  /** The message is complete; `isClean` when nothing came behind it. */
+  end(isClean: boolean): void;
+};
+
+/** The response breaks RFC 9112. */
+export class ResponseBroken extends Error {
+  constructor(reason: string) {
+    super(`the upstream's HTTP is broken: ${reason}`);
+    this.name = "ResponseBroken";
+  }
+}
+
+const mostHeadBytes = 64 * 1024;
+const mostLineBytes = 4096;
+const decoder = new TextDecoder("latin1");
+const [carriageReturn, lineFeed] = [13, 10];
+
+type State =
+  | "head"
+  | "length"
+  | "until_close"
+  | "chunk_size"
+  | "chunk_data"
+  | "chunk_end"
+  | "trailers"
+  | "done";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Reads one response as it arrives, in whatever pieces (RFC 9112 sections 4, 6 and 7.1). */
+export class ResponseParser {
+  readonly #method: string;
+  readonly #events: ParserEvents;
+  #state: State = "head";
+  #held: Bytes | undefined;
+  #left = 0;
+
+  constructor(method: string, events: ParserEvents) {
+    this.#method = method;
+    this.#events = events;
+  }
+
+  /** Takes what arrived. Throws `ResponseBroken`. */
+  push(bytes: Bytes): void {
+    let rest = this.#held === undefined ? bytes : concat(this.#held, bytes);
+    this.#held = undefined;
+    while (rest.length > 0 && this.#state !== "done") {
+      const used = this.#step(rest);
+      if (used === 0) {
+        this.#held = rest;
+        return;
+      }
+      rest = rest.subarray(used);
+    }
+    if (this.#state === "done") this.#events.end(rest.length === 0);
+  }
+
+  /** The connection has ended. Throws `ResponseBroken` when the message was not complete. */
+  close(): void {
+    if (this.#state === "done") return;
+    if (this.#state !== "until_close") throw new ResponseBroken("it ended early");
+    this.#state = "done";
+    this.#events.end(false);
+  }
+
+  /** Consumes a beginning of `rest` and says how much; 0 when more is needed to decide. */
+  #step(rest: Bytes): number {
+    switch (this.#state) {
+      case "head":
+        return this.#head(rest);
+      case "length":
+      case "chunk_data":
+        return this.#body(rest);
+      case "chunk_size":
+        return this.#chunkSize(rest);
+      case "chunk_end":
+        return this.#chunkEnd(rest);
+      case "trailers":
+        return this.#trailer(rest);
+      case "until_close":
+      case "done":
+        break;
+    }
+    this.#events.chunk(rest);
+    return rest.length;
+  }
+
+  #head(rest: Bytes): number {
+    const end = indexOfEmptyLine(rest);
+    if (end === -1) {
+      if (rest.length > mostHeadBytes) throw new ResponseBroken("its head is too long");
+      return 0;
+    }
+    const head = parseHead(decoder.decode(rest.subarray(0, end)));
+    // 1xx answers come before the real one.
+    if (head.status >= 200) this.#begin(head);
+    return end + 4;
+  }
+
+  #begin(head: Head): void {
+    const framing = framingOf(this.#method, head);
+    this.#left = framing.length;
+    this.#state = framing.state === "length" && framing.length === 0 ? "done" : framing.state;
+    this.#events.head({ ...head, isReusable: head.isReusable && framing.state !== "until_close" });
+  }
+
+  #body(rest: Bytes): number {
+    const part = rest.length > this.#left ? rest.subarray(0, this.#left) : rest;
+    this.#left -= part.length;
+    if (this.#left === 0) this.#state = this.#state === "length" ? "done" : "chunk_end";
+    this.#events.chunk(part);
+    return part.length;
+  }
+
+  #chunkSize(rest: Bytes): number {
+    const line = lineIn(rest);
+    if (line === undefined) return 0;
+    const size = /^([0-9a-fA-F]{1,8})[ \t]*(;.*)?$/.exec(line)?.[1];
+    if (size === undefined) throw new ResponseBroken("a chunk has no size");
+    this.#left = Number.parseInt(size, 16);
+    this.#state = this.#left === 0 ? "trailers" : "chunk_data";
+    return line.length + 2;
+  }
+
+  #chunkEnd(rest: Bytes): number {
+    if (rest.length < 2) return 0;
+    if (rest[0] !== carriageReturn || rest[1] !== lineFeed) {
+      throw new ResponseBroken("a chunk does not end");
+    }
+    this.#state = "chunk_size";
+    return 2;
+  }
+
+  #trailer(rest: Bytes): number {
+    const line = lineIn(rest);
+    if (line === undefined) return 0;
+    if (line === "") this.#state = "done";
+    return line.length + 2;
+  }
+}
+
+function parseHead(text: string): Head {
+  const [first = "", ...lines] = text.split("\r\n");
+  const [, minor, status] = /^HTTP\/1\.([01]) (\d{3})(?: |$)/.exec(first) ?? [];
+  if (status === undefined) throw new ResponseBroken("it does not begin with a status");
+  const headers = new Map<string, string>();
+  for (const line of lines) addHeader(headers, line);
+  const connection = headers.get("connection")?.toLowerCase() ?? "";
+  const isKept = minor === "1" ? !connection.includes("close") : connection.includes("keep-alive");
+  return { status: Number(status), headers, isReusable: isKept };
+}
+
+const tokenOnly = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+function addHeader(headers: Map<string, string>, line: string): void {
+  const colon = line.indexOf(":");
+  const name = line.slice(0, Math.max(colon, 0));
+  if (!tokenOnly.test(name) || line.includes("\u0000") || line.includes("\n")) {
+    throw new ResponseBroken("a header cannot be read");
+  }
+  const value = line.slice(colon + 1).trim();
+  const key = name.toLowerCase();
+  const known = headers.get(key);
+  headers.set(key, known === undefined ? value : `${known}, ${value}`);
+}
+
+type Framing = { readonly state: State; readonly length: number };
+
+/** RFC 9112 section 6.3, with one answer for everything ambiguous: refuse it. */
+function framingOf(method: string, { status, headers }: Head): Framing {
+  if (method === "HEAD" || status === 204 || status === 304) return { state: "done", length: 0 };
+  const coding = headers.get("transfer-encoding")?.toLowerCase();
+  const length = headers.get("content-length");
+  if (coding === undefined) {
+    return length === undefined ? { state: "until_close", length: 0 } : lengthFraming(length);
+  }
+  if (coding !== "chunked" || length !== undefined) {
+    throw new ResponseBroken("its framing is ambiguous");
+  }
+  return { state: "chunk_size", length: 0 };
+}
+
+function lengthFraming(text: string): Framing {
+  const [first = "", ...others] = text.split(",").map((each) => each.trim());
+  if (!/^\d{1,15}$/.test(first) || others.some((each) => each !== first)) {
+    throw new ResponseBroken("its length is ambiguous");
+  }
+  return { state: "length", length: Number(first) };
+}
+
+/** The first line, without its end; undefined while it has none. */
+function lineIn(bytes: Uint8Array): string | undefined {
+  const end = bytes.indexOf(lineFeed);
+  if (end === -1) {
+    if (bytes.length > mostLineBytes) throw new ResponseBroken("a line is too long");
+    return undefined;
+  }
+  if (bytes[end - 1] !== carriageReturn) throw new ResponseBroken("a line ends wrongly");
+  return decoder.decode(bytes.subarray(0, end - 1));
+}
+
+function indexOfEmptyLine(bytes: Uint8Array): number {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf("\r\n\r\n");
+}
+
+function concat(left: Uint8Array, right: Uint8Array): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(left.length + right.length);
+  whole.set(left);
+  whole.set(right, left.length);
+  return whole;
+}
