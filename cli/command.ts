@@ -1,6 +1,7 @@
 import { type ArgsDef, type CommandDef, type ParsedArgs, defineCommand } from "citty";
 import { loadRuntime } from "#src/runtime/runtime.ts";
 import { type App, type OpenOptions, openApp } from "#src/app.ts";
+import { Failure } from "#src/failure.ts";
 import { environment } from "./environment.ts";
 import { tellFailure } from "./terminal.ts";
 
@@ -21,11 +22,24 @@ export function command<const T extends ArgsDef>(definition: Definition<T>): Com
     args,
     run: async (context) => {
       try {
+        refuseUnknown(definition, context.args);
         await definition.run(context.args);
       } catch (error) {
         process.exitCode = tellFailure(error).meaning.exit ?? ourFault;
       }
     },
+  });
+}
+
+/** citty passes over what it does not know; a mistyped option would then act with its default. */
+function refuseUnknown(definition: { name: string; args: ArgsDef }, given: object): void {
+  const { _: words, ...options } = { _: [], ...given };
+  const unknown = Object.keys(options).find((option) => !(option in definition.args));
+  const [word] = words;
+  if (unknown === undefined && word === undefined) return;
+  const what = unknown === undefined ? `'${word}'` : `--${unknown}`;
+  throw new Failure("usage", `smartdash ${definition.name} does not know ${what}`, {
+    hint: `smartdash ${definition.name} --help lists its options`,
   });
 }
 

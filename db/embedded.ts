@@ -107,6 +107,7 @@ async function startServer(home: Home, binaries: string): Promise<false> {
       server.release();
       return false;
     }
+    server.stop();
     // After kill -9 of a server its shared memory is held until the last backend has noticed.
     await sleep(300);
   }
@@ -164,7 +165,8 @@ async function createDatabase(home: Home): Promise<void> {
 
 async function stopServer(home: Home): Promise<void> {
   const pid = serverPid(home);
-  if (pid === undefined) return;
+  // Without an answer the number may be somebody else's by now: a killed server leaves its file behind.
+  if (pid === undefined || !(await answers(home))) return;
   signal(pid, "SIGINT");
   const deadline = Date.now() + stopSeconds * 1000;
   while (signal(pid, 0) && Date.now() < deadline + 1000) {
@@ -218,7 +220,7 @@ function launch(home: Home, program: string, options: readonly string[]) {
     child.once("exit", (code, killedBy) => resolve(code ?? killedBy ?? "unknown"));
     child.once("error", (error) => resolve(error.message));
   });
-  return { ended, release: () => child.unref() };
+  return { ended, release: () => child.unref(), stop: () => void child.kill("SIGQUIT") };
 }
 
 function own(home: Home, folder: string): void {

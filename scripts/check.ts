@@ -10,7 +10,7 @@ const steps: readonly Step[] = [
   { name: "lint", command: ["oxlint", "--type-aware"] },
   { name: "unused code", command: ["knip"] },
   { name: "build", command: [bun, "scripts/build.ts"] },
-  { name: "tests", command: [bun, "test"] },
+  { name: "tests", command: [bun, "test", "--timeout", "60000"] },
 ];
 
 const root = join(import.meta.dir, "..");

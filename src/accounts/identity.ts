@@ -25,7 +25,7 @@ export async function identify(
   const rule = provider.identity;
   if (rule.from === "token" && credential.fields !== undefined) {
     const sellerId = idAt(credential.fields, rule.idField);
-    if (sellerId !== undefined) return { sellerId, label: null, site: null };
+    if (sellerId !== undefined) return { sellerId, ...(await nameOf(app, provider, credential)) };
   }
   const answer = await askIdentity(app, provider, credential.access);
   // A token rule names a field of the token answer; the identity endpoint calls the same thing `id`.
@@ -34,6 +34,12 @@ export async function identify(
   const label = rule.from === "token" ? "nickname" : rule.labelField;
   const site = rule.from === "token" ? "site_id" : rule.siteField;
   return { sellerId, label: textAt(answer, label), site: textAt(answer, site) };
+}
+
+/** The token has said who it is; a name is welcome, but no reason to fail. */
+async function nameOf(app: Pick<App, "outbound">, provider: Provider, { access }: Credential) {
+  const answer = await askIdentity(app, provider, access).catch(() => undefined);
+  return { label: textAt(answer, "nickname"), site: textAt(answer, "site_id") };
 }
 
 async function askIdentity(app: Pick<App, "outbound">, provider: Provider, access: Secret) {

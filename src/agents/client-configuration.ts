@@ -1,7 +1,8 @@
 /** How one MCP client is told about an upstream. */
 export type ClientConfiguration = {
   readonly client: string;
-  readonly where: string;
+  /** The file; undefined for a command in the shell. */
+  readonly where: string | undefined;
   readonly text: string;
 };
 
@@ -20,7 +21,7 @@ export function clientConfigurations(target: Target): readonly ClientConfigurati
     },
     {
       client: "Claude Code",
-      where: "shell",
+      where: undefined,
       text: `claude mcp add --transport http ${name} ${url} --header "Authorization: Bearer ${bearer}"`,
     },
     {
@@ -45,7 +46,7 @@ export function clientConfigurations(target: Target): readonly ClientConfigurati
     },
     {
       client: "curl",
-      where: "shell",
+      where: undefined,
       text: `curl ${url} -H "Authorization: Bearer ${bearer}" -H "Content-Type: application/json" -H "Accept: application/json, text/event-stream" -d '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'`,
     },
   ];

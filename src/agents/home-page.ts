@@ -22,18 +22,20 @@ export async function homePage(
   const sessions =
     person === undefined ? [] : await openSessions(app.db, person.personId, app.now());
   const body = html`<p>${say(language, "home_lead")}</p>
-    ${connectButtons(app, language)}
+    ${connectButtons(app, language, accounts.length > 0)}
     ${person === undefined ? "" : personal(app, language, { person, accounts, sessions })}`;
   return page(language, say(language, "home_title"), body);
 }
 
-function connectButtons(app: Showing, language: Language): Markup {
+function connectButtons(app: Showing, language: Language, isQuiet: boolean): Markup {
   const registrations = connectable(app);
   if (registrations.length === 0) return html`<p>${say(language, "nothing_configured")}</p>`;
   return html`<p>
     ${registrations.map(
       ({ provider }) =>
-        html`<a class="button" href="/auth/authorize?provider=${provider.name}"
+        html`<a
+          class="button ${isQuiet ? "quiet" : ""}"
+          href="/auth/authorize?provider=${provider.name}"
           >${say(language, "connect", { provider: provider.title })}</a
         > `,
     )}
@@ -70,13 +72,14 @@ function accountRow(
   row: { account: Account; person: SignedIn },
 ): Markup {
   const { account, person } = row;
-  const name = nameOf(app, account);
   const again = `/auth/authorize?provider=${account.provider}&account=${account.id}`;
+  const badge = account.state === "active" ? "badge" : "badge warn";
   return html`<li>
-    <b>${name}</b> · ${say(language, `state_${account.state}`)}
+    <b>${nameOf(app, account)}</b>
+    <span class="${badge}">${say(language, `state_${account.state}`)}</span>
     <form method="post" action="/sessions">
       ${formToken(person)}<input type="hidden" name="account" value="${account.id}" />
-      <button>${say(language, "create_session", { account: name })}</button>
+      <button>${say(language, "create_session")}</button>
     </form>
     ${account.kind === "oauth" ? html`<a href="${again}">${say(language, "reconnect")}</a>` : ""}
   </li>`;
@@ -87,14 +90,21 @@ function sessionRow(
   session: Session,
   known: { labels: ReadonlyMap<string, string>; person: SignedIn },
 ): Markup {
-  const date = session.expiresAt.toISOString().slice(0, 10);
+  const since = say(language, "since", { date: dateIn(language, session.createdAt) });
+  const until = say(language, "until", { date: dateIn(language, session.expiresAt) });
   return html`<li>
-    ${known.labels.get(session.accountId)}${session.platform === null ? "" : ` · ${session.platform}`}
-    · ${say(language, "until", { date })}
+    <span class="grow"
+      >${known.labels.get(session.accountId)}${session.platform === null ? "" : ` · ${session.platform}`}<br />
+      <span class="note">${since}, ${until}</span></span
+    >
     <form method="post" action="/sessions/${session.id}/end">
       ${formToken(known.person)}<button class="quiet">${say(language, "end_session")}</button>
     </form>
   </li>`;
+}
+
+function dateIn(language: Language, date: Date): string {
+  return date.toLocaleDateString(language, { dateStyle: "medium", timeZone: "UTC" });
 }
 
 /** The bearer, once, with what to paste where. */
@@ -104,26 +114,31 @@ export function bearerPage(
   shown: { minted: Minted; account: Account },
 ): Promise<Response> {
   const bearer = shown.minted.bearer.reveal();
-  const date = shown.minted.expiresAt.toISOString().slice(0, 10);
-  const targets = upstreamsFor(app, shown.account).map((name) => ({
-    name,
-    url: `${app.publicUrl}/mcp/${name}`,
-    bearer,
-  }));
-  const body = html`<p>${say(language, "bearer_lead")} (${say(language, "until", { date })})</p>
+  const until = say(language, "until", { date: dateIn(language, shown.minted.expiresAt) });
+  const names = upstreamsFor(app, shown.account);
+  const body = html`<p class="warn">${say(language, "bearer_lead")}</p>
     <output id="bearer">${bearer}</output>
+    <p class="note">${say(language, "select_hint")} ${nameOf(app, shown.account)}, ${until}.</p>
     <h2>${say(language, "ready_made")}</h2>
-    ${targets.map(
-      (target) =>
-        html`<h3>${target.name}: <code>${target.url}</code></h3>
-          ${clientConfigurations(target).map(
-            ({ client, where, text }) =>
-              html`<p><b>${client}</b> <span class="note">${where}</span></p>
-                <pre>${text}</pre>`,
-          )}`,
-    )}
+    ${names.map((name) => configurationList(language, { name, url: `${app.publicUrl}/mcp/${name}`, bearer }))}
     <p><a href="/">${say(language, "back")}</a></p>`;
   return page(language, say(language, "bearer_title"), body);
+}
+
+function configurationList(
+  language: Language,
+  target: { name: string; url: string; bearer: string },
+): Markup {
+  return html`<h3>${target.name}: <code>${target.url}</code></h3>
+    ${clientConfigurations(target).map(
+      ({ client, where, text }) =>
+        html`<details>
+          <summary>
+            <b>${client}</b> <span class="note">${where ?? say(language, "shell")}</span>
+          </summary>
+          <pre>${text}</pre>
+        </details>`,
+    )}`;
 }
 
 /** The account's own provider first, then whatever any bearer may use. */

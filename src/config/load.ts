@@ -53,11 +53,8 @@ export type Config = {
 export function loadConfig(environment: Environment): { config: Config; problems: Problem[] } {
   const read = createReader(environment);
   const config = configFrom(read, environment);
-  if (
-    config.databaseUrl !== undefined &&
-    config.encryptionKeys.length === 0 &&
-    config.isProduction
-  ) {
+  const isGiven = (name: string) => (environment[name] ?? "").trim() !== "";
+  if (isGiven("DATABASE_URL") && !isGiven("ENCRYPTION_KEY") && config.isProduction) {
     read.problems.push({
       setting: "ENCRYPTION_KEY",
       message: "is required with DATABASE_URL; make one with: openssl rand -base64 32",

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { readKey } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { type Setting, type SettingName, settings } from "./settings.ts";
@@ -67,7 +67,7 @@ function readUrl(given: Given, name: SettingName): string | undefined {
 function readNumber(given: Given, name: SettingName): number {
   const value = Number(readText(given, name));
   const [least, most] = settings[name].kind === "port" ? [0, 65_535] : [1, 86_400_000];
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  if (/^\d+$/.test(readText(given, name) ?? "") && value >= least && value <= most) return value;
   given.complain(name, `must be a whole number from ${least} to ${most}`);
   return least;
 }
@@ -100,17 +100,24 @@ function readJson(given: Given, name: SettingName): Readonly<Record<string, unkn
   const value = readText(given, name);
   if (value === undefined) return {};
   const isInline = value.startsWith("{");
-  if (!isInline && !existsSync(value)) {
-    given.complain(
-      name,
-      "must be a JSON object, or the path of a file that holds one; there is no such file",
-    );
+  const text = isInline ? value : fileText(value);
+  if (text === undefined) {
+    const wanted = "must be a JSON object, or the path of a file that holds one";
+    given.complain(name, `${wanted}; no such file can be read`);
     return {};
   }
-  const parsed = parseObject(isInline ? value : readFileSync(value, "utf8"));
+  const parsed = parseObject(text);
   if (parsed !== undefined) return parsed;
   given.complain(name, `${isInline ? "the value" : "the file"} is not a JSON object`);
   return {};
+}
+
+function fileText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
 }
 
 function mapped<T>(value: string | undefined, make: (value: string) => T): T | undefined {

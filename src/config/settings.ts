@@ -64,7 +64,7 @@ export const settings = {
   SECRET_KEY: {
     kind: "keys",
     secret: true,
-    doc: "32 bytes, same forms: signs form tokens and session bindings. Default: derived from ENCRYPTION_KEY.",
+    doc: "One key of 32 bytes, same forms: signs form tokens and session bindings; a second one is ignored. Default: derived from ENCRYPTION_KEY.",
   },
   LOG_LEVEL: {
     kind: "choice",

@@ -1,4 +1,5 @@
 import type { Exchange, Flow, Incoming, OutgoingRequest, Sink } from "#src/http/exchange.ts";
+import { type Target, encodeRequest, targetOf } from "#src/http/request-target.ts";
 import { type Head, ResponseParser } from "#src/http/response-parser.ts";
 
 /**
@@ -8,42 +9,10 @@ import { type Head, ResponseParser } from "#src/http/response-parser.ts";
 export const bunExchange: Exchange = async (request) => {
   if (request.signal.aborted) throw new Error("aborted");
   const target = targetOf(request.url);
-  const bytes = encode(request, target);
+  const bytes = encodeRequest(request, target);
   const connection = takeIdle(target) ?? (await connect(target, request.signal));
   return await connection.send(bytes, request);
 };
-
-/** Where a URL leads. */
-type Target = {
-  readonly origin: string;
-  readonly hostname: string;
-  readonly host: string;
-  readonly port: number;
-  readonly isTls: boolean;
-  readonly path: string;
-};
-
-/** Upstreams are few and their URLs the same for every call; message endpoints of 2024-11-05 are not. */
-const targets = new Map<string, Target>();
-const mostTargets = 200;
-
-function targetOf(text: string): Target {
-  const known = targets.get(text);
-  if (known !== undefined) return known;
-  const { origin, hostname, host, port, protocol, pathname, search } = new URL(text);
-  const isTls = protocol === "https:";
-  const target = {
-    origin,
-    hostname: hostname.replace(/^\[|\]$/g, ""),
-    host,
-    port: Number(port) || (isTls ? 443 : 80),
-    isTls,
-    path: pathname + search,
-  };
-  if (targets.size >= mostTargets) targets.clear();
-  targets.set(text, target);
-  return target;
-}
 
 type Running = {
   readonly parser: ResponseParser;
@@ -284,20 +253,4 @@ function forgetIdle(connection: Connection): void {
   const others = idle.get(connection.origin);
   const index = others?.indexOf(connection) ?? -1;
   if (index !== -1) others?.splice(index, 1);
-}
-
-function encode({ method, headers, body }: OutgoingRequest, target: Target): Uint8Array {
-  let head = `${method} ${target.path} HTTP/1.1\r\nhost: ${target.host}\r\n`;
-  for (const name in headers) {
-    const value = headers[name] ?? "";
-    if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
-      throw new Error(`the header ${name} cannot be sent`);
-    }
-    head += `${name}: ${value}\r\n`;
-  }
-  head += body === undefined ? "\r\n" : `content-length: ${body.length}\r\n\r\n`;
-  const bytes = Buffer.allocUnsafe(head.length + (body?.length ?? 0));
-  bytes.write(head, "latin1");
-  if (body !== undefined) bytes.set(body, head.length);
-  return bytes;
 }

@@ -20,6 +20,8 @@ function serve(options: ServeOptions): Serving {
     hostname: options.hostname,
     port: options.port,
     development: false,
+    // Outside of development Bun would let a second gateway share the port unnoticed.
+    reusePort: false,
     // The default of 10 s cuts quiet streams.
     idleTimeout: 0,
     maxRequestBodySize: options.maxBodyBytes,

@@ -9,14 +9,18 @@ import { fill, say } from "./words.ts";
 export type Markup = HtmlEscapedString | Promise<HtmlEscapedString>;
 
 const style = `
-:root{color-scheme:light dark;--line:#8885;--soft:#8882;--accent:#2a6df4}
+:root{color-scheme:light dark;--line:#8885;--soft:#8881;--accent:#2456c7;--quiet:light-dark(#5c5c5c,#a8a8a8);--warn:light-dark(#9a4a00,#ffb066)}
 body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.1rem;margin-top:2rem}
-a.button,button{display:inline-block;font:inherit;padding:.5rem .9rem;margin:.2rem .3rem .2rem 0;border:1px solid var(--accent);border-radius:.4rem;background:var(--accent);color:#fff;text-decoration:none;cursor:pointer}
-button.quiet{background:none;color:inherit;border-color:var(--line)}
-li{margin:.4rem 0}form{display:inline}
-pre,output{display:block;overflow-x:auto;padding:.7rem;border:1px solid var(--line);border-radius:.4rem;background:var(--soft);font:13px/1.45 ui-monospace,monospace;user-select:all}
-.note{color:#888}`;
+h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}h3{font-size:1rem;overflow-wrap:anywhere}
+a.button,button{display:inline-block;font:inherit;padding:.45rem .9rem;margin:.2rem .3rem .2rem 0;border:1px solid var(--accent);border-radius:.4rem;background:var(--accent);color:#fff;text-decoration:none;cursor:pointer}
+a.quiet,button.quiet{background:none;color:inherit;border-color:var(--line)}
+ul{list-style:none;padding:0}
+li{display:flex;flex-wrap:wrap;align-items:center;gap:.3rem .8rem;padding:.6rem .8rem;margin:.5rem 0;border:1px solid var(--line);border-radius:.5rem}
+li>b,li>.grow{flex:1 1 12rem;overflow-wrap:anywhere}form{display:inline}
+.badge{font-size:.85rem;padding:.1rem .6rem;border:1px solid var(--line);border-radius:1rem}.warn{color:var(--warn)}
+pre,output{display:block;padding:.7rem;border:1px solid var(--line);border-radius:.4rem;background:var(--soft);font:13px/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;user-select:all}
+details{margin:.4rem 0}summary{cursor:pointer}
+.note{color:var(--quiet)}`;
 
 const styleHash = createHash("sha256").update(style).digest("base64");
 
@@ -47,9 +51,7 @@ export async function page(
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>${title} · smartdash</title>
         <link rel="icon" href="data:," />
-        <style>
-          ${raw(style)}
-        </style>
+        ${raw(`<style>${style}</style>`)}
       </head>
       <body>
         <h1>${title}</h1>

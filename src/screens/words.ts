@@ -31,11 +31,14 @@ export const words = {
     pt: "Uma sessão é uma chave que você cola no seu agente. Vale 30 dias e só para uma conta.",
     en: "A session is a key that you paste into your agent. It is valid for 30 days and for one account.",
   },
-  create_session: {
-    es: "Crear sesión para {account}",
-    pt: "Criar sessão para {account}",
-    en: "Create a session for {account}",
+  create_session: { es: "Crear sesión", pt: "Criar sessão", en: "Create a session" },
+  since: { es: "desde {date}", pt: "desde {date}", en: "since {date}" },
+  select_hint: {
+    es: "Un clic selecciona el texto entero.",
+    pt: "Um clique seleciona o texto inteiro.",
+    en: "One click selects the whole text.",
   },
+  shell: { es: "terminal", pt: "terminal", en: "shell" },
   end_session: { es: "Terminar", pt: "Encerrar", en: "End" },
   no_sessions: {
     es: "Ninguna sesión abierta.",

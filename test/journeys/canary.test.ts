@@ -80,7 +80,7 @@ test("planted secrets appear in no log, page, error, header, URL or database col
   await record(await fetch(`${gateway.url}/health`));
   gateway.child.kill("SIGTERM");
   await gateway.child.exited;
-  const logs = await new Response(gateway.child.stderr as ReadableStream<Uint8Array>).text();
+  const logs = await gateway.errors();
   expect(logs).toContain("refresh_success");
   expect(logs).toContain('"event":"call"');
 

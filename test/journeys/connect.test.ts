@@ -31,9 +31,7 @@ test("the browser is sent to the country's site with state and PKCE, and a cooki
   expect(response.headers.getSetCookie().join()).toMatch(
     /^__Host-smartdash-browser=\S+; Path=\/; Secure; HttpOnly; SameSite=Lax; Max-Age=900$/,
   );
-  const rows = await world.app.db.execute<Record<string, unknown>>(
-    sql`select * from connect_attempts`,
-  );
+  const rows = await world.app.db.execute(sql`select * from connect_attempts`);
   expect(JSON.stringify(rows)).not.toContain(asked.get("state") ?? "?");
 });
 

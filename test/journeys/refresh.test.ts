@@ -14,7 +14,7 @@ function simulated(world: World, name = "mercadolibre") {
 }
 
 async function accountIn(world: World) {
-  const [row] = await world.app.db.execute<Record<string, unknown>>(sql`select * from accounts`);
+  const [row] = await world.app.db.execute(sql`select * from accounts`);
   return row ?? {};
 }
 

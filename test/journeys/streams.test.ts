@@ -226,12 +226,12 @@ test("500 MB through a reader that stalls: the gateway's memory stays flat", asy
 }, 60_000);
 
 test("2,000 idle streams leave short calls alone and are all closed upstream when the clients go", async () => {
-  let open = 0;
+  const open = { streams: 0 };
   await using upstream = scriptedUpstream(async (request) => {
     if (!(await request.text()).includes("listen"))
       return Response.json({ jsonrpc: "2.0", id: 1, result: {} });
-    open += 1;
-    request.signal.addEventListener("abort", () => (open -= 1));
+    open.streams += 1;
+    request.signal.addEventListener("abort", () => (open.streams -= 1));
     return eventStream((send) => (send("data: 1\n\n"), new Promise(() => undefined)))(request);
   });
   await using world = await openWorld({ environment: pointedAt(upstream.url) });
@@ -241,9 +241,9 @@ test("2,000 idle streams leave short calls alone and are all closed upstream whe
   const streams = await Promise.all(
     Array.from({ length: 2000 }, () => openRawStream(gateway.url, bearer, body)),
   );
-  expect(open).toBe(2000);
+  expect(open.streams).toBe(2000);
   expect((await post(`${gateway.url}/mcp`, bearer, toolCall("echo"))).status).toBe(200);
   for (const stream of streams) stream.end();
-  for (let attempt = 0; open > 0 && attempt < 100; attempt++) await Bun.sleep(50);
-  expect(open).toBe(0);
+  for (let attempt = 0; open.streams > 0 && attempt < 100; attempt++) await Bun.sleep(50);
+  expect(open.streams).toBe(0);
 }, 60_000);

@@ -1,4 +1,5 @@
-import { afterAll } from "bun:test";
+import { afterAll, setDefaultTimeout } from "bun:test";
 import { stopTestServer } from "./database.ts";
 
+setDefaultTimeout(60_000);
 afterAll(stopTestServer);

@@ -5,6 +5,8 @@ export type Served = AsyncDisposable & {
   readonly url: string;
   readonly pid: number;
   readonly child: Bun.Subprocess;
+  /** What it wrote to stderr, where that was asked for. */
+  errors(): Promise<string>;
 };
 
 const root = join(import.meta.dir, "../..");
@@ -25,6 +27,7 @@ export async function startServe(
     url,
     pid: child.pid,
     child,
+    errors: () => new Response(child.stderr ?? null).text(),
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
       await child.exited;

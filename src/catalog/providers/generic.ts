@@ -34,7 +34,7 @@ export function readProvider(name: string, value: unknown, base?: Provider): Pro
   const { issuer: _, ...start } = base ?? { ...blank, name, title: name };
   const revoke = text("revoke");
   return {
-    problems: unsafeEndpoints(name, endpoints),
+    problems: [...wrongFields(name, value), ...unsafeEndpoints(name, { ...endpoints, revoke })],
     provider: {
       ...start,
       ...issuerOf(text, base),
@@ -43,7 +43,7 @@ export function readProvider(name: string, value: unknown, base?: Provider): Pro
       endpoints,
       clientAuthentication:
         oneOf(text("client_authentication"), authentications) ?? start.clientAuthentication,
-      pkce: oneOf(text("pkce"), ["required", "switchable", "off"] as const) ?? start.pkce,
+      pkce: oneOf(text("pkce"), pkceKinds) ?? start.pkce,
       scopes: text("scopes")?.split(" ") ?? start.scopes,
       identity: readIdentity(text, start.identity),
       refresh: readRefresh(value, start.refresh),
@@ -52,9 +52,47 @@ export function readProvider(name: string, value: unknown, base?: Provider): Pro
   };
 }
 
-function unsafeEndpoints(name: string, endpoints: Provider["endpoints"]): readonly string[] {
-  const unsafe = Object.entries(endpoints).filter(
-    ([, url]) => !isSafeUrl(url.replace("{host}", "host")),
+const authentications = ["body", "basic", "basic_if_secret", "none"] as const;
+const pkceKinds = ["required", "switchable", "off"] as const;
+
+const textFields =
+  "title issuer authorize token identity revoke scopes identity_id identity_label client_id client_secret redirect_uri site".split(
+    " ",
+  );
+const isText = (value: unknown) => typeof value === "string";
+
+/** What each field has to be; the first word is shown when it is not. */
+const fields: Readonly<Record<string, readonly [string, (value: unknown) => boolean]>> = {
+  ...Object.fromEntries(textFields.map((field) => [field, ["a text", isText] as const])),
+  client_authentication: oneOfThese(authentications),
+  pkce: oneOfThese(pkceKinds),
+  single_use_refresh: ["true or false", (value) => typeof value === "boolean"],
+  access_seconds: ["a number", (value) => typeof value === "number" && value > 0],
+  refresh_token_days: ["a number", (value) => typeof value === "number" && value > 0],
+};
+
+function oneOfThese(choices: readonly string[]): readonly [string, (value: unknown) => boolean] {
+  return [
+    `one of ${choices.join(", ")}`,
+    (value) => typeof value === "string" && choices.includes(value),
+  ];
+}
+
+function wrongFields(name: string, value: Readonly<Record<string, unknown>>): readonly string[] {
+  return Object.entries(value).flatMap(([field, given]) => {
+    const rule = Object.hasOwn(fields, field) ? fields[field] : undefined;
+    if (rule === undefined) return [`${name}.${field} is not a field of a provider`];
+    // What a discovered document leaves out is as good as not written.
+    return given === undefined || rule[1](given) ? [] : [`${name}.${field} must be ${rule[0]}`];
+  });
+}
+
+function unsafeEndpoints(
+  name: string,
+  urls: Readonly<Record<string, string | undefined>>,
+): readonly string[] {
+  const unsafe = Object.entries(urls).filter(
+    ([, url]) => url !== undefined && !isSafeUrl(url.replace(/\{\w+\}/g, "x")),
   );
   return unsafe.map(
     ([field]) => `${name}.${field} must be an https URL (http is for loopback only)`,
@@ -76,8 +114,6 @@ function issuerOf(text: Text, base: Provider | undefined): { readonly issuer?: s
   const issuer = text("issuer") ?? (text("authorize") === undefined ? base?.issuer : undefined);
   return issuer === undefined ? {} : { issuer };
 }
-
-const authentications = ["body", "basic", "basic_if_secret", "none"] as const;
 
 function readRevocation(
   url: string,

@@ -1,0 +1,54 @@
+import type { OutgoingRequest } from "./exchange.ts";
+
+/** Where a URL leads. */
+export type Target = {
+  readonly origin: string;
+  readonly hostname: string;
+  readonly host: string;
+  readonly port: number;
+  readonly isTls: boolean;
+  readonly path: string;
+};
+
+/** Upstreams are few and their URLs the same for every call; message endpoints of 2024-11-05 are not. */
+const targets = new Map<string, Target>();
+const mostTargets = 200;
+
+/** Throws when `text` is not an absolute URL. */
+export function targetOf(text: string): Target {
+  const known = targets.get(text);
+  if (known !== undefined) return known;
+  const { origin, hostname, host, port, protocol, pathname, search } = new URL(text);
+  const isTls = protocol === "https:";
+  const target = {
+    origin,
+    hostname: hostname.replace(/^\[|\]$/g, ""),
+    host,
+    port: Number(port) || (isTls ? 443 : 80),
+    isTls,
+    path: pathname + search,
+  };
+  if (targets.size >= mostTargets) targets.clear();
+  targets.set(text, target);
+  return target;
+}
+
+/** The bytes of an HTTP/1.1 request (RFC 9112). Throws when a header holds what would end it. */
+export function encodeRequest(
+  { method, headers, body }: OutgoingRequest,
+  target: Target,
+): Uint8Array {
+  let head = `${method} ${target.path} HTTP/1.1\r\nhost: ${target.host}\r\n`;
+  for (const name in headers) {
+    const value = headers[name] ?? "";
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+      throw new Error(`the header ${name} cannot be sent`);
+    }
+    head += `${name}: ${value}\r\n`;
+  }
+  head += body === undefined ? "\r\n" : `content-length: ${body.length}\r\n\r\n`;
+  const bytes = Buffer.allocUnsafe(head.length + (body?.length ?? 0));
+  bytes.write(head, "latin1");
+  if (body !== undefined) bytes.set(body, head.length);
+  return bytes;
+}

@@ -1,0 +1,127 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { buildCatalog } from "#src/catalog/catalog.ts";
+import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
+import { loadConfig } from "#src/config/load.ts";
+import { catalogOf } from "./catalog-of.ts";
+import { temporaryHome } from "./home.ts";
+
+const endpoints = { authorize: "https://id.example/authorize", token: "https://id.example/token" };
+
+describe("an own provider and an own MCP server", () => {
+  const providers = { own: { ...endpoints, title: "Own", scopes: "read write", pkce: "off" } };
+  const upstreams = {
+    own: { url: "https://mcp.own.example/mcp", credential: { provider: "own" } },
+    keyed: { url: "https://keyed.example/mcp", credential: { key: "hunter2", header: "X-Key" } },
+  };
+
+  test("are read from inline JSON", async () => {
+    const { catalog, problems } = await catalogOf(providers, upstreams);
+    expect(problems).toEqual([]);
+    expect(catalog.providers.get("own")).toMatchObject({
+      title: "Own",
+      endpoints,
+      scopes: ["read", "write"],
+      pkce: "off",
+    });
+    expect(catalog.upstreams.get("own")).toMatchObject({
+      url: "https://mcp.own.example/mcp",
+      credential: { kind: "account", provider: "own" },
+    });
+    expect(catalog.upstreams.get("keyed")).toMatchObject({
+      credential: { kind: "key", header: "x-key", scheme: "" },
+    });
+    expect(Bun.inspect(catalog.upstreams.get("keyed"), { depth: 9 })).not.toContain("hunter2");
+  });
+
+  test("are read from files", async () => {
+    await using home = await temporaryHome();
+    const file = join(home.folder, "providers.json");
+    const upstreamsFile = join(home.folder, "upstreams.json");
+    await Bun.write(file, JSON.stringify(providers));
+    await Bun.write(upstreamsFile, JSON.stringify(upstreams));
+    const loaded = loadConfig({ SMARTDASH_PROVIDERS: file, SMARTDASH_UPSTREAMS: upstreamsFile });
+    expect(loaded.problems).toEqual([]);
+    expect(loaded.config).toMatchObject({ providers, upstreams });
+  });
+
+  test("of a file that holds something else are reported without its content", async () => {
+    await using home = await temporaryHome();
+    for (const content of ["", '["hunter2"]', '{"own": "hunter2', "null"]) {
+      const file = join(home.folder, "providers.json");
+      await Bun.write(file, content);
+      const { problems } = loadConfig({ SMARTDASH_PROVIDERS: file });
+      expect(problems).toEqual([
+        { setting: "SMARTDASH_PROVIDERS", message: "the file is not a JSON object" },
+      ]);
+    }
+  });
+
+  test("may override a built-in one, whose rest stays", async () => {
+    const token = "https://staging.example/token";
+    const { catalog, problems } = await catalogOf({ mercadolibre: { token } }, {});
+    expect(problems).toEqual([]);
+    const { token: _, ...otherEndpoints } = mercadolibre.endpoints;
+    expect(catalog.providers.get("mercadolibre")).toEqual({
+      ...mercadolibre,
+      endpoints: { ...otherEndpoints, token },
+    });
+  });
+});
+
+describe("a wrong own provider is reported:", () => {
+  test.each([
+    ["no object", "text", /own must be an object/],
+    ["no endpoints", { title: "Own" }, /own needs "authorize" and "token"/],
+    ["no authorize", { token: endpoints.token }, /own needs "authorize" and "token"/],
+    [
+      "a token endpoint without TLS",
+      { ...endpoints, token: "http://id.example/token" },
+      /own\.token must be an https/,
+    ],
+    [
+      "an identity endpoint that is no URL",
+      { ...endpoints, identity: "whoami" },
+      /own\.identity must be an https/,
+    ],
+    ["an issuer that is no URL", { issuer: "id.example" }, /no metadata of issuer id\.example/],
+  ])("%s", async (_, own, message) => {
+    const { problems } = await catalogOf({ own }, {});
+    expect(problems.length).toBeGreaterThan(0);
+    expect(problems[0]).toEqual({
+      setting: "SMARTDASH_PROVIDERS",
+      message: expect.stringMatching(message),
+    });
+  });
+});
+
+describe("a wrong own MCP server is reported:", () => {
+  const url = "https://mcp.own.example/mcp";
+  test.each([
+    ["no object", "text", /own must be an object/],
+    ["no url", { credential: "none" }, /own\.url must be an http/],
+    ["no credential", { url }, /own\.credential must be/],
+    ["an empty key", { url, credential: { key: "" } }, /own\.credential must be/],
+    ["an unknown word as credential", { url, credential: "some" }, /own\.credential must be/],
+    [
+      "a provider that is not there",
+      { url, credential: { provider: "x" } },
+      /there is no provider x/,
+    ],
+  ])("%s", async (_, own, message) => {
+    const { problems } = await catalogOf({}, { own });
+    expect(problems).toEqual([
+      { setting: "SMARTDASH_UPSTREAMS", message: expect.stringMatching(message) },
+    ]);
+  });
+
+  test("a default that is not there", () => {
+    const { config } = loadConfig({ SMARTDASH_DEFAULT_UPSTREAM: "nowhere" });
+    expect(buildCatalog(config).problems).toEqual([
+      {
+        setting: "SMARTDASH_DEFAULT_UPSTREAM",
+        message: expect.stringContaining("mercadolibre"),
+      },
+    ]);
+  });
+});
