@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { type Cache, createCache } from "#src/cache.ts";
 import { newId } from "#src/crypto/ids.ts";
-import { type Secret, newToken, tokenPrefixes } from "#src/crypto/secret.ts";
+import { type Secret, fingerprint, newToken, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
 import { closeSession, saveSession, sessionByFingerprint } from "./store.ts";
@@ -45,7 +45,11 @@ export async function mintSession(
   const now = app.now();
   const bearer = newToken("session");
   const session = { id: newId(now), expiresAt: new Date(now.getTime() + thirtyDays) };
-  await saveSession(app.db, { ...session, ...wanted, tokenFingerprint: digest(bearer.reveal()) });
+  await saveSession(app.db, {
+    ...session,
+    ...wanted,
+    tokenFingerprint: fingerprint(bearer.reveal()),
+  });
   app.log.info("session_minted", { sessionId: session.id, accountId: wanted.accountId });
   return { ...session, bearer };
 }
@@ -66,21 +70,17 @@ export async function callerOf(
   bearer: string,
 ): Promise<Caller | undefined> {
   if (!bearer.startsWith(tokenPrefixes.session) || bearer.length > 100) return undefined;
-  const fingerprint = digest(bearer);
-  const key = fingerprint.toString("base64");
+  const key = hash("sha256", bearer, "base64");
   const caller =
-    app.callers.fresh(key) ?? (await app.callers.get(key, () => readCaller(app, fingerprint)));
+    app.callers.fresh(key) ??
+    (await app.callers.get(key, () => readCaller(app, Buffer.from(key, "base64"))));
   return caller !== undefined && caller.expiresAt > app.now().getTime() ? caller : undefined;
 }
 
-async function readCaller(app: Pick<App, "db" | "now">, fingerprint: Uint8Array) {
+async function readCaller(app: Pick<App, "db" | "now">, token: Uint8Array) {
   const late = () => new Failure("database_unavailable");
-  const row = await within(databaseMs, sessionByFingerprint(app.db, fingerprint, app.now()), late);
+  const row = await within(databaseMs, sessionByFingerprint(app.db, token, app.now()), late);
   if (row === undefined) return undefined;
   const { id, expiresAt, ...rest } = row;
   return { ...rest, sessionId: id, expiresAt: expiresAt.getTime() };
-}
-
-function digest(bearer: string): Buffer {
-  return createHash("sha256").update(bearer).digest();
 }

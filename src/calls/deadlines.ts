@@ -1,30 +1,67 @@
-/** One clock for every running call: cheaper than a timer each. */
+/** One clock for every running call: cheaper than a timer each. Expires at most 50 ms late. */
 export type Deadlines = {
-  /** Calls `expire` once when `milliseconds` have passed, or at most 50 ms later. */
-  set(milliseconds: number, expire: () => void): Deadline;
+  /** Begins to watch a call. `onTick` is called once, if the call still runs at the next tick. */
+  open(onTick?: () => void): Deadline;
   stop(): void;
 };
 
-export type Deadline = { clear(): void };
+export type Deadline = {
+  /** Calls `expire` once, unless the deadline is closed or set anew before. */
+  set(milliseconds: number, expire: () => void): void;
+  /** Without a limit again. */
+  lift(): void;
+  close(): void;
+};
 
 const tickMs = 50;
 
+class Watched implements Deadline {
+  at = Number.POSITIVE_INFINITY;
+  expire: (() => void) | undefined;
+  onTick: (() => void) | undefined;
+  readonly #all: Set<Watched>;
+  readonly #now: () => number;
+
+  constructor(all: Set<Watched>, now: () => number) {
+    this.#all = all;
+    this.#now = now;
+    all.add(this);
+  }
+
+  set(milliseconds: number, expire: () => void): void {
+    this.at = this.#now() + milliseconds;
+    this.expire = expire;
+  }
+
+  lift(): void {
+    this.at = Number.POSITIVE_INFINITY;
+  }
+
+  close(): void {
+    this.#all.delete(this);
+  }
+}
+
 export function createDeadlines(now: () => number): Deadlines {
-  const waiting = new Set<{ readonly at: number; readonly expire: () => void }>();
+  const all = new Set<Watched>();
   const timer = setInterval(() => {
     const time = now();
-    for (const entry of waiting) {
-      if (entry.at > time) continue;
-      waiting.delete(entry);
-      entry.expire();
-    }
+    for (const watched of all) tick(watched, time);
   }, tickMs);
   return {
-    set(milliseconds, expire) {
-      const entry = { at: now() + milliseconds, expire };
-      waiting.add(entry);
-      return { clear: () => void waiting.delete(entry) };
+    open(onTick) {
+      const watched = new Watched(all, now);
+      watched.onTick = onTick;
+      return watched;
     },
     stop: () => clearInterval(timer),
   };
+}
+
+function tick(watched: Watched, time: number): void {
+  watched.onTick?.();
+  watched.onTick = undefined;
+  if (watched.at > time) return;
+  watched.lift();
+  watched.expire?.();
 }

@@ -2,9 +2,9 @@ import type { Caller } from "#src/agents/session.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
-import { type Flow, type Incoming, type Sink, wholeBody } from "#src/http/exchange.ts";
-import type { Deadlines } from "./deadlines.ts";
-import { rewriteEndpoint } from "./first-event.ts";
+import type { Cancel } from "#src/http/cancel.ts";
+import { type Flow, type Incoming, wholeBody } from "#src/http/exchange.ts";
+import type { Deadline, Deadlines } from "./deadlines.ts";
 import { headersOut } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { relayEvents } from "./stream.ts";
@@ -16,7 +16,9 @@ type Delivering = Pick<App, "config" | "bindingKey" | "now"> & {
 
 type Delivery = {
   readonly owner: { readonly caller: Caller; readonly upstream: Upstream };
-  readonly abort: AbortController;
+  readonly cancel: Cancel;
+  /** Watches over the exchange until it is delivered. */
+  readonly deadline: Deadline;
   readonly requestId: string;
   /** Present when the first event of a stream may be a 2024-11-05 endpoint. */
   readonly endpoint?: (endpoint: string) => string;
@@ -39,15 +41,9 @@ export async function deliver(
   const isStream = answer.headers.get("content-type")?.startsWith("text/event-stream") === true;
   const headers = headersOut(app, answer.headers, { ...owner, isStream, requestId });
   const { status } = answer;
-  if (isStream) {
-    const now = () => app.now().getTime();
-    const through =
-      endpoint === undefined ? {} : { through: (sink: Sink) => rewriteEndpoint(sink, endpoint) };
-    const body = relayEvents(answer, { heartbeat: app.heartbeat, now, ...through });
-    return new Response(body, { status, headers });
-  }
+  if (isStream) return new Response(relayEvents(app, answer, endpoint), { status, headers });
   const length = answer.headers.get("content-length");
-  const isSmall = length !== null && Number(length) <= mostWholeBytes;
+  const isSmall = typeof length === "string" && Number(length) <= mostWholeBytes;
   const body =
     isSmall || bodiless.has(status)
       ? await whole(app, answer, delivery)
@@ -55,14 +51,12 @@ export async function deliver(
   return new Response(bodiless.has(status) ? null : body, { status, headers });
 }
 
-async function whole(app: Delivering, answer: Incoming, { abort }: Delivery) {
-  const deadline = app.deadlines.set(app.config.upstreamLimits.totalMs, () => abort.abort());
+async function whole(app: Delivering, answer: Incoming, { cancel, deadline }: Delivery) {
+  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
   try {
     return await wholeBody(answer, mostWholeBytes);
   } catch {
-    throw new Failure(abort.signal.aborted ? "upstream_timeout" : "upstream_unreachable");
-  } finally {
-    deadline.clear();
+    throw new Failure(cancel.isCancelled ? "upstream_timeout" : "upstream_unreachable");
   }
 }
 
@@ -70,9 +64,10 @@ async function whole(app: Delivering, answer: Incoming, { abort }: Delivery) {
 function flowing(
   app: Delivering,
   answer: Incoming,
-  { abort }: Delivery,
+  { cancel }: Delivery,
 ): ReadableStream<Uint8Array> {
-  const deadline = app.deadlines.set(app.config.upstreamLimits.totalMs, () => abort.abort());
+  const deadline = app.deadlines.open();
+  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
   let flow: Flow | undefined;
   return new ReadableStream<Uint8Array>(
     {
@@ -83,18 +78,18 @@ function flowing(
             if ((controller.desiredSize ?? 0) <= 0) flow?.pause();
           },
           end() {
-            deadline.clear();
+            deadline.close();
             controller.close();
           },
           fail(error) {
-            deadline.clear();
+            deadline.close();
             controller.error(error);
           },
         });
       },
       pull: () => flow?.resume(),
       cancel() {
-        deadline.clear();
+        deadline.close();
         flow?.cancel();
       },
     },

@@ -1,14 +1,14 @@
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import type { Cancel } from "#src/http/cancel.ts";
 import { decoded } from "#src/http/decoding.ts";
 import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
-import type { Deadlines } from "./deadlines.ts";
+import type { Deadline } from "./deadlines.ts";
 import type { Call } from "./message.ts";
 import type { Reach } from "./reach.ts";
 
 export type Forwarding = Pick<App, "config"> & {
-  readonly deadlines: Deadlines;
   readonly reach: Reach;
   readonly exchange: Exchange;
 };
@@ -18,26 +18,26 @@ export type Outgoing = {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly call: Call;
-  /** Aborts the exchange with the upstream; tied to the client's connection by the caller. */
-  readonly abort: AbortController;
+  /** Ends the exchange with the upstream; tied to the client's connection by the caller. */
+  readonly cancel: Cancel;
+  readonly deadline: Deadline;
 };
 
 /** Sends one call. Failures: `upstream_unreachable`, `upstream_timeout`, `upstream_redirected`, `upstream_invalid`. */
 export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Incoming> {
-  const { upstream, url, headers, call, abort } = outgoing;
+  const { upstream, url, headers, call, cancel, deadline } = outgoing;
   await app.reach.expect(upstream);
   let isLate = false;
   // A GET opens a stream that may have nothing to say for hours.
-  const deadline =
-    call.httpMethod === "GET"
-      ? undefined
-      : app.deadlines.set(app.config.upstreamLimits.firstByteMs, () => {
-          isLate = true;
-          abort.abort();
-        });
+  if (call.httpMethod !== "GET") {
+    deadline.set(app.config.upstreamLimits.firstByteMs, () => {
+      isLate = true;
+      cancel.cancel();
+    });
+  }
   try {
     const { httpMethod: method, body } = call;
-    const answer = await app.exchange({ url, method, headers, body, signal: abort.signal });
+    const answer = await app.exchange({ url, method, headers, body, cancel });
     app.reach.answered(upstream);
     const isRedirect = answer.status >= 300 && answer.status < 400;
     const plain = isRedirect ? undefined : decoded(answer);
@@ -48,6 +48,6 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
     if (error instanceof Failure) throw error;
     throw new Failure(isLate ? "upstream_timeout" : "upstream_unreachable");
   } finally {
-    deadline?.clear();
+    deadline.lift();
   }
 }

@@ -1,6 +1,7 @@
 import type { Caller } from "#src/agents/session.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
+import type { HeaderReader } from "#src/http/exchange.ts";
 import { bind, unbind } from "./binding.ts";
 
 type Owner = { readonly caller: Caller; readonly upstream: Upstream };
@@ -36,7 +37,7 @@ export function headersIn(
     if (value !== null) out[name] = value;
   }
   const session = headers.get("mcp-session-id");
-  if (session !== null) out["mcp-session-id"] = unbind(app, owner, session);
+  if (typeof session === "string") out["mcp-session-id"] = unbind(app, owner, session);
   // Only a tool with an `x-mcp-header` annotation makes a client send these: look only where they can be.
   if (headers.has("mcp-name")) {
     headers.forEach((value, name) => {
@@ -55,7 +56,7 @@ function acceptOf(accept: string | null): string {
 /** The response headers for the client. The upstream's challenge, cookies and encoding stay here. */
 export function headersOut(
   app: Pick<App, "bindingKey">,
-  answer: Pick<Headers, "get">,
+  answer: HeaderReader,
   owner: Owner & { readonly isStream: boolean; readonly requestId: string },
 ): Record<string, string> {
   const out: Record<string, string> = {
@@ -65,14 +66,14 @@ export function headersOut(
   };
   if (owner.isStream) out["x-accel-buffering"] = "no";
   const type = answer.get("content-type");
-  if (type !== null) out["content-type"] = type;
+  if (typeof type === "string") out["content-type"] = type;
   const version = answer.get("mcp-protocol-version");
-  if (version !== null) out["mcp-protocol-version"] = version;
+  if (typeof version === "string") out["mcp-protocol-version"] = version;
   const retryAfter = answer.get("retry-after");
-  if (retryAfter !== null) out["retry-after"] = retryAfter;
+  if (typeof retryAfter === "string") out["retry-after"] = retryAfter;
   const allow = answer.get("allow");
-  if (allow !== null) out["allow"] = allow;
+  if (typeof allow === "string") out["allow"] = allow;
   const session = answer.get("mcp-session-id");
-  if (session !== null) out["mcp-session-id"] = bind(app, owner, session);
+  if (typeof session === "string") out["mcp-session-id"] = bind(app, owner, session);
   return out;
 }

@@ -4,10 +4,12 @@ import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import { Cancel } from "#src/http/cancel.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
 import { bearerOf } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
 import { type Standing, renewedStanding, standingFor, standingNow } from "./credential-header.ts";
+import type { Deadlines } from "./deadlines.ts";
 import { deliver } from "./deliver.ts";
 import { type Forwarding, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
@@ -18,6 +20,7 @@ import { type Call, checkHeaders, readCall } from "./message.ts";
 export type Proxying = App &
   Refreshing &
   Forwarding & {
+    readonly deadlines: Deadlines;
     readonly callers: Callers;
     readonly heartbeat: Heartbeat;
     /** Accounts whose freshly renewed credential an upstream refused, with the generation. */
@@ -55,29 +58,29 @@ export async function proxyCall(
   checkHeaders(request, call);
   const standing =
     standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
-  const abort = new AbortController();
-  const watch = watchClient(app, request, abort);
+  const cancel = new Cancel();
+  const { deadline, leave } = watchClient(app, request, cancel);
   const owner = { caller, upstream };
   const url = urlFor(app, request, owner);
-  const send = async ({ headers: credential }: Standing) => {
+  const send = ({ headers: credential }: Standing) => {
     const headers = headersIn(app, request, { ...owner, credential });
-    const answer = await forward(app, { upstream, url, headers, call, abort });
-    exchange.upstreamStatus = answer.status;
-    return answer;
+    return forward(app, { upstream, url, headers, call, cancel, deadline });
   };
   try {
     const first = await send(standing);
+    exchange.upstreamStatus = first.status;
     const answer =
       first.status === 401 ? await secondTry(app, exchange, { first, standing, send }) : first;
     const isPlainGet = call.httpMethod === "GET" && !request.headers.has("mcp-session-id");
     return await deliver(app, answer, {
       owner,
-      abort,
+      cancel,
+      deadline,
       requestId,
       ...(isPlainGet ? { endpoint: endpointRewriter(app, request, owner) } : {}),
     });
   } finally {
-    watch.clear();
+    leave();
   }
 }
 
@@ -85,20 +88,19 @@ export async function proxyCall(
  * A client that goes away takes its exchange with it. Listening for that costs more than most calls take,
  * so it begins with the first tick that finds the call still waiting. Once a body flows, its reader tells.
  */
-function watchClient(app: Proxying, request: Request, abort: AbortController) {
+function watchClient(app: Proxying, request: Request, cancel: Cancel) {
   let isListening = false;
-  const leave = () => abort.abort();
-  const deadline = app.deadlines.set(0, () => {
-    if (request.signal.aborted) return leave();
+  const gone = () => cancel.cancel();
+  const deadline = app.deadlines.open(() => {
+    if (request.signal.aborted) return gone();
     isListening = true;
-    request.signal.addEventListener("abort", leave);
+    request.signal.addEventListener("abort", gone);
   });
-  return {
-    clear() {
-      deadline.clear();
-      if (isListening) request.signal.removeEventListener("abort", leave);
-    },
+  const leave = () => {
+    deadline.close();
+    if (isListening) request.signal.removeEventListener("abort", gone);
   };
+  return { deadline, leave };
 }
 
 type Refused = {
@@ -119,6 +121,7 @@ async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): P
   if (standing.isRenewed || isKnownRefused) throw reconnect(app, held.provider);
   const renewed = await renewedStanding(app, held, exchange.requestId);
   const second = await send(renewed);
+  exchange.upstreamStatus = second.status;
   if (second.status !== 401) return second;
   discard(second);
   // Another refresh would not help, and one for each call would be a loop.

@@ -12,12 +12,12 @@ export type Recorder = {
 };
 
 const everyMs = 500;
-const batchRows = 1000;
+const batchRows = 500;
 const mostWaiting = 5000;
 const longestName = 200;
 
 /**
- * Up to 2,000 rows a second are stored; beyond 5,000 waiting rows the newest are dropped and counted in the
+ * Up to 1,000 rows a second are stored; beyond 5,000 waiting rows the newest are dropped and counted in the
  * log, which has a line for every call in any case.
  */
 export function createRecorder(app: Pick<App, "db" | "now" | "log">): Recorder {

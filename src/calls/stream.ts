@@ -1,74 +1,88 @@
+import type { App } from "#src/app.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
+import { rewriteEndpoint } from "./first-event.ts";
 import type { Heartbeat, Listener } from "./heartbeat.ts";
 
-type RelayOptions = {
-  readonly heartbeat: Heartbeat;
-  readonly now: () => number;
-  /** Stands between the upstream and the reader, where an event has to be changed. */
-  readonly through?: (sink: Sink) => Sink;
-};
+type Relaying = Pick<App, "now"> & { readonly heartbeat: Heartbeat };
 
 const encoder = new TextEncoder();
 const comment = encoder.encode(": keepalive\n\n");
 /** Bun sends a response's head with its first byte: without this a quiet stream would not seem to open. */
 const opening = encoder.encode(": open\n\n");
 const [lineFeed, carriageReturn] = [10, 13];
-const mostQueuedBytes = 64 * 1024;
+const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 
 /**
  * Passes an event stream on as it comes and as fast as its reader takes it: beyond 64 KiB that nobody has
  * read yet, the upstream has to wait. Between events, quiet streams get comments.
  * When the reader goes away the upstream's connection is closed.
+ * @param endpoint Rewrites the first event where it names a 2024-11-05 endpoint.
  */
-export function relayEvents(incoming: Incoming, options: RelayOptions): ReadableStream<Uint8Array> {
-  const { heartbeat, now, through } = options;
-  let isBetweenEvents = true;
-  let listener: Listener | undefined;
-  let flow: Flow | undefined;
+export function relayEvents(
+  app: Relaying,
+  incoming: Incoming,
+  endpoint: ((endpoint: string) => string) | undefined,
+): ReadableStream<Uint8Array> {
+  const relay = new Relay(app);
+  const sink = endpoint === undefined ? relay : rewriteEndpoint(relay, endpoint);
+  relay.flow = incoming.flow(sink);
+  return new ReadableStream<Uint8Array>(relay, queue);
+}
 
-  function begin(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    const hasRoom = () => (controller.desiredSize ?? 0) > 0;
-    const own: Listener = {
-      quietSince: now(),
-      beat() {
-        if (!isBetweenEvents || !hasRoom()) return;
-        own.quietSince = now();
-        controller.enqueue(comment);
-      },
-    };
-    const sink: Sink = {
-      chunk(bytes) {
-        isBetweenEvents = endsEvent(bytes);
-        own.quietSince = now();
-        controller.enqueue(bytes);
-        if (!hasRoom()) flow?.pause();
-      },
-      end() {
-        heartbeat.leave(own);
-        controller.close();
-      },
-      fail(error) {
-        heartbeat.leave(own);
-        controller.error(error);
-      },
-    };
-    listener = own;
-    heartbeat.join(own);
-    controller.enqueue(opening);
-    flow = incoming.flow(through === undefined ? sink : through(sink));
+/** One object for all that a stream needs: thousands of them are open and most have nothing to do. */
+class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
+  flow: Flow | undefined;
+  quietSince: number;
+  readonly #app: Relaying;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #isBetweenEvents = true;
+
+  constructor(app: Relaying) {
+    this.#app = app;
+    this.quietSince = app.now().getTime();
   }
 
-  return new ReadableStream<Uint8Array>(
-    {
-      start: begin,
-      pull: () => flow?.resume(),
-      cancel() {
-        if (listener !== undefined) heartbeat.leave(listener);
-        flow?.cancel();
-      },
-    },
-    new ByteLengthQueuingStrategy({ highWaterMark: mostQueuedBytes }),
-  );
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
+    this.#app.heartbeat.join(this);
+    controller.enqueue(opening);
+  }
+
+  pull(): void {
+    this.flow?.resume();
+  }
+
+  cancel(): void {
+    this.#app.heartbeat.leave(this);
+    this.flow?.cancel();
+  }
+
+  chunk(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#isBetweenEvents = endsEvent(bytes);
+    this.quietSince = this.#app.now().getTime();
+    this.#controller?.enqueue(bytes);
+    if (!this.#hasRoom()) this.flow?.pause();
+  }
+
+  end(): void {
+    this.#app.heartbeat.leave(this);
+    this.#controller?.close();
+  }
+
+  fail(error: Error): void {
+    this.#app.heartbeat.leave(this);
+    this.#controller?.error(error);
+  }
+
+  beat(): void {
+    if (!this.#isBetweenEvents || !this.#hasRoom()) return;
+    this.quietSince = this.#app.now().getTime();
+    this.#controller?.enqueue(comment);
+  }
+
+  #hasRoom(): boolean {
+    return (this.#controller?.desiredSize ?? 0) > 0;
+  }
 }
 
 /** A chunk that ends with an empty line leaves no event open. One that is split there waits for the next. */

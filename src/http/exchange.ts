@@ -1,10 +1,12 @@
+import type { Cancel } from "./cancel.ts";
+
 /** One request to an upstream, as it goes out. */
 export type OutgoingRequest = {
   readonly url: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array<ArrayBuffer> | undefined;
-  readonly signal: AbortSignal;
+  readonly cancel: Cancel;
 };
 
 /** Where the pieces of a body go. */
@@ -22,16 +24,19 @@ export type Flow = {
   cancel(): void;
 };
 
+/** Headers by their lower-case names. */
+export type HeaderReader = { get(name: string): string | null | undefined };
+
 export type Incoming = {
   readonly status: number;
-  readonly headers: Pick<Headers, "get">;
+  readonly headers: HeaderReader;
   /** Opens the body; to be called once. */
   flow(sink: Sink): Flow;
 };
 
 /**
  * Sends one request and resolves with the head of its answer. Redirects are answers, nothing is sent twice,
- * nothing is decompressed. Rejects when the connection fails or the signal aborts.
+ * nothing is decompressed. Rejects when the connection fails or the exchange is cancelled.
  */
 export type Exchange = (request: OutgoingRequest) => Promise<Incoming>;
 

@@ -2,10 +2,12 @@ import type { Exchange, Flow, Incoming, Sink } from "./exchange.ts";
 
 /** Exchanges through `fetch`: for Deno, and wherever an HTTP proxy makes the connections. */
 export const fetchExchange: Exchange = async ({ url, ...request }): Promise<Incoming> => {
+  const abort = new AbortController();
+  request.cancel.stops({ stop: () => abort.abort() });
   const init: RequestInit & { timeout: false } = {
     method: request.method,
     headers: request.headers,
-    signal: request.signal,
+    signal: abort.signal,
     redirect: "manual",
     // Bun's own: its fetch otherwise ends a silent stream after six minutes.
     timeout: false,

@@ -35,7 +35,7 @@ export function targetOf(text: string): Target {
 
 /** The bytes of an HTTP/1.1 request (RFC 9112). Throws when a header holds what would end it. */
 export function encodeRequest(
-  { method, headers, body }: OutgoingRequest,
+  { method, headers, body }: Pick<OutgoingRequest, "method" | "headers" | "body">,
   target: Target,
 ): Uint8Array {
   let head = `${method} ${target.path} HTTP/1.1\r\nhost: ${target.host}\r\n`;

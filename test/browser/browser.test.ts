@@ -32,7 +32,7 @@ test("a seller connects, gives an agent a session, and ends it again", async () 
   const bearer = await page.locator("output").innerText();
   expect(bearer).toMatch(/^sd_ses_[\w-]{30,}$/);
   for (const client of clients) await page.getByText(client, { exact: true }).waitFor();
-  const configurations = await page.locator("pre").allInnerTexts();
+  const configurations = await page.locator("pre").allTextContents();
   expect(configurations.length).toBeGreaterThanOrEqual(clients.length);
   for (const text of configurations) {
     expect(text).toContain(bearer);

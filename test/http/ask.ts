@@ -1,10 +1,16 @@
 import { wholeBody } from "#src/http/exchange.ts";
+import { Cancel } from "#src/http/cancel.ts";
 import { bunExchange } from "#src/runtime/bun-exchange.ts";
 
 /** Asks each URL of the command line once and prints what came of it. Runs in a process with its own trust. */
 for (const url of process.argv.slice(2)) {
-  const { signal } = new AbortController();
-  const outcome = await bunExchange({ url, method: "GET", headers: {}, body: undefined, signal })
+  const outcome = await bunExchange({
+    url,
+    method: "GET",
+    headers: {},
+    body: undefined,
+    cancel: new Cancel(),
+  })
     .then(async (answer) => Buffer.from(await wholeBody(answer, 1000)).toString())
     .catch(() => "refused");
   console.log(outcome);

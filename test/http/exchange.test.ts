@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchange.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
+import { Cancel } from "#src/http/cancel.ts";
 import { bunExchange } from "#src/runtime/bun-exchange.ts";
 
 const stops: (() => unknown)[] = [];
@@ -43,7 +44,7 @@ function asked(url: string, more: Partial<OutgoingRequest> = {}): OutgoingReques
     method: "POST",
     headers: { "x-test": "1" },
     body,
-    signal: new AbortController().signal,
+    cancel: new Cancel(),
     ...more,
   };
 }
@@ -101,13 +102,13 @@ for (const [name, exchange] of Object.entries({ bunExchange, fetchExchange })) {
         await gone.promise;
         return new Response("late");
       });
-      const abort = new AbortController();
-      const waiting = exchange(asked(url, { signal: abort.signal })).then(
+      const cancel = new Cancel();
+      const waiting = exchange(asked(url, { cancel })).then(
         () => "answered",
         () => "rejected",
       );
       await Bun.sleep(50);
-      abort.abort();
+      cancel.cancel();
       expect(await waiting).toBe("rejected");
       await gone.promise;
     });

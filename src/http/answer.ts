@@ -1,0 +1,121 @@
+import type { Flow, Incoming, Sink } from "./exchange.ts";
+import { type Head, type ParserEvents, ResponseParser } from "./response-parser.ts";
+
+/** What an answer asks of the connection that it arrives on. */
+export type Carrier = {
+  hold(): void;
+  resume(): void;
+  /** The answer is whole. */
+  complete(isReusable: boolean): void;
+  fail(error: Error): void;
+};
+
+export type Settle<T> = { resolve(value: T): void; reject(error: Error): void };
+
+/** So much may wait for a slow listener; then the upstream has to wait. */
+const mostWaitingBytes = 64 * 1024;
+
+/** One answer: what the parser tells goes in, what the gateway asks for comes out. */
+export class Answer implements ParserEvents, Incoming, Flow {
+  status = 0;
+  headers: ReadonlyMap<string, string> = new Map();
+  isReusable = false;
+  readonly parser: ResponseParser;
+  readonly #carrier: Carrier;
+  #settle: Settle<Incoming> | undefined;
+  /** What arrived while nobody listens or the listener is paused. */
+  readonly #waiting: Uint8Array<ArrayBuffer>[] = [];
+  #waitingBytes = 0;
+  #sink: Sink | undefined;
+  #isPaused = true;
+  #outcome: "running" | "ended" | Error = "running";
+
+  constructor(carrier: Carrier, method: string, settle: Settle<Incoming>) {
+    this.#carrier = carrier;
+    this.#settle = settle;
+    this.parser = new ResponseParser(method, this);
+  }
+
+  get isAnswered(): boolean {
+    return this.status !== 0;
+  }
+
+  head({ status, headers, isReusable }: Head): void {
+    this.status = status;
+    this.headers = headers;
+    this.isReusable = isReusable;
+    this.#settle?.resolve(this);
+    this.#settle = undefined;
+  }
+
+  chunk(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#sink !== undefined && !this.#isPaused && this.#waiting.length === 0) {
+      return this.#sink.chunk(bytes);
+    }
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    this.#pass();
+    if (this.#waitingBytes >= mostWaitingBytes) this.#carrier.hold();
+  }
+
+  end(isClean: boolean): void {
+    this.#outcome = "ended";
+    this.#carrier.complete(isClean && this.isReusable);
+    this.#pass();
+  }
+
+  fail(error: Error): void {
+    this.#outcome = error;
+    this.#settle?.reject(error);
+    this.#settle = undefined;
+    this.#pass();
+  }
+
+  flow(sink: Sink): Flow {
+    this.#sink = sink;
+    return this;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    if (this.#outcome === "running") this.#carrier.resume();
+    this.#pass();
+  }
+
+  cancel(): void {
+    this.#sink = undefined;
+    this.stop();
+  }
+
+  /** Unlike after `cancel`, the listener is told. */
+  stop(): void {
+    if (this.#outcome === "running") this.#carrier.fail(new Error("cancelled"));
+  }
+
+  /** Hands on what waits, as far as the listener wants it, and then the end. */
+  #pass(): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    while (this.#waiting.length > 0 && !this.#isPaused && this.#sink === sink) {
+      const next = this.#waiting.shift();
+      if (next !== undefined) this.#passOne(sink, next);
+    }
+    if (this.#waiting.length === 0 && this.#sink === sink) this.#passEnd(sink);
+  }
+
+  #passOne(sink: Sink, bytes: Uint8Array<ArrayBuffer>): void {
+    this.#waitingBytes -= bytes.length;
+    sink.chunk(bytes);
+  }
+
+  #passEnd(sink: Sink): void {
+    if (this.#outcome === "running") return;
+    this.#sink = undefined;
+    if (this.#outcome === "ended") sink.end();
+    else sink.fail(this.#outcome);
+  }
+}

@@ -1,0 +1,105 @@
+import { Answer, type Carrier, type Settle } from "./answer.ts";
+import type { Cancel } from "./cancel.ts";
+import type { Incoming } from "./exchange.ts";
+
+/** A socket as far as a connection needs one. */
+export type Wire = {
+  /** How many bytes were taken; negative when the socket is closed. */
+  write(bytes: Uint8Array): number;
+  pause(): unknown;
+  resume(): unknown;
+  terminate(): unknown;
+  ref(): unknown;
+  unref(): unknown;
+};
+
+type Pool = { keep(connection: Connection): void; forget(connection: Connection): void };
+
+/** One HTTP/1.1 connection to an upstream: one exchange at a time, reused only after a clean end. */
+export class Connection implements Carrier {
+  readonly origin: string;
+  socket: Wire | undefined;
+  idleSince = 0;
+  readonly #pool: Pool;
+  #opening: Settle<Connection> | undefined;
+  #unsent: Uint8Array | undefined;
+  #answer: Answer | undefined;
+  #isHeld = false;
+
+  constructor(origin: string, pool: Pool, opening: Settle<Connection>) {
+    this.origin = origin;
+    this.#pool = pool;
+    this.#opening = opening;
+  }
+
+  opened(): void {
+    this.#opening?.resolve(this);
+    this.#opening = undefined;
+  }
+
+  send(bytes: Uint8Array, method: string, cancel: Cancel): Promise<Incoming> {
+    return new Promise((resolve, reject) => {
+      this.#answer = new Answer(this, method, { resolve, reject });
+      cancel.stops(this.#answer);
+      this.#write(bytes);
+    });
+  }
+
+  hold(): void {
+    this.#isHeld = true;
+    this.socket?.pause();
+  }
+
+  resume(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.socket?.resume();
+  }
+
+  /** The answer is whole; the connection may carry another one only if both sides agree where it ended. */
+  complete(isReusable: boolean): void {
+    this.#answer = undefined;
+    if (isReusable && this.#unsent === undefined) this.#pool.keep(this);
+    else this.socket?.terminate();
+  }
+
+  /** The connection is over, for whatever reason. */
+  fail(error: Error): void {
+    const answer = this.#answer;
+    this.#answer = undefined;
+    this.socket?.terminate();
+    this.#pool.forget(this);
+    this.#opening?.reject(error);
+    this.#opening = undefined;
+    answer?.fail(error);
+  }
+
+  receive(bytes: Uint8Array<ArrayBuffer>): void {
+    // Nobody asked: a server that talks out of turn is not trusted with another request.
+    if (this.#answer === undefined) return this.fail(new Error("unexpected bytes"));
+    try {
+      this.#answer.parser.push(bytes);
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error("unreadable"));
+    }
+  }
+
+  closed(): void {
+    try {
+      if (this.#answer?.isAnswered === true) this.#answer.parser.close();
+      this.fail(new Error("the connection was closed"));
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error("the connection was closed"));
+    }
+  }
+
+  drained(): void {
+    if (this.#unsent !== undefined) this.#write(this.#unsent);
+  }
+
+  #write(bytes: Uint8Array): void {
+    const written = this.socket?.write(bytes) ?? -1;
+    if (written < 0) return this.fail(new Error("the connection was closed"));
+    this.#unsent = written < bytes.length ? bytes.subarray(written) : undefined;
+  }
+}

@@ -1,0 +1,167 @@
+import { expect, test } from "bun:test";
+import { Glob } from "bun";
+import { readFileSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
+
+const root = join(import.meta.dir, "..");
+
+/** A file imports from its own word or from words to its left. ARCHITECTURE.md explains each. */
+const arrow = [
+  "db",
+  "failure",
+  "once",
+  "cache",
+  "crypto",
+  "http",
+  "telemetry",
+  "config",
+  "runtime",
+  "catalog",
+  "app",
+  "screens",
+  "people",
+  "accounts",
+  "agents",
+  "guards",
+  "calls",
+  "upkeep",
+  "sandbox",
+  "wings",
+  "server",
+  "cli",
+] as const;
+
+type SourceFile = { readonly path: string; readonly text: string; readonly code: string };
+type Import = { readonly from: SourceFile; readonly specifier: string };
+
+const files = ["src", "db", "cli"].flatMap(sourceFiles);
+const imports = files.flatMap((from) =>
+  importsOf(from).map((specifier): Import => ({ from, specifier })),
+);
+
+test("every file of src, db and cli belongs to a word of the arrow", () => {
+  const strangers = files.filter(({ path }) => placeOf(wordOf(path)) === -1);
+  expect(strangers.map(({ path }) => path)).toEqual([]);
+  expect(imports.length).toBeGreaterThan(200);
+});
+
+test("a file imports from its own word or from words to its left", () => {
+  const backwards = imports.flatMap(({ from, specifier }) => {
+    const target = fileOf(from, specifier);
+    if (target === undefined) return [];
+    const [here, there] = [wordOf(from.path), wordOf(target)];
+    return placeOf(there) <= placeOf(here) ? [] : [`${from.path} (${here}) imports ${target}`];
+  });
+  expect(backwards).toEqual([]);
+});
+
+test("App is a word of its own: nothing to its left knows it, not even as a type", () => {
+  const early = imports.filter(({ from, specifier }) => {
+    const isApp = fileOf(from, specifier) === "src/app.ts";
+    return isApp && placeOf(wordOf(from.path)) < placeOf("app");
+  });
+  expect(early.map(({ from }) => from.path)).toEqual([]);
+});
+
+test("SQL and its driver stay in db and in files named store.ts", () => {
+  const isData = ({ path }: SourceFile) => path.startsWith("db/") || basename(path) === "store.ts";
+  expect(importersOf(/^(drizzle-orm|postgres)(\/|$)/, isData)).toEqual([]);
+});
+
+test("arctic is known to one file", () => {
+  const isTheOne = ({ path }: SourceFile) => path === "src/accounts/authorization-request.ts";
+  expect(importersOf(/^arctic(\/|$)/, isTheOne)).toEqual([]);
+});
+
+test("only src/runtime names Bun or Deno", () => {
+  const named = files.filter(
+    ({ path, code }) =>
+      !path.startsWith("src/runtime/") && /\bBun\.\w|\bDeno\b|"bun(:[\w-]+)?"/.test(code),
+  );
+  expect(named.map(({ path }) => path)).toEqual([]);
+});
+
+test("only cli/environment.ts and src/runtime read process.env", () => {
+  const readers = files.filter(
+    ({ path, code }) =>
+      path !== "cli/environment.ts" &&
+      !path.startsWith("src/runtime/") &&
+      /\bprocess\s*\.\s*env\b|\bprocess\["env"\]|\{[^{}]*\benv\b[^{}]*\} = process\b/.test(code),
+  );
+  expect(readers.map(({ path }) => path)).toEqual([]);
+});
+
+test("a wing never imports another wing, and the core imports none", () => {
+  const entangled = imports.flatMap(({ from, specifier }) => {
+    const wing = wingOf(fileOf(from, specifier) ?? "");
+    const isAllowed = wing === undefined || wing === wingOf(from.path) || isRoot(from.path);
+    return isAllowed ? [] : [`${from.path} imports ${specifier}`];
+  });
+  expect(entangled).toEqual([]);
+});
+
+test("no file is longer than 250 lines", () => {
+  const long = files.filter(({ text }) => text.trimEnd().split("\n").length > 250);
+  expect(long.map(({ path }) => path)).toEqual([]);
+});
+
+test("no folder is a drawer for whatever has no name", () => {
+  const drawers = new Set(["utils", "helpers", "shared", "common", "misc"]);
+  const found = files.filter(({ path }) => path.split("/").some((part) => drawers.has(part)));
+  expect(found.map(({ path }) => path)).toEqual([]);
+});
+
+test("the arrow in ARCHITECTURE.md is this one", () => {
+  const document = readFileSync(join(root, "ARCHITECTURE.md"), "utf8");
+  const drawn = /```text\n(db →[^`]*)```/.exec(document)?.[1] ?? "";
+  expect(drawn.trim().split(/\s*→\s*/)).toEqual([...arrow]);
+});
+
+/** Where the wings are switched on. */
+function isRoot(path: string): boolean {
+  return path === "src/server.ts" || path.startsWith("cli/");
+}
+
+function wingOf(path: string): string | undefined {
+  return /^src\/wings\/([^/.]+)/.exec(path)?.[1];
+}
+
+function importersOf(wanted: RegExp, isAllowed: (file: SourceFile) => boolean): readonly string[] {
+  const found = imports.filter(({ from, specifier }) => wanted.test(specifier) && !isAllowed(from));
+  return found.map(({ from, specifier }) => `${from.path} imports ${specifier}`);
+}
+
+/** The path that an import of ours leads to; undefined for packages. */
+function fileOf(from: SourceFile, specifier: string): string | undefined {
+  if (specifier.startsWith("#")) return specifier.slice(1);
+  if (!specifier.startsWith(".")) return undefined;
+  return relative(root, join(root, dirname(from.path), specifier));
+}
+
+/** `src/accounts/refresh.ts` → `accounts`, `src/once.ts` → `once`, `db/open.ts` → `db`. */
+function wordOf(path: string): string {
+  const [top = "", second = ""] = path.split("/");
+  return top === "src" ? second.replace(/\.ts$/, "") : top;
+}
+
+function placeOf(word: string): number {
+  return arrow.findIndex((each) => each === word);
+}
+
+/** Of `import … from`, `export … from`, `import "…"` and `import("…")`, types included. */
+function importsOf({ code }: SourceFile): readonly string[] {
+  const found = code.matchAll(/\b(?:from|import)\s*\(?\s*"([^"\n]+)"/g);
+  return [...found].map((match) => match[1] ?? "");
+}
+
+function sourceFiles(folder: string): readonly SourceFile[] {
+  const paths = [...new Glob(`${folder}/**/*.ts`).scanSync({ cwd: root })].toSorted();
+  return paths.map((path) => {
+    const text = readFileSync(join(root, path), "utf8");
+    return { path, text, code: withoutComments(text) };
+  });
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/[^\n]*/g, "$1");
+}

@@ -1,0 +1,172 @@
+import { expect, test } from "bun:test";
+import { Glob } from "bun";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { mcpRoutes } from "#src/calls/routes.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import { settings } from "#src/config/settings.ts";
+import { failures } from "#src/failure.ts";
+import { documents, generatedParts, withGenerated } from "../scripts/docs.ts";
+
+const root = join(import.meta.dir, "..");
+const texts = new Map(documents().map((path) => [path, read(path)]));
+
+test("there is a document for every reader", () => {
+  const wanted = ["README", "ARCHITECTURE", "SECURITY", "CONTRIBUTING", "CHANGELOG"];
+  const missing = wanted.filter((name) => !texts.has(`${name}.md`));
+  expect(missing).toEqual([]);
+});
+
+test.each([...texts])("the generated parts of %s are up to date (bun run docs)", (_, text) => {
+  expect(withGenerated(text)).toBe(text);
+});
+
+test("every generated part stands in some document", () => {
+  const all = [...texts.values()].join("\n");
+  const unused = generatedParts.filter((name) => !all.includes(`<!-- generated: ${name} -->`));
+  expect(unused).toEqual([]);
+});
+
+test("every setting is documented", () => {
+  const document = textOf("docs/settings.md");
+  expect(Object.keys(settings).filter((name) => !document.includes(`| \`${name}\` |`))).toEqual([]);
+});
+
+test("every failure code has a heading to link to", () => {
+  const document = textOf("docs/errors.md");
+  expect(Object.keys(failures).filter((code) => !document.includes(`\n### ${code}\n`))).toEqual([]);
+});
+
+test("every command is in the README", () => {
+  const table = /const subCommands = \{([\s\S]*?)\} as const/.exec(read("cli/main.ts"))?.[1] ?? "";
+  const names = [...table.matchAll(/^ {2}"?([\w-]+)"?:/gm)].map((match) => match[1] ?? "");
+  const readme = textOf("README.md");
+  expect(names).not.toEqual([]);
+  expect(names.filter((name) => !readme.includes(`| \`smartdash ${name}\` |`))).toEqual([]);
+});
+
+test("every route is in the README", () => {
+  const readme = textOf("README.md");
+  const routes = [...pageRoutes(), ...mcpPaths()];
+  expect(routes.length).toBeGreaterThan(10);
+  expect(routes.filter((route) => !readme.includes(`\`${route}\``))).toEqual([]);
+});
+
+test("every log event is in the runbook", () => {
+  const runbook = textOf("docs/runbook.md");
+  const events = sources().flatMap((text) =>
+    [...text.matchAll(/\.log\.(?:debug|info|warn|error)\(\s*"(\w+)"/g)].map((match) => match[1]),
+  );
+  expect(events.length).toBeGreaterThan(10);
+  expect(events.filter((event) => !new RegExp(`\\b${event}\\b`).test(runbook))).toEqual([]);
+});
+
+test("every table is in SECURITY.md, with the columns that hold secrets", () => {
+  const document = textOf("SECURITY.md");
+  const schema = filesOf("db/schema/*.ts").join("\n");
+  const tables = [...schema.matchAll(/pgTable\(\s*"(\w+)"/g)].map((match) => match[1]);
+  const secret = [...schema.matchAll(/\bbytes\("(\w+)"\)/g)].map((match) => match[1]);
+  expect(tables).not.toEqual([]);
+  const missing = [...tables, ...secret].filter((name) => !document.includes(`\`${name}\``));
+  expect(missing).toEqual([]);
+});
+
+test("every relative link leads to a file, and every anchor to a heading", () => {
+  const broken = [...texts].flatMap(([path, text]) =>
+    linksOf(text)
+      .filter((link) => !leadsSomewhere(path, link))
+      .map((link) => `${path}: ${link}`),
+  );
+  expect(broken).toEqual([]);
+});
+
+test("every `file:function` of the documents is in that file", () => {
+  const all = [...texts.values()].join("\n");
+  const named = [...all.matchAll(/`((?:src|db|cli|scripts)\/[\w./-]+\.ts):(\w+)`/g)];
+  expect(named.length).toBeGreaterThan(20);
+  const broken = named.filter(([, file = "", name = ""]) => {
+    const path = join(root, file);
+    const declared = new RegExp(`\\b(?:function|const|class|type) ${name}\\b`);
+    return !existsSync(path) || !declared.test(readFileSync(path, "utf8"));
+  });
+  expect(broken.map(([whole]) => whole)).toEqual([]);
+});
+
+test("every source file that a document names is there", () => {
+  const gone = [...texts].flatMap(([path, text]) => {
+    const named = [...text.matchAll(/`((?:src|db|cli|scripts|test)\/[\w./-]+\.(?:ts|mjs))[`:]/g)];
+    return named
+      .map((match) => match[1] ?? "")
+      .filter((file) => !existsSync(join(root, file)))
+      .map((file) => `${path}: ${file}`);
+  });
+  expect(gone).toEqual([]);
+});
+
+test("no document names a machine's folders or a package registry", () => {
+  const forbidden = /\/(?:work|home|root|Users|tmp)\/|registry\.|npmjs\.|jfrog|artifactory/;
+  const found = [...texts].filter(([, text]) => forbidden.test(text)).map(([path]) => path);
+  expect(found).toEqual([]);
+});
+
+function pageRoutes(): readonly string[] {
+  const all = sources().join("\n");
+  const mounted = all.matchAll(/\.(?:get|post|put|delete|all)\(\s*"(\/[^"]*)"/g);
+  const named = all.matchAll(/"(\/\.well-known\/oauth-protected-resource|\/auth\/callback)"/g);
+  return [...mounted, ...named].map((match) => match[1] ?? "");
+}
+
+/** The MCP addresses of an upstream that is the default one. */
+function mcpPaths(): readonly string[] {
+  const name = ":upstream";
+  const upstream: Upstream = { name, title: "", url: "", credential: { kind: "none" } };
+  const catalog = {
+    providers: new Map(),
+    upstreams: new Map([[name, upstream]]),
+    defaultUpstream: name,
+  };
+  return [...mcpRoutes({ catalog }).keys()];
+}
+
+/** Without the simulated providers, whose routes are not ours. */
+function sources(): readonly string[] {
+  return filesOf("src/**/*.ts", /^src\/sandbox\//).concat(filesOf("cli/**/*.ts"));
+}
+
+function filesOf(pattern: string, except?: RegExp): string[] {
+  const paths = [...new Glob(pattern).scanSync({ cwd: root })];
+  return paths.filter((path) => except?.test(path) !== true).map(read);
+}
+
+function linksOf(text: string): readonly string[] {
+  const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1] ?? "");
+  return links.filter((link) => !/^[a-z]+:/.test(link));
+}
+
+function leadsSomewhere(from: string, link: string): boolean {
+  const [file = "", anchor] = link.split("#");
+  const path = file === "" ? join(root, from) : join(root, dirname(from), file);
+  if (!existsSync(path)) return false;
+  return anchor === undefined || headingsOf(readFileSync(path, "utf8")).has(anchor);
+}
+
+/** Headings as GitHub makes anchors of them. */
+function headingsOf(text: string): ReadonlySet<string> {
+  const headings = [...text.matchAll(/^#{1,6} +(.+)$/gm)].map((match) => match[1] ?? "");
+  return new Set(
+    headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
+}
+
+function textOf(path: string): string {
+  return texts.get(path) ?? "";
+}
+
+function read(path: string): string {
+  return readFileSync(join(root, path), "utf8");
+}
