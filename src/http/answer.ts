@@ -10,6 +10,8 @@ export type Carrier = {
   fail(error: Error): void;
 };
 
+const none: ReadonlyMap<string, string> = new Map();
+
 export type Settle<T> = { resolve(value: T): void; reject(error: Error): void };
 
 /** So much may wait for a slow listener; then the upstream has to wait. */
@@ -18,7 +20,7 @@ const mostWaitingBytes = 64 * 1024;
 /** One answer: what the parser tells goes in, what the gateway asks for comes out. */
 export class Answer implements ParserEvents, Incoming, Flow {
   status = 0;
-  headers: ReadonlyMap<string, string> = new Map();
+  headers: ReadonlyMap<string, string> = none;
   isReusable = false;
   readonly parser: ResponseParser;
   readonly #carrier: Carrier;
@@ -73,6 +75,8 @@ export class Answer implements ParserEvents, Incoming, Flow {
 
   flow(sink: Sink): Flow {
     this.#sink = sink;
+    // Whoever wants the body has read the head; thousands of quiet streams need not keep it.
+    this.headers = none;
     return this;
   }
 
