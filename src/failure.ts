@@ -174,7 +174,7 @@ export const failures = {
   key_refused: { http: 401, doc: "The provider does not accept this key." },
   account_has_oauth: {
     http: 409,
-    doc: "This account is already connected through OAuth, which is better than a key; disconnect it first.",
+    doc: "This account is already connected through OAuth, which a key never replaces: create a session for it on the gateway's page.",
   },
   sign_in_needed: {
     http: 401,

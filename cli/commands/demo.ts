@@ -60,6 +60,6 @@ function welcome(url: string): string {
     3. press "Create a session": the page shows the bearer and the configuration for your client
 
   The MCP addresses are ${url}/mcp/mercadolibre and ${url}/mcp/airtable
-  Stop with Ctrl-C.
+  Stop with Ctrl-C. The simulated providers forget everything then: connect again after a restart.
 `;
 }

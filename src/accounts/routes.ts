@@ -36,10 +36,16 @@ async function authorize(app: App, request: Request): Promise<Response> {
   return seeOther(location, [hostCookie(browserCookie, browser, fifteenMinutesInSeconds)]);
 }
 
-/** A provider sends browsers to the public name; a cookie set under another name would be missing there. */
+const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
+
+/**
+ * A provider sends browsers to the public name; a cookie set under another name would be missing there.
+ * Only between names of this machine: a proxy that rewrites Host would be sent round in circles.
+ */
 function atPublicUrl(app: App, request: Request, url: URL): string | undefined {
-  const host = request.headers.get("host");
-  if (host === new URL(app.publicUrl).host) return undefined;
+  const host = request.headers.get("host") ?? "";
+  const own = new URL(app.publicUrl).host;
+  if (host === own || !loopback.test(host) || !loopback.test(own)) return undefined;
   return `${app.publicUrl}${url.pathname}${url.search}`;
 }
 

@@ -3,7 +3,7 @@ import { type Refreshing, reconnect } from "#src/accounts/refresh.ts";
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
-import { Failure } from "#src/failure.ts";
+import { Failure, type FailureCode } from "#src/failure.ts";
 import { Cancel } from "#src/http/cancel.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
 import { bearerOf } from "./bearer.ts";
@@ -35,6 +35,7 @@ export type Exchange = {
   caller?: Caller;
   call?: Call;
   upstreamStatus?: number;
+  failure?: FailureCode;
 };
 
 /** The name of the query parameter that carries a 2024-11-05 message endpoint. */

@@ -43,15 +43,19 @@ export function createRecorder(app: Pick<App, "db" | "now" | "log">): Recorder {
 
   return {
     add(exchange, status) {
-      const durationMs = Math.round(app.now().getTime() - exchange.startedAt);
-      const facts = factsOf(exchange);
-      app.log.info("call", { ...facts, status, durationMs });
+      const { call, caller, startedAt } = exchange;
+      const durationMs = Math.round(app.now().getTime() - startedAt);
+      const facts = factsOf(exchange, status, durationMs);
+      app.log.info("call", facts);
+      // Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database.
+      if (caller === undefined || call === undefined) return;
       if (waiting.length >= mostWaiting) {
         dropped += 1;
         return;
       }
-      const row = rowOf(exchange, { status, durationMs });
-      if (row !== undefined) waiting.push(row);
+      const at = new Date(startedAt);
+      const { httpMethod } = call;
+      waiting.push({ id: newId(at), at, personId: caller.personId, httpMethod, ...facts });
     },
     async stop() {
       clearInterval(timer);
@@ -61,33 +65,18 @@ export function createRecorder(app: Pick<App, "db" | "now" | "log">): Recorder {
   };
 }
 
-function factsOf({ call, caller, requestId, upstream, upstreamStatus }: Exchange) {
+function factsOf(exchange: Exchange, status: number, durationMs: number) {
+  const { call, caller, requestId, upstream, upstreamStatus, failure } = exchange;
   return {
     requestId,
     upstream: upstream.name,
     rpcMethod: call?.rpcMethod?.slice(0, longestName),
     name: call?.name?.slice(0, longestName),
+    status,
     upstreamStatus,
+    failure,
+    durationMs,
     sessionId: caller?.sessionId,
     accountId: caller?.accountId,
-  };
-}
-
-/** Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database. */
-function rowOf(
-  exchange: Exchange,
-  outcome: { status: number; durationMs: number },
-): CallRow | undefined {
-  const { call, caller } = exchange;
-  if (caller === undefined || call === undefined) return undefined;
-  const at = new Date(exchange.startedAt);
-  const { httpMethod } = call;
-  return {
-    id: newId(at),
-    at,
-    personId: caller.personId,
-    httpMethod,
-    ...factsOf(exchange),
-    ...outcome,
   };
 }

@@ -51,6 +51,7 @@ export async function answerMcp(
     answer = await answerRoute(app, request, { route, exchange });
   } catch (error) {
     const failure = asFailure(error);
+    exchange.failure = failure.code;
     if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
     answer = failureAnswer(app, failure, { requestId, path, id: exchange.call?.id ?? null });
   }

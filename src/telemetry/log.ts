@@ -30,6 +30,17 @@ export function createLog(options: LogOptions): Log {
   let dropped = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
+  let moment = 0;
+  let text = "";
+  /** Many lines fall into one millisecond. */
+  function time(): string {
+    const now = options.now();
+    if (now.getTime() === moment) return text;
+    moment = now.getTime();
+    text = now.toISOString();
+    return text;
+  }
+
   function flush(): void {
     clearTimeout(timer);
     timer = undefined;
@@ -46,7 +57,7 @@ export function createLog(options: LogOptions): Log {
         dropped += 1;
         return;
       }
-      waiting.push(JSON.stringify({ at: options.now().toISOString(), level, event, ...fields }));
+      waiting.push(`{"at":"${time()}","level":"${level}","event":"${event}"${tail(fields)}`);
       timer ??= setTimeout(flush, gatherMs);
     };
   }
@@ -58,4 +69,10 @@ export function createLog(options: LogOptions): Log {
     error: line("error"),
     flush,
   };
+}
+
+/** The rest of a line behind its fixed part. */
+function tail(fields: Fields = {}): string {
+  const json = JSON.stringify(fields);
+  return json === "{}" ? "}" : `,${json.slice(1)}`;
 }

@@ -4,6 +4,6 @@ declare const SMARTDASH_REVISION: string;
 
 /** What this binary is. */
 export const version = {
-  number: typeof SMARTDASH_VERSION === "string" ? SMARTDASH_VERSION : "source",
+  number: typeof SMARTDASH_VERSION === "string" ? SMARTDASH_VERSION : "0.0.0-source",
   revision: typeof SMARTDASH_REVISION === "string" ? SMARTDASH_REVISION : "source",
 } as const;
