@@ -150,7 +150,7 @@ test("whoever holds the seller's account is signed in as its person, from any br
   const elsewhere = newVisitor();
   await connectSeller(elsewhere, { url: world.url });
   expect(await accountsIn(world)).toHaveLength(1);
-  expect(await (await elsewhere.get(`${world.url}/`)).text()).toContain("100200300");
+  expect(await (await elsewhere.get(`${world.url}/`)).text()).toContain("TIENDA_DEMO");
 });
 
 test("connecting another seller than the expected one says so and changes nothing", async () => {

@@ -73,7 +73,7 @@ test("signing out ends the sign-in, not the agents' sessions", async () => {
     "";
   await visitor.post(`${world.url}/sign-out`, { form_token });
   for (const [name, value] of old) visitor.cookies.set(name, value);
-  expect(await (await visitor.get(`${world.url}/`)).text()).not.toContain("100200300");
+  expect(await (await visitor.get(`${world.url}/`)).text()).not.toContain("TIENDA_DEMO");
   expect((await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(200);
 });
 
