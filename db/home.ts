@@ -44,7 +44,9 @@ export function prepareHome(folder: string): Home {
  * Failures: `home_in_use`.
  */
 export function lockHome(home: Home): HomeLock {
-  const lock = new DatabaseSync(join(home.folder, "gateway.lock"));
+  const file = join(home.folder, "gateway.lock");
+  const lock = new DatabaseSync(file);
+  chmodSync(file, 0o600);
   try {
     lock.exec("pragma busy_timeout = 500; begin exclusive");
   } catch {

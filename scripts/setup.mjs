@@ -14,13 +14,21 @@ const wanted = createHash("sha256")
   .digest("hex");
 
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {
+  console.error("smartdash: installing Bun and the packages (once; about 10 s and 600 MB)");
   const bun = `bun@${devDependencies.bun}`;
-  const words = ["--yes", "--allow-scripts=bun", bun, "install", "--frozen-lockfile"];
-  const { status } = spawnSync("npx", words, {
+  // With Bun alone on the machine, Bun itself stands in for node and there is no npx.
+  const [program, ...words] = process.versions.bun
+    ? [process.execPath, "install", "--frozen-lockfile"]
+    : ["npx", "--yes", "--allow-scripts=bun", bun, "install", "--frozen-lockfile"];
+  const shell = process.platform === "win32";
+  const { status, error } = spawnSync(program, words, {
     cwd: root,
     stdio: ["ignore", 2, 2],
-    shell: process.platform === "win32",
+    shell,
   });
-  if (status !== 0) process.exit(status ?? 1);
+  if (status !== 0) {
+    console.error(`smartdash: ${program} failed: ${error?.message ?? `exit code ${status}`}`);
+    process.exit(1);
+  }
   writeFileSync(stamp, wanted);
 }

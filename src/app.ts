@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { type BundledDatabase, runningBundled, startBundled } from "#db/embedded.ts";
 import { migrate, pendingMigrations } from "#db/migrate.ts";
+import { ping } from "#db/ping.ts";
 import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
 import { type Catalog, buildCatalog, issuersToDiscover } from "./catalog/catalog.ts";
 import { withDiscovered } from "./catalog/discover.ts";
@@ -11,7 +12,7 @@ import type { Environment } from "./config/read.ts";
 import { type Seal, createSeal, deriveKey, readKey } from "./crypto/seal.ts";
 import { Failure } from "./failure.ts";
 import { type Outbound, createOutbound } from "./http/outbound.ts";
-import { type Once, createOnce } from "./once.ts";
+import { type Once, createOnce, within } from "./once.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import { type Log, createLog } from "./telemetry/log.ts";
 
@@ -104,8 +105,12 @@ async function bundledDatabase(
   return await startBundled(config.home, install);
 }
 
+const firstAnswerMs = 15_000;
+
 /** The bundled database is ours to migrate; a shared one is migrated on purpose, by the operator. */
 async function bringUpToDate(open: OpenDatabase, isBundled: boolean): Promise<void> {
+  // A proxy that accepts and closes keeps the driver trying for ever.
+  await within(firstAnswerMs, ping(open.db), () => new Failure("database_unavailable"));
   if (isBundled) {
     await migrate(open.sql);
     return;

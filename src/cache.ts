@@ -22,49 +22,68 @@ type CacheOptions = {
   readonly now: () => number;
 };
 
-type Entry<T> = { readonly value: T; readonly at: number };
+type Entry<T> = {
+  readonly value: T;
+  readonly at: number;
+  /** Until then a failed load is not tried again. */
+  quietUntil: number;
+};
 
 export function createCache<T>(options: CacheOptions): Cache<T> {
   const entries = new Map<string, Entry<T>>();
   const once: Once = createOnce();
+  let forgotten = 0;
 
   function put(key: string, value: T): void {
     entries.delete(key);
-    entries.set(key, { value, at: options.now() });
-    if (entries.size > options.size) {
-      const [oldest] = entries.keys();
-      if (oldest !== undefined) entries.delete(oldest);
-    }
+    entries.set(key, { value, at: options.now(), quietUntil: 0 });
+    const [oldest] = entries.size > options.size ? entries.keys() : [];
+    if (oldest !== undefined) entries.delete(oldest);
   }
 
-  function younger(key: string, milliseconds: number): T | undefined {
+  function fresh(key: string): T | undefined {
     const entry = entries.get(key);
-    return entry !== undefined && options.now() - entry.at < milliseconds ? entry.value : undefined;
+    if (entry === undefined) return undefined;
+    const now = options.now();
+    return now - entry.at < options.freshMs || now < entry.quietUntil ? entry.value : undefined;
+  }
+
+  function stale(key: string): T | undefined {
+    const entry = entries.get(key);
+    const now = options.now();
+    if (entry === undefined || now - entry.at >= options.staleMs) return undefined;
+    entry.quietUntil = Math.min(now + options.freshMs, entry.at + options.staleMs);
+    return entry.value;
   }
 
   async function load(key: string, ask: () => Promise<T | undefined>): Promise<T | undefined> {
+    const before = forgotten;
     try {
       const value = await ask();
-      if (value === undefined) entries.delete(key);
-      if (value !== undefined) put(key, value);
+      // What was forgotten while it was read must not come back.
+      if (value === undefined || before !== forgotten) entries.delete(key);
+      else put(key, value);
       return value;
     } catch (error) {
-      const known = younger(key, options.staleMs);
-      if (known === undefined) throw error;
-      return known;
+      return stale(key) ?? thrown(error);
     }
   }
 
   return {
-    fresh: (key) => younger(key, options.freshMs),
+    fresh,
     get: (key, ask) => {
-      const known = younger(key, options.freshMs);
+      const known = fresh(key);
       return known === undefined ? once(key, () => load(key, ask)) : Promise.resolve(known);
     },
     put,
-    forget: (key) => void entries.delete(key),
+    forget: (key) => void (forgotten += Number(entries.delete(key)) + 1),
     forgetWhere(isMeant) {
+      forgotten += 1;
       for (const [key, entry] of entries) if (isMeant(entry.value)) entries.delete(key);
     },
   };
+}
+
+function thrown(error: unknown): never {
+  throw error;
 }

@@ -40,7 +40,12 @@ export const failures = {
   database_unavailable: {
     http: 503,
     exit: 75,
-    doc: "PostgreSQL did not answer in time. Nothing was lost; try again once it is back.",
+    doc: "PostgreSQL cannot be reached or did not answer in time. Nothing was lost: it works again once the database is back. At a start, check that it runs and that DATABASE_URL names it.",
+  },
+  database_refused: {
+    http: 500,
+    exit: 2,
+    doc: "PostgreSQL answers, but refuses: wrong password, no such database, or a right is missing. Check DATABASE_URL.",
   },
   migration_changed: {
     http: 500,
@@ -122,7 +127,7 @@ export const failures = {
   },
   upstream_refuses_credential: {
     http: 502,
-    doc: "The MCP server refuses the credential although it was just renewed. Connect the account again; if that does not help, the upstream's configuration is wrong.",
+    doc: "The MCP server refuses the key that is configured for it. Check the upstream's `credential`.",
   },
   provider_busy: {
     http: 503,
@@ -163,7 +168,7 @@ export const failures = {
   identity_failed: { http: 502, doc: "The provider did not say whose credential it is." },
   other_seller: {
     http: 409,
-    doc: "Another seller than the expected one was connected; nothing was changed.",
+    doc: "Another seller than the expected one was connected; the expected account was not changed.",
   },
   account_of_another: { http: 409, doc: "This account is connected here by another person." },
   key_missing: { http: 400, doc: "The form has no api_key." },
@@ -221,14 +226,20 @@ export function asFailure(error: unknown): Failure {
   if (error instanceof DatabaseProblem) {
     return new Failure(error.code, error.message, { hint: error.hint });
   }
-  return isConnectionTrouble(error) ? new Failure("database_unavailable") : new Failure("internal");
+  const code = codeOf(error) ?? "";
+  if (away.test(code)) return new Failure("database_unavailable");
+  if (refused.test(code)) {
+    return new Failure("database_refused", `PostgreSQL refuses (SQLSTATE ${code})`, {
+      hint: "28… is the user or password, 3D000 the database's name, 42501 a missing right: check DATABASE_URL.",
+    });
+  }
+  return new Failure("internal");
 }
 
-/** Codes of a database that is away (postgres.js, SQLSTATE classes 08 and 57P) rather than wrong. */
-function isConnectionTrouble(error: unknown): boolean {
-  const code = codeOf(error);
-  return code !== undefined && /^(ECONN|ENOENT$|EPIPE|CONNECT|CONNECTION_|08|57P|53300)/.test(code);
-}
+/** Codes of a database that is away (sockets, names, postgres.js, SQLSTATE classes 08 and 57P) rather than wrong. */
+const away =
+  /^(ECONN|ENOENT$|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|CONNECT|08|57P|53300)/;
+const refused = /^(28|3D000|42501)/;
 
 /** The machine-readable code of an error or of what caused it; safe to log, unlike its text. */
 export function codeOf(error: unknown): string | undefined {

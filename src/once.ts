@@ -1,10 +1,14 @@
 /** Callers who want the same thing at the same time share one promise. */
-export type Once = <T>(key: string, work: () => Promise<T>) => Promise<T>;
+export type Once = {
+  <T>(key: string, work: () => Promise<T>): Promise<T>;
+  /** Resolves when everything that runs now has ended, however. */
+  settled(): Promise<void>;
+};
 
 /** One per process. A key is forgotten as soon as its work ends, so nothing is ever cached. */
 export function createOnce(): Once {
   const running = new Map<string, Promise<unknown>>();
-  return <T>(key: string, work: () => Promise<T>): Promise<T> => {
+  const once = <T>(key: string, work: () => Promise<T>): Promise<T> => {
     const current = running.get(key);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- callers of one key pass the same work
     if (current !== undefined) return current as Promise<T>;
@@ -12,6 +16,9 @@ export function createOnce(): Once {
     running.set(key, started);
     return started;
   };
+  return Object.assign(once, {
+    settled: async () => void (await Promise.allSettled(running.values())),
+  });
 }
 
 /** `work`, or the result of `late` when it takes longer than `milliseconds`. Leaves no timer behind. */

@@ -54,6 +54,8 @@ export function startGateway(opened: App, runtime: Runtime): Gateway {
     port: serving.port,
     stop: async () => {
       await Promise.all([serving.stop(app.config.drainMs), schedule.stop()]);
+      // A provider's answer that is still on its way is the only copy of a credential.
+      await app.once.settled();
       app.deadlines.stop();
       app.heartbeat.stop();
       await app.recorder.stop();
@@ -104,7 +106,16 @@ function createAnswer(app: McpServing, port: number) {
     try {
       frontDoor.check(request);
     } catch (error) {
-      return failureAnswer(app, asFailure(error), { requestId, path, id: null });
+      const failure = asFailure(error);
+      app.log.warn("refused_at_the_door", {
+        requestId,
+        code: failure.code,
+        path: path.slice(0, 100),
+        host: request.headers.get("host")?.slice(0, 100),
+      });
+      return route === undefined
+        ? renderFailure(app, request, { failure, requestId })
+        : failureAnswer(app, failure, { requestId, path, id: null });
     }
     if (route !== undefined) return answerMcp(app, request, { route, path, requestId });
     return pages.fetch(request, { requestId });

@@ -8,12 +8,9 @@ export const migrate = command({
   description: "Bring the database to the shape this binary needs",
   args: { json: { type: "boolean", description: "Print one JSON object" } },
   run: async ({ json }) => {
-    const { applied } = await migrateDatabase(environment());
-    if (json === true) return print(JSON.stringify({ applied }));
-    tell(
-      applied.length === 0
-        ? "Nothing to do: the database is up to date."
-        : `Applied ${applied.join(", ")}.`,
-    );
+    const { applied, database } = await migrateDatabase(environment());
+    if (json === true) return print(JSON.stringify({ applied, database }));
+    const outcome = applied.length === 0 ? "Nothing to do" : `Applied ${applied.join(", ")}`;
+    tell(`${outcome}: ${database} is up to date.`);
   },
 });

@@ -34,7 +34,8 @@ export function buildAuthorizationRequest(
 
 function authorizeEndpoint(registration: Registration, site: string | undefined): string {
   const { sites, title, endpoints } = registration.provider;
-  const host = sites?.[site ?? registration.site ?? ""];
+  const wanted = site ?? registration.site ?? "";
+  const host = sites !== undefined && Object.hasOwn(sites, wanted) ? sites[wanted] : undefined;
   if (sites !== undefined && host === undefined) {
     const known = Object.keys(sites).join(", ");
     throw new Failure("site_unknown", `The site must be one of ${known}`, {

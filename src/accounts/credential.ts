@@ -22,7 +22,8 @@ export type Held = {
 
 export type Credentials = Cache<Held>;
 
-const databaseMs = 5000;
+/** The longest wait for the database on the way of a call. */
+export const databaseMs = 5000;
 
 /** What this process holds open. Other replicas' changes are seen after five seconds, or on a 401. */
 export function createCredentials(app: Pick<App, "now">): Credentials {

@@ -74,6 +74,9 @@ function providerOf(app: Direct, key: string, name: string | undefined): Provide
     ),
   );
   const provider = named ?? guessed;
+  if (named !== undefined && named.staticKeys === undefined) {
+    throw new Failure("key_refused", `${named.title} has no keys to paste; connect it instead`);
+  }
   if (provider === undefined) {
     throw new Failure(
       "key_refused",

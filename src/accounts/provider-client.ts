@@ -129,7 +129,7 @@ function readTokens(registration: Registration, answer: oauth.TokenEndpointRespo
     refresh: answer.refresh_token === undefined ? undefined : new Secret(answer.refresh_token),
     accessSeconds: answer.expires_in ?? refresh.defaultAccessSeconds,
     refreshSeconds: typeof stated === "number" ? stated : assumed,
-    scope: answer.scope,
+    scope: answer.scope?.slice(0, 2000).replaceAll("\0", "").toWellFormed(),
     fields: answer,
   };
 }

@@ -2,10 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
+import { within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import {
   type Credentials,
   type Held,
+  databaseMs,
   openColumn,
   openHeld,
   placeOf,
@@ -58,17 +60,18 @@ export function renew(app: Refreshing, known: Held, requestId: string): Promise<
 }
 
 async function renewOnce(app: Refreshing, known: Held, requestId: string): Promise<Held> {
+  const registration = registrationOf(app, known.provider);
   const deadline = app.now().getTime() + app.config.providerTimeoutMs + graceMs;
   while (app.now().getTime() < deadline) {
     const current = await currentOf(app, known);
     if (current.generation > known.generation) return current;
     refuseUnrefreshable(app, current);
     const version = { id: current.accountId, generation: current.generation };
-    const leased = await leaseRefresh(app.db, version, {
-      holder: app.replica,
-      seconds: Math.ceil((app.config.providerTimeoutMs + graceMs) / 1000),
-    });
-    if (leased !== undefined) return await askProvider(app, leased, requestId);
+    const seconds = Math.ceil((app.config.providerTimeoutMs + graceMs) / 1000);
+    const leased = await timely(leaseRefresh(app.db, version, { holder: app.replica, seconds }));
+    if (leased !== undefined) {
+      return await askProvider(app, { account: leased, registration, requestId });
+    }
     await sleep(waitForOthersMs * (0.5 + app.random()));
   }
   throw new Failure("provider_busy", undefined, { retryAfterSeconds: 5 });
@@ -88,8 +91,14 @@ function refuseUnrefreshable(app: Refreshing, current: Held): void {
   if (waitMs > 0) throw busy(waitMs);
 }
 
-async function askProvider(app: Refreshing, account: Account, requestId: string): Promise<Held> {
-  const registration = registrationOf(app, account.provider);
+type Asking = {
+  readonly account: Account;
+  readonly registration: Registration;
+  readonly requestId: string;
+};
+
+async function askProvider(app: Refreshing, asking: Asking): Promise<Held> {
+  const { account, registration, requestId } = asking;
   const report = reporter(app, account, requestId);
   await report("refresh_start");
   const answer = await refreshTokens(app, registration, openColumn(app, account, "refreshToken"));
@@ -126,7 +135,7 @@ async function persist(
   attempt = 1,
 ): Promise<Account | undefined> {
   try {
-    return await saveRefreshed(app.db, versionOf(account), credential);
+    return await timely(saveRefreshed(app.db, versionOf(account), credential));
   } catch (error) {
     app.log.warn("refresh_not_stored_yet", { attempt, ...troubleOf(error) });
     if (attempt === storeAttempts) throw error;
@@ -135,9 +144,14 @@ async function persist(
   return await persist(app, account, credential, attempt + 1);
 }
 
+const leastSeconds = 5;
+const mostSeconds = 10 * 365 * 86_400;
+
 /** When a credential ends, counted from the moment its answer arrived. */
 export function expiries(now: Date, tokens: Pick<Tokens, "accessSeconds" | "refreshSeconds">) {
-  const after = (seconds: number) => new Date(now.getTime() + seconds * 1000);
+  // A lifetime of nothing would mean a refresh for every call, one of ages no date.
+  const after = (seconds: number) =>
+    new Date(now.getTime() + Math.min(Math.max(seconds, leastSeconds), mostSeconds) * 1000);
   return {
     accessExpiresAt: after(tokens.accessSeconds),
     refreshExpiresAt: tokens.refreshSeconds === undefined ? null : after(tokens.refreshSeconds),
@@ -153,7 +167,7 @@ type Refused = {
 async function settleRefusal(app: Refreshing, refused: Refused): Promise<Held> {
   const { account, refusal } = refused;
   if (refusal.means === "dead") {
-    const isCurrent = await requireReconnect(app.db, versionOf(account), refusal.code);
+    const isCurrent = await timely(requireReconnect(app.db, versionOf(account), refusal.code));
     const current = await readHeld(app, account.id);
     if (current !== undefined) app.credentials.put(current.accountId, current);
     // A stale generation died, not the account: whoever replaced it has the credential.
@@ -162,8 +176,9 @@ async function settleRefusal(app: Refreshing, refused: Refused): Promise<Held> {
   }
   const waitMs = waitAfter(app, account, refusal);
   const retryAt = new Date(app.now().getTime() + waitMs);
-  const trouble = { retryAt, code: refusal.code, failures: account.failures + 1 };
-  await postponeRefresh(app.db, versionOf(account), trouble);
+  const failures = account.failures + 1;
+  const trouble = { retryAt, code: refusal.code, failures, holder: app.replica };
+  await timely(postponeRefresh(app.db, versionOf(account), trouble));
   app.credentials.forget(account.id);
   if (refusal.means === "application_refused") {
     throw new Failure("provider_refuses_application", undefined, { hint: refusal.code });
@@ -175,7 +190,9 @@ async function settleRefusal(app: Refreshing, refused: Refused): Promise<Held> {
 
 /** What the provider asks for, or exponential with jitter: 2 s, 4 s, 8 s … ten minutes. */
 function waitAfter(app: Refreshing, account: Account, refusal: Refusal): number {
-  if (refusal.retryAfterSeconds !== undefined) return refusal.retryAfterSeconds * 1000;
+  if (refusal.retryAfterSeconds !== undefined) {
+    return Math.max(refusal.retryAfterSeconds * 1000, firstBackoffMs);
+  }
   if (refusal.means === "application_refused") return applicationBackoffMs;
   const grown = firstBackoffMs * 2 ** Math.min(account.failures, 20);
   return Math.min(grown, longestBackoffMs) * (0.75 + app.random() / 2);
@@ -189,11 +206,18 @@ function reporter(app: Refreshing, account: Account, requestId: string) {
     const level = event === "refresh_fail" ? "warn" : "info";
     app.log[level](event, { provider: account.provider, ...facts, ...outcome });
     const row = { id: newId(app.now()), event, ...facts, code: refusal?.code ?? null };
-    await saveRefreshEvent(app.db, { ...row, providerStatus: refusal?.status ?? null }).catch(
+    await timely(
+      saveRefreshEvent(app.db, { ...row, providerStatus: refusal?.status ?? null }),
+    ).catch(
       // The event is history; the credential is what must not be lost.
       (error: unknown) => app.log.warn("refresh_event_lost", troubleOf(error)),
     );
   };
+}
+
+/** A database that has gone silent must not hold a refresh, and everybody who waits for it, for ever. */
+function timely<T>(asked: Promise<T>): Promise<T> {
+  return within(databaseMs, asked, () => new Failure("database_unavailable"));
 }
 
 function versionOf(account: Account) {

@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
-import { newToken, tokenPrefixes } from "#src/crypto/secret.ts";
+import { isSame, newToken, tokenPrefixes } from "#src/crypto/secret.ts";
 import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
 import { beginSignIn, signedIn } from "#src/people/sign-in.ts";
 import { seeOther } from "#src/screens/page.ts";
@@ -24,16 +24,26 @@ async function authorize(app: App, request: Request): Promise<Response> {
   const atHome = atPublicUrl(app, request, url);
   if (atHome !== undefined) return seeOther(atHome);
   const browser = knownBrowser(request) ?? newToken("browser").reveal();
-  const person = await signedIn(app, request);
+  const person = await linkingPerson(app, request, url);
   const { url: location } = await beginConnect(app, {
     provider: url.searchParams.get("provider") ?? defaultProvider(app),
-    site: url.searchParams.get("site") ?? undefined,
-    platform: url.searchParams.get("platform") ?? undefined,
+    site: plainWord(url.searchParams.get("site")),
+    platform: plainWord(url.searchParams.get("platform")),
     accountId: uuidOf(url.searchParams.get("account")),
     personId: person?.personId,
     browser,
   });
   return seeOther(location, [hostCookie(browserCookie, browser, fifteenMinutesInSeconds)]);
+}
+
+/**
+ * The person to whom the account will belong: whoever is signed in, but only when a page of ours made the
+ * link. Otherwise another site could lead a browser to link its own account to somebody else's person.
+ */
+async function linkingPerson(app: App, request: Request, url: URL) {
+  const person = await signedIn(app, request);
+  if (person === undefined) return undefined;
+  return isSame(url.searchParams.get("link") ?? "", person.linkToken) ? person : undefined;
 }
 
 const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
@@ -58,7 +68,9 @@ async function callback(app: Serving, request: Request): Promise<Response> {
     browser,
   });
   app.credentials.forget(connected.accountId);
-  return seeOther("/", [await beginSignIn(app, connected.personId)]);
+  const platform =
+    connected.platform === null ? "" : `?platform=${encodeURIComponent(connected.platform)}`;
+  return seeOther(`/${platform}`, [await beginSignIn(app, connected.personId)]);
 }
 
 function knownBrowser(request: Request): string | undefined {
@@ -75,5 +87,12 @@ function defaultProvider(app: App): string {
 }
 
 function uuidOf(text: string | null): string | undefined {
-  return text !== null && /^[0-9a-f-]{36}$/.test(text) ? text : undefined;
+  return text !== null && uuid.test(text) ? text : undefined;
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** What a link may say about itself; anything longer or stranger is as good as not said. */
+function plainWord(text: string | null): string | undefined {
+  return text !== null && /^[\w .-]{1,60}$/.test(text) ? text : undefined;
 }

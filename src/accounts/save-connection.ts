@@ -7,7 +7,13 @@ import { savePerson } from "#src/people/store.ts";
 import { placeOf } from "./credential.ts";
 import type { Identity } from "./identity.ts";
 import { expiries } from "./refresh.ts";
-import { type Account, addAccount, liveAccount, replaceCredential } from "./store.ts";
+import {
+  type Account,
+  addAccount,
+  endSessionsOf,
+  liveAccount,
+  replaceCredential,
+} from "./store.ts";
 
 export type Connection = {
   readonly provider: Provider;
@@ -54,8 +60,14 @@ export async function saveConnection(app: Saving, connection: Connection): Promi
 }
 
 async function saveAgain(app: Saving, account: Account, connection: Connection): Promise<Saved> {
-  if (connection.kind === "static" && account.kind === "oauth")
+  if (connection.kind === "static" && account.kind === "oauth") {
     throw new Failure("account_has_oauth");
+  }
+  refuseShared(account, connection);
+  // Whoever pasted a key may not be who owns the account: their sessions do not get the new credential.
+  if (connection.kind === "oauth" && account.kind === "static") {
+    await endSessionsOf(app.db, account.id, app.now());
+  }
   await replaceCredential(app.db, account.id, {
     kind: connection.kind,
     ...sealed(app, account.id, connection),
@@ -66,6 +78,15 @@ async function saveAgain(app: Saving, account: Account, connection: Connection):
     throw refusal(connection, "account_of_another");
   }
   return { accountId: account.id, personId: account.personId };
+}
+
+/** An identity that a team shares says nothing about the person. Failures: `account_of_another`. */
+function refuseShared(account: Account, connection: Connection): void {
+  const rule = connection.provider.identity;
+  const isShared = rule.from === "call" && rule.isShared === true;
+  if (isShared && connection.personId !== account.personId) {
+    throw refusal(connection, "account_of_another");
+  }
 }
 
 async function addNew(app: Saving, connection: Connection): Promise<Saved | undefined> {

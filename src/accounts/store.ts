@@ -1,6 +1,7 @@
 import { and, asc, eq, isNull, lt, ne, or, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { accounts, refreshEvents } from "#db/schema/accounts.ts";
+import { sessions } from "#db/schema/agents.ts";
 
 export type Account = typeof accounts.$inferSelect;
 export type NewAccount = Pick<
@@ -123,7 +124,7 @@ export async function saveRefreshed(
 ): Promise<Account | undefined> {
   const [row] = await db
     .update(accounts)
-    .set({ ...credential, ...untroubled, generation: version.generation + 1 })
+    .set({ ...credential, ...untroubled, state: "active", generation: version.generation + 1 })
     .where(and(isCurrent(version), ne(accounts.state, "revoked")))
     .returning();
   return row;
@@ -143,11 +144,11 @@ export async function requireReconnect(
   return marked.length === 1;
 }
 
-/** The refresh brought nothing; it may be tried again after `retryAt`. */
+/** The refresh brought nothing; it may be tried again after `retryAt`. Another holder's lease is left alone. */
 export async function postponeRefresh(
   db: Database,
   version: Version,
-  trouble: { retryAt: Date; code: string; failures: number },
+  trouble: { retryAt: Date; code: string; failures: number; holder: string },
 ): Promise<void> {
   await db
     .update(accounts)
@@ -159,7 +160,7 @@ export async function postponeRefresh(
       lastError: trouble.code,
       updatedAt: sql`now()`,
     })
-    .where(isCurrent(version));
+    .where(and(isCurrent(version), eq(accounts.leaseHolder, trouble.holder)));
 }
 
 /** Accounts whose access token ends before `before` and that nobody is refreshing, a few at random. */
@@ -192,4 +193,12 @@ export async function saveRefreshEvent(
 
 function isCurrent(version: Version) {
   return and(eq(accounts.id, version.id), eq(accounts.generation, version.generation));
+}
+
+/** Ends every session that was minted for an account. */
+export async function endSessionsOf(db: Database, accountId: string, now: Date): Promise<void> {
+  await db
+    .update(sessions)
+    .set({ endedAt: now })
+    .where(and(eq(sessions.accountId, accountId), isNull(sessions.endedAt)));
 }

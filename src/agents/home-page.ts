@@ -16,26 +16,28 @@ type Showing = Pick<App, "db" | "now" | "catalog" | "config" | "publicUrl">;
 export async function homePage(
   app: Showing,
   language: Language,
-  person: SignedIn | undefined,
+  visit: { person: SignedIn | undefined; platform: string | null },
 ): Promise<Response> {
+  const { person, platform } = visit;
   const accounts = person === undefined ? [] : await accountsOf(app.db, person.personId);
   const sessions =
     person === undefined ? [] : await openSessions(app.db, person.personId, app.now());
   const body = html`<p>${say(language, "home_lead")}</p>
-    ${connectButtons(app, language, accounts.length > 0)}
-    ${person === undefined ? "" : personal(app, language, { person, accounts, sessions })}`;
+    ${connectButtons(app, language, person)}
+    ${person === undefined ? "" : personal(app, language, { person, platform, accounts, sessions })}`;
   return page(language, say(language, "home_title"), body);
 }
 
-function connectButtons(app: Showing, language: Language, isQuiet: boolean): Markup {
+function connectButtons(app: Showing, language: Language, person: SignedIn | undefined): Markup {
   const registrations = connectable(app);
+  const link = person === undefined ? "" : `&link=${person.linkToken}`;
   if (registrations.length === 0) return html`<p>${say(language, "nothing_configured")}</p>`;
   return html`<p>
     ${registrations.map(
       ({ provider }) =>
         html`<a
-          class="button ${isQuiet ? "quiet" : ""}"
-          href="/auth/authorize?provider=${provider.name}"
+          class="button ${person === undefined ? "" : "quiet"}"
+          href="/auth/authorize?provider=${provider.name}${link}"
           >${say(language, "connect", { provider: provider.title })}</a
         > `,
     )}
@@ -44,16 +46,18 @@ function connectButtons(app: Showing, language: Language, isQuiet: boolean): Mar
 
 type Belongings = {
   readonly person: SignedIn;
+  /** The agent that the person came to connect for, if the link named one. */
+  readonly platform: string | null;
   readonly accounts: readonly Account[];
   readonly sessions: readonly Session[];
 };
 
 function personal(app: Showing, language: Language, belongings: Belongings): Markup {
-  const { person, accounts, sessions } = belongings;
+  const { person, platform, accounts, sessions } = belongings;
   const labels = new Map(accounts.map((account) => [account.id, nameOf(app, account)]));
   return html`<h2>${say(language, "accounts")}</h2>
     <ul>
-      ${accounts.map((account) => accountRow(app, language, { account, person }))}
+      ${accounts.map((account) => accountRow(app, language, { account, person, platform }))}
     </ul>
     <h2>${say(language, "sessions")}</h2>
     <p>${say(language, "sessions_lead")}</p>
@@ -69,16 +73,24 @@ function personal(app: Showing, language: Language, belongings: Belongings): Mar
 function accountRow(
   app: Showing,
   language: Language,
-  row: { account: Account; person: SignedIn },
+  row: { account: Account; person: SignedIn; platform: string | null },
 ): Markup {
   const { account, person } = row;
-  const again = `/auth/authorize?provider=${account.provider}&account=${account.id}`;
+  const sites = app.catalog.providers.get(account.provider)?.sites ?? {};
+  const hasSite = account.site !== null && Object.hasOwn(sites, account.site);
+  const site = hasSite ? `&site=${account.site}` : "";
+  const again = `/auth/authorize?provider=${account.provider}&account=${account.id}${site}&link=${person.linkToken}`;
   const badge = account.state === "active" ? "badge" : "badge warn";
   return html`<li>
     <b>${nameOf(app, account)}</b>
     <span class="${badge}">${say(language, `state_${account.state}`)}</span>
     <form method="post" action="/sessions">
       ${formToken(person)}<input type="hidden" name="account" value="${account.id}" />
+      ${
+        row.platform === null
+          ? ""
+          : html`<input type="hidden" name="platform" value="${row.platform}" />`
+      }
       <button>${say(language, "create_session")}</button>
     </form>
     ${account.kind === "oauth" ? html`<a href="${again}">${say(language, "reconnect")}</a>` : ""}

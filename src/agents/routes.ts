@@ -15,9 +15,11 @@ type Serving = App & { readonly callers: Callers; readonly credentials: Credenti
 
 /** `/`, `/sessions`, `/sessions/:id/end`, `/sign-out`, `/api/auth/direct`. */
 export function mountAgents(routes: PageRoutes, app: Serving): void {
-  routes.get("/", async ({ req }) =>
-    homePage(app, languageOf(req.raw), await signedIn(app, req.raw)),
-  );
+  routes.get("/", async ({ req }) => {
+    const platform = platformOf(new URL(req.url).searchParams);
+    const person = await signedIn(app, req.raw);
+    return homePage(app, languageOf(req.raw), { person, platform });
+  });
   routes.post("/sessions", ({ req }) => createSession(app, req.raw));
   routes.post("/sessions/:id/end", async ({ req }) => {
     const { personId } = await formSender(app, req.raw, await readForm(req.raw));
@@ -70,6 +72,6 @@ function platformOf(form: URLSearchParams): string | null {
 
 /** An id as PostgreSQL takes it. Failures: `not_found`. */
 function sessionId(text: string): string {
-  if (!/^[0-9a-f-]{36}$/.test(text)) throw new Failure("not_found");
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)) throw new Failure("not_found");
   return text;
 }

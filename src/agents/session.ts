@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import { databaseMs } from "#src/accounts/credential.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { type Cache, createCache } from "#src/cache.ts";
@@ -21,7 +22,6 @@ export type Caller = {
 export type Callers = Cache<Caller>;
 
 const thirtyDays = 30 * 86_400_000;
-const databaseMs = 5000;
 
 export function createCallers(app: Pick<App, "now">): Callers {
   const now = () => app.now().getTime();

@@ -4,7 +4,9 @@ import type { Upstream } from "#src/catalog/upstream.ts";
 import { isSame, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 
-type Owner = { readonly caller: Caller; readonly upstream: Upstream };
+/** What a value is for; bound for one purpose it is worthless for the other. */
+type Purpose = "session" | "endpoint";
+type Owner = { readonly caller: Caller; readonly upstream: Upstream; readonly purpose: Purpose };
 type Binding = Pick<App, "bindingKey">;
 
 const tagLength = 22;
@@ -27,7 +29,7 @@ export function unbind(app: Binding, owner: Owner, bound: string): string {
   return value;
 }
 
-function tagFor(app: Binding, { caller, upstream }: Owner, value: string): string {
+function tagFor(app: Binding, { caller, upstream, purpose }: Owner, value: string): string {
   const owner = `${caller.personId} ${caller.accountId} ${upstream.name}`;
-  return tagOf(app.bindingKey, `mcp ${owner} ${value}`).slice(0, tagLength);
+  return tagOf(app.bindingKey, `mcp ${purpose} ${owner} ${value}`).slice(0, tagLength);
 }

@@ -29,7 +29,8 @@ export function failureAnswer(
   };
   if (retryAfterSeconds !== undefined) headers["retry-after"] = String(retryAfterSeconds);
   if (meaning.http === 401) headers["www-authenticate"] = challenge(app, failure, context.path);
-  if (code === "method_not_allowed") headers["allow"] = "GET, POST, DELETE";
+  if (code === "method_not_allowed")
+    headers["allow"] = context.path.endsWith("/health") ? "GET, HEAD" : "GET, POST, DELETE";
   const data = { code, hint, url: link, retryAfterSeconds, requestId: context.requestId };
   const error = {
     code: meaning.rpc ?? internalError,

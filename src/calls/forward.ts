@@ -4,6 +4,7 @@ import { Failure } from "#src/failure.ts";
 import type { Cancel } from "#src/http/cancel.ts";
 import { decoded } from "#src/http/decoding.ts";
 import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
+import { ResponseBroken } from "#src/http/response-parser.ts";
 import type { Deadline } from "./deadlines.ts";
 import type { Call } from "./message.ts";
 import type { Reach } from "./reach.ts";
@@ -46,6 +47,7 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
     throw new Failure(isRedirect ? "upstream_redirected" : "upstream_invalid");
   } catch (error) {
     if (error instanceof Failure) throw error;
+    if (error instanceof ResponseBroken) throw new Failure("upstream_invalid", error.message);
     throw new Failure(isLate ? "upstream_timeout" : "upstream_unreachable");
   } finally {
     deadline.lift();

@@ -37,7 +37,8 @@ export function headersIn(
     if (value !== null) out[name] = value;
   }
   const session = headers.get("mcp-session-id");
-  if (typeof session === "string") out["mcp-session-id"] = unbind(app, owner, session);
+  if (typeof session === "string")
+    out["mcp-session-id"] = unbind(app, { ...owner, purpose: "session" }, session);
   // Only a tool with an `x-mcp-header` annotation makes a client send these: look only where they can be.
   if (headers.has("mcp-name")) {
     headers.forEach((value, name) => {
@@ -74,6 +75,7 @@ export function headersOut(
   const allow = answer.get("allow");
   if (typeof allow === "string") out["allow"] = allow;
   const session = answer.get("mcp-session-id");
-  if (typeof session === "string") out["mcp-session-id"] = bind(app, owner, session);
+  if (typeof session === "string")
+    out["mcp-session-id"] = bind(app, { ...owner, purpose: "session" }, session);
   return out;
 }

@@ -1,5 +1,6 @@
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
+import { readBounded } from "#src/http/body.ts";
 
 export type RpcId = string | number | null;
 
@@ -30,10 +31,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 export async function readCall(request: Request): Promise<Call> {
   const httpMethod = request.method;
   if (httpMethod !== "POST") return { ...noMessage, httpMethod };
-  if (Number(request.headers.get("content-length") ?? 0) > mostBodyBytes)
-    throw new Failure("body_too_large");
-  const body = new Uint8Array(await request.arrayBuffer());
-  if (body.length > mostBodyBytes) throw new Failure("body_too_large");
+  const body = await readBounded(request, mostBodyBytes);
   const message = parse(body);
   if (Array.isArray(message)) return { ...batch(request, message), httpMethod, body };
   if (!isObject(message)) throw new Failure("message_invalid");

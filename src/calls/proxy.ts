@@ -23,7 +23,7 @@ export type Proxying = App &
     readonly deadlines: Deadlines;
     readonly callers: Callers;
     readonly heartbeat: Heartbeat;
-    /** Accounts whose freshly renewed credential an upstream refused, with the generation. */
+    /** Which generation of an account's credential an upstream refused although it was fresh. */
     readonly refused: Cache<number>;
   };
 
@@ -60,9 +60,9 @@ export async function proxyCall(
   const standing =
     standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
   const cancel = new Cancel();
-  const { deadline, leave } = watchClient(app, request, cancel);
   const owner = { caller, upstream };
   const url = urlFor(app, request, owner);
+  const { deadline, leave } = watchClient(app, request, cancel);
   const send = ({ headers: credential }: Standing) => {
     const headers = headersIn(app, request, { ...owner, credential });
     return forward(app, { upstream, url, headers, call, cancel, deadline });
@@ -80,6 +80,9 @@ export async function proxyCall(
       requestId,
       ...(isPlainGet ? { endpoint: endpointRewriter(app, request, owner) } : {}),
     });
+  } catch (error) {
+    cancel.cancel();
+    throw error;
   } finally {
     leave();
   }
@@ -118,7 +121,8 @@ async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): P
     throw new Failure("upstream_refuses_credential", undefined, {
       hint: "Check the upstream's key.",
     });
-  const isKnownRefused = app.refused.fresh(held.accountId) === held.generation;
+  const place = `${held.accountId} ${exchange.upstream.name}`;
+  const isKnownRefused = app.refused.fresh(place) === held.generation;
   if (standing.isRenewed || isKnownRefused) throw reconnect(app, held.provider);
   const renewed = await renewedStanding(app, held, exchange.requestId);
   const second = await send(renewed);
@@ -126,7 +130,7 @@ async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): P
   if (second.status !== 401) return second;
   discard(second);
   // Another refresh would not help, and one for each call would be a loop.
-  if (renewed.held !== undefined) app.refused.put(held.accountId, renewed.held.generation);
+  if (renewed.held !== undefined) app.refused.put(place, renewed.held.generation);
   throw reconnect(app, held.provider);
 }
 
@@ -137,17 +141,25 @@ function urlFor(app: Proxying, request: Request, owner: Owner): string {
   const mark = request.url.indexOf(`?${endpointParameter}=`);
   if (mark === -1) return owner.upstream.url;
   const bound = new URL(request.url).searchParams.get(endpointParameter) ?? "";
-  const path = Buffer.from(unbind(app, owner, bound), "base64url").toString();
-  return new URL(path, owner.upstream.url).href;
+  const place = { ...owner, purpose: "endpoint" as const };
+  const path = Buffer.from(unbind(app, place, bound), "base64url").toString();
+  const url = new URL(owner.upstream.url).origin + path;
+  if (!path.startsWith("/") || new URL(url).origin !== new URL(owner.upstream.url).origin) {
+    throw new Failure("mcp_session_unknown");
+  }
+  return url;
 }
 
 /** Turns the upstream's message endpoint into one of ours. Failures: `upstream_invalid`. */
 function endpointRewriter(app: Proxying, request: Request, owner: Owner) {
   return (endpoint: string): string => {
-    const target = new URL(endpoint, owner.upstream.url);
+    const { origin } = new URL(owner.upstream.url);
     // The credential goes there: another origin is not the upstream we were told of.
-    if (target.origin !== new URL(owner.upstream.url).origin) throw new Failure("upstream_invalid");
+    const target = URL.canParse(endpoint, origin)
+      ? new URL(endpoint, owner.upstream.url)
+      : undefined;
+    if (target?.origin !== origin) throw new Failure("upstream_invalid");
     const path = Buffer.from(target.pathname + target.search).toString("base64url");
-    return `${new URL(request.url).pathname}?${endpointParameter}=${bind(app, owner, path)}`;
+    return `${new URL(request.url).pathname}?${endpointParameter}=${bind(app, { ...owner, purpose: "endpoint" }, path)}`;
   };
 }

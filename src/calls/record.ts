@@ -1,5 +1,7 @@
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
+import { Failure, asFailure } from "#src/failure.ts";
+import { within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import type { Exchange } from "./proxy.ts";
 import { type CallRow, saveCalls } from "./store.ts";
@@ -7,7 +9,7 @@ import { type CallRow, saveCalls } from "./store.ts";
 /** The audit trail, written beside the calls and never in their way. */
 export type Recorder = {
   add(exchange: Exchange, status: number): void;
-  /** Writes what is waiting; at most as long as the database takes for one batch. */
+  /** Writes what is waiting, until the database no longer takes it. */
   stop(): Promise<void>;
 };
 
@@ -21,24 +23,29 @@ const longestName = 200;
  * log, which has a line for every call in any case.
  */
 export function createRecorder(app: Pick<App, "db" | "now" | "log">): Recorder {
-  let waiting: CallRow[] = [];
+  const waiting: CallRow[] = [];
   let dropped = 0;
-  let running: Promise<void> = Promise.resolve();
+  let running: Promise<boolean> | undefined;
   const timer = setInterval(() => {
-    if (waiting.length > 0) running = running.then(write);
+    if (waiting.length > 0) void write();
   }, everyMs);
 
-  async function write(): Promise<void> {
+  /** One batch at a time; true when it is stored. */
+  function write(): Promise<boolean> {
+    running ??= writeBatch().finally(() => {
+      running = undefined;
+    });
+    return running;
+  }
+
+  async function writeBatch(): Promise<boolean> {
     const batch = waiting.slice(0, batchRows);
-    if (batch.length === 0) return;
-    try {
-      await saveCalls(app.db, batch);
-      waiting = waiting.slice(batch.length);
-    } catch (error) {
-      app.log.warn("calls_not_stored_yet", { waiting: waiting.length, ...troubleOf(error) });
-    }
+    const outcome = await attempt(app, batch);
+    if (outcome !== "later") waiting.splice(0, batch.length);
+    if (outcome === "never") dropped += batch.length;
     if (dropped > 0) app.log.warn("calls_not_stored", { dropped });
     dropped = 0;
+    return outcome === "stored";
   }
 
   return {
@@ -46,7 +53,7 @@ export function createRecorder(app: Pick<App, "db" | "now" | "log">): Recorder {
       const { call, caller, startedAt } = exchange;
       const durationMs = Math.round(app.now().getTime() - startedAt);
       const facts = factsOf(exchange, status, durationMs);
-      app.log.info("call", facts);
+      app.log[status >= 500 ? "warn" : "info"]("call", facts);
       // Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database.
       if (caller === undefined || call === undefined) return;
       if (waiting.length >= mostWaiting) {
@@ -59,10 +66,26 @@ export function createRecorder(app: Pick<App, "db" | "now" | "log">): Recorder {
     },
     async stop() {
       clearInterval(timer);
-      await running;
-      await write();
+      while (waiting.length > 0 && (await write()));
     },
   };
+}
+
+const databaseLimitMs = 5000;
+
+/** A database that is away may have the batch later; one that refuses it would refuse it again. */
+async function attempt(
+  app: Pick<App, "db" | "log">,
+  batch: readonly CallRow[],
+): Promise<"stored" | "later" | "never"> {
+  try {
+    const late = () => new Failure("database_unavailable");
+    await within(databaseLimitMs, saveCalls(app.db, batch), late);
+    return "stored";
+  } catch (error) {
+    app.log.warn("calls_not_stored_yet", troubleOf(error));
+    return asFailure(error).code === "database_unavailable" ? "later" : "never";
+  }
 }
 
 function factsOf(exchange: Exchange, status: number, durationMs: number) {
@@ -70,8 +93,8 @@ function factsOf(exchange: Exchange, status: number, durationMs: number) {
   return {
     requestId,
     upstream: upstream.name,
-    rpcMethod: call?.rpcMethod?.slice(0, longestName),
-    name: call?.name?.slice(0, longestName),
+    rpcMethod: storable(call?.rpcMethod),
+    name: storable(call?.name),
     status,
     upstreamStatus,
     failure,
@@ -79,4 +102,9 @@ function factsOf(exchange: Exchange, status: number, durationMs: number) {
     sessionId: caller?.sessionId,
     accountId: caller?.accountId,
   };
+}
+
+/** PostgreSQL takes neither NUL nor half a surrogate pair. */
+function storable(text: string | undefined): string | undefined {
+  return text?.slice(0, longestName).replaceAll("\0", "").toWellFormed();
 }

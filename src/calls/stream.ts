@@ -9,7 +9,6 @@ const encoder = new TextEncoder();
 const comment = encoder.encode(": keepalive\n\n");
 /** Bun sends a response's head with its first byte: without this a quiet stream would not seem to open. */
 const opening = encoder.encode(": open\n\n");
-const [lineFeed, carriageReturn] = [10, 13];
 const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 
 /**
@@ -36,6 +35,8 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
   readonly #app: Relaying;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #isBetweenEvents = true;
+  /** The last four characters, across chunks. */
+  #tail = "";
 
   constructor(app: Relaying) {
     this.#app = app;
@@ -58,7 +59,8 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
   }
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {
-    this.#isBetweenEvents = endsEvent(bytes);
+    this.#tail = tailOf(this.#tail, bytes);
+    this.#isBetweenEvents = /(\n\n|\r\r|\r\n\r\n)$/.test(this.#tail);
     this.quietSince = this.#app.now().getTime();
     this.#controller?.enqueue(bytes);
     if (!this.#hasRoom()) this.flow?.pause();
@@ -71,7 +73,8 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
 
   fail(error: Error): void {
     this.#app.heartbeat.leave(this);
-    this.#controller?.error(error);
+    // Bun prints what an answer's stream fails with, and the upstream's words are not for the log.
+    this.#controller?.error(new Error(error.name));
   }
 
   beat(): void {
@@ -85,11 +88,7 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
   }
 }
 
-/** A chunk that ends with an empty line leaves no event open. One that is split there waits for the next. */
-function endsEvent(chunk: Uint8Array): boolean {
-  const { length } = chunk;
-  const [third, second, last] = [chunk[length - 3], chunk[length - 2], chunk[length - 1]];
-  if (last === carriageReturn) return second === carriageReturn;
-  if (last !== lineFeed) return false;
-  return second === lineFeed || (second === carriageReturn && third === lineFeed);
+/** An empty line ends an event, in whatever chunks its bytes arrive. */
+function tailOf(before: string, chunk: Uint8Array): string {
+  return (before + String.fromCharCode(...chunk.subarray(-4))).slice(-4);
 }

@@ -18,7 +18,10 @@ export type Catalog = {
 
 export const builtinProviders = [mercadolibre, mercadopago, airtable, supabase] as const;
 
-type CatalogSettings = Pick<Config, "providers" | "upstreams" | "defaultUpstream" | "supabase">;
+type CatalogSettings = Pick<
+  Config,
+  "providers" | "upstreams" | "defaultUpstream" | "supabase" | "registrations"
+>;
 
 /** The built-in profiles with what the configuration adds or overrides. */
 export function buildCatalog(config: CatalogSettings): { catalog: Catalog; problems: Problem[] } {
@@ -36,16 +39,34 @@ export function buildCatalog(config: CatalogSettings): { catalog: Catalog; probl
     reading.problems.forEach(complain("SMARTDASH_UPSTREAMS"));
     if (reading.upstream !== undefined) upstreams.set(name, reading.upstream);
   }
-  for (const { name, credential } of upstreams.values()) {
-    if (credential.kind === "account" && !providers.has(credential.provider)) {
-      complain("SMARTDASH_UPSTREAMS")(`${name}: there is no provider ${credential.provider}`);
-    }
-  }
-  if (!upstreams.has(config.defaultUpstream)) {
-    const known = [...upstreams.keys()].join(", ");
-    complain("SMARTDASH_DEFAULT_UPSTREAM")(`must be one of ${known}`);
-  }
+  problems.push(...wrongReferences(config, providers, upstreams));
+  problems.push(...wrongSite(config, providers));
   return { catalog: { providers, upstreams, defaultUpstream: config.defaultUpstream }, problems };
+}
+
+function wrongReferences(
+  config: CatalogSettings,
+  providers: ReadonlyMap<string, Provider>,
+  upstreams: ReadonlyMap<string, Upstream>,
+): readonly Problem[] {
+  const lost = [...upstreams.values()].flatMap(({ name, credential }) => {
+    if (credential.kind !== "account" || providers.has(credential.provider)) return [];
+    const message = `${name}: there is no provider ${credential.provider}`;
+    return [{ setting: "SMARTDASH_UPSTREAMS", message }];
+  });
+  if (upstreams.has(config.defaultUpstream)) return lost;
+  const message = `must be one of ${[...upstreams.keys()].join(", ")}`;
+  return [...lost, { setting: "SMARTDASH_DEFAULT_UPSTREAM", message }];
+}
+
+function wrongSite(
+  config: CatalogSettings,
+  providers: ReadonlyMap<string, Provider>,
+): readonly Problem[] {
+  const site = config.registrations["mercadolibre"]?.site;
+  const sites = providers.get("mercadolibre")?.sites ?? {};
+  if (site === undefined || Object.hasOwn(sites, site)) return [];
+  return [{ setting: "MELI_SITE", message: `must be one of ${Object.keys(sites).join(", ")}` }];
 }
 
 /** Own providers that name an `issuer` and no endpoints: these are to be discovered (RFC 8414). */

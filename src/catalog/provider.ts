@@ -29,6 +29,8 @@ export type IdentityRule =
       readonly idField: string;
       readonly labelField?: string;
       readonly siteField?: string;
+      /** It names a team, not a person: knowing it signs nobody in. */
+      readonly isShared?: true;
     };
 
 export type Provider = {

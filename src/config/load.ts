@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Level } from "#src/telemetry/log.ts";
@@ -60,6 +60,13 @@ export function loadConfig(environment: Environment): { config: Config; problems
       message: "is required with DATABASE_URL; make one with: openssl rand -base64 32",
     });
   }
+  for (const prefix of ["MELI", "MERCADOPAGO"]) {
+    if (!isGiven(`${prefix}_CLIENT_ID`) || isGiven(`${prefix}_CLIENT_SECRET`)) continue;
+    read.problems.push({
+      setting: `${prefix}_CLIENT_SECRET`,
+      message: `is required with ${prefix}_CLIENT_ID`,
+    });
+  }
   return { config, problems: read.problems };
 }
 
@@ -86,7 +93,7 @@ function configFrom(read: Reader, environment: Environment): Config {
     allowedHosts: read.list("ALLOWED_HOSTS").map((host) => host.toLowerCase()),
     databaseUrl: databaseUrl === undefined ? undefined : read.secret("DATABASE_URL"),
     databaseConnections: read.number("DATABASE_CONNECTIONS"),
-    home: read.text("SMARTDASH_HOME") ?? defaultHome(environment),
+    home: resolve(read.text("SMARTDASH_HOME") ?? defaultHome(environment)),
     encryptionKeys: read.keys("ENCRYPTION_KEY"),
     secretKey,
     logLevel: readLevel(read.text("LOG_LEVEL")),
@@ -107,7 +114,9 @@ function configFrom(read: Reader, environment: Environment): Config {
       keepAliveMs: read.number("STREAM_KEEPALIVE_MS"),
     },
     drainMs: read.number("DRAIN_MS"),
-    usesProxy: Object.keys(environment).some((name) => /^https?_proxy$/i.test(name)),
+    usesProxy: Object.entries(environment).some(
+      ([name, value]) => /^https?_proxy$/i.test(name) && (value ?? "") !== "",
+    ),
   };
 }
 

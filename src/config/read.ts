@@ -59,8 +59,11 @@ function readUrl(given: Given, name: SettingName): string | undefined {
   if (value === undefined) return undefined;
   const schemes = name === "DATABASE_URL" ? /^postgres(ql)?:$/ : /^https?:$/;
   if (URL.canParse(value) && schemes.test(new URL(value).protocol)) return value;
-  const wanted = name === "DATABASE_URL" ? "postgres://user:password@host/name" : "an http(s) URL";
-  given.complain(name, `must be ${wanted}`);
+  const isDatabase = name === "DATABASE_URL";
+  given.complain(
+    name,
+    isDatabase ? "must begin with postgres: or postgresql:" : "must be an http(s) URL",
+  );
   return undefined;
 }
 

@@ -51,6 +51,7 @@ export class Answer implements ParserEvents, Incoming, Flow {
   }
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#outcome !== "running") return;
     if (this.#sink !== undefined && !this.#isPaused && this.#waiting.length === 0) {
       return this.#sink.chunk(bytes);
     }
@@ -61,6 +62,7 @@ export class Answer implements ParserEvents, Incoming, Flow {
   }
 
   end(isClean: boolean): void {
+    if (this.#outcome !== "running") return;
     this.#outcome = "ended";
     this.#carrier.complete(isClean && this.isReusable);
     this.#pass();
@@ -113,7 +115,13 @@ export class Answer implements ParserEvents, Incoming, Flow {
 
   #passOne(sink: Sink, bytes: Uint8Array<ArrayBuffer>): void {
     this.#waitingBytes -= bytes.length;
-    sink.chunk(bytes);
+    try {
+      sink.chunk(bytes);
+    } catch (error) {
+      this.#sink = undefined;
+      this.stop();
+      sink.fail(error instanceof Error ? error : new Error("the listener failed"));
+    }
   }
 
   #passEnd(sink: Sink): void {

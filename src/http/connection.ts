@@ -13,6 +13,8 @@ export type Wire = {
   unref(): unknown;
 };
 
+const mostSentBytes = 64 * 1024;
+
 type Pool = { keep(connection: Connection): void; forget(connection: Connection): void };
 
 /** One HTTP/1.1 connection to an upstream: one exchange at a time, reused only after a clean end. */
@@ -25,11 +27,18 @@ export class Connection implements Carrier {
   #unsent: Uint8Array | undefined;
   #answer: Answer | undefined;
   #isHeld = false;
+  #isOver = false;
+  #sentBytes = 0;
 
   constructor(origin: string, pool: Pool, opening: Settle<Connection>) {
     this.origin = origin;
     this.#pool = pool;
     this.#opening = opening;
+  }
+
+  attach(socket: Wire): void {
+    this.socket = socket;
+    if (this.#isOver) socket.terminate();
   }
 
   opened(): void {
@@ -38,6 +47,7 @@ export class Connection implements Carrier {
   }
 
   send(bytes: Uint8Array, method: string, cancel: Cancel): Promise<Incoming> {
+    this.#sentBytes = bytes.length;
     return new Promise((resolve, reject) => {
       this.#answer = new Answer(this, method, { resolve, reject });
       cancel.stops(this.#answer);
@@ -59,7 +69,9 @@ export class Connection implements Carrier {
   /** The answer is whole; the connection may carry another one only if both sides agree where it ended. */
   complete(isReusable: boolean): void {
     this.#answer = undefined;
-    if (isReusable && this.#unsent === undefined) this.#pool.keep(this);
+    // After a big body nobody knows whether the upstream has read it all or answered before it did.
+    const isFree = isReusable && this.#unsent === undefined && this.#sentBytes <= mostSentBytes;
+    if (isFree && !this.#isOver) this.#pool.keep(this);
     else this.socket?.terminate();
   }
 
@@ -67,6 +79,7 @@ export class Connection implements Carrier {
   fail(error: Error): void {
     const answer = this.#answer;
     this.#answer = undefined;
+    this.#isOver = true;
     this.socket?.terminate();
     this.#pool.forget(this);
     this.#opening?.reject(error);

@@ -38,7 +38,10 @@ function decode(incoming: Incoming, decoder: ReturnType<typeof createGunzip>, si
   decoder.on("drain", () => flow.resume());
   decoder.on("data", (bytes: Buffer) => sink.chunk(new Uint8Array(bytes)));
   decoder.on("end", () => sink.end());
-  decoder.on("error", (error) => sink.fail(error));
+  decoder.on("error", (error) => {
+    flow.cancel();
+    sink.fail(error);
+  });
   decoder.pause();
   return {
     pause: () => void decoder.pause(),

@@ -1,4 +1,5 @@
 import { Failure } from "#src/failure.ts";
+import { readBounded } from "./body.ts";
 
 const mostBytes = 16 * 1024;
 
@@ -8,11 +9,6 @@ export async function readForm(request: Request): Promise<URLSearchParams> {
   if (!type.toLowerCase().startsWith("application/x-www-form-urlencoded")) {
     throw new Failure("form_refused", "Send an application/x-www-form-urlencoded body");
   }
-  if (Number(request.headers.get("content-length") ?? 0) > mostBytes) {
-    throw new Failure("body_too_large", "A form here has at most 16 KiB");
-  }
-  const text = await request.text();
-  if (text.length > mostBytes)
-    throw new Failure("body_too_large", "A form here has at most 16 KiB");
-  return new URLSearchParams(text);
+  const bytes = await readBounded(request, mostBytes);
+  return new URLSearchParams(Buffer.from(bytes).toString("utf8"));
 }

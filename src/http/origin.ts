@@ -22,7 +22,9 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     check(request) {
       const host = request.headers.get("host");
       if (host === null || !(hosts.has(host) || hosts.has(host.toLowerCase()))) {
-        throw new Failure("host_refused");
+        throw new Failure("host_refused", undefined, {
+          hint: "PUBLIC_URL and ALLOWED_HOSTS say which names are answered; a proxy has to hand the Host on.",
+        });
       }
       const origin = request.headers.get("origin");
       if (origin !== null && !origins.has(origin)) throw new Failure("origin_refused");

@@ -34,7 +34,10 @@ export function createOutbound(timeoutMs: number): Outbound {
     if (!/^https?:\/\//.test(url)) throw new OutsideTrouble("unreachable");
     const signal = AbortSignal.timeout(timeoutMs);
     try {
-      const response = await fetch(url, { ...request, redirect: "manual", signal });
+      const init: RequestInit & { proxy?: false } = { ...request, redirect: "manual", signal };
+      // Bun's own: what runs on this machine is not for a proxy.
+      if (isLoopback(url)) init.proxy = false;
+      const response = await fetch(url, init);
       const text = await readBounded(response);
       return { status: response.status, headers: response.headers, text };
     } catch (error) {
@@ -53,4 +56,8 @@ async function readBounded(response: Response): Promise<string> {
     parts.push(part);
   }
   return Buffer.concat(parts).toString("utf8");
+}
+
+function isLoopback(url: string): boolean {
+  return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname);
 }

@@ -23,7 +23,6 @@ export class ResponseBroken extends Error {
 
 const mostHeadBytes = 64 * 1024;
 const mostLineBytes = 4096;
-const decoder = new TextDecoder("latin1");
 const [carriageReturn, lineFeed] = [13, 10];
 
 type State =
@@ -102,7 +101,7 @@ export class ResponseParser {
       if (rest.length > mostHeadBytes) throw new ResponseBroken("its head is too long");
       return 0;
     }
-    const head = parseHead(decoder.decode(rest.subarray(0, end)));
+    const head = parseHead(latin1(rest.subarray(0, end)));
     // 1xx answers come before the real one.
     if (head.status >= 200) this.#begin(head);
     return end + 4;
@@ -154,6 +153,7 @@ function parseHead(text: string): Head {
   const [first = "", ...lines] = text.split("\r\n");
   const [, minor, status] = /^HTTP\/1\.([01]) (\d{3})(?: |$)/.exec(first) ?? [];
   if (status === undefined) throw new ResponseBroken("it does not begin with a status");
+  if (Number(status) > 599) throw new ResponseBroken("its status does not exist");
   const headers = new Map<string, string>();
   for (const line of lines) addHeader(headers, line);
   const connection = headers.get("connection")?.toLowerCase() ?? "";
@@ -166,7 +166,7 @@ const tokenOnly = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 function addHeader(headers: Map<string, string>, line: string): void {
   const colon = line.indexOf(":");
   const name = line.slice(0, Math.max(colon, 0));
-  if (!tokenOnly.test(name) || line.includes("\u0000") || line.includes("\n")) {
+  if (!tokenOnly.test(name) || !/^[\t\x20-\x7e\xa0-\xff]*$/.test(line)) {
     throw new ResponseBroken("a header cannot be read");
   }
   const value = line.slice(colon + 1).trim();
@@ -207,7 +207,12 @@ function lineIn(bytes: Uint8Array): string | undefined {
     return undefined;
   }
   if (bytes[end - 1] !== carriageReturn) throw new ResponseBroken("a line ends wrongly");
-  return decoder.decode(bytes.subarray(0, end - 1));
+  return latin1(bytes.subarray(0, end - 1));
+}
+
+/** Byte for byte; what TextDecoder calls latin1 is windows-1252. */
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 function indexOfEmptyLine(bytes: Uint8Array): number {

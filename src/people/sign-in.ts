@@ -12,6 +12,8 @@ export type SignedIn = {
   readonly personId: string;
   /** Goes into every form of this browser; proves that a page of ours was the sender. */
   readonly formToken: string;
+  /** Goes into our own links to connect another account: no other site can make one. */
+  readonly linkToken: string;
 };
 
 /** Who is at the browser, if anybody has signed in. */
@@ -23,7 +25,8 @@ export async function signedIn(
   if (cookie === undefined) return undefined;
   const personId = await signedInPerson(app.db, fingerprint(cookie), app.now());
   if (personId === undefined) return undefined;
-  return { personId, formToken: tagOf(app.bindingKey, `form:${cookie}`) };
+  const formToken = tagOf(app.bindingKey, `form:${cookie}`);
+  return { personId, formToken, linkToken: tagOf(app.bindingKey, `link:${cookie}`) };
 }
 
 /** Signs a browser in for seven days; the result is a Set-Cookie value. */

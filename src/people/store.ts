@@ -1,4 +1,4 @@
-import { and, eq, gt, sql } from "drizzle-orm";
+import { and, eq, gt, lt, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { connectAttempts, people, signIns } from "#db/schema/people.ts";
 
@@ -60,4 +60,10 @@ export async function isStateKnown(db: Database, stateFingerprint: Uint8Array): 
     .from(connectAttempts)
     .where(eq(connectAttempts.stateFingerprint, stateFingerprint));
   return rows.length > 0;
+}
+
+/** Attempts end by themselves after 15 minutes; an hour later nobody needs to be told so any more. */
+export async function forgetAttempts(db: Database, now: Date): Promise<void> {
+  const before = new Date(now.getTime() - 3_600_000);
+  await db.delete(connectAttempts).where(lt(connectAttempts.expiresAt, before));
 }

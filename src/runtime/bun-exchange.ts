@@ -20,7 +20,7 @@ const idle = createIdleConnections(Date.now);
 
 const handlers: Bun.SocketHandler<Connection> = {
   open: (socket) => {
-    socket.data.socket = socket;
+    socket.data.attach(socket);
     if (!socket.data.origin.startsWith("https:")) socket.data.opened();
   },
   handshake: (socket, isTrusted, error) => {

@@ -31,7 +31,10 @@ function serve(options: ServeOptions): Serving {
     port: server.port ?? options.port,
     stop: async (drainMs) => {
       const drained = server.stop(false);
-      await Promise.race([drained, Bun.sleep(drainMs)]);
+      const late = Promise.withResolvers<void>();
+      const timer = setTimeout(late.resolve, drainMs);
+      await Promise.race([drained, late.promise]);
+      clearTimeout(timer);
       await server.stop(true);
     },
   };

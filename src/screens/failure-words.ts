@@ -59,9 +59,9 @@ export const failureWords: Partial<Record<FailureCode, Readonly<Record<Language,
     en: "{provider} did not say whose account this is. Try again in a few minutes.",
   },
   other_seller: {
-    es: "Entraste en {provider} con otra cuenta ({actual}) que la esperada ({expected}). No se cambió nada. Sal de {provider} y entra con la cuenta correcta.",
-    pt: "Você entrou no {provider} com outra conta ({actual}) e não com a esperada ({expected}). Nada foi alterado. Saia do {provider} e entre com a conta certa.",
-    en: "You signed in to {provider} with another account ({actual}) than the expected one ({expected}). Nothing was changed. Sign out of {provider} and sign in with the right account.",
+    es: "Entraste en {provider} con otra cuenta ({actual}) que la esperada ({expected}). La cuenta esperada no se cambió. Sal de {provider} y entra con la cuenta correcta.",
+    pt: "Você entrou no {provider} com outra conta ({actual}) e não com a esperada ({expected}). A conta esperada não foi alterada. Saia do {provider} e entre com a conta certa.",
+    en: "You signed in to {provider} with another account ({actual}) than the expected one ({expected}). The expected account was not changed. Sign out of {provider} and sign in with the right account.",
   },
   account_of_another: {
     es: "Esa cuenta de {provider} ya está conectada aquí por otra persona. Sal de este servicio y conéctala desde un navegador limpio.",

@@ -3,6 +3,7 @@ import type { App } from "#src/app.ts";
 import { readHeld } from "#src/accounts/credential.ts";
 import { type Refreshing, renew } from "#src/accounts/refresh.ts";
 import { dueAccounts } from "#src/accounts/store.ts";
+import { forgetAttempts } from "#src/people/store.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 
 export type Schedule = { stop(): Promise<void> };
@@ -14,6 +15,7 @@ const accountsPerRound = 20;
 /**
  * Refreshes credentials before they end, also those that nobody uses. Every replica does this; the lease
  * decides who asks the provider. One account at a time, a round every 20 s give or take a quarter.
+ * Connection attempts that nobody finished go at the same time.
  */
 export function startSchedule(app: Refreshing): Schedule {
   const stopping = new AbortController();
@@ -30,19 +32,31 @@ async function rounds(app: Refreshing, stopping: AbortSignal): Promise<void> {
   while (!stopping.aborted) {
     const pauseMs = everyMs * (0.75 + app.random() / 2);
     await sleep(pauseMs, undefined, { signal: stopping }).catch(() => undefined);
-    if (!stopping.aborted) await refreshDue(app);
+    if (!stopping.aborted) await refreshDue(app, stopping);
   }
 }
 
 /** One round. Never rejects: what goes wrong is in the log and in the account's row. */
-export async function refreshDue(app: Refreshing): Promise<void> {
+export async function refreshDue(app: Refreshing, stopping?: AbortSignal): Promise<void> {
   const now = app.now();
   const before = new Date(now.getTime() + lookAheadMs);
   try {
     const due = await dueAccounts(app.db, { before, now, most: accountsPerRound });
-    for (const { id } of due) await refreshOne(app, id);
+    await refreshEach(app, due, stopping);
+    await forgetAttempts(app.db, now);
   } catch (error) {
     app.log.warn("schedule_failed", troubleOf(error));
+  }
+}
+
+async function refreshEach(
+  app: Refreshing,
+  due: readonly { readonly id: string }[],
+  stopping: AbortSignal | undefined,
+): Promise<void> {
+  for (const { id } of due) {
+    if (stopping?.aborted === true) return;
+    await refreshOne(app, id);
   }
 }
 

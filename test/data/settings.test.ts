@@ -34,7 +34,7 @@ const remedies: Readonly<Record<string, RegExp>> = {
   SMARTDASH_MODE: /one of production, development/,
   PORT: /from 0 to 65535/,
   PUBLIC_URL: /must be https/,
-  DATABASE_URL: /postgres:\/\/user:password@host\/name/,
+  DATABASE_URL: /must begin with postgres: or postgresql:/,
   DATABASE_CONNECTIONS: /whole number from 1/,
   ENCRYPTION_KEY: /key 2 must be 32 bytes .*openssl rand/,
   SECRET_KEY: /must be 32 bytes .*openssl rand/,

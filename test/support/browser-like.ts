@@ -42,9 +42,18 @@ type Connecting = {
 /** Walks to the provider, chooses a seller there and comes back to the callback's URL, without opening it. */
 export async function walkToCallback(visitor: Visitor, connecting: Connecting): Promise<string> {
   const { url, provider = "mercadolibre", seller = "100200300", query = "" } = connecting;
-  const begun = await visitor.get(`${url}/auth/authorize?provider=${provider}${query}`);
+  const link = await linkParameter(visitor, url);
+  const begun = await visitor.get(`${url}/auth/authorize?provider=${provider}${query}${link}`);
   const decided = await visitor.post(locationOf(begun), { seller });
   return locationOf(decided);
+}
+
+/** What our own page adds to its links for whoever is signed in. */
+async function linkParameter(visitor: Visitor, url: string): Promise<string> {
+  if (!visitor.cookies.has("__Host-smartdash-person")) return "";
+  const home = await (await visitor.get(`${url}/`)).text();
+  const token = /link=([\w-]{43})/.exec(home)?.[1];
+  return token === undefined ? "" : `&link=${token}`;
 }
 
 /** Connects a seller; the visitor is signed in afterwards. */

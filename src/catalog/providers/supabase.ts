@@ -12,7 +12,7 @@ export const supabase: Provider = {
   pkce: "required",
   scopes: [],
   // Supabase names no user: the organization that granted access is the owner.
-  identity: { from: "call", idField: "0.id", labelField: "0.name" },
+  identity: { from: "call", idField: "0.id", labelField: "0.name", isShared: true },
   refresh: { singleUse: true, defaultAccessSeconds: 86_400 },
   errors: [],
   staticKeys: { prefixes: ["sbp_"] },

@@ -1,0 +1,36 @@
+import { Failure } from "#src/failure.ts";
+import { within } from "#src/once.ts";
+
+const longestMs = 30_000;
+
+/**
+ * A request's body, read whole within 30 seconds. What announces its length is read in one go; what does
+ * not is counted as it comes, because not every runtime bounds it.
+ * Failures: `body_too_large`, `body_unreadable` when the client breaks off or drips.
+ */
+export async function readBounded(
+  request: Request,
+  mostBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const announced = request.headers.get("content-length");
+  if (Number(announced ?? 0) > mostBytes) throw new Failure("body_too_large");
+  const late = () => new Failure("body_unreadable", "The request body did not arrive in time");
+  const body = announced === null ? counted(request, mostBytes) : request.arrayBuffer();
+  try {
+    return new Uint8Array(await within(longestMs, body, late));
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure("body_unreadable", "The request body broke off");
+  }
+}
+
+async function counted(request: Request, mostBytes: number): Promise<ArrayBuffer> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of request.body ?? []) {
+    size += part.length;
+    if (size > mostBytes) throw new Failure("body_too_large");
+    parts.push(part);
+  }
+  return new Uint8Array(Buffer.concat(parts)).buffer;
+}
