@@ -29,6 +29,7 @@ export async function seed(upstreamUrl: string): Promise<Seeded> {
     DATABASE_URL: database.url,
     ENCRYPTION_KEY: randomBytes(32).toString("base64"),
     MELI_CLIENT_ID: "bench",
+    MELI_CLIENT_SECRET: "bench",
     PORT: "0",
     DRAIN_MS: "100",
     SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstreamUrl } }),

@@ -21,6 +21,7 @@ test("under Deno the gateway serves the same source: health, JSON answers, event
   const shared = {
     ENCRYPTION_KEY: encryptionKey,
     MELI_CLIENT_ID: "4242",
+    MELI_CLIENT_SECRET: "secret",
     LOG_LEVEL: "warn",
     ...pointedAt(upstream.url),
   };
