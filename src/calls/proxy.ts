@@ -52,7 +52,8 @@ export async function proxyCall(
   exchange: Exchange,
 ): Promise<Response> {
   const { upstream, requestId } = exchange;
-  const caller = await bearerOf(app, request, upstream);
+  const proven = bearerOf(app, request, upstream);
+  const caller = proven instanceof Promise ? await proven : proven;
   exchange.caller = caller;
   const call = await readCall(request);
   exchange.call = call;

@@ -9,6 +9,7 @@ const encoder = new TextEncoder();
 const comment = encoder.encode(": keepalive\n\n");
 /** Bun sends a response's head with its first byte: without this a quiet stream would not seem to open. */
 const opening = encoder.encode(": open\n\n");
+const [twoLineFeeds, twoReturns, twoLineEnds] = [0x0a_0a, 0x0d_0d, 0x0d_0a_0d_0a];
 const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 
 /**
@@ -34,9 +35,8 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
   quietSince: number;
   readonly #app: Relaying;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #isBetweenEvents = true;
-  /** The last four characters, across chunks. */
-  #tail = "";
+  /** The last four bytes, across chunks; a stream begins between two events. */
+  #tail = twoLineFeeds;
 
   constructor(app: Relaying) {
     this.#app = app;
@@ -60,7 +60,6 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {
     this.#tail = tailOf(this.#tail, bytes);
-    this.#isBetweenEvents = /(\n\n|\r\r|\r\n\r\n)$/.test(this.#tail);
     this.quietSince = this.#app.now().getTime();
     this.#controller?.enqueue(bytes);
     if (!this.#hasRoom()) this.flow?.pause();
@@ -78,7 +77,7 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
   }
 
   beat(): void {
-    if (!this.#isBetweenEvents || !this.#hasRoom()) return;
+    if (!endsEvent(this.#tail) || !this.#hasRoom()) return;
     this.quietSince = this.#app.now().getTime();
     this.#controller?.enqueue(comment);
   }
@@ -88,7 +87,15 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
   }
 }
 
+/** The last four bytes as one number. */
+function tailOf(before: number, chunk: Uint8Array): number {
+  let tail = before;
+  for (const byte of chunk.subarray(-4)) tail = (tail << 8) | byte;
+  return tail;
+}
+
 /** An empty line ends an event, in whatever chunks its bytes arrive. */
-function tailOf(before: string, chunk: Uint8Array): string {
-  return (before + String.fromCharCode(...chunk.subarray(-4))).slice(-4);
+function endsEvent(tail: number): boolean {
+  const lastTwo = tail & 0xff_ff;
+  return lastTwo === twoLineFeeds || lastTwo === twoReturns || tail === twoLineEnds;
 }

@@ -8,12 +8,17 @@ import { type Target, encodeRequest, targetOf } from "#src/http/request-target.t
  * HTTP/1.1 on Bun's own sockets. An idle stream costs about half of what it does through `fetch`, there is no
  * limit of 256 at once, and a request is never sent twice. Certificates and host names are verified.
  */
-export const bunExchange: Exchange = async ({ url, cancel, ...request }) => {
-  if (cancel.isCancelled) throw new Error("cancelled");
+export const bunExchange: Exchange = ({ url, cancel, ...request }) => {
   const target = targetOf(url);
-  const bytes = encodeRequest(request, target);
-  const connection = idle.take(target.origin) ?? (await connect(target, cancel));
-  return await connection.send(bytes, request.method, cancel);
+  let bytes: Uint8Array;
+  try {
+    bytes = encodeRequest(request, target);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  const connection = idle.take(target.origin);
+  if (connection !== undefined) return connection.send(bytes, request.method, cancel);
+  return connect(target, cancel).then((opened) => opened.send(bytes, request.method, cancel));
 };
 
 const idle = createIdleConnections(Date.now);
