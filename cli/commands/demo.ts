@@ -18,7 +18,7 @@ export const demo = command({
     const stopped = untilStopped();
     const runtime = await loadRuntime();
     runtime.liftFetchLimit();
-    const sandbox = startSandbox(runtime, { accessSeconds });
+    const sandbox = startSandbox(runtime, { accessSeconds, now: Date.now });
     try {
       await withApp(
         { role: "gateway", environment: settings(sandbox.environment) },

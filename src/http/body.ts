@@ -14,8 +14,10 @@ export async function readBounded(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const announced = request.headers.get("content-length");
   if (Number(announced ?? 0) > mostBytes) throw new Failure("body_too_large");
+  const tooLarge = () => new Failure("body_too_large");
   const late = () => new Failure("body_unreadable", "The request body did not arrive in time");
-  const body = announced === null ? counted(request, mostBytes) : request.arrayBuffer();
+  const body: Promise<Uint8Array<ArrayBuffer> | ArrayBuffer> =
+    announced === null ? gather(request.body, mostBytes, tooLarge) : request.arrayBuffer();
   try {
     return new Uint8Array(await within(longestMs, body, late));
   } catch (error) {
@@ -24,13 +26,18 @@ export async function readBounded(
   }
 }
 
-async function counted(request: Request, mostBytes: number): Promise<ArrayBuffer> {
+/** A stream's bytes, at most `mostBytes` of them; beyond that it throws what `tooLarge` makes. */
+export async function gather(
+  stream: ReadableStream<Uint8Array> | null,
+  mostBytes: number,
+  tooLarge: () => Error,
+): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let size = 0;
-  for await (const part of request.body ?? []) {
+  for await (const part of stream ?? []) {
     size += part.length;
-    if (size > mostBytes) throw new Failure("body_too_large");
+    if (size > mostBytes) throw tooLarge();
     parts.push(part);
   }
-  return new Uint8Array(Buffer.concat(parts)).buffer;
+  return new Uint8Array(Buffer.concat(parts));
 }

@@ -1,3 +1,5 @@
+import { gather } from "./body.ts";
+
 /** An answer from outside, read whole and bounded. */
 export type OutsideAnswer = {
   readonly status: number;
@@ -38,24 +40,15 @@ export function createOutbound(timeoutMs: number): Outbound {
       // Bun's own: what runs on this machine is not for a proxy.
       if (isLoopback(url)) init.proxy = false;
       const response = await fetch(url, init);
-      const text = await readBounded(response);
+      const tooLarge = () => new OutsideTrouble("too_large");
+      const bytes = await gather(response.body, mostBytes, tooLarge);
+      const text = Buffer.from(bytes).toString("utf8");
       return { status: response.status, headers: response.headers, text };
     } catch (error) {
       if (error instanceof OutsideTrouble) throw error;
       throw new OutsideTrouble(signal.aborted ? "timeout" : "unreachable");
     }
   };
-}
-
-async function readBounded(response: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    size += part.length;
-    if (size > mostBytes) throw new OutsideTrouble("too_large");
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString("utf8");
 }
 
 function isLoopback(url: string): boolean {

@@ -22,7 +22,7 @@ export type SimulationOptions = {
   readonly clientId: string;
   readonly clientSecret: string;
   readonly accessSeconds: number;
-  readonly now?: () => number;
+  readonly now: () => number;
 };
 
 type Code = {
@@ -39,10 +39,9 @@ type Simulation = SimulationOptions & {
 
 /** A provider that behaves as its profile says: single-use refresh tokens, its own errors, its own limits. */
 export function simulateProvider(options: SimulationOptions): SimulatedProvider {
-  const now = options.now ?? (() => new Date().getTime());
   const simulation: Simulation = {
     ...options,
-    grants: createGrants({ ...options, now }),
+    grants: createGrants(options),
     codes: new Map(),
     faults: [],
     asked: { authorization_code: 0, refresh_token: 0 },

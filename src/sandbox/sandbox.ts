@@ -16,6 +16,8 @@ export type Sandbox = {
 
 export type SandboxOptions = {
   readonly accessSeconds: number;
+  /** Milliseconds; tokens end by this clock. */
+  readonly now: () => number;
   readonly profiles?: readonly Provider[];
 };
 
@@ -28,7 +30,7 @@ export function startSandbox(runtime: Pick<Runtime, "serve">, options: SandboxOp
   const providers = new Map(
     profiles.map((profile) => [
       profile.name,
-      simulateProvider({ profile, clientId, clientSecret, accessSeconds: options.accessSeconds }),
+      simulateProvider({ ...options, profile, clientId, clientSecret }),
     ]),
   );
   const upstreams = new Map(

@@ -41,7 +41,7 @@ test("a site is a country's host, and an unknown one is refused with the list", 
     `${world.url}/auth/authorize?provider=mercadolibre&site=MLB`,
   );
   expect(new URL(locationOf(brazil)).host).toBe("auth.mercadolivre.com.br");
-  const nowhere = await fetch(`${world.url}/auth/authorize?provider=mercadolibre&site=XXX`);
+  const nowhere = await fetch(`${world.url}/auth/authorize?provider=mercadolibre&site=ZZZ`);
   expect(nowhere.status).toBe(400);
   expect(await nowhere.json()).toMatchObject({ error: "site_unknown" });
 });

@@ -23,7 +23,7 @@ export type WorldOptions = Partial<SandboxOptions> & { readonly environment?: En
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const { accessSeconds = 3600, environment: extra = {}, ...rest } = options;
   const database = await testDatabase();
-  const sandbox = startSandbox(bunRuntime, { accessSeconds, ...rest });
+  const sandbox = startSandbox(bunRuntime, { accessSeconds, now: Date.now, ...rest });
   const environment = {
     ...sandbox.environment,
     DATABASE_URL: database.url,
