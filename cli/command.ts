@@ -1,4 +1,10 @@
-import { type ArgsDef, type CommandDef, type ParsedArgs, defineCommand } from "citty";
+import {
+  type ArgsDef,
+  type CommandDef,
+  type ParsedArgs,
+  type SubCommandsDef,
+  defineCommand,
+} from "citty";
 import { loadRuntime } from "#src/runtime/runtime.ts";
 import { type App, type OpenOptions, openApp } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
@@ -31,10 +37,22 @@ export function command<const T extends ArgsDef>(definition: Definition<T>): Com
   });
 }
 
+/** Commands about one thing. */
+export function group(definition: {
+  readonly name: string;
+  readonly description: string;
+  readonly subCommands: SubCommandsDef;
+}): CommandDef {
+  const { name, description, subCommands } = definition;
+  return defineCommand({ meta: { name, description }, subCommands });
+}
+
 /** citty passes over what it does not know; a mistyped option would then act with its default. */
 function refuseUnknown(definition: { name: string; args: ArgsDef }, given: object): void {
   const { _: words, ...options } = { _: [], ...given };
-  const unknown = Object.keys(options).find((option) => !(option in definition.args));
+  const unknown = Object.keys(options)
+    .map((option) => option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`))
+    .find((option) => !(option in definition.args));
   const [word] = words;
   if (unknown === undefined && word === undefined) return;
   const what = unknown === undefined ? `'${word}'` : `--${unknown}`;

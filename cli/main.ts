@@ -8,6 +8,9 @@ const subCommands = {
   demo: () => import("./commands/demo.ts").then((file) => file.demo),
   migrate: () => import("./commands/migrate.ts").then((file) => file.migrate),
   health: () => import("./commands/health.ts").then((file) => file.health),
+  invite: () => import("./commands/invite.ts").then((file) => file.invite),
+  agents: () => import("./commands/agents.ts").then((file) => file.agents),
+  keys: () => import("./commands/keys.ts").then((file) => file.keys),
 } as const;
 
 const main = defineCommand({
@@ -30,14 +33,24 @@ async function run(words: readonly string[]): Promise<void> {
     return print(await usage());
   }
   if (!(first in subCommands)) throw usageFailure(`There is no command '${first}'`);
-  if (rest.includes("--help") || rest.includes("-h")) return print(await usage(first));
+  if (rest.includes("--help") || rest.includes("-h")) return print(await usage(first, rest));
   await runCommand(main, { rawArgs: [...words] });
 }
 
-async function usage(name?: string): Promise<string> {
+async function usage(name?: string, rest: readonly string[] = []): Promise<string> {
   const command = name === undefined ? undefined : await load(name);
-  const text = command === undefined ? await renderUsage(main) : await renderUsage(command, main);
+  const inner = command === undefined ? undefined : await innerCommand(command, rest);
+  const shown = inner ?? command;
+  const text = shown === undefined ? await renderUsage(main) : await renderUsage(shown, main);
   return process.stdout.isTTY ? text : withoutColours(text);
+}
+
+/** `agents add --help` is about `agents add`. */
+async function innerCommand(command: CommandDef, rest: readonly string[]) {
+  const { subCommands } = command;
+  const known = typeof subCommands === "function" ? await subCommands() : await subCommands;
+  const found = known?.[rest.find((word) => !word.startsWith("-")) ?? ""];
+  return typeof found === "function" ? await found() : await found;
 }
 
 function load(name: string): Promise<CommandDef> | undefined {
@@ -60,6 +73,6 @@ try {
   await run(process.argv.slice(2));
 } catch (error) {
   const isUsage = error instanceof Error && error.name === "CLIError";
-  tellFailure(isUsage ? usageFailure(error.message) : error);
+  tellFailure(isUsage ? usageFailure(withoutColours(error.message)) : error);
   process.exitCode = usageExit;
 }

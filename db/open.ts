@@ -7,6 +7,11 @@ export type Database = PostgresJsDatabase;
 export type OpenDatabase = {
   readonly db: Database;
   readonly sql: postgres.Sql;
+  /**
+   * Hears what others `pg_notify` on a channel, on a connection of its own that is opened again when it
+   * breaks. Behind a transaction-mode pooler nothing may arrive: a message is a hint, never the only way.
+   */
+  readonly listen: (channel: string, hear: (message: string) => void) => Promise<void>;
   close(): Promise<void>;
 };
 
@@ -33,7 +38,12 @@ export function openDatabase(url: string, connections: number): OpenDatabase {
     onnotice: () => undefined,
     ...(socketFolder === undefined ? {} : { host: socketFolder }),
   });
-  return { db: drizzle(sql), sql, close: () => sql.end({ timeout: closeSeconds }) };
+  return {
+    db: drizzle(sql),
+    sql,
+    listen: async (channel, hear) => void (await sql.listen(channel, hear)),
+    close: () => sql.end({ timeout: closeSeconds }),
+  };
 }
 
 function splitSocketFolder(url: string): { address: string; socketFolder: string | undefined } {

@@ -7,8 +7,11 @@ import { type ErrorRule, type Provider, standardErrors } from "#src/catalog/prov
 import { builtinUpstreams } from "#src/catalog/upstreams/builtin.ts";
 import { type Setting, settings } from "#src/config/settings.ts";
 import { failures } from "#src/failure.ts";
+import { agents } from "#cli/commands/agents.ts";
 import { demo } from "#cli/commands/demo.ts";
 import { health } from "#cli/commands/health.ts";
+import { invite } from "#cli/commands/invite.ts";
+import { keys } from "#cli/commands/keys.ts";
 import { migrate } from "#cli/commands/migrate.ts";
 import { serve } from "#cli/commands/serve.ts";
 
@@ -16,7 +19,10 @@ import { serve } from "#cli/commands/serve.ts";
 const root = join(import.meta.dir, "..");
 
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only what is the same for every kind of arguments is read
-const commands = [serve, demo, migrate, health] as readonly Pick<CommandDef, "meta" | "args">[];
+const commands = [serve, demo, migrate, health, invite, agents, keys] as readonly Pick<
+  CommandDef,
+  "meta" | "args" | "subCommands"
+>[];
 
 const generators: Readonly<Record<string, () => string>> = {
   settings: settingsTable,
@@ -202,7 +208,12 @@ function upstreamsTable(): string {
 }
 
 function commandsTable(): string {
-  const rows = commands.map(({ meta, args }) => {
+  const all = commands.flatMap((each) => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- cli/command.ts makes plain objects
+    const inner = Object.values(each.subCommands ?? {}) as readonly (typeof commands)[number][];
+    return [each].concat(inner);
+  });
+  const rows = all.map(({ meta, args }) => {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- cli/command.ts makes both plain objects
     const { name = "", description = "" } = meta as CommandMeta;
     const options = Object.keys(args ?? {}).map((option) => code(`--${option}`));

@@ -21,6 +21,8 @@ export type App = {
   readonly config: Config;
   readonly catalog: Catalog;
   readonly db: Database;
+  /** Hears a channel of the database; see `OpenDatabase`. */
+  readonly listen: OpenDatabase["listen"];
   readonly seal: Seal;
   /** Signs what is bound to a browser or a caller (form tokens, MCP session ids). */
   readonly bindingKey: Uint8Array;
@@ -60,15 +62,18 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
     log.flush();
   };
   try {
-    if (options.role === "gateway") await bringUpToDate(open, bundled !== undefined);
-    return { app: { ...partsFrom(config), ...configured, db: open.db, now, log }, close };
+    await bringUpToDate(open, bundled !== undefined);
+    const { db, listen } = open;
+    return { app: { ...partsFrom(config), ...configured, db, listen, now, log }, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-function partsFrom(config: Config): Omit<App, "config" | "catalog" | "db" | "now" | "log"> {
+function partsFrom(
+  config: Config,
+): Omit<App, "config" | "catalog" | "db" | "listen" | "now" | "log"> {
   const keys = config.encryptionKeys.length > 0 ? config.encryptionKeys : [ownKey(config.home)];
   const [first = new Uint8Array()] = keys;
   return {

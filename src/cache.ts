@@ -4,6 +4,8 @@ import { type Once, createOnce } from "./once.ts";
 export type Cache<T> = {
   /** What is known and fresh, at once. */
   fresh(key: string): T | undefined;
+  /** What is still kept, however old it is. */
+  last(key: string): T | undefined;
   /**
    * What is known and fresh, or what `load` says. When `load` fails, what was known not too long ago
    * still serves. `undefined` from `load` is an answer too and is not kept.
@@ -71,6 +73,7 @@ export function createCache<T>(options: CacheOptions): Cache<T> {
 
   return {
     fresh,
+    last: (key) => entries.get(key)?.value,
     get: (key, ask) => {
       const known = fresh(key);
       return known === undefined ? once(key, () => load(key, ask)) : Promise.resolve(known);

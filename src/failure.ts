@@ -1,4 +1,6 @@
 import { DatabaseProblem } from "#db/problem.ts";
+import { oauthErrors } from "./failure/oauth-errors.ts";
+import { pageFailures } from "./failure/page-failures.ts";
 
 type Meaning = {
   /** HTTP status when it answers a request. */
@@ -143,48 +145,8 @@ export const failures = {
     doc: "A stored credential does not open with the configured ENCRYPTION_KEY. Add the key that sealed it.",
   },
   busy: { http: 503, doc: "Too much of this is running at once. Try again in a moment." },
-  provider_unknown: { http: 404, doc: "No provider of this name is configured." },
-  provider_not_configured: {
-    http: 503,
-    doc: "The provider has no client id or redirect URI in the settings.",
-  },
-  site_unknown: { http: 400, doc: "The provider has no such country site." },
-  state_missing: { http: 400, doc: "The provider's answer carries no state." },
-  state_unknown: {
-    http: 400,
-    doc: "This connection attempt is unknown or was already used; each works once.",
-  },
-  state_expired: { http: 400, doc: "This connection attempt is older than 15 minutes." },
-  state_foreign: { http: 400, doc: "This connection attempt was begun in another browser." },
-  consent_denied: { http: 403, doc: "The person did not allow the connection at the provider." },
-  provider_said_no: {
-    http: 400,
-    doc: "The provider ended the connection attempt with an error; its code is shown.",
-  },
-  exchange_failed: {
-    http: 502,
-    doc: "The provider did not exchange the authorization code for a credential.",
-  },
-  identity_failed: { http: 502, doc: "The provider did not say whose credential it is." },
-  other_seller: {
-    http: 409,
-    doc: "Another seller than the expected one was connected; the expected account was not changed.",
-  },
-  account_of_another: { http: 409, doc: "This account is connected here by another person." },
-  key_missing: { http: 400, doc: "The form has no api_key." },
-  key_retired: {
-    http: 400,
-    doc: "Airtable API keys (`key…`) were shut off in February 2024; use a personal access token (`pat…`).",
-  },
-  key_refused: { http: 401, doc: "The provider does not accept this key." },
-  account_has_oauth: {
-    http: 409,
-    doc: "This account is already connected through OAuth, which a key never replaces: create a session for it on the gateway's page.",
-  },
-  sign_in_needed: {
-    http: 401,
-    doc: "This page is for a signed-in person. Connect an account first.",
-  },
+  ...pageFailures,
+  ...oauthErrors,
 } as const satisfies Record<string, Meaning>;
 
 export type FailureCode = keyof typeof failures;
@@ -195,6 +157,8 @@ export type FailureDetails = {
   readonly retryAfterSeconds?: number;
   /** Where a person can put it right. */
   readonly link?: string;
+  /** The scopes that would be enough, separated by spaces. */
+  readonly scope?: string;
   /** Values for the wording of a page; never a secret. */
   readonly values?: Readonly<Record<string, string>>;
 };

@@ -2,28 +2,25 @@ import { randomBytes } from "node:crypto";
 import { Hono } from "hono";
 import { createCredentials } from "./accounts/credential.ts";
 import { mountAccounts } from "./accounts/routes.ts";
+import { followEndings } from "./agents/endings.ts";
+import { createAgentParts } from "./agents/parts.ts";
 import { mountAgents } from "./agents/routes.ts";
-import { createCallers } from "./agents/session.ts";
 import type { App } from "./app.ts";
 import { createCache } from "./cache.ts";
 import { createDeadlines } from "./calls/deadlines.ts";
 import { failureAnswer } from "./calls/failure-answer.ts";
 import { createHeartbeat } from "./calls/heartbeat.ts";
 import { mostBodyBytes } from "./calls/message.ts";
+import { createOpenStreams } from "./calls/open-streams.ts";
 import { createReach } from "./calls/reach.ts";
 import { createRecorder } from "./calls/record.ts";
-import {
-  type McpRoute,
-  type McpServing,
-  answerMcp,
-  mcpRoutes,
-  resourceMetadata,
-} from "./calls/routes.ts";
+import { type McpRoute, answerMcp, mcpRoutes, resourceMetadata } from "./calls/routes.ts";
 import { Failure, asFailure } from "./failure.ts";
 import type { PageRoutes } from "./http/page-routes.ts";
 import { fetchExchange } from "./http/fetch-exchange.ts";
 import { createFrontDoor } from "./http/origin.ts";
 import type { Handle, Runtime } from "./runtime/runtime.ts";
+import { mountPeople } from "./people/routes.ts";
 import { failurePage } from "./screens/page.ts";
 import { languageOf } from "./screens/language.ts";
 import { troubleOf } from "./telemetry/trouble.ts";
@@ -44,16 +41,17 @@ const refusedUnreadBytes = mostBodyBytes + 1024 * 1024;
 /** Listens, and mounts everything there is. Failures: `port_unavailable`. */
 export function startGateway(opened: App, runtime: Runtime): Gateway {
   let answer: Handle = () => new Response(null, { status: 503 });
-  const serving = listen(opened, runtime, (request) => answer(request));
+  const serving = listen(opened, runtime, (request, peer) => answer(request, peer));
   const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
   const app = withParts({ ...opened, publicUrl }, runtime);
   answer = createAnswer(app, serving.port);
   const schedule = startSchedule(app);
+  const endings = followEndings(app, app.letGo);
   return {
     publicUrl,
     port: serving.port,
     stop: async () => {
-      await Promise.all([serving.stop(app.config.drainMs), schedule.stop()]);
+      await Promise.all([serving.stop(app.config.drainMs), schedule.stop(), endings.stop()]);
       // A provider's answer that is still on its way is the only copy of a credential.
       await app.once.settled();
       app.deadlines.stop();
@@ -74,12 +72,14 @@ function listen(app: App, runtime: Runtime, handle: Handle) {
   }
 }
 
-function withParts(app: App, runtime: Pick<Runtime, "exchange">): McpServing {
+function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
   const now = () => app.now().getTime();
+  const openStreams = createOpenStreams();
   return {
     ...app,
+    ...createAgentParts(app, openStreams.cut),
+    openStreams,
     credentials: createCredentials(app),
-    callers: createCallers(app),
     // An HTTP proxy is for the runtime's fetch to find and use.
     exchange: app.config.usesProxy ? fetchExchange : runtime.exchange,
     deadlines: createDeadlines(now),
@@ -90,15 +90,17 @@ function withParts(app: App, runtime: Pick<Runtime, "exchange">): McpServing {
   };
 }
 
+type Serving = ReturnType<typeof withParts>;
+
 /** MCP addresses first, by one look-up; everything else goes through the router. */
-function createAnswer(app: McpServing, port: number) {
+function createAnswer(app: Serving, port: number): Handle {
   const frontDoor = createFrontDoor({ ...app.config, publicUrl: app.publicUrl, port });
   const routes = mcpRoutes(app);
   const pages = createPages(app, routes);
   const prefix = randomBytes(6).toString("base64url");
   let count = 0;
 
-  return (request: Request): Response | Promise<Response> => {
+  return (request, peer) => {
     count += 1;
     const requestId = `${prefix}-${count.toString(36)}`;
     const path = pathOf(request.url);
@@ -115,11 +117,19 @@ function createAnswer(app: McpServing, port: number) {
       });
       return route === undefined
         ? renderFailure(app, request, { failure, requestId })
-        : failureAnswer(app, failure, { requestId, path, id: null });
+        : failureAnswer(failure, { requestId, origin: app.publicUrl, path, id: null });
     }
     if (route !== undefined) return answerMcp(app, request, { route, path, requestId });
-    return pages.fetch(request, { requestId });
+    const address = () => clientAddress(app, request, peer);
+    return pages.fetch(request, { requestId, address });
   };
+}
+
+/** Who is at the other end: by the connection, or as the operator's own proxy says it. */
+function clientAddress({ config }: App, request: Request, peer: () => string): string {
+  const header = config.clientAddressHeader;
+  const said = header === undefined ? undefined : request.headers.get(header);
+  return said?.split(",").at(-1)?.trim() ?? peer();
 }
 
 /** The path of an absolute URL, without parsing the rest of it. */
@@ -130,8 +140,9 @@ function pathOf(url: string): string {
   return end === -1 ? url.slice(start) : url.slice(start, start + end);
 }
 
-function createPages(app: McpServing, routes: ReadonlyMap<string, McpRoute>): PageRoutes {
+function createPages(app: Serving, routes: ReadonlyMap<string, McpRoute>): PageRoutes {
   const pages: PageRoutes = new Hono();
+  mountPeople(pages, app);
   mountAccounts(pages, app);
   mountAgents(pages, app);
   mountUpkeep(pages, app);
@@ -150,22 +161,20 @@ function createPages(app: McpServing, routes: ReadonlyMap<string, McpRoute>): Pa
 }
 
 /** At the well-known path with and without the MCP address; the bare one describes the default upstream. */
-function mountMetadata(
-  pages: PageRoutes,
-  app: McpServing,
-  routes: ReadonlyMap<string, McpRoute>,
-): void {
+function mountMetadata(pages: PageRoutes, app: App, routes: ReadonlyMap<string, McpRoute>): void {
   const wellKnown = "/.well-known/oauth-protected-resource";
   for (const [path, { kind, upstream }] of routes) {
-    if (kind === "call")
-      pages.get(`${wellKnown}${path}`, () => resourceMetadata(app, path, upstream));
-    if (path === "/mcp") pages.get(wellKnown, () => resourceMetadata(app, path, upstream));
+    const place = { path, upstream };
+    if (kind === "call") {
+      pages.get(`${wellKnown}${path}`, ({ req }) => resourceMetadata(app, req.raw, place));
+    }
+    if (path === "/mcp") pages.get(wellKnown, ({ req }) => resourceMetadata(app, req.raw, place));
   }
 }
 
 /** A page for browsers; JSON for programs. */
 function renderFailure(
-  app: McpServing,
+  app: App,
   request: Request,
   what: { failure: Failure; requestId: string },
 ): Response | Promise<Response> {

@@ -43,6 +43,7 @@ function settings(sandbox: Readonly<Record<string, string | undefined>>) {
   return {
     ...sandbox,
     SMARTDASH_MODE: "development",
+    SMARTDASH_SIGNUP: "open",
     SMARTDASH_HOME: home,
     LOG_LEVEL: LOG_LEVEL ?? "warn",
     ...(PORT === undefined ? {} : { PORT }),

@@ -1,6 +1,8 @@
 // Written by scripts/embed.ts after drizzle-kit; a test compares it with the folder.
 import sql0 from "./0000_first.sql" with { type: "text" };
+import sql1 from "./0001_authorization_server.sql" with { type: "text" };
 
 export const migrations = [
   { name: "0000_first", sql: sql0 },
+  { name: "0001_authorization_server", sql: sql1 },
 ] as const;

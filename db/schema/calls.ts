@@ -8,11 +8,12 @@ export const calls = pgTable(
   {
     id: uuid("id").primaryKey(),
     at: moment("at").notNull(),
-    personId: uuid("person_id")
-      .notNull()
-      .references(() => people.id, { onDelete: "cascade" }),
+    /** Absent for an agent that acts for itself on an upstream that needs no account. */
+    personId: uuid("person_id").references(() => people.id, { onDelete: "cascade" }),
     accountId: uuid("account_id"),
     sessionId: uuid("session_id"),
+    grantId: uuid("grant_id"),
+    agentId: uuid("agent_id"),
     requestId: text("request_id").notNull(),
     upstream: text("upstream").notNull(),
     httpMethod: text("http_method").notNull(),

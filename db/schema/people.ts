@@ -35,6 +35,8 @@ export const connectAttempts = pgTable(
     callbackPath: text("callback_path").notNull(),
     personId: uuid("person_id").references(() => people.id, { onDelete: "cascade" }),
     expectedSellerId: text("expected_seller_id"),
+    /** Where the person goes on afterwards: an address of our own. */
+    continueTo: text("continue_to"),
     verifierSealed: bytes("verifier_sealed").notNull(),
     createdAt: moment("created_at").notNull().defaultNow(),
     expiresAt: moment("expires_at").notNull(),
@@ -44,3 +46,12 @@ export const connectAttempts = pgTable(
     index("connect_attempts_person").on(table.personId),
   ],
 );
+
+/** One-time invitations of the operator. */
+export const invites = pgTable("invites", {
+  id: uuid("id").primaryKey(),
+  fingerprint: bytes("fingerprint").notNull().unique(),
+  createdAt: moment("created_at").notNull().defaultNow(),
+  expiresAt: moment("expires_at").notNull(),
+  usedAt: moment("used_at"),
+});

@@ -54,6 +54,7 @@ async function connect(environment: Readonly<Record<string, string>>): Promise<s
     kind: "oauth",
     personId: undefined,
     expectedSellerId: undefined,
+    invite: undefined,
     identity: { sellerId: "1", label: null, site: null },
     tokens: {
       access: new Secret("bench-access-token"),

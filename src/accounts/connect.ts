@@ -32,6 +32,8 @@ export type ConnectRequest = {
   readonly personId: string | undefined;
   /** The secret of the browser's cookie: only the same browser may finish. */
   readonly browser: string;
+  /** Where the person goes on afterwards: an address of our own. */
+  readonly continueTo: string | undefined;
 };
 
 const fifteenMinutes = 15 * 60_000;
@@ -40,6 +42,43 @@ const fifteenMinutes = 15 * 60_000;
 export async function beginConnect(
   app: Connecting,
   request: ConnectRequest,
+): Promise<{ url: string }> {
+  return await beginAttempt(app, request, await expectedSeller(app, request));
+}
+
+/** Only the person's own account can be named: for anybody else the id means nothing. */
+async function expectedSeller(app: Connecting, request: ConnectRequest): Promise<string | null> {
+  if (request.accountId === undefined || request.personId === undefined) return null;
+  const account = await accountById(app.db, request.accountId);
+  const isTheirs = account?.personId === request.personId && account.provider === request.provider;
+  return isTheirs ? account.sellerId : null;
+}
+
+/**
+ * Connects one account again, from a link that an agent passed on. The link is no login: a browser in which
+ * another person is signed in is refused, and whoever signs in at the provider has to be that very seller.
+ * Failures: `not_found`, `wrong_person`, those of `beginConnect`.
+ */
+export async function beginReconnect(
+  app: Connecting,
+  wanted: { accountId: string; personId: string | undefined; browser: string },
+): Promise<{ url: string }> {
+  const { accountId, personId, browser } = wanted;
+  const account = await accountById(app.db, accountId);
+  if (account === undefined || account.state === "revoked") throw new Failure("not_found");
+  if (personId !== undefined && personId !== account.personId) throw new Failure("wrong_person");
+  const { provider, sellerId } = account;
+  const sites = app.catalog.providers.get(provider)?.sites ?? {};
+  const site =
+    account.site !== null && Object.hasOwn(sites, account.site) ? account.site : undefined;
+  const request = { provider, site, platform: undefined, accountId, personId, browser };
+  return await beginAttempt(app, { ...request, continueTo: undefined }, sellerId);
+}
+
+async function beginAttempt(
+  app: Connecting,
+  request: ConnectRequest,
+  expectedSellerId: string | null,
 ): Promise<{ url: string }> {
   const registration = registrationOf(app, request.provider);
   const { url, state, verifier } = buildAuthorizationRequest(registration, request.site);
@@ -54,25 +93,19 @@ export async function beginConnect(
     platform: request.platform ?? null,
     callbackPath: new URL(registration.redirectUri).pathname,
     personId: request.personId ?? null,
-    expectedSellerId: await expectedSeller(app, request),
+    continueTo: request.continueTo ?? null,
+    expectedSellerId,
     verifierSealed: app.seal.close(verifier, verifierPlace(id)),
     expiresAt: new Date(now.getTime() + fifteenMinutes),
   });
   return { url };
 }
 
-/** Only the person's own account can be named: for anybody else the id means nothing. */
-async function expectedSeller(app: Connecting, request: ConnectRequest): Promise<string | null> {
-  if (request.accountId === undefined || request.personId === undefined) return null;
-  const account = await accountById(app.db, request.accountId);
-  const isTheirs = account?.personId === request.personId && account.provider === request.provider;
-  return isTheirs ? account.sellerId : null;
-}
-
 export type Callback = {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly browser: string | undefined;
+  readonly invite: string | undefined;
 };
 
 export type Connected = {
@@ -80,11 +113,12 @@ export type Connected = {
   readonly personId: string;
   readonly provider: string;
   readonly platform: string | null;
+  readonly continueTo: string | null;
 };
 
 /**
  * Failures: `state_*`, `consent_denied`, `provider_said_no`, `exchange_failed`, `provider_busy`,
- * `identity_failed`, `other_seller`, `account_of_another`.
+ * `identity_failed`, `other_seller`, `account_of_another`, `invite_needed`.
  */
 export async function finishConnect(app: Connecting, callback: Callback): Promise<Connected> {
   const state = callback.query.get("state");
@@ -101,10 +135,11 @@ export async function finishConnect(app: Connecting, callback: Callback): Promis
   const identity = await identify(app, registration.provider, tokens);
   const saved = await saveConnection(
     app,
-    connectionOf(registration, { attempt, tokens, identity }),
+    connectionOf(registration, { attempt, tokens, identity, invite: callback.invite }),
   );
   app.log.info("account_connected", { provider: attempt.provider, accountId: saved.accountId });
-  return { ...saved, provider: attempt.provider, platform: attempt.platform };
+  const { provider, platform, continueTo } = attempt;
+  return { ...saved, provider, platform, continueTo };
 }
 
 async function takeFor(app: Connecting, state: string, callback: Callback): Promise<Attempt> {
@@ -125,6 +160,7 @@ function linkTo(attempt: Attempt): string {
   const query = new URLSearchParams({ provider: attempt.provider });
   if (attempt.site !== null) query.set("site", attempt.site);
   if (attempt.platform !== null) query.set("platform", attempt.platform);
+  if (attempt.continueTo !== null) query.set("continue", attempt.continueTo);
   return `/auth/authorize?${query.toString()}`;
 }
 
@@ -174,14 +210,15 @@ function exchangeFailure(
 
 function connectionOf(
   registration: Registration,
-  found: { attempt: Attempt; tokens: Tokens; identity: Identity },
+  found: { attempt: Attempt; tokens: Tokens; identity: Identity; invite: string | undefined },
 ) {
-  const { attempt, tokens, identity } = found;
+  const { attempt, tokens, identity, invite } = found;
   return {
     provider: registration.provider,
     kind: "oauth" as const,
     personId: attempt.personId ?? undefined,
     expectedSellerId: attempt.expectedSellerId ?? undefined,
+    invite,
     identity: { ...identity, site: identity.site ?? attempt.site ?? registration.site ?? null },
     tokens,
     link: linkTo(attempt),

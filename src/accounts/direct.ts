@@ -5,9 +5,13 @@ import { Failure } from "#src/failure.ts";
 import { identify } from "./identity.ts";
 import { saveConnection } from "./save-connection.ts";
 
-type Direct = Pick<App, "db" | "seal" | "outbound" | "now" | "catalog" | "log">;
+type Direct = Pick<App, "db" | "seal" | "outbound" | "now" | "catalog" | "config" | "log">;
 
-export type DirectKey = { readonly key: string; readonly provider: string | undefined };
+export type DirectKey = {
+  readonly key: string;
+  readonly provider: string | undefined;
+  readonly invite: string | undefined;
+};
 export type DirectConnected = {
   readonly accountId: string;
   readonly personId: string;
@@ -21,7 +25,7 @@ let running = 0;
  * A provider key or personal access token instead of OAuth. The provider's identity call proves it
  * before anything is stored.
  * Failures: `key_missing`, `key_retired`, `key_refused`, `identity_failed`, `provider_unknown`,
- * `account_has_oauth`, `busy`.
+ * `account_has_oauth`, `invite_needed`, `busy`.
  */
 export async function connectWithKey(app: Direct, direct: DirectKey): Promise<DirectConnected> {
   const key = direct.key.trim();
@@ -33,19 +37,28 @@ export async function connectWithKey(app: Direct, direct: DirectKey): Promise<Di
   if (running >= mostAtOnce) throw new Failure("busy", undefined, { retryAfterSeconds: 2 });
   running += 1;
   try {
-    return { ...(await proveAndSave(app, provider, new Secret(key))), provider };
+    return {
+      ...(await proveAndSave(app, provider, { access: new Secret(key), invite: direct.invite })),
+      provider,
+    };
   } finally {
     running -= 1;
   }
 }
 
-async function proveAndSave(app: Direct, provider: Provider, access: Secret) {
+async function proveAndSave(
+  app: Direct,
+  provider: Provider,
+  given: { access: Secret; invite: string | undefined },
+) {
+  const { access, invite } = given;
   const identity = await identify(app, provider, { access, fields: undefined });
   const saved = await saveConnection(app, {
     provider,
     kind: "static",
     personId: undefined,
     expectedSellerId: undefined,
+    invite,
     identity,
     tokens: {
       access,

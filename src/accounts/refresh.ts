@@ -79,14 +79,13 @@ async function renewOnce(app: Refreshing, known: Held, requestId: string): Promi
 
 async function currentOf(app: Refreshing, known: Held): Promise<Held> {
   const current = await readHeld(app, known.accountId);
-  if (current === undefined) throw reconnect(app, known.provider);
+  if (current === undefined) throw reconnect(app, known);
   app.credentials.put(current.accountId, current);
   return current;
 }
 
 function refuseUnrefreshable(app: Refreshing, current: Held): void {
-  if (current.state !== "active" || current.kind === "static")
-    throw reconnect(app, current.provider);
+  if (current.state !== "active" || current.kind === "static") throw reconnect(app, current);
   const waitMs = current.retryAt - app.now().getTime();
   if (waitMs > 0) throw busy(waitMs);
 }
@@ -122,7 +121,7 @@ async function store(app: Refreshing, account: Account, tokens: Tokens): Promise
   });
   // Nothing saved: the account was connected again while we asked, and that credential is the newer one.
   const held = saved === undefined ? await readHeld(app, account.id) : openHeld(app, saved);
-  if (held === undefined) throw reconnect(app, account.provider);
+  if (held === undefined) throw reconnect(app, { ...account, accountId: account.id });
   app.credentials.put(held.accountId, held);
   return held;
 }
@@ -172,7 +171,7 @@ async function settleRefusal(app: Refreshing, refused: Refused): Promise<Held> {
     if (current !== undefined) app.credentials.put(current.accountId, current);
     // A stale generation died, not the account: whoever replaced it has the credential.
     if (!isCurrent && current?.state === "active") return current;
-    throw reconnect(app, account.provider);
+    throw reconnect(app, { ...account, accountId: account.id });
   }
   const waitMs = waitAfter(app, account, refusal);
   const retryAt = new Date(app.now().getTime() + waitMs);
@@ -231,9 +230,12 @@ function busy(waitMs: number): Failure {
 }
 
 /** The failure that tells an agent, and through it a person, to connect the account again. */
-export function reconnect(app: Pick<App, "catalog" | "publicUrl">, provider: string): Failure {
-  const title = app.catalog.providers.get(provider)?.title ?? provider;
-  const link = `${app.publicUrl}/auth/authorize?provider=${encodeURIComponent(provider)}`;
+export function reconnect(
+  app: Pick<App, "catalog" | "publicUrl">,
+  account: { readonly provider: string; readonly accountId: string },
+): Failure {
+  const title = app.catalog.providers.get(account.provider)?.title ?? account.provider;
+  const link = `${app.publicUrl}/accounts/${account.accountId}/reconnect`;
   return new Failure(
     "reconnect_needed",
     `${title} no longer honours this account. Ask the person to open ${link} and connect it again.`,

@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import type { Provider } from "#src/catalog/provider.ts";
-import type { RegistrationSettings } from "#src/config/load.ts";
+import type { RegistrationSettings } from "#src/config/registrations.ts";
 import { isObject } from "#src/config/read.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";

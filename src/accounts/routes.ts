@@ -1,10 +1,14 @@
 import type { App } from "#src/app.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
+import { readId } from "#src/crypto/ids.ts";
+import { Failure } from "#src/failure.ts";
 import { isSame, newToken, tokenPrefixes } from "#src/crypto/secret.ts";
 import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
+import { atPublicUrl } from "#src/http/public-url.ts";
 import { beginSignIn, signedIn } from "#src/people/sign-in.ts";
+import { inviteOf } from "#src/people/sign-up.ts";
 import { seeOther } from "#src/screens/page.ts";
-import { beginConnect, finishConnect } from "./connect.ts";
+import { beginConnect, beginReconnect, finishConnect } from "./connect.ts";
 import type { Credentials } from "./credential.ts";
 import { callbackPaths } from "./registration.ts";
 
@@ -13,15 +17,16 @@ const fifteenMinutesInSeconds = 15 * 60;
 
 type Serving = App & { readonly credentials: Credentials };
 
-/** `/auth/authorize` and the callback at every configured redirect URI's path. */
+/** `/auth/authorize`, `/accounts/:id/reconnect` and the callback at every configured redirect URI's path. */
 export function mountAccounts(routes: PageRoutes, app: Serving): void {
   routes.get("/auth/authorize", ({ req }) => authorize(app, req.raw));
+  routes.get("/accounts/:id/reconnect", ({ req }) => reconnect(app, req.raw, req.param("id")));
   for (const path of callbackPaths(app)) routes.get(path, ({ req }) => callback(app, req.raw));
 }
 
 async function authorize(app: App, request: Request): Promise<Response> {
   const url = new URL(request.url);
-  const atHome = atPublicUrl(app, request, url);
+  const atHome = atPublicUrl(app.publicUrl, request);
   if (atHome !== undefined) return seeOther(atHome);
   const browser = knownBrowser(request) ?? newToken("browser").reveal();
   const person = await linkingPerson(app, request, url);
@@ -29,11 +34,28 @@ async function authorize(app: App, request: Request): Promise<Response> {
     provider: url.searchParams.get("provider") ?? defaultProvider(app),
     site: plainWord(url.searchParams.get("site")),
     platform: plainWord(url.searchParams.get("platform")),
-    accountId: uuidOf(url.searchParams.get("account")),
+    accountId: readId(url.searchParams.get("account")),
     personId: person?.personId,
     browser,
+    continueTo: continuation(url.searchParams.get("continue")),
   });
+  return toProvider(location, browser);
+}
+
+/** The browser's cookie is set with the redirect, not before: it marks a connection that was begun here. */
+function toProvider(location: string, browser: string): Response {
   return seeOther(location, [hostCookie(browserCookie, browser, fifteenMinutesInSeconds)]);
+}
+
+async function reconnect(app: App, request: Request, id: string): Promise<Response> {
+  const atHome = atPublicUrl(app.publicUrl, request);
+  if (atHome !== undefined) return seeOther(atHome);
+  const accountId = readId(id);
+  if (accountId === undefined) throw new Failure("not_found");
+  const browser = knownBrowser(request) ?? newToken("browser").reveal();
+  const person = await signedIn(app, request);
+  const asked = { accountId, personId: person?.personId, browser };
+  return toProvider((await beginReconnect(app, asked)).url, browser);
 }
 
 /**
@@ -46,19 +68,6 @@ async function linkingPerson(app: App, request: Request, url: URL) {
   return isSame(url.searchParams.get("link") ?? "", person.linkToken) ? person : undefined;
 }
 
-const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
-
-/**
- * A provider sends browsers to the public name; a cookie set under another name would be missing there.
- * Only between names of this machine: a proxy that rewrites Host would be sent round in circles.
- */
-function atPublicUrl(app: App, request: Request, url: URL): string | undefined {
-  const host = request.headers.get("host") ?? "";
-  const own = new URL(app.publicUrl).host;
-  if (host === own || !loopback.test(host) || !loopback.test(own)) return undefined;
-  return `${app.publicUrl}${url.pathname}${url.search}`;
-}
-
 async function callback(app: Serving, request: Request): Promise<Response> {
   const url = new URL(request.url);
   const browser = knownBrowser(request);
@@ -66,11 +75,12 @@ async function callback(app: Serving, request: Request): Promise<Response> {
     path: url.pathname,
     query: url.searchParams,
     browser,
+    invite: inviteOf(request),
   });
   app.credentials.forget(connected.accountId);
-  const platform =
-    connected.platform === null ? "" : `?platform=${encodeURIComponent(connected.platform)}`;
-  return seeOther(`/${platform}`, [await beginSignIn(app, connected.personId)]);
+  const { platform, continueTo } = connected;
+  const home = platform === null ? "/" : `/?platform=${encodeURIComponent(platform)}`;
+  return seeOther(continueTo ?? home, [await beginSignIn(app, connected.personId)]);
 }
 
 function knownBrowser(request: Request): string | undefined {
@@ -86,11 +96,11 @@ function defaultProvider(app: App): string {
   return credential?.kind === "account" ? credential.provider : "";
 }
 
-function uuidOf(text: string | null): string | undefined {
-  return text !== null && uuid.test(text) ? text : undefined;
+/** Only pages on which a person was deciding something: never another site, never an action. */
+function continuation(text: string | null): string | undefined {
+  const isOurs = text !== null && /^\/(authorize|device)\?[\x21-\x7e]{1,6000}$/.test(text);
+  return isOurs && !text.includes("\\") ? text : undefined;
 }
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** What a link may say about itself; anything longer or stranger is as good as not said. */
 function plainWord(text: string | null): string | undefined {

@@ -3,17 +3,11 @@ import type { Provider } from "#src/catalog/provider.ts";
 import { newId } from "#src/crypto/ids.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { savePerson } from "#src/people/store.ts";
+import { admit } from "#src/people/sign-up.ts";
 import { placeOf } from "./credential.ts";
 import type { Identity } from "./identity.ts";
 import { expiries } from "./refresh.ts";
-import {
-  type Account,
-  addAccount,
-  endSessionsOf,
-  liveAccount,
-  replaceCredential,
-} from "./store.ts";
+import { type Account, addAccount, endAccessTo, liveAccount, replaceCredential } from "./store.ts";
 
 export type Connection = {
   readonly provider: Provider;
@@ -21,6 +15,8 @@ export type Connection = {
   /** Who is signed in at the browser, if anybody. */
   readonly personId: string | undefined;
   readonly expectedSellerId: string | undefined;
+  /** What the browser brought along as an invitation. */
+  readonly invite: string | undefined;
   readonly identity: Identity;
   readonly tokens: {
     readonly access: Secret;
@@ -33,7 +29,7 @@ export type Connection = {
   readonly link: string;
 };
 
-type Saving = Pick<App, "db" | "seal" | "now">;
+type Saving = Pick<App, "db" | "seal" | "now" | "config">;
 type Saved = { readonly accountId: string; readonly personId: string };
 
 /**
@@ -42,7 +38,7 @@ type Saved = { readonly accountId: string; readonly personId: string };
  *
  * A newer grant may have ended the stored one at the provider, so a known seller's credential is always
  * kept, even when the page then says that it was not the expected one.
- * Failures: `other_seller`, `account_of_another`, `account_has_oauth`, `exchange_failed`.
+ * Failures: `other_seller`, `account_of_another`, `account_has_oauth`, `exchange_failed`, `invite_needed`.
  */
 export async function saveConnection(app: Saving, connection: Connection): Promise<Saved> {
   if (connection.kind === "oauth" && connection.tokens.refresh === undefined) {
@@ -66,7 +62,7 @@ async function saveAgain(app: Saving, account: Account, connection: Connection):
   refuseShared(account, connection);
   // Whoever pasted a key may not be who owns the account: their sessions do not get the new credential.
   if (connection.kind === "oauth" && account.kind === "static") {
-    await endSessionsOf(app.db, account.id, app.now());
+    await endAccessTo(app.db, account.id, app.now());
   }
   await replaceCredential(app.db, account.id, {
     kind: connection.kind,
@@ -93,7 +89,10 @@ async function addNew(app: Saving, connection: Connection): Promise<Saved | unde
   const { identity, provider, kind } = connection;
   const accountId = newId(app.now());
   const personId = connection.personId ?? newId(app.now());
-  if (connection.personId === undefined) await savePerson(app.db, personId);
+  if (connection.personId === undefined) {
+    const account = `${provider.name}:${identity.sellerId}`;
+    await admit(app, { personId, account, invite: connection.invite });
+  }
   const isAdded = await addAccount(app.db, {
     id: accountId,
     personId,

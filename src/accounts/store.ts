@@ -1,7 +1,8 @@
 import { and, asc, eq, isNull, lt, ne, or, sql } from "drizzle-orm";
+import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { accounts, refreshEvents } from "#db/schema/accounts.ts";
-import { sessions } from "#db/schema/agents.ts";
+import { consents, grants, sessions } from "#db/schema/agents.ts";
 
 export type Account = typeof accounts.$inferSelect;
 export type NewAccount = Pick<
@@ -195,10 +196,23 @@ function isCurrent(version: Version) {
   return and(eq(accounts.id, version.id), eq(accounts.generation, version.generation));
 }
 
-/** Ends every session that was minted for an account. */
-export async function endSessionsOf(db: Database, accountId: string, now: Date): Promise<void> {
-  await db
-    .update(sessions)
-    .set({ endedAt: now })
-    .where(and(eq(sessions.accountId, accountId), isNull(sessions.endedAt)));
+/** Ends everything that agents hold for an account: sessions, grants and remembered consents. */
+export async function endAccessTo(db: Database, accountId: string, now: Date): Promise<void> {
+  await db.transaction(async (transaction) => {
+    const endedSessions = await transaction
+      .update(sessions)
+      .set({ endedAt: now })
+      .where(and(eq(sessions.accountId, accountId), isNull(sessions.endedAt)))
+      .returning({ id: sessions.id });
+    const endedGrants = await transaction
+      .update(grants)
+      .set({ endedAt: now })
+      .where(and(eq(grants.accountId, accountId), isNull(grants.endedAt)))
+      .returning({ id: grants.id });
+    await transaction.delete(consents).where(eq(consents.accountId, accountId));
+    await recordEndings(transaction, [
+      ...endedSessions.map(({ id }) => `session:${id}`),
+      ...endedGrants.map(({ id }) => `grant:${id}`),
+    ]);
+  });
 }

@@ -6,7 +6,10 @@ import type { SignedIn } from "#src/people/sign-in.ts";
 import type { Language } from "#src/screens/language.ts";
 import { type Markup, page } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
+import { accountName } from "./account-name.ts";
 import { clientConfigurations } from "./client-configuration.ts";
+import { type Grant, openGrants } from "./grants/store.ts";
+import { readScopes } from "./scopes.ts";
 import type { Minted } from "./session.ts";
 import { type Session, openSessions } from "./store.ts";
 
@@ -22,9 +25,10 @@ export async function homePage(
   const accounts = person === undefined ? [] : await accountsOf(app.db, person.personId);
   const sessions =
     person === undefined ? [] : await openSessions(app.db, person.personId, app.now());
+  const grants = person === undefined ? [] : await openGrants(app.db, person.personId);
   const body = html`<p>${say(language, "home_lead")}</p>
     ${connectButtons(app, language, person)}
-    ${person === undefined ? "" : personal(app, language, { person, platform, accounts, sessions })}`;
+    ${person === undefined ? "" : personal(app, language, { person, platform, accounts, sessions, grants })}`;
   return page(language, say(language, "home_title"), body);
 }
 
@@ -50,14 +54,24 @@ type Belongings = {
   readonly platform: string | null;
   readonly accounts: readonly Account[];
   readonly sessions: readonly Session[];
+  readonly grants: readonly Grant[];
 };
 
 function personal(app: Showing, language: Language, belongings: Belongings): Markup {
-  const { person, platform, accounts, sessions } = belongings;
-  const labels = new Map(accounts.map((account) => [account.id, nameOf(app, account)]));
+  const { person, platform, accounts, sessions, grants } = belongings;
+  const labels = new Map(accounts.map((account) => [account.id, accountName(app, account)]));
   return html`<h2>${say(language, "accounts")}</h2>
     <ul>
       ${accounts.map((account) => accountRow(app, language, { account, person, platform }))}
+    </ul>
+    <h2>${say(language, "agents")}</h2>
+    ${
+      grants.length === 0
+        ? html`<p class="note">${say(language, "no_agents", { url: `${app.publicUrl}/mcp` })}</p>`
+        : ""
+    }
+    <ul>
+      ${grants.map((grant) => grantRow(app, language, grant, { labels, person }))}
     </ul>
     <h2>${say(language, "sessions")}</h2>
     <p>${say(language, "sessions_lead")}</p>
@@ -82,7 +96,7 @@ function accountRow(
   const again = `/auth/authorize?provider=${account.provider}&account=${account.id}${site}&link=${person.linkToken}`;
   const badge = account.state === "active" ? "badge" : "badge warn";
   return html`<li>
-    <b>${nameOf(app, account)}</b>
+    <b>${accountName(app, account)}</b>
     <span class="${badge}">${say(language, `state_${account.state}`)}</span>
     <form method="post" action="/sessions">
       ${formToken(person)}<input type="hidden" name="account" value="${account.id}" />
@@ -94,6 +108,30 @@ function accountRow(
       <button>${say(language, "create_session")}</button>
     </form>
     ${account.kind === "oauth" ? html`<a href="${again}">${say(language, "reconnect")}</a>` : ""}
+  </li>`;
+}
+
+function grantRow(
+  app: Showing,
+  language: Language,
+  grant: Grant,
+  known: { labels: ReadonlyMap<string, string>; person: SignedIn },
+): Markup {
+  const since = say(language, "since", {
+    date: dateIn(language, grant.activatedAt ?? grant.createdAt),
+  });
+  const upstream = app.catalog.upstreams.get(grant.upstream)?.title ?? grant.upstream;
+  const host = grant.redirectHost === null ? "" : ` (${grant.redirectHost})`;
+  const scopes = readScopes(grant.scope).map((scope) => say(language, `scope_${scope}`));
+  return html`<li>
+    <span class="grow"
+      ><b>${grant.clientName}</b>${host} · ${upstream}<br />
+      ${known.labels.get(grant.accountId)}<br />
+      <span class="note">${scopes.join("; ")}. ${since}</span></span
+    >
+    <form method="post" action="/grants/${grant.id}/end">
+      ${formToken(known.person)}<button class="quiet">${say(language, "end_session")}</button>
+    </form>
   </li>`;
 }
 
@@ -130,7 +168,9 @@ export function bearerPage(
   const names = upstreamsFor(app, shown.account);
   const body = html`<p class="warn">${say(language, "bearer_lead")}</p>
     <output id="bearer">${bearer}</output>
-    <p class="note">${say(language, "select_hint")} ${nameOf(app, shown.account)}, ${until}.</p>
+    <p class="note">
+      ${say(language, "select_hint")} ${accountName(app, shown.account)}, ${until}.
+    </p>
     <h2>${say(language, "ready_made")}</h2>
     ${names.map((name) => configurationList(language, { name, url: `${app.publicUrl}/mcp/${name}`, bearer }))}
     <p><a href="/">${say(language, "back")}</a></p>`;
@@ -161,12 +201,6 @@ function upstreamsFor(app: Pick<App, "catalog">, account: Account): readonly str
   );
   const open = all.filter(({ credential }) => credential.kind !== "account");
   return [...own, ...open].map(({ name }) => name);
-}
-
-function nameOf(app: Pick<App, "catalog">, account: Account): string {
-  const title = app.catalog.providers.get(account.provider)?.title ?? account.provider;
-  const site = account.site === null ? "" : ` (${account.site})`;
-  return `${title} ${account.label ?? account.sellerId}${site}`;
 }
 
 function formToken(person: SignedIn): Markup {

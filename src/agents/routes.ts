@@ -2,19 +2,29 @@ import type { Credentials } from "#src/accounts/credential.ts";
 import { connectWithKey } from "#src/accounts/direct.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
+import { readId } from "#src/crypto/ids.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { Failure } from "#src/failure.ts";
+import type { FloodGate } from "#src/http/flood-gate.ts";
 import { readForm } from "#src/http/form.ts";
 import { formSender, signOut, signedIn } from "#src/people/sign-in.ts";
 import { languageOf } from "#src/screens/language.ts";
 import { seeOther } from "#src/screens/page.ts";
+import { type AuthorizationServer, mountAuthorizationServer } from "./endpoints.ts";
+import { mountDevice } from "./devices/device-routes.ts";
+import { endGrant } from "./grants/end.ts";
 import { bearerPage, homePage } from "./home-page.ts";
-import { type Callers, endSession, mintSession } from "./session.ts";
+import { endSession, mintSession } from "./session.ts";
 
-type Serving = App & { readonly callers: Callers; readonly credentials: Credentials };
+type Serving = AuthorizationServer & {
+  readonly credentials: Credentials;
+  readonly userCodeGate: FloodGate;
+};
 
-/** `/`, `/sessions`, `/sessions/:id/end`, `/sign-out`, `/api/auth/direct`. */
+/** The authorization server, `/device`, and the pages of a person: `/`, `/sessions`, `/grants`, `/sign-out`. */
 export function mountAgents(routes: PageRoutes, app: Serving): void {
+  mountAuthorizationServer(routes, app);
+  mountDevice(routes, app);
   routes.get("/", async ({ req }) => {
     const platform = platformOf(new URL(req.url).searchParams);
     const person = await signedIn(app, req.raw);
@@ -23,7 +33,12 @@ export function mountAgents(routes: PageRoutes, app: Serving): void {
   routes.post("/sessions", ({ req }) => createSession(app, req.raw));
   routes.post("/sessions/:id/end", async ({ req }) => {
     const { personId } = await formSender(app, req.raw, await readForm(req.raw));
-    await endSession(app, { id: sessionId(req.param("id")), personId });
+    await endSession(app, { id: idIn(req.param("id")), personId });
+    return seeOther("/");
+  });
+  routes.post("/grants/:id/end", async ({ req }) => {
+    const { personId } = await formSender(app, req.raw, await readForm(req.raw));
+    await endGrant(app, { id: idIn(req.param("id")), personId }, "ended_by_person");
     return seeOther("/");
   });
   routes.post("/sign-out", async ({ req }) => {
@@ -33,10 +48,10 @@ export function mountAgents(routes: PageRoutes, app: Serving): void {
   routes.post("/api/auth/direct", ({ req }) => directSession(app, req.raw));
 }
 
-async function createSession(app: Serving, request: Request): Promise<Response> {
+async function createSession(app: App, request: Request): Promise<Response> {
   const form = await readForm(request);
   const { personId } = await formSender(app, request, form);
-  const accountId = sessionId(form.get("account") ?? "");
+  const accountId = idIn(form.get("account") ?? "");
   const minted = await mintSession(app, { personId, accountId, platform: platformOf(form) });
   const account = await accountById(app.db, accountId);
   if (account === undefined) throw new Failure("not_found");
@@ -49,6 +64,7 @@ async function directSession(app: Serving, request: Request): Promise<Response> 
   const { accountId, personId, provider } = await connectWithKey(app, {
     key: form.get("api_key") ?? "",
     provider: form.get("provider") ?? undefined,
+    invite: form.get("invite") ?? undefined,
   });
   app.credentials.forget(accountId);
   const minted = await mintSession(app, { personId, accountId, platform: platformOf(form) });
@@ -70,8 +86,9 @@ function platformOf(form: URLSearchParams): string | null {
   return /^[\w .-]{1,60}$/.test(platform) ? platform : null;
 }
 
-/** An id as PostgreSQL takes it. Failures: `not_found`. */
-function sessionId(text: string): string {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)) throw new Failure("not_found");
-  return text;
+/** Failures: `not_found`. */
+function idIn(text: string): string {
+  const id = readId(text);
+  if (id === undefined) throw new Failure("not_found");
+  return id;
 }

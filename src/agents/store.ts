@@ -1,4 +1,5 @@
 import { and, desc, eq, gt, isNull } from "drizzle-orm";
+import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { sessions } from "#db/schema/agents.ts";
@@ -50,16 +51,22 @@ export async function closeSession(
   session: { id: string; personId: string },
   now: Date,
 ): Promise<boolean> {
-  const ended = await db
-    .update(sessions)
-    .set({ endedAt: now })
-    .where(
-      and(
-        eq(sessions.id, session.id),
-        eq(sessions.personId, session.personId),
-        isNull(sessions.endedAt),
-      ),
-    )
-    .returning({ id: sessions.id });
-  return ended.length === 1;
+  return await db.transaction(async (transaction) => {
+    const ended = await transaction
+      .update(sessions)
+      .set({ endedAt: now })
+      .where(
+        and(
+          eq(sessions.id, session.id),
+          eq(sessions.personId, session.personId),
+          isNull(sessions.endedAt),
+        ),
+      )
+      .returning({ id: sessions.id });
+    await recordEndings(
+      transaction,
+      ended.map(({ id }) => `session:${id}`),
+    );
+    return ended.length === 1;
+  });
 }

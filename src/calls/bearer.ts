@@ -1,9 +1,7 @@
-import { type Caller, type Callers, callerOf, knownCaller } from "#src/agents/session.ts";
-import type { App } from "#src/app.ts";
+import { type Caller, type Knowing, callerOf, knownCaller } from "#src/agents/caller.ts";
+import { scopeFor } from "#src/agents/scopes.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
-
-type Asking = Pick<App, "db" | "now"> & { readonly callers: Callers };
 
 /**
  * Who is calling, and whether their account is one that this upstream can use; at once when the bearer was
@@ -11,7 +9,7 @@ type Asking = Pick<App, "db" | "now"> & { readonly callers: Callers };
  * Failures: `bearer_missing`, `bearer_invalid`, `account_mismatch`, `database_unavailable`.
  */
 export function bearerOf(
-  app: Asking,
+  app: Knowing,
   request: Request,
   upstream: Upstream,
 ): Caller | Promise<Caller> {
@@ -25,12 +23,25 @@ export function bearerOf(
 }
 
 function entitled(caller: Caller | undefined, { name, credential }: Upstream): Caller {
-  if (caller === undefined) throw new Failure("bearer_invalid");
+  const isForOther = caller?.upstream !== undefined && caller.upstream !== name;
+  if (caller === undefined || isForOther) throw new Failure("bearer_invalid");
   if (credential.kind === "account" && credential.provider !== caller.provider) {
     throw new Failure(
       "account_mismatch",
-      `This bearer belongs to a ${caller.provider} account; ${name} needs one of ${credential.provider}`,
+      `This bearer belongs to ${caller.provider === undefined ? "no" : `a ${caller.provider}`} account; ${name} needs one of ${credential.provider}`,
     );
   }
   return caller;
+}
+
+/**
+ * Whether the caller may send these messages; judged on the body, whatever headers say.
+ * Failures: `insufficient_scope`, with every scope that would be needed (RFC 6750 section 3.1).
+ */
+export function checkScopes(caller: Caller, rpcMethods: readonly string[]): void {
+  const needed = rpcMethods.map(scopeFor);
+  const isAllowed = needed.every((scope) => caller.allowed.has(scope));
+  if (isAllowed) return;
+  const scope = [...new Set([...caller.granted, ...needed])].join(" ");
+  throw new Failure("insufficient_scope", `This needs the scopes ${scope}`, { scope });
 }

@@ -1,4 +1,4 @@
-import type { Caller } from "#src/agents/session.ts";
+import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { isSame, tagOf } from "#src/crypto/secret.ts";
@@ -30,6 +30,6 @@ export function unbind(app: Binding, owner: Owner, bound: string): string {
 }
 
 function tagFor(app: Binding, { caller, upstream, purpose }: Owner, value: string): string {
-  const owner = `${caller.personId} ${caller.accountId} ${upstream.name}`;
+  const owner = `${caller.personId ?? caller.id} ${caller.accountId ?? "-"} ${upstream.name}`;
   return tagOf(app.bindingKey, `mcp ${purpose} ${owner} ${value}`).slice(0, tagLength);
 }

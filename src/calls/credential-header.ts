@@ -1,7 +1,8 @@
-import type { Caller } from "#src/agents/session.ts";
+import type { Caller } from "#src/agents/caller.ts";
 import { type Held, heldCredential, readHeld } from "#src/accounts/credential.ts";
 import { type Refreshing, reconnect, renew } from "#src/accounts/refresh.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
+import { Failure } from "#src/failure.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 
 /** What stands in for the agent's bearer: an account's credential, one key for all, or nothing. */
@@ -26,7 +27,7 @@ export function standingNow(
     const value = `${credential.scheme} ${credential.key.reveal()}`.trim();
     return { ...nothing, headers: { [credential.header]: value } };
   }
-  const held = app.credentials.fresh(caller.accountId);
+  const held = app.credentials.fresh(caller.accountId ?? "");
   const isGood = held?.state === "active" && app.now().getTime() < held.refreshFrom;
   return isGood ? withHeader(held, false) : undefined;
 }
@@ -38,9 +39,10 @@ export async function standingFor(
   context: { upstream: Upstream; requestId: string },
 ): Promise<Standing> {
   const { requestId } = context;
+  if (caller.accountId === undefined) throw new Failure("account_mismatch");
   const known = await heldCredential(app, app.credentials, caller.accountId);
   const held = known.state === "active" ? known : await readAgain(app, known);
-  if (held.state !== "active") throw reconnect(app, held.provider);
+  if (held.state !== "active") throw reconnect(app, held);
   const now = app.now().getTime();
   if (now >= held.expiresAt) return withHeader(await renewed(app, held, requestId), true);
   if (now >= held.refreshFrom && now >= held.retryAt) {
@@ -54,13 +56,13 @@ export async function standingFor(
 /** The person may have connected again a moment ago, on another replica. */
 async function readAgain(app: Refreshing, known: Held): Promise<Held> {
   const current = await readHeld(app, known.accountId);
-  if (current === undefined) throw reconnect(app, known.provider);
+  if (current === undefined) throw reconnect(app, known);
   app.credentials.put(current.accountId, current);
   return current;
 }
 
 function renewed(app: Refreshing, held: Held, requestId: string): Promise<Held> {
-  if (held.kind === "static") throw reconnect(app, held.provider);
+  if (held.kind === "static") throw reconnect(app, held);
   return renew(app, held, requestId);
 }
 

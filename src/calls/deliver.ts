@@ -1,4 +1,4 @@
-import type { Caller } from "#src/agents/session.ts";
+import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
@@ -7,11 +7,13 @@ import { type Flow, type Incoming, wholeBody } from "#src/http/exchange.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { headersOut } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
+import type { OpenStreams } from "./open-streams.ts";
 import { relayEvents } from "./stream.ts";
 
 type Delivering = Pick<App, "config" | "bindingKey" | "now"> & {
   readonly deadlines: Deadlines;
   readonly heartbeat: Heartbeat;
+  readonly openStreams: OpenStreams;
 };
 
 type Delivery = {
@@ -41,7 +43,10 @@ export async function deliver(
   const isStream = answer.headers.get("content-type")?.startsWith("text/event-stream") === true;
   const headers = headersOut(app, answer.headers, { ...owner, isStream, requestId });
   const { status } = answer;
-  if (isStream) return new Response(relayEvents(app, answer, endpoint), { status, headers });
+  if (isStream) {
+    const { subjects } = owner.caller;
+    return new Response(relayEvents(app, answer, { subjects, endpoint }), { status, headers });
+  }
   const length = answer.headers.get("content-length");
   const isSmall = typeof length === "string" && Number(length) <= mostWholeBytes;
   const body =

@@ -1,4 +1,3 @@
-import type { App } from "#src/app.ts";
 import type { Failure } from "#src/failure.ts";
 import type { RpcId } from "./message.ts";
 
@@ -7,7 +6,8 @@ const internalError = -32603;
 type Context = {
   readonly requestId: string;
   readonly id: RpcId;
-  /** The MCP address that was asked, for the challenge. */
+  /** The MCP address that was asked, under the name that the client used, for the challenge. */
+  readonly origin: string;
   readonly path: string;
 };
 
@@ -15,11 +15,7 @@ type Context = {
  * A failure as a JSON-RPC error that a model, a person and a program can each use: words with what to do,
  * a stable code, a link. 401 carries the challenge of RFC 9728 section 5.1.
  */
-export function failureAnswer(
-  app: Pick<App, "publicUrl">,
-  failure: Failure,
-  context: Context,
-): Response {
+export function failureAnswer(failure: Failure, context: Context): Response {
   const { code, details, meaning, message } = failure;
   const { hint, link, retryAfterSeconds } = details;
   const headers: Record<string, string> = {
@@ -28,7 +24,9 @@ export function failureAnswer(
     "x-request-id": context.requestId,
   };
   if (retryAfterSeconds !== undefined) headers["retry-after"] = String(retryAfterSeconds);
-  if (meaning.http === 401) headers["www-authenticate"] = challenge(app, failure, context.path);
+  if (meaning.http === 401 || code === "insufficient_scope") {
+    headers["www-authenticate"] = challenge(failure, context);
+  }
   if (code === "method_not_allowed")
     headers["allow"] = context.path.endsWith("/health") ? "GET, HEAD" : "GET, POST, DELETE";
   const data = { code, hint, url: link, retryAfterSeconds, requestId: context.requestId };
@@ -43,8 +41,12 @@ export function failureAnswer(
   });
 }
 
-function challenge(app: Pick<App, "publicUrl">, failure: Failure, path: string): string {
-  const metadata = `resource_metadata="${app.publicUrl}/.well-known/oauth-protected-resource${path}"`;
-  if (failure.code === "bearer_missing") return `Bearer ${metadata}`;
+/** RFC 6750 section 3, RFC 9728 section 5.1. */
+function challenge({ code, details }: Failure, { origin, path }: Context): string {
+  const metadata = `resource_metadata="${origin}/.well-known/oauth-protected-resource${path}"`;
+  if (code === "bearer_missing") return `Bearer ${metadata}`;
+  if (code === "insufficient_scope") {
+    return `Bearer error="insufficient_scope", error_description="The token lacks a scope that this message needs", scope="${details.scope ?? ""}", ${metadata}`;
+  }
   return `Bearer error="invalid_token", error_description="The bearer is unknown, expired or ended", ${metadata}`;
 }

@@ -1,4 +1,4 @@
-import type { Caller } from "#src/agents/session.ts";
+import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import type { HeaderReader } from "#src/http/exchange.ts";

@@ -1,6 +1,7 @@
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
+import { hasDuplicateKeys } from "./json-keys.ts";
 
 export type RpcId = string | number | null;
 
@@ -10,6 +11,8 @@ export type Call = {
   /** The bytes as they came, for the upstream. */
   readonly body: Uint8Array<ArrayBuffer> | undefined;
   readonly rpcMethod: string | undefined;
+  /** Of every message in it: a batch has several, an answer has none. */
+  readonly rpcMethods: readonly string[];
   /** Tool or prompt name, or resource URI. */
   readonly name: string | undefined;
   readonly id: RpcId;
@@ -17,11 +20,16 @@ export type Call = {
   readonly isModern: boolean;
   /** The protocol version that the message itself names. */
   readonly bodyVersion: unknown;
+  /** The client shows its person links that a server asks it to (elicitation in URL mode). */
+  readonly opensLinks: boolean;
 };
 
 export const mostBodyBytes = 4 * 1024 * 1024;
 const firstModern = "2026-07-28";
 const versionKey = "io.modelcontextprotocol/protocolVersion";
+const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
+/** Our own question to a modern client (see `relink.ts`); its answer is not for the upstream. */
+export const ownQuestion = "smartdash/reconnect";
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
@@ -35,7 +43,7 @@ export async function readCall(request: Request): Promise<Call> {
   const message = parse(body);
   if (Array.isArray(message)) return { ...batch(request, message), httpMethod, body };
   if (!isObject(message)) throw new Failure("message_invalid");
-  return { ...single(request, message), httpMethod, body };
+  return { ...single(request, message), httpMethod, body: withoutOwnAnswer(message) ?? body };
 }
 
 type Message = Readonly<Record<string, unknown>>;
@@ -44,6 +52,8 @@ type Described = Omit<Call, "httpMethod" | "body">;
 const noMessage = {
   body: undefined,
   rpcMethod: undefined,
+  rpcMethods: [],
+  opensLinks: false,
   name: undefined,
   id: null,
   isModern: false,
@@ -51,11 +61,16 @@ const noMessage = {
 } as const;
 
 function parse(body: Uint8Array): unknown {
+  let text: string;
+  let value: unknown;
   try {
-    return JSON.parse(decoder.decode(body));
+    text = decoder.decode(body);
+    value = JSON.parse(text);
   } catch {
     throw new Failure("body_unreadable");
   }
+  if (!hasDuplicateKeys(text)) return value;
+  throw new Failure("message_invalid", "A key stands twice in one object of the request body");
 }
 
 /** Batches were part of 2025-03-26 alone. */
@@ -64,24 +79,48 @@ function batch(request: Request, messages: readonly unknown[]): Described {
     throw new Failure("message_invalid", "MCP 2026-07-28 has no batches: send one message");
   }
   if (messages.length === 0 || !messages.every(isObject)) throw new Failure("message_invalid");
-  return { ...noMessage, rpcMethod: "batch" };
+  const methods = messages.map(({ method }) => method);
+  const rpcMethods = methods.filter((method) => typeof method === "string");
+  return { ...noMessage, rpcMethod: "batch", rpcMethods };
 }
 
 function single(request: Request, message: Message): Described {
-  const { method, id } = message;
+  const { method: said, id } = message;
+  const method = typeof said === "string" ? said : undefined;
   const parameters = isObject(message["params"]) ? message["params"] : undefined;
-  const meta = isObject(parameters?.["_meta"]) ? parameters["_meta"][versionKey] : undefined;
+  const about = isObject(parameters?.["_meta"]) ? parameters["_meta"] : {};
+  const bodyVersion = about[versionKey];
   return {
-    rpcMethod: typeof method === "string" ? method : undefined,
+    rpcMethod: method,
+    rpcMethods: method === undefined ? [] : [method],
+    opensLinks: opensLinks(about[capabilitiesKey]),
     name: nameIn(method, parameters),
     id: typeof id === "string" || typeof id === "number" ? id : null,
-    isModern: isModernVersion(request.headers.get("mcp-protocol-version")) || isModernVersion(meta),
-    bodyVersion: meta,
+    isModern: [request.headers.get("mcp-protocol-version"), bodyVersion].some(isModernVersion),
+    bodyVersion,
   };
 }
 
 function isModernVersion(version: unknown): boolean {
   return typeof version === "string" && /^\d{4}-\d\d-\d\d$/.test(version) && version >= firstModern;
+}
+
+function opensLinks(capabilities: unknown): boolean {
+  const elicitation = isObject(capabilities) ? capabilities["elicitation"] : undefined;
+  return isObject(elicitation) && isObject(elicitation["url"]);
+}
+
+/** The message without the answer to our own question; undefined when there is none in it. */
+function withoutOwnAnswer(message: Message): Uint8Array<ArrayBuffer> | undefined {
+  const parameters = message["params"];
+  const answers = isObject(parameters) ? parameters["inputResponses"] : undefined;
+  if (!isObject(parameters) || !isObject(answers) || !Object.hasOwn(answers, ownQuestion)) {
+    return undefined;
+  }
+  const { [ownQuestion]: _, ...others } = answers;
+  const { inputResponses: __, ...rest } = parameters;
+  const params = Object.keys(others).length === 0 ? rest : { ...rest, inputResponses: others };
+  return new TextEncoder().encode(JSON.stringify({ ...message, params }));
 }
 
 /** Which field of the parameters `Mcp-Name` mirrors. */
@@ -94,8 +133,8 @@ const nameFields: Readonly<Record<string, string>> = {
   "tasks/cancel": "taskId",
 };
 
-function nameIn(method: unknown, parameters: Message | undefined): string | undefined {
-  const field = typeof method === "string" ? nameFields[method] : undefined;
+function nameIn(method: string | undefined, parameters: Message | undefined): string | undefined {
+  const field = nameFields[method ?? ""];
   const value = field === undefined ? undefined : parameters?.[field];
   return typeof value === "string" ? value : undefined;
 }

@@ -1,4 +1,4 @@
-import type { Caller, Callers } from "#src/agents/session.ts";
+import type { Caller, Knowing } from "#src/agents/caller.ts";
 import { type Refreshing, reconnect } from "#src/accounts/refresh.ts";
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
@@ -6,7 +6,7 @@ import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
 import { Cancel } from "#src/http/cancel.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
-import { bearerOf } from "./bearer.ts";
+import { bearerOf, checkScopes } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
 import { type Standing, renewedStanding, standingFor, standingNow } from "./credential-header.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -15,14 +15,16 @@ import { type Forwarding, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { type Call, checkHeaders, readCall } from "./message.ts";
+import type { OpenStreams } from "./open-streams.ts";
 
 /** What a call leans on. */
 export type Proxying = App &
+  Knowing &
   Refreshing &
   Forwarding & {
     readonly deadlines: Deadlines;
-    readonly callers: Callers;
     readonly heartbeat: Heartbeat;
+    readonly openStreams: OpenStreams;
     /** Which generation of an account's credential an upstream refused although it was fresh. */
     readonly refused: Cache<number>;
   };
@@ -44,7 +46,7 @@ const endpointParameter = "sd";
 /**
  * JOURNEY 3: an agent's call is proxied. The agent's bearer is swapped for the account's credential;
  * a 401 of the upstream leads to exactly one refresh and one retry.
- * Failures: those of `bearerOf`, `readCall`, `standingFor` and `forward`.
+ * Failures: those of `bearerOf`, `readCall`, `checkScopes`, `standingFor` and `forward`.
  */
 export async function proxyCall(
   app: Proxying,
@@ -58,6 +60,7 @@ export async function proxyCall(
   const call = await readCall(request);
   exchange.call = call;
   checkHeaders(request, call);
+  checkScopes(caller, call.rpcMethods);
   const standing =
     standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
   const cancel = new Cancel();
@@ -124,7 +127,7 @@ async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): P
     });
   const place = `${held.accountId} ${exchange.upstream.name}`;
   const isKnownRefused = app.refused.fresh(place) === held.generation;
-  if (standing.isRenewed || isKnownRefused) throw reconnect(app, held.provider);
+  if (standing.isRenewed || isKnownRefused) throw reconnect(app, held);
   const renewed = await renewedStanding(app, held, exchange.requestId);
   const second = await send(renewed);
   exchange.upstreamStatus = second.status;
@@ -132,7 +135,7 @@ async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): P
   discard(second);
   // Another refresh would not help, and one for each call would be a loop.
   if (renewed.held !== undefined) app.refused.put(place, renewed.held.generation);
-  throw reconnect(app, held.provider);
+  throw reconnect(app, held);
 }
 
 type Owner = { readonly caller: Caller; readonly upstream: Upstream };

@@ -99,8 +99,8 @@ function factsOf(exchange: Exchange, status: number, durationMs: number) {
     upstreamStatus,
     failure,
     durationMs,
-    sessionId: caller?.sessionId,
     accountId: caller?.accountId,
+    ...(caller === undefined ? {} : { [`${caller.kind}Id`]: caller.id }),
   };
 }
 

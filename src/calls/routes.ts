@@ -1,4 +1,7 @@
+import { originSeenBy } from "#src/agents/resource.ts";
+import { scopes } from "#src/agents/scopes.ts";
 import type { App } from "#src/app.ts";
+import { mcpPaths } from "#src/catalog/mcp-paths.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
@@ -6,33 +9,39 @@ import { failureAnswer } from "./failure-answer.ts";
 import { upstreamHealth } from "./health.ts";
 import { type Exchange, type Proxying, proxyCall } from "./proxy.ts";
 import type { Recorder } from "./record.ts";
+import { relinkAnswer } from "./relink.ts";
 
 export type McpRoute = { readonly kind: "call" | "health"; readonly upstream: Upstream };
 
 /** Every MCP address, found by one look-up before any router runs. */
 export function mcpRoutes(app: Pick<App, "catalog">): ReadonlyMap<string, McpRoute> {
   const routes = new Map<string, McpRoute>();
-  for (const upstream of app.catalog.upstreams.values()) {
-    const { name } = upstream;
-    routes.set(`/mcp/${name}`, { kind: "call", upstream });
-    routes.set(`/api/mcp/${name}`, { kind: "call", upstream });
-    routes.set(`/api/mcp/${name}/health`, { kind: "health", upstream });
-    if (name === app.catalog.defaultUpstream) routes.set("/mcp", { kind: "call", upstream });
+  for (const [path, upstream] of mcpPaths(app.catalog)) {
+    routes.set(path, { kind: "call", upstream });
+    if (path.startsWith("/api/")) routes.set(`${path}/health`, { kind: "health", upstream });
   }
   return routes;
 }
 
-/** Protected resource metadata (RFC 9728) of one MCP address; `resource` is exactly what a client was given. */
+/**
+ * Protected resource metadata (RFC 9728) of one MCP address; `resource` is exactly what a client was given,
+ * under whichever of our names it came.
+ */
 export function resourceMetadata(
   app: Pick<App, "publicUrl">,
-  path: string,
-  upstream: Upstream,
+  request: Request,
+  place: { path: string; upstream: Upstream },
 ): Response {
-  return Response.json({
-    resource: `${app.publicUrl}${path}`,
-    resource_name: upstream.title,
-    bearer_methods_supported: ["header"],
-  });
+  return Response.json(
+    {
+      resource: `${originSeenBy(app.publicUrl, request)}${place.path}`,
+      authorization_servers: [app.publicUrl],
+      scopes_supported: scopes,
+      bearer_methods_supported: ["header"],
+      resource_name: place.upstream.title,
+    },
+    { headers: { "cache-control": "public, max-age=300", vary: "host" } },
+  );
 }
 
 export type McpServing = Proxying & { readonly recorder: Recorder };
@@ -53,10 +62,22 @@ export async function answerMcp(
     const failure = asFailure(error);
     exchange.failure = failure.code;
     if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
-    answer = failureAnswer(app, failure, { requestId, path, id: exchange.call?.id ?? null });
+    const relink =
+      failure.code === "reconnect_needed" ? relinked(request, exchange, failure) : undefined;
+    const origin = originSeenBy(app.publicUrl, request);
+    answer =
+      relink ?? failureAnswer(failure, { requestId, origin, path, id: exchange.call?.id ?? null });
   }
   if (route.kind === "call") app.recorder.add(exchange, answer.status);
   return answer;
+}
+
+/** A call whose account has to be connected again, answered in the client's own words. */
+function relinked(request: Request, exchange: Exchange, failure: Failure): Response | undefined {
+  const version = request.headers.get("mcp-protocol-version");
+  const body = relinkAnswer(exchange.call, version, failure);
+  const headers = { "cache-control": "no-store", "x-request-id": exchange.requestId };
+  return body === undefined ? undefined : Response.json(body, { headers });
 }
 
 function answerRoute(

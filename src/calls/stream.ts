@@ -2,8 +2,19 @@ import type { App } from "#src/app.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { rewriteEndpoint } from "./first-event.ts";
 import type { Heartbeat, Listener } from "./heartbeat.ts";
+import type { Cuttable, OpenStreams } from "./open-streams.ts";
 
-type Relaying = Pick<App, "now"> & { readonly heartbeat: Heartbeat };
+type Relaying = Pick<App, "now"> & {
+  readonly heartbeat: Heartbeat;
+  readonly openStreams: OpenStreams;
+};
+
+type Relayed = {
+  /** What the reader's bearer rests on. */
+  readonly subjects: readonly string[];
+  /** Rewrites the first event where it names a 2024-11-05 endpoint. */
+  readonly endpoint: ((endpoint: string) => string) | undefined;
+};
 
 const encoder = new TextEncoder();
 const comment = encoder.encode(": keepalive\n\n");
@@ -15,37 +26,39 @@ const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 /**
  * Passes an event stream on as it comes and as fast as its reader takes it: beyond 64 KiB that nobody has
  * read yet, the upstream has to wait. Between events, quiet streams get comments.
- * When the reader goes away the upstream's connection is closed.
- * @param endpoint Rewrites the first event where it names a 2024-11-05 endpoint.
+ * When the reader goes away, or what its bearer rests on has ended, the upstream's connection is closed.
  */
 export function relayEvents(
   app: Relaying,
   incoming: Incoming,
-  endpoint: ((endpoint: string) => string) | undefined,
+  { subjects, endpoint }: Relayed,
 ): ReadableStream<Uint8Array> {
-  const relay = new Relay(app);
+  const relay = new Relay(app, subjects);
   const sink = endpoint === undefined ? relay : rewriteEndpoint(relay, endpoint);
   relay.flow = incoming.flow(sink);
   return new ReadableStream<Uint8Array>(relay, queue);
 }
 
 /** One object for all that a stream needs: thousands of them are open and most have nothing to do. */
-class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
+class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Array> {
   flow: Flow | undefined;
   quietSince: number;
   readonly #app: Relaying;
+  readonly #subjects: readonly string[];
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** The last four bytes, across chunks; a stream begins between two events. */
   #tail = twoLineFeeds;
 
-  constructor(app: Relaying) {
+  constructor(app: Relaying, subjects: readonly string[]) {
     this.#app = app;
+    this.#subjects = subjects;
     this.quietSince = app.now().getTime();
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
     this.#app.heartbeat.join(this);
+    this.#app.openStreams.join(this.#subjects, this);
     controller.enqueue(opening);
   }
 
@@ -54,8 +67,13 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
   }
 
   cancel(): void {
-    this.#app.heartbeat.leave(this);
+    this.#leave();
     this.flow?.cancel();
+  }
+
+  cut(): void {
+    this.cancel();
+    this.#controller?.close();
   }
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {
@@ -66,12 +84,12 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
   }
 
   end(): void {
-    this.#app.heartbeat.leave(this);
+    this.#leave();
     this.#controller?.close();
   }
 
   fail(error: Error): void {
-    this.#app.heartbeat.leave(this);
+    this.#leave();
     // Bun prints what an answer's stream fails with, and the upstream's words are not for the log.
     this.#controller?.error(new Error(error.name));
   }
@@ -80,6 +98,11 @@ class Relay implements Sink, Listener, UnderlyingDefaultSource<Uint8Array> {
     if (!endsEvent(this.#tail) || !this.#hasRoom()) return;
     this.quietSince = this.#app.now().getTime();
     this.#controller?.enqueue(comment);
+  }
+
+  #leave(): void {
+    this.#app.heartbeat.leave(this);
+    this.#app.openStreams.leave(this.#subjects, this);
   }
 
   #hasRoom(): boolean {

@@ -4,16 +4,10 @@ import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Level } from "#src/telemetry/log.ts";
 import { type Environment, type Problem, type Reader, createReader } from "./read.ts";
+import { type RegistrationSettings, registrationsFrom } from "./registrations.ts";
 
-/** What a provider knows us by, as far as the settings say it. */
-export type RegistrationSettings = {
-  readonly clientId?: string | undefined;
-  readonly clientSecret?: Secret | undefined;
-  readonly redirectUri?: string | undefined;
-  readonly site?: string | undefined;
-  readonly pkce?: boolean | undefined;
-  readonly scopes?: string | undefined;
-};
+export type TokenAlgorithm = "EdDSA" | "ES256";
+export type ClientDocuments = "fetch" | "bundled" | "off";
 
 export type Config = {
   readonly isProduction: boolean;
@@ -28,6 +22,12 @@ export type Config = {
   readonly encryptionKeys: readonly Uint8Array[];
   readonly secretKey: Uint8Array | undefined;
   readonly logLevel: Level;
+  /** `invite`, `open`, or the provider accounts (`provider:seller`) that may come in. */
+  readonly signUp: "invite" | "open" | ReadonlySet<string>;
+  readonly tokenAlgorithm: TokenAlgorithm;
+  readonly clientDocuments: ClientDocuments;
+  /** Lower case. */
+  readonly clientAddressHeader: string | undefined;
   readonly registrations: Readonly<Record<string, RegistrationSettings>>;
   readonly providers: Readonly<Record<string, unknown>>;
   readonly upstreams: Readonly<Record<string, unknown>>;
@@ -97,6 +97,10 @@ function configFrom(read: Reader, environment: Environment): Config {
     encryptionKeys: read.keys("ENCRYPTION_KEY"),
     secretKey,
     logLevel: readLevel(read.text("LOG_LEVEL")),
+    signUp: signUpFrom(read),
+    tokenAlgorithm: read.text("SMARTDASH_TOKEN_ALGORITHM") === "ES256" ? "ES256" : "EdDSA",
+    clientDocuments: documentsFrom(read.text("SMARTDASH_CLIENT_DOCUMENTS")),
+    clientAddressHeader: read.text("CLIENT_ADDRESS_HEADER")?.toLowerCase(),
     registrations: registrationsFrom(read),
     providers: read.json("SMARTDASH_PROVIDERS"),
     upstreams: read.json("SMARTDASH_UPSTREAMS"),
@@ -120,33 +124,19 @@ function configFrom(read: Reader, environment: Environment): Config {
   };
 }
 
-function registrationsFrom(read: Reader): Config["registrations"] {
-  return {
-    mercadolibre: {
-      clientId: read.text("MELI_CLIENT_ID"),
-      clientSecret: read.secret("MELI_CLIENT_SECRET"),
-      redirectUri: read.url("MELI_REDIRECT_URI"),
-      site: read.text("MELI_SITE"),
-      pkce: read.flag("MELI_PKCE"),
-    },
-    mercadopago: {
-      clientId: read.text("MERCADOPAGO_CLIENT_ID"),
-      clientSecret: read.secret("MERCADOPAGO_CLIENT_SECRET"),
-      redirectUri: read.url("MERCADOPAGO_REDIRECT_URI"),
-      pkce: read.flag("MERCADOPAGO_PKCE"),
-    },
-    airtable: {
-      clientId: read.text("AIRTABLE_CLIENT_ID"),
-      clientSecret: read.secret("AIRTABLE_CLIENT_SECRET"),
-      redirectUri: read.url("AIRTABLE_REDIRECT_URI"),
-      scopes: read.text("AIRTABLE_SCOPES"),
-    },
-    supabase: {
-      clientId: read.text("SUPABASE_CLIENT_ID"),
-      clientSecret: read.secret("SUPABASE_CLIENT_SECRET"),
-      redirectUri: read.url("SUPABASE_REDIRECT_URI"),
-    },
-  };
+function signUpFrom(read: Reader): Config["signUp"] {
+  const given = read.list("SMARTDASH_SIGNUP");
+  const [only] = given;
+  if (given.length === 1 && (only === "invite" || only === "open")) return only;
+  if (!given.every((each) => /^[\w-]+:\S+$/.test(each))) {
+    const message = "must be invite, open, or accounts such as mercadolibre:100200300";
+    read.problems.push({ setting: "SMARTDASH_SIGNUP", message });
+  }
+  return new Set(given);
+}
+
+function documentsFrom(text: string | undefined): ClientDocuments {
+  return text === "bundled" || text === "off" ? text : "fetch";
 }
 
 function originOf(text: string, problems: Problem[]): string {

@@ -72,6 +72,27 @@ export const settings = {
     default: "info",
     doc: "Lowest level that is logged.",
   },
+  SMARTDASH_SIGNUP: {
+    kind: "list",
+    default: "invite",
+    doc: "Which new people may come in: `invite` (with a link of `smartdash invite`), `open` (everybody), or provider accounts such as `mercadolibre:100200300,airtable:usrAbc`.",
+  },
+  SMARTDASH_TOKEN_ALGORITHM: {
+    kind: "choice",
+    choices: ["EdDSA", "ES256"],
+    default: "EdDSA",
+    doc: "Signature of the access tokens that agents get.",
+  },
+  SMARTDASH_CLIENT_DOCUMENTS: {
+    kind: "choice",
+    choices: ["fetch", "bundled", "off"],
+    default: "fetch",
+    doc: "Clients whose id is a URL: `fetch` their metadata document (well-known ones are bundled for when that fails), take the `bundled` ones alone, or `off`.",
+  },
+  CLIENT_ADDRESS_HEADER: {
+    kind: "text",
+    doc: "Header in which the proxy in front names the client's address (`X-Real-IP`, `X-Forwarded-For`: its last entry), for limits per address. Set it only when the proxy overwrites it. Default: the connection's address.",
+  },
   MELI_CLIENT_ID: { kind: "text", doc: "Mercado Libre: application id." },
   MELI_CLIENT_SECRET: { kind: "text", secret: true, doc: "Mercado Libre: application secret." },
   MELI_REDIRECT_URI: {

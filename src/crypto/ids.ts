@@ -15,3 +15,8 @@ export function newId(now: Date): string {
     hex.slice(20),
   ].join("-");
 }
+
+/** A text as an id that PostgreSQL takes; undefined when it is none. */
+export function readId(text: string | null | undefined): string | undefined {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text ?? "") ? (text ?? "") : undefined;
+}

@@ -29,7 +29,16 @@ export class Secret {
 }
 
 /** The prefixes by which our tokens are recognised by people, log redaction and secret scanners. */
-export const tokenPrefixes = { session: "sd_ses_", cookie: "sd_web_", browser: "sd_try_" } as const;
+export const tokenPrefixes = {
+  session: "sd_ses_",
+  cookie: "sd_web_",
+  browser: "sd_try_",
+  code: "sd_cod_",
+  refresh: "sd_ref_",
+  device: "sd_dev_",
+  invite: "sd_inv_",
+  clientSecret: "sd_sec_",
+} as const;
 
 /** A bearer of 256 random bits behind its prefix. */
 export function newToken(kind: keyof typeof tokenPrefixes): Secret {

@@ -27,7 +27,14 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
         });
       }
       const origin = request.headers.get("origin");
-      if (origin !== null && !origins.has(origin)) throw new Failure("origin_refused");
+      if (origin !== null && !origins.has(origin) && !isOwnForm(request, origin)) {
+        throw new Failure("origin_refused");
+      }
     },
   };
+}
+
+/** A page of ours without a referrer posts with `Origin: null`; only the browser itself can say where from. */
+function isOwnForm(request: Request, origin: string): boolean {
+  return origin === "null" && request.headers.get("sec-fetch-site") === "same-origin";
 }

@@ -1,12 +1,52 @@
-import { and, eq, gt, lt, sql } from "drizzle-orm";
+import { and, eq, gt, isNull, lt, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
-import { connectAttempts, people, signIns } from "#db/schema/people.ts";
+import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
 
 export type Attempt = typeof connectAttempts.$inferSelect;
 export type NewAttempt = Omit<Attempt, "createdAt">;
 
 export async function savePerson(db: Database, id: string): Promise<void> {
   await db.insert(people).values({ id });
+}
+
+export async function saveInvite(
+  db: Database,
+  invite: { id: string; fingerprint: Uint8Array; expiresAt: Date },
+): Promise<void> {
+  await db.insert(invites).values(invite);
+}
+
+export async function isInviteOpen(
+  db: Database,
+  fingerprint: Uint8Array,
+  now: Date,
+): Promise<boolean> {
+  return (await db.$count(invites, openInvite(fingerprint, now))) > 0;
+}
+
+/** Adds a person and uses their invitation up, or neither. False when it is not open. */
+export async function saveInvitedPerson(
+  db: Database,
+  invited: { personId: string; fingerprint: Uint8Array; now: Date },
+): Promise<boolean> {
+  return await db.transaction(async (transaction) => {
+    const used = await transaction
+      .update(invites)
+      .set({ usedAt: invited.now })
+      .where(openInvite(invited.fingerprint, invited.now))
+      .returning({ id: invites.id });
+    if (used.length === 0) return false;
+    await transaction.insert(people).values({ id: invited.personId });
+    return true;
+  });
+}
+
+function openInvite(fingerprint: Uint8Array, now: Date) {
+  return and(
+    eq(invites.fingerprint, fingerprint),
+    isNull(invites.usedAt),
+    gt(invites.expiresAt, now),
+  );
 }
 
 export async function saveSignIn(

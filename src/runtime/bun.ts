@@ -25,7 +25,8 @@ function serve(options: ServeOptions): Serving {
     // The default of 10 s cuts quiet streams.
     idleTimeout: 0,
     maxRequestBodySize: options.maxBodyBytes,
-    fetch: (request) => options.handle(request),
+    fetch: (request, server) =>
+      options.handle(request, () => server.requestIP(request)?.address ?? ""),
   });
   return {
     port: server.port ?? options.port,

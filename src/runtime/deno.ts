@@ -8,7 +8,10 @@ type DenoServer = {
 };
 type DenoServe = (
   options: { hostname: string; port: number; signal: AbortSignal; onListen: () => void },
-  handle: (request: Request) => Response | Promise<Response>,
+  handle: (
+    request: Request,
+    info: { readonly remoteAddr: { readonly hostname?: string } },
+  ) => Response | Promise<Response>,
 ) => DenoServer;
 
 // The project is typed for Bun; this is the one thing it asks of Deno.
@@ -31,7 +34,7 @@ function serve(options: ServeOptions): Serving {
       signal: cut.signal,
       onListen: () => undefined,
     },
-    (request) => options.handle(request),
+    (request, info) => options.handle(request, () => info.remoteAddr.hostname ?? ""),
   );
   return {
     port: server.addr.port,

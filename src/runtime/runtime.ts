@@ -1,7 +1,8 @@
 import type { InstallPostgres } from "#db/embedded.ts";
 import type { Exchange } from "#src/http/exchange.ts";
 
-export type Handle = (request: Request) => Response | Promise<Response>;
+/** `peer` asks for the address at the other end of the connection; it is only asked when it is needed. */
+export type Handle = (request: Request, peer: () => string) => Response | Promise<Response>;
 
 export type ServeOptions = {
   readonly hostname: string;

@@ -1,4 +1,5 @@
 import type { FailureCode } from "#src/failure.ts";
+import { agentFailureWords } from "./agent-failure-words.ts";
 import type { Language } from "./language.ts";
 
 /** What a seller reads when a page fails; codes without words of their own fall back to `internal`. */
@@ -93,6 +94,7 @@ export const failureWords: Partial<Record<FailureCode, Readonly<Record<Language,
     pt: "A página era antiga demais. Carregue-a de novo e repita a ação.",
     en: "The page was too old. Load it again and repeat the action.",
   },
+  ...agentFailureWords,
   sign_in_needed: {
     es: "Para esto tienes que conectar una cuenta primero.",
     pt: "Para isto você precisa conectar uma conta primeiro.",

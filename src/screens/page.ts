@@ -19,23 +19,38 @@ li{display:flex;flex-wrap:wrap;align-items:center;gap:.3rem .8rem;padding:.6rem 
 li>b,li>.grow{flex:1 1 12rem;overflow-wrap:anywhere}form{display:inline}
 .badge{font-size:.85rem;padding:.1rem .6rem;border:1px solid var(--line);border-radius:1rem}.warn{color:var(--warn)}
 pre,output{display:block;padding:.7rem;border:1px solid var(--line);border-radius:.4rem;background:var(--soft);font:13px/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;user-select:all}
+ul.plain{list-style:disc;padding-left:1.4rem}ul.plain li{display:list-item;border:0;padding:0;margin:.2rem 0}
+form.block{display:block}fieldset{border:1px solid var(--line);border-radius:.5rem;margin:1rem 0}.choice{display:flex;gap:.6rem;align-items:center;padding:.3rem 0}
+input[type=text]{font:1.2rem ui-monospace,monospace;padding:.4rem .6rem;border:1px solid var(--line);border-radius:.4rem;width:12rem;text-transform:uppercase}
+:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 details{margin:.4rem 0}summary{cursor:pointer}
 .note{color:var(--quiet)}`;
 
 const styleHash = createHash("sha256").update(style).digest("base64");
 
 /** No scripts, no frames, nothing from elsewhere. */
+function policy(formTarget: string): string {
+  return `default-src 'none'; style-src 'sha256-${styleHash}'; img-src data:; form-action 'self'${formTarget}; base-uri 'none'; frame-ancestors 'none'`;
+}
+
 const pageHeaders = {
   "content-type": "text/html; charset=utf-8",
   "cache-control": "no-store",
-  "content-security-policy": `default-src 'none'; style-src 'sha256-${styleHash}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+  "content-security-policy": policy(""),
   "x-content-type-options": "nosniff",
   "x-frame-options": "DENY",
   // `no-referrer` would turn the Origin of our own forms into "null".
   "referrer-policy": "same-origin",
 } as const;
 
-type PageOptions = { readonly status?: number; readonly cookies?: readonly string[] };
+type PageOptions = {
+  readonly status?: number;
+  readonly cookies?: readonly string[];
+  /** Where a form's answer may lead, besides us: browsers hold redirects after a form to `form-action`. */
+  readonly formTarget?: string;
+  /** The page's address is nobody else's business; our own forms then come with `Origin: null`. */
+  readonly isPrivate?: boolean;
+};
 
 /** A whole page. `title` and everything in `body` is escaped by the templates. */
 export async function page(
@@ -59,6 +74,10 @@ export async function page(
       </body>
     </html>`;
   const headers = new Headers(pageHeaders);
+  if (options.formTarget !== undefined) {
+    headers.set("content-security-policy", policy(` ${options.formTarget}`));
+  }
+  if (options.isPrivate === true) headers.set("referrer-policy", "no-referrer");
   for (const cookie of options.cookies ?? []) headers.append("set-cookie", cookie);
   return new Response(document.toString(), { status: options.status ?? 200, headers });
 }
@@ -82,7 +101,7 @@ export function seeOther(location: string, cookies: readonly string[] = []): Res
   const headers = new Headers({
     location,
     "cache-control": "no-store",
-    "referrer-policy": "same-origin",
+    "referrer-policy": "no-referrer",
   });
   for (const cookie of cookies) headers.append("set-cookie", cookie);
   return new Response(null, { status: 303, headers });

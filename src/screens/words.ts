@@ -1,3 +1,4 @@
+import { agentWords } from "./agent-words.ts";
 import type { Language } from "./language.ts";
 
 type Words = Readonly<Record<Language, string>>;
@@ -62,6 +63,7 @@ export const words = {
   try_again: { es: "Empezar de nuevo", pt: "Começar de novo", en: "Start again" },
   went_wrong: { es: "Esto no salió bien", pt: "Isto não deu certo", en: "This did not work" },
   code: { es: "Código", pt: "Código", en: "Code" },
+  ...agentWords,
 } as const satisfies Record<string, Words>;
 
 export type WordName = keyof typeof words;

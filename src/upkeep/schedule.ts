@@ -3,19 +3,21 @@ import type { App } from "#src/app.ts";
 import { readHeld } from "#src/accounts/credential.ts";
 import { type Refreshing, renew } from "#src/accounts/refresh.ts";
 import { dueAccounts } from "#src/accounts/store.ts";
-import { forgetAttempts } from "#src/people/store.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
+import { tidy } from "./tidy.ts";
 
 export type Schedule = { stop(): Promise<void> };
 
 const everyMs = 20_000;
 const lookAheadMs = 15 * 60_000;
 const accountsPerRound = 20;
+/** About every seven minutes. */
+const tidyShare = 0.05;
 
 /**
  * Refreshes credentials before they end, also those that nobody uses. Every replica does this; the lease
  * decides who asks the provider. One account at a time, a round every 20 s give or take a quarter.
- * Connection attempts that nobody finished go at the same time.
+ * What has expired is removed now and then.
  */
 export function startSchedule(app: Refreshing): Schedule {
   const stopping = new AbortController();
@@ -43,7 +45,7 @@ export async function refreshDue(app: Refreshing, stopping?: AbortSignal): Promi
   try {
     const due = await dueAccounts(app.db, { before, now, most: accountsPerRound });
     await refreshEach(app, due, stopping);
-    await forgetAttempts(app.db, now);
+    if (app.random() < tidyShare) await tidy(app);
   } catch (error) {
     app.log.warn("schedule_failed", troubleOf(error));
   }

@@ -104,15 +104,17 @@ test("Ctrl-C ends the demo with its database; started again it knows the bearer,
   await using program = again.program;
   // The simulated provider lives in memory: its new self has never heard of this seller's tokens.
   const answer = await post(`${again.url}/mcp`, bearer, toolCall("whoami", {}, 7));
-  expect(answer.status).toBe(502);
+  expect(answer.status).toBe(200);
   expect(await answer.json()).toMatchObject({
     jsonrpc: "2.0",
     id: 7,
-    error: {
-      code: -32603,
-      data: {
-        code: "reconnect_needed",
-        url: `${again.url}/auth/authorize?provider=mercadolibre`,
+    result: {
+      isError: true,
+      _meta: {
+        "smartdash/failure": {
+          code: "reconnect_needed",
+          url: expect.stringMatching(new RegExp(`^${again.url}/accounts/[0-9a-f-]{36}/reconnect$`)),
+        },
       },
     },
   });

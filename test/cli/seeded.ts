@@ -18,6 +18,7 @@ export async function seededBearer(environment: Environment): Promise<string> {
       kind: "oauth",
       personId: undefined,
       expectedSellerId: undefined,
+      invite: undefined,
       identity: { sellerId: "1", label: null, site: null },
       tokens: {
         access: new Secret(accessToken),

@@ -81,14 +81,16 @@ test("an upstream that keeps refusing gets one refresh and one retry, and then n
   await using world = await openWorld({ environment: pointedAt(upstream.url) });
   const bearer = await newBearer({ url: world.url });
   const answer = await post(`${world.url}/mcp`, bearer, toolCall("whoami", {}, 5));
-  expect(answer.status).toBe(502);
+  expect(answer.status).toBe(200);
   expect(answer.headers.get("www-authenticate")).toBeNull();
-  const link = `${world.url}/auth/authorize?provider=mercadolibre`;
+  const [account] = await world.app.db.execute<{ id: string }>(sql`select id from accounts`);
+  const link = `${world.url}/accounts/${account?.id}/reconnect`;
   expect(await answer.json()).toMatchObject({
     id: 5,
-    error: {
-      message: expect.stringContaining(link),
-      data: { code: "reconnect_needed", url: link },
+    result: {
+      isError: true,
+      content: [{ type: "text", text: expect.stringContaining(link) }],
+      _meta: { "smartdash/failure": { code: "reconnect_needed", url: link } },
     },
   });
   expect(upstream.seen).toHaveLength(2);
@@ -106,7 +108,7 @@ test("invalid_grant for the current generation asks for reconnecting and keeps t
   simulated(world).grants.revoke("100200300");
   for (let call = 0; call < 3; call++) {
     const answer = await post(`${world.url}/mcp`, bearer, toolCall("whoami"));
-    expect(answer.status).toBe(502);
+    expect(answer.status).toBe(200);
     expect(await answer.text()).toContain("reconnect_needed");
   }
   expect(simulated(world).asked.refresh_token).toBe(1);

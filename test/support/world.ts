@@ -30,6 +30,8 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     ENCRYPTION_KEY: encryptionKey,
     PORT: "0",
     LOG_LEVEL: "error",
+    SMARTDASH_SIGNUP: "open",
+    SMARTDASH_CLIENT_DOCUMENTS: "bundled",
     DRAIN_MS: "200",
     ...extra,
   };

@@ -1,0 +1,107 @@
+import { readFileSync } from "node:fs";
+import type { Client } from "#src/agents/clients/client.ts";
+import { addAgent, removeClient } from "#src/agents/clients/operator.ts";
+import { operatorAgents } from "#src/agents/clients/store.ts";
+import { isObject } from "#src/config/read.ts";
+import { Failure } from "#src/failure.ts";
+import { command, group, withApp } from "../command.ts";
+import { print, tell } from "../terminal.ts";
+
+const add = command({
+  name: "agents add",
+  description: "Add an agent of your own; prints its client id and, once, its secret",
+  args: {
+    name: { type: "string", required: true, description: "What people see" },
+    account: { type: "string", description: "Id of the account it acts on by itself" },
+    upstreams: { type: "string", description: "Upstreams it may use, separated by commas" },
+    scope: { type: "string", description: "Scopes it may have, separated by spaces" },
+    "redirect-uris": {
+      type: "string",
+      description: "Where people's answers go, separated by commas (authorization code)",
+    },
+    public: { type: "boolean", description: "No secret: PKCE alone" },
+    jwks: { type: "string", description: "File or https address of its public keys, no secret" },
+    "agent-type": { type: "string", description: "Claim agent_type of its tokens, e.g. claude" },
+    "agent-version": { type: "string", description: "Claim agent_version of its tokens" },
+    json: { type: "boolean", description: "Print one JSON object" },
+  },
+  run: async (args) => {
+    const isAddress = args.jwks?.startsWith("https://") === true;
+    const { clientId, secret } = await withApp({ role: "command" }, (app) =>
+      addAgent(app, {
+        name: args.name,
+        redirectUris: listOf(args["redirect-uris"]),
+        isPublic: args.public === true,
+        jwks: isAddress || args.jwks === undefined ? undefined : keySetIn(args.jwks),
+        jwksUri: isAddress ? args.jwks : undefined,
+        scope: args.scope ?? "",
+        agentType: args["agent-type"],
+        agentVersion: args["agent-version"],
+        upstreams: listOf(args.upstreams),
+        accountId: args.account,
+      }),
+    );
+    const shown = secret?.reveal();
+    if (args.json === true) {
+      return print(JSON.stringify({ client_id: clientId, client_secret: shown }));
+    }
+    print(`client_id      ${clientId}`);
+    if (shown === undefined) return;
+    print(`client_secret  ${shown}`);
+    tell("The secret is not shown again.");
+  },
+});
+
+const list = command({
+  name: "agents list",
+  description: "List the agents that you added",
+  args: { json: { type: "boolean", description: "Print one JSON object" } },
+  run: async ({ json }) => {
+    const rows = await withApp({ role: "command" }, ({ db }) => operatorAgents(db));
+    const agents = rows.map((row) => ({
+      client_id: row.clientId,
+      name: row.name,
+      scope: row.scope,
+      upstreams: row.upstreams,
+      account: row.accountId,
+      grant_types: row.grantTypes,
+      created_at: row.createdAt.toISOString(),
+    }));
+    if (json === true) return print(JSON.stringify({ agents }));
+    if (agents.length === 0) return tell("There are none yet: smartdash agents add --name …");
+    for (const agent of agents) print(`${agent.client_id}  ${agent.name}`);
+  },
+});
+
+const remove = command({
+  name: "agents remove",
+  description: "Remove a client, also one that registered itself, and end what it was granted",
+  args: { client: { type: "string", required: true, description: "Its client id" } },
+  run: async ({ client }) => {
+    await withApp({ role: "command" }, (app) => removeClient(app, client));
+    tell(`${client} is removed; its tokens end within two seconds.`);
+  },
+});
+
+export const agents = group({
+  name: "agents",
+  description: "Agents of the operator: OAuth clients that you add yourself",
+  subCommands: { add, list, remove },
+});
+
+function listOf(text: string | undefined): readonly string[] {
+  return (text ?? "")
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+}
+
+function keySetIn(path: string): NonNullable<Client["jwks"]> {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    if (isObject(value) && Array.isArray(value["keys"])) return value;
+  } catch {
+    // Told below.
+  }
+  throw new Failure("usage", `${path} is not a file with a JSON Web Key Set`);
+}

@@ -1,0 +1,40 @@
+import { lt, sql } from "drizzle-orm";
+import type { Database } from "./open.ts";
+import { endings } from "./schema/agents.ts";
+
+/** The channel on which endings are told at once; whoever cannot listen reads the table. */
+export const endingsChannel = "smartdash_endings";
+
+export type Ending = Pick<typeof endings.$inferSelect, "id" | "subject">;
+
+/** Writes down what has ended and tells every replica. `db` may be a transaction: it is told with the commit. */
+export async function recordEndings(
+  db: Pick<Database, "execute">,
+  subjects: readonly string[],
+): Promise<void> {
+  if (subjects.length === 0) return;
+  const json = JSON.stringify(subjects);
+  await db.execute(sql`
+    with ended as (
+      insert into ${endings} (subject) select value from jsonb_array_elements_text(${json}::text::jsonb)
+      returning subject)
+    select pg_notify(${endingsChannel}, subject) from ended`);
+}
+
+/** What has ended since `from` (nothing when that is not known yet), and the database's clock now. */
+export async function endingsSince(
+  db: Database,
+  from: Date | undefined,
+): Promise<{ readonly now: Date; readonly ended: readonly Ending[] }> {
+  const since =
+    from === undefined ? sql`clock_timestamp()` : sql`${from.toISOString()}::timestamptz`;
+  const [row] = await db.execute<{ now: string; ended: readonly Ending[] }>(sql`
+    select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as now,
+      coalesce((select jsonb_agg(jsonb_build_object('id', id, 'subject', subject))
+        from ${endings} where at > ${since}), '[]'::jsonb) as ended`);
+  return { now: new Date(row?.now ?? 0), ended: row?.ended ?? [] };
+}
+
+export async function forgetEndings(db: Database, before: Date): Promise<void> {
+  await db.delete(endings).where(lt(endings.at, before));
+}

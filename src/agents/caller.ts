@@ -1,0 +1,148 @@
+import { hash } from "node:crypto";
+import { databaseMs } from "#src/accounts/credential.ts";
+import type { App } from "#src/app.ts";
+import { type Cache, createCache } from "#src/cache.ts";
+import { tokenPrefixes } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import { within } from "#src/once.ts";
+import { knownResource } from "./resource.ts";
+import { type Scope, allowedBy, scopes } from "./scopes.ts";
+import { sessionByFingerprint } from "./store.ts";
+import { type ProvenToken, proveAccessToken } from "./tokens/access-token.ts";
+import type { SigningKeys } from "./tokens/signing-keys.ts";
+import { agentById, isEnded, openGrant } from "./tokens/store.ts";
+
+/** Who a bearer stands for. */
+export type Caller = {
+  /** What the bearer rests on: a minted session, a person's grant, or an agent of the operator. */
+  readonly kind: "session" | "grant" | "agent";
+  readonly id: string;
+  /** Absent for an agent that acts for itself on upstreams without an account. */
+  readonly personId: string | undefined;
+  readonly accountId: string | undefined;
+  readonly provider: string | undefined;
+  /** The one upstream it is for; a session is for every upstream that its account fits. */
+  readonly upstream: string | undefined;
+  readonly granted: readonly Scope[];
+  /** With everything that the granted scopes include. */
+  readonly allowed: ReadonlySet<Scope>;
+  readonly expiresAt: number;
+  /** What ends it (see `endings`). */
+  readonly subjects: readonly string[];
+};
+
+/** Proven bearers by fingerprint. An ending empties it on every replica; the database is asked every 5 s anyway. */
+export type Callers = Cache<Caller>;
+
+export function createCallers(app: Pick<App, "now">): Callers {
+  const now = () => app.now().getTime();
+  return createCache<Caller>({ freshMs: 5000, staleMs: 60_000, size: 10_000, now });
+}
+
+export type Knowing = Pick<App, "db" | "now" | "publicUrl" | "catalog"> & {
+  readonly callers: Callers;
+  readonly signingKeys: SigningKeys;
+};
+
+const [longestSession, longestToken] = [100, 4096];
+
+/** Who `bearer` stands for; undefined when it is unknown, expired or ended. */
+export async function callerOf(app: Knowing, bearer: string): Promise<Caller | undefined> {
+  const load = loaderFor(bearer);
+  if (load === undefined) return undefined;
+  const key = hash("sha256", bearer, "base64");
+  const caller = await app.callers.get(key, () => load(app, bearer));
+  return caller !== undefined && isOpen(app, caller) ? caller : undefined;
+}
+
+/** The same without asking anybody; undefined when something has to be proven or read first. */
+export function knownCaller(
+  app: Pick<App, "now"> & { readonly callers: Callers },
+  bearer: string,
+): Caller | undefined {
+  if (bearer.length > longestToken) return undefined;
+  const caller = app.callers.fresh(hash("sha256", bearer, "base64"));
+  return caller !== undefined && isOpen(app, caller) ? caller : undefined;
+}
+
+function isOpen(app: Pick<App, "now">, caller: Caller): boolean {
+  return caller.expiresAt > app.now().getTime();
+}
+
+/** How a bearer of this shape is read; undefined when it is none of ours. */
+function loaderFor(bearer: string) {
+  if (bearer.startsWith(tokenPrefixes.session)) {
+    return bearer.length > longestSession ? undefined : readSession;
+  }
+  return bearer.startsWith("eyJ") && bearer.length <= longestToken ? readToken : undefined;
+}
+
+async function readSession(app: Knowing, bearer: string): Promise<Caller | undefined> {
+  const token = hash("sha256", bearer, "buffer");
+  const row = await timely(sessionByFingerprint(app.db, token, app.now()));
+  if (row === undefined) return undefined;
+  const { id, personId, accountId, provider, expiresAt } = row;
+  return {
+    kind: "session",
+    id,
+    personId,
+    accountId,
+    provider,
+    upstream: undefined,
+    ...mayDo(scopes),
+    expiresAt: expiresAt.getTime(),
+    subjects: [`session:${id}`],
+  };
+}
+
+async function readToken(app: Knowing, bearer: string): Promise<Caller | undefined> {
+  const token = await proveAccessToken(app, bearer);
+  if (token === undefined) return undefined;
+  const upstream = knownResource(app, token.audience)?.upstream.name;
+  const [kind, id] = token.basis.split(":");
+  if (upstream === undefined || id === undefined) return undefined;
+  const base = {
+    id,
+    upstream,
+    ...mayDo(token.scopes),
+    expiresAt: token.expiresAt,
+    subjects: [token.basis, `token:${token.tokenId}`],
+  };
+  if (kind === "grant") return await withGrant(app, base);
+  return kind === "agent" ? await withAgent(app, base, token) : undefined;
+}
+
+type Base = Pick<Caller, "id" | "upstream" | "granted" | "allowed" | "expiresAt" | "subjects">;
+
+async function withGrant(app: Knowing, base: Base): Promise<Caller | undefined> {
+  const grant = await timely(openGrant(app.db, base.id));
+  if (grant === undefined) return undefined;
+  const { personId, accountId, provider } = grant;
+  return { ...base, kind: "grant", personId, accountId, provider };
+}
+
+async function withAgent(
+  app: Knowing,
+  base: Base,
+  token: ProvenToken,
+): Promise<Caller | undefined> {
+  const agent = await timely(agentById(app.db, base.id));
+  if (agent === undefined || (await timely(isEnded(app.db, [`token:${token.tokenId}`]))))
+    return undefined;
+  return {
+    ...base,
+    kind: "agent",
+    personId: agent.personId ?? undefined,
+    accountId: agent.accountId ?? undefined,
+    provider: agent.provider ?? undefined,
+  };
+}
+
+function mayDo(granted: readonly Scope[]) {
+  return { granted, allowed: allowedBy(granted) };
+}
+
+/** A database that has gone silent must not hold a call for ever. */
+function timely<T>(asked: Promise<T>): Promise<T> {
+  return within(databaseMs, asked, () => new Failure("database_unavailable"));
+}

@@ -1,0 +1,116 @@
+import type { App } from "#src/app.ts";
+import { fingerprint, isSame } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import { type AssertionChecks, checkAssertion, subjectOf } from "./assertion.ts";
+import type { AuthMethod, Client } from "./client.ts";
+import { type Clients, clientOf } from "./find-client.ts";
+
+export type Authenticating = Pick<App, "db" | "now" | "publicUrl" | "once"> &
+  AssertionChecks & { readonly clients: Clients };
+
+/** How clients may prove themselves, in the words of the metadata. */
+export const authMethodNames = [
+  "none",
+  "client_secret_basic",
+  "client_secret_post",
+  "private_key_jwt",
+] as const;
+
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/**
+ * The client behind a request to one of the token endpoints (RFC 6749 section 2.3, RFC 7523 section 2.2).
+ * Failures: `invalid_client`, `invalid_request` when it proves itself in two ways.
+ */
+export async function authenticatedClient(
+  app: Authenticating,
+  request: Request,
+  form: URLSearchParams,
+): Promise<Client> {
+  const proof = proofIn(request, form);
+  const client = await clientOf(app, proof.clientId).catch((error: unknown) => {
+    throw error instanceof Failure && error.code === "client_unknown"
+      ? refused("The client is not known here; register again")
+      : error;
+  });
+  const isDeclared = client.authMethods.includes(proof.method);
+  if (!isDeclared) throw refused("The client has to prove itself as it was registered");
+  if (proof.method === "secret" && !hasSecret(client, proof.secret)) {
+    throw refused("The client secret is wrong");
+  }
+  if (proof.method === "private_key_jwt") await checkAssertion(app, client, proof.assertion);
+  return client;
+}
+
+/** The same, for endpoints that are not for everybody. Failures: `invalid_client` also for public clients. */
+export async function confidentialClient(
+  app: Authenticating,
+  request: Request,
+  form: URLSearchParams,
+): Promise<Client> {
+  const { method } = proofIn(request, form);
+  if (method === "none") throw refused("This is for clients that prove themselves");
+  return await authenticatedClient(app, request, form);
+}
+
+type Proof = { readonly clientId: string } & (
+  | { readonly method: Extract<AuthMethod, "none"> }
+  | { readonly method: Extract<AuthMethod, "secret">; readonly secret: string }
+  | { readonly method: Extract<AuthMethod, "private_key_jwt">; readonly assertion: string }
+);
+
+function proofIn(request: Request, form: URLSearchParams): Proof {
+  const basic = basicIn(request);
+  const posted = form.get("client_secret");
+  const assertion = form.get("client_assertion");
+  const ways = [basic, posted, assertion].filter((way) => way !== null && way !== undefined);
+  if (ways.length > 1) {
+    throw new Failure("invalid_request", "The client proves itself in more than one way");
+  }
+  const clientId = form.get("client_id");
+  if (basic !== undefined) {
+    if (clientId !== null && clientId !== basic.clientId) throw refused("Two client ids");
+    return { method: "secret", ...basic };
+  }
+  if (assertion !== null) return assertionProof(form, assertion, clientId);
+  if (clientId === null || clientId === "") throw refused("client_id is missing");
+  return posted === null
+    ? { method: "none", clientId }
+    : { method: "secret", clientId, secret: posted };
+}
+
+function assertionProof(form: URLSearchParams, assertion: string, clientId: string | null): Proof {
+  if (form.get("client_assertion_type") !== assertionType) {
+    throw refused(`client_assertion_type must be ${assertionType}`);
+  }
+  const subject = subjectOf(assertion);
+  if (clientId !== null && clientId !== subject) throw refused("Two client ids");
+  return { method: "private_key_jwt", clientId: subject, assertion };
+}
+
+/** RFC 6749 section 2.3.1: id and secret are form-encoded before they are joined. */
+function basicIn(request: Request): { clientId: string; secret: string } | undefined {
+  const encoded = /^Basic +([\w+/=-]+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+  if (encoded === undefined) return undefined;
+  const [id = "", secret] = Buffer.from(encoded, "base64").toString("utf8").split(/:(.*)/s);
+  if (secret === undefined) throw refused("The Basic header holds no secret");
+  return { clientId: formDecoded(id), secret: formDecoded(secret) };
+}
+
+function formDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return text;
+  }
+}
+
+function hasSecret(client: Client, secret: string): boolean {
+  if (client.secretFingerprint === undefined) return false;
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+  return isSame(hex(fingerprint(secret)), hex(client.secretFingerprint));
+}
+
+function refused(why: string): Failure {
+  return new Failure("invalid_client", why);
+}

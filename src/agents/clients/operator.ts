@@ -1,0 +1,122 @@
+import { randomBytes } from "node:crypto";
+import { accountById } from "#src/accounts/store.ts";
+import type { App } from "#src/app.ts";
+import { newId } from "#src/crypto/ids.ts";
+import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import { type Scope, readScopes, scopes } from "../scopes.ts";
+import type { AuthMethod, GrantType } from "./client.ts";
+import { shownName } from "./client-metadata.ts";
+import { isUsableRedirect } from "./redirect-uris.ts";
+import { removeAgent, saveAgent } from "./store.ts";
+
+/** What the operator says about an agent. */
+export type OperatorAgent = {
+  readonly name: string;
+  readonly redirectUris: readonly string[];
+  /** Public: proves itself with PKCE alone; no client credentials then. */
+  readonly isPublic: boolean;
+  readonly jwks: Readonly<Record<string, unknown>> | undefined;
+  readonly jwksUri: string | undefined;
+  /** Separated by spaces; empty means all. */
+  readonly scope: string;
+  readonly agentType: string | undefined;
+  readonly agentVersion: string | undefined;
+  /** Empty means every one. */
+  readonly upstreams: readonly string[];
+  readonly accountId: string | undefined;
+};
+
+export type AddedAgent = { readonly clientId: string; readonly secret: Secret | undefined };
+
+/**
+ * Adds an agent of the operator. Its secret is shown once and kept as a fingerprint.
+ * Failures: `usage`, with what is wrong about the wish.
+ */
+export async function addAgent(
+  app: Pick<App, "db" | "now" | "catalog">,
+  wanted: OperatorAgent,
+): Promise<AddedAgent> {
+  const name = shownName(wanted.name);
+  if (name === undefined) throw wrong("The name is empty");
+  await refuseUnusable(app, wanted);
+  const authMethod = methodOf(wanted);
+  const secret = authMethod === "secret" ? newToken("clientSecret") : undefined;
+  const clientId = `agent_${randomBytes(16).toString("base64url")}`;
+  await saveAgent(app.db, {
+    id: newId(app.now()),
+    clientId,
+    kind: "operator",
+    name,
+    redirectUris: [...wanted.redirectUris],
+    grantTypes: grantsOf(wanted),
+    authMethod,
+    secretFingerprint: secret === undefined ? null : fingerprint(secret.reveal()),
+    scope: scopesIn(wanted.scope).join(" "),
+    upstreams: wanted.upstreams.length === 0 ? null : [...wanted.upstreams],
+    ...orNull(wanted),
+  });
+  return { clientId, secret };
+}
+
+function orNull({ jwks, jwksUri, agentType, agentVersion, accountId }: OperatorAgent) {
+  const [type, version] = [agentType ?? null, agentVersion ?? null];
+  const keys = { jwks: jwks ?? null, jwksUri: jwksUri ?? null };
+  return { ...keys, agentType: type, agentVersion: version, accountId: accountId ?? null };
+}
+
+function scopesIn(text: string): readonly Scope[] {
+  if (text === "") return scopes;
+  const known = readScopes(text);
+  if (known.length !== text.split(" ").length) throw wrong(`The scopes are ${scopes.join(", ")}`);
+  return known;
+}
+
+/** Removes a client, whoever registered it, and ends what it was granted. Failures: `not_found`. */
+export async function removeClient(app: Pick<App, "db" | "now">, clientId: string): Promise<void> {
+  if (await removeAgent(app.db, clientId, app.now())) return;
+  throw new Failure("not_found", `There is no client ${clientId}`, {
+    hint: "smartdash agents list shows them",
+  });
+}
+
+async function refuseUnusable(
+  app: Pick<App, "db" | "catalog">,
+  wanted: OperatorAgent,
+): Promise<void> {
+  const unknown = wanted.upstreams.find((each) => !app.catalog.upstreams.has(each));
+  if (unknown !== undefined) {
+    throw wrong(`There is no upstream ${unknown}`, [...app.catalog.upstreams.keys()].join(", "));
+  }
+  const unusable = wanted.redirectUris.find((each) => !isUsableRedirect(each));
+  if (unusable !== undefined) throw wrong(`${unusable} cannot be a redirect URI`);
+  if (wanted.jwksUri !== undefined && !wanted.jwksUri.startsWith("https://")) {
+    throw wrong("The address of the key set must be https");
+  }
+  const { accountId } = wanted;
+  const account = accountId === undefined ? undefined : await accountById(app.db, accountId);
+  if (accountId !== undefined && (account === undefined || account.state === "revoked")) {
+    throw wrong(`There is no account ${accountId}`);
+  }
+}
+
+function methodOf({ isPublic, jwks, jwksUri }: OperatorAgent): AuthMethod {
+  const hasKeys = jwks !== undefined || jwksUri !== undefined;
+  if (isPublic && hasKeys) throw wrong("A public agent has no keys");
+  if (jwks !== undefined && jwksUri !== undefined) throw wrong("Either a key set or its address");
+  if (isPublic) return "none";
+  return hasKeys ? "private_key_jwt" : "secret";
+}
+
+function grantsOf({ isPublic, redirectUris }: OperatorAgent): GrantType[] {
+  return [
+    ...(redirectUris.length === 0 ? [] : (["authorization_code"] as const)),
+    "refresh_token",
+    ...(isPublic ? [] : (["client_credentials"] as const)),
+    "urn:ietf:params:oauth:grant-type:device_code",
+  ];
+}
+
+function wrong(message: string, hint?: string): Failure {
+  return new Failure("usage", message, hint === undefined ? {} : { hint });
+}

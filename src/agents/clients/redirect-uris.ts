@@ -1,0 +1,65 @@
+import { isLoopbackName } from "../resource.ts";
+
+/** Schemes of desktop clients that cannot be reached otherwise; they prove nothing, so consent is always asked. */
+const privateSchemes = new Set([
+  "cursor:",
+  "vscode:",
+  "vscode-insiders:",
+  "windsurf:",
+  "zed:",
+  "claude:",
+  "goose:",
+  "raycast:",
+]);
+const dangerousSchemes = /^(javascript|data|vbscript|file|blob|about):/i;
+const mostCharacters = 2048;
+
+type RedirectKind = "web" | "loopback" | "private" | "dangerous" | "refused";
+
+/** What a redirect URI is: RFC 8252 section 7, RFC 9700 section 2.1. */
+export function redirectKind(text: string): RedirectKind {
+  if (dangerousSchemes.test(text.trim())) return "dangerous";
+  if (!isPlainAddress(text)) return "refused";
+  const { protocol, hostname } = new URL(text);
+  if (protocol === "https:") return "web";
+  if (protocol === "http:") return isLoopbackName(hostname) ? "loopback" : "refused";
+  return privateSchemes.has(protocol) ? "private" : "refused";
+}
+
+/** Whether browsers may be sent there at all. */
+export function isUsableRedirect(text: string): boolean {
+  return !["dangerous", "refused"].includes(redirectKind(text));
+}
+
+/** Printable, bounded, without what readers of URLs disagree about. */
+function isPlainAddress(text: string): boolean {
+  if (!/^[\x21-\x7e]+$/.test(text) || text.length > mostCharacters) return false;
+  if (/[\\#]/.test(text) || !URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username === "" && password === "";
+}
+
+/**
+ * Whether `asked` is a registered redirect URI: the very same text, except that a loopback address may name
+ * any port and any name of this machine (RFC 8252 section 7.3; what clients send).
+ */
+export function isRegisteredRedirect(registered: readonly string[], asked: string): boolean {
+  if (!isUsableRedirect(asked)) return false;
+  if (registered.includes(asked)) return true;
+  if (redirectKind(asked) !== "loopback") return false;
+  const wanted = afterLoopbackOrigin(asked);
+  return registered.some(
+    (each) => redirectKind(each) === "loopback" && afterLoopbackOrigin(each) === wanted,
+  );
+}
+
+/** Path and query as they are written; nothing of them is normalised. */
+function afterLoopbackOrigin(uri: string): string {
+  return uri.replace(/^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d*)?/, "");
+}
+
+/** What a person is shown of a redirect URI: the host, or the scheme of a desktop client. */
+export function redirectHost(uri: string): string {
+  const url = new URL(uri);
+  return url.host === "" || redirectKind(uri) === "private" ? url.protocol : url.host;
+}

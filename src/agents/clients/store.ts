@@ -1,0 +1,95 @@
+import { and, desc, eq, getTableColumns, isNull, lt, or, sql } from "drizzle-orm";
+import { recordEndings } from "#db/endings.ts";
+import type { Database } from "#db/open.ts";
+import { accounts } from "#db/schema/accounts.ts";
+import { agents, grants, usedAssertions } from "#db/schema/agents.ts";
+
+export type AgentRow = typeof agents.$inferSelect & { readonly provider: string | null };
+export type NewAgent = Omit<typeof agents.$inferSelect, "createdAt" | "lastUsedAt">;
+
+const unusedDays = 30;
+const isExpired = sql`${agents.kind} = 'dynamic' and ${agents.lastUsedAt} is null
+  and ${agents.createdAt} < now() - ${unusedDays} * interval '1 day'`;
+
+const withProvider = { ...getTableColumns(agents), provider: accounts.provider };
+
+/** A registered client with the provider of its account; one that was never used ends after 30 days. */
+export async function agentByClientId(
+  db: Database,
+  clientId: string,
+): Promise<AgentRow | undefined> {
+  const [row] = await db
+    .select(withProvider)
+    .from(agents)
+    .leftJoin(accounts, eq(accounts.id, agents.accountId))
+    .where(and(eq(agents.clientId, clientId), sql`not (${isExpired})`));
+  return row;
+}
+
+export async function saveAgent(db: Database, agent: NewAgent): Promise<void> {
+  await db.insert(agents).values(agent);
+}
+
+/** At most once an hour: it only says that the client is in use. */
+export async function touchAgent(db: Database, id: string, now: Date): Promise<void> {
+  const hourAgo = new Date(now.getTime() - 3_600_000);
+  await db
+    .update(agents)
+    .set({ lastUsedAt: now })
+    .where(and(eq(agents.id, id), or(isNull(agents.lastUsedAt), lt(agents.lastUsedAt, hourAgo))));
+}
+
+export function operatorAgents(db: Database): Promise<AgentRow[]> {
+  return db
+    .select(withProvider)
+    .from(agents)
+    .leftJoin(accounts, eq(accounts.id, agents.accountId))
+    .where(eq(agents.kind, "operator"))
+    .orderBy(desc(agents.createdAt));
+}
+
+/** Removes a client and ends every grant it has. False when there is none of this id. */
+export async function removeAgent(db: Database, clientId: string, now: Date): Promise<boolean> {
+  return await db.transaction(async (transaction) => {
+    const removed = await transaction
+      .delete(agents)
+      .where(eq(agents.clientId, clientId))
+      .returning({ id: agents.id });
+    const ended = await transaction
+      .update(grants)
+      .set({ endedAt: now })
+      .where(and(eq(grants.clientId, clientId), isNull(grants.endedAt)))
+      .returning({ id: grants.id });
+    await recordEndings(transaction, [
+      ...removed.map(({ id }) => `agent:${id}`),
+      ...ended.map(({ id }) => `grant:${id}`),
+    ]);
+    return removed.length === 1;
+  });
+}
+
+export async function forgetAgents(db: Database): Promise<void> {
+  await db.delete(agents).where(isExpired);
+}
+
+/** How many clients have registered themselves and were never used. */
+export async function unusedAgents(db: Database): Promise<number> {
+  return await db.$count(agents, and(eq(agents.kind, "dynamic"), isNull(agents.lastUsedAt)));
+}
+
+/** False when the assertion was used before; the statement that asks is the one that remembers. */
+export async function useAssertion(
+  db: Database,
+  assertion: { fingerprint: Uint8Array; expiresAt: Date },
+): Promise<boolean> {
+  const used = await db
+    .insert(usedAssertions)
+    .values(assertion)
+    .onConflictDoNothing()
+    .returning({ expiresAt: usedAssertions.expiresAt });
+  return used.length === 1;
+}
+
+export async function forgetAssertions(db: Database, now: Date): Promise<void> {
+  await db.delete(usedAssertions).where(lt(usedAssertions.expiresAt, now));
+}

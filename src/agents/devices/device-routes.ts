@@ -1,0 +1,129 @@
+import { html } from "hono/html";
+import type { App } from "#src/app.ts";
+import { newId } from "#src/crypto/ids.ts";
+import { Failure } from "#src/failure.ts";
+import type { FloodGate } from "#src/http/flood-gate.ts";
+import { readForm } from "#src/http/form.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
+import { atPublicUrl } from "#src/http/public-url.ts";
+import { formSender, signedIn } from "#src/people/sign-in.ts";
+import { type Language, languageOf } from "#src/screens/language.ts";
+import { page, seeOther } from "#src/screens/page.ts";
+import { say } from "#src/screens/words.ts";
+import { type Clients, clientOf } from "../clients/find-client.ts";
+import { resourceOf } from "../resource.ts";
+import { readScopes } from "../scopes.ts";
+import { accountsFor, checkConsentToken, consentToken, grantFrom } from "../grants/consent.ts";
+import { connectPage, consentPage } from "../grants/consent-page.ts";
+import { readUserCode, userCodeFingerprint } from "./device.ts";
+import { type DeviceCode, decideDevice, waitingDevice } from "./store.ts";
+
+type DevicePages = App & {
+  readonly clients: Clients;
+  /** Eight letters are not many: who tries them is slowed down. */
+  readonly userCodeGate: FloodGate;
+};
+
+/** `/device`: a person types the code of a device, sees who asks, and decides (RFC 8628 section 3.3). */
+export function mountDevice(routes: PageRoutes, app: DevicePages): void {
+  routes.get("/device", ({ req, env }) => show(app, req.raw, env.address()));
+  routes.post("/device", async ({ req }) => {
+    const code = readUserCode((await readForm(req.raw)).get("user_code") ?? "");
+    if (code === undefined) throw new Failure("device_code_unknown", undefined, again);
+    return seeOther(`/device?user_code=${shown(code)}`);
+  });
+  routes.post("/device/decision", ({ req, env }) => decide(app, req.raw, env.address()));
+}
+
+const again = { link: "/device" };
+
+async function show(app: DevicePages, request: Request, address: string): Promise<Response> {
+  const atHome = atPublicUrl(app.publicUrl, request);
+  if (atHome !== undefined) return seeOther(atHome);
+  const language = languageOf(request);
+  const typed = new URL(request.url).searchParams.get("user_code");
+  if (typed === null) return await codePage(language);
+  const { code, device, asked } = await deviceBehind(app, typed, address);
+  const continueTo = `/device?user_code=${shown(code)}`;
+  const person = await signedIn(app, request);
+  const accounts = await accountsFor(app, person, asked.resource.upstream);
+  if (person === undefined || accounts.length === 0) {
+    return await connectPage(app, language, { ...asked, continueTo, person });
+  }
+  return await consentPage(app, language, {
+    ...asked,
+    continueTo,
+    person,
+    accounts,
+    notice: say(language, "device_check", { code: shown(code) }),
+    action: "/device/decision",
+    fields: { user_code: shown(code), consent: consentToken(app, person, device.id) },
+  });
+}
+
+async function decide(app: DevicePages, request: Request, address: string): Promise<Response> {
+  const form = await readForm(request);
+  const person = await formSender(app, request, form);
+  const language = languageOf(request);
+  const { device, asked } = await deviceBehind(app, form.get("user_code") ?? "", address);
+  checkConsentToken(app, person, { token: form.get("consent") ?? "", about: device.id });
+  const isAllowed = form.get("decision") === "allow";
+  const accounts = await accountsFor(app, person, asked.resource.upstream);
+  const account = accounts.find(({ id }) => id === form.get("account"));
+  if (isAllowed && account === undefined)
+    throw new Failure("not_found", "There is no such account");
+  const now = app.now();
+  const grant =
+    isAllowed && account !== undefined
+      ? grantFrom(asked, { id: newId(now), person, account })
+      : undefined;
+  if (!(await decideDevice(app.db, { id: device.id, grant, now }))) {
+    throw new Failure("device_code_unknown", undefined, again);
+  }
+  app.log.info(isAllowed ? "device_allowed" : "device_denied", { clientId: device.clientId });
+  const outcome = isAllowed ? "device_allowed" : "device_denied";
+  const body = html`<p>${say(language, outcome, { client: asked.client.name })}</p>
+    <p><a href="/">${say(language, "back")}</a></p>`;
+  return await page(language, say(language, `${outcome}_title`), body, { isPrivate: true });
+}
+
+/** Failures: `too_many_requests`, `device_code_unknown`, `client_unknown`, `invalid_target`. */
+async function deviceBehind(app: DevicePages, typed: string, address: string) {
+  app.userCodeGate.pass(address);
+  const code = readUserCode(typed);
+  const device = code === undefined ? undefined : await findDevice(app, code);
+  if (code === undefined || device === undefined) {
+    throw new Failure("device_code_unknown", undefined, again);
+  }
+  const client = await clientOf(app, device.clientId);
+  const resource = resourceOf(app, [device.resource]);
+  return { code, device, asked: { client, resource, scopes: readScopes(device.scope) } };
+}
+
+function findDevice(app: DevicePages, code: string): Promise<DeviceCode | undefined> {
+  return waitingDevice(app.db, userCodeFingerprint(app, code), app.now());
+}
+
+function shown(code: string): string {
+  return `${code.slice(0, 4)}-${code.slice(4)}`;
+}
+
+function codePage(language: Language): Promise<Response> {
+  const body = html`<p id="lead">${say(language, "device_lead")}</p>
+    <form method="post" action="/device" class="block">
+      <label
+        >${say(language, "device_code")}
+        <input
+          type="text"
+          name="user_code"
+          required
+          maxlength="12"
+          autocomplete="off"
+          autocapitalize="characters"
+          spellcheck="false"
+          aria-describedby="lead"
+      /></label>
+      <button>${say(language, "go_on")}</button>
+    </form>`;
+  return page(language, say(language, "device_title"), body, { isPrivate: true });
+}

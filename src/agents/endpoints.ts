@@ -1,0 +1,124 @@
+import type { App } from "#src/app.ts";
+import type { FloodGate } from "#src/http/flood-gate.ts";
+import { readFields, readJsonObject } from "#src/http/fields.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
+import { languages } from "#src/screens/language.ts";
+import type { Knowing } from "./caller.ts";
+import { assertionAlgorithms } from "./clients/assertion.ts";
+import { authMethodNames } from "./clients/authenticate.ts";
+import { registerClient } from "./clients/register.ts";
+import { mountAuthorize } from "./grants/authorize-routes.ts";
+import { authorizeDevice } from "./devices/device.ts";
+import { type Redeeming, answerTokenRequest, grantHandlers } from "./grants/token.ts";
+import { oauthAnswer } from "./oauth-answer.ts";
+import { scopes } from "./scopes.ts";
+import { introspect } from "./tokens/introspect.ts";
+import { revoke } from "./tokens/revoke.ts";
+
+export type AuthorizationServer = App &
+  Redeeming &
+  Knowing & { readonly registrationGate: FloodGate };
+
+type Mount = (routes: PageRoutes, app: AuthorizationServer, path: string) => void;
+
+/**
+ * The authorization server: each endpoint by its name in the metadata (RFC 8414 section 2), so that what is
+ * mounted and what is announced cannot differ.
+ */
+export const endpoints: Readonly<Record<string, { readonly path: string; readonly mount: Mount }>> =
+  {
+    authorization_endpoint: { path: "/authorize", mount: mountAuthorize },
+    token_endpoint: { path: "/token", mount: mountPosted(answerTokenRequest) },
+    registration_endpoint: { path: "/register", mount: mountRegistration },
+    revocation_endpoint: { path: "/revoke", mount: mountPosted(revoke) },
+    introspection_endpoint: { path: "/introspect", mount: mountPosted(introspect) },
+    device_authorization_endpoint: {
+      path: "/device_authorization",
+      mount: mountPosted(authorizeDevice),
+    },
+    jwks_uri: { path: "/jwks", mount: mountKeys },
+  };
+
+/** Mission document 3: the token endpoint under the names that nodes announce. */
+export const tokenEndpointAliases = ["/mcp/auth/token", "/mcp/node/:node_id/auth/token"] as const;
+
+/** Where the metadata stands (RFC 8414 section 3, and where OpenID Connect clients look). */
+export const metadataPaths = [
+  "/.well-known/oauth-authorization-server",
+  "/.well-known/openid-configuration",
+] as const;
+
+/** Mounts every endpoint and the metadata that names them. */
+export function mountAuthorizationServer(routes: PageRoutes, app: AuthorizationServer): void {
+  for (const { path, mount } of Object.values(endpoints)) mount(routes, app, path);
+  for (const path of tokenEndpointAliases) mountPosted(answerTokenRequest)(routes, app, path);
+  const metadata = authorizationServerMetadata(app);
+  const headers = { "cache-control": "public, max-age=300" };
+  for (const path of metadataPaths) routes.get(path, () => Response.json(metadata, { headers }));
+}
+
+/** RFC 8414 section 2, RFC 9207 section 3, the client id metadata document draft. */
+export function authorizationServerMetadata(app: Pick<App, "publicUrl" | "config">) {
+  const addresses = Object.entries(endpoints).map(
+    ([name, { path }]) => [name, `${app.publicUrl}${path}`] as const,
+  );
+  const proving = authMethodNames.filter((method) => method !== "none");
+  return {
+    issuer: app.publicUrl,
+    ...Object.fromEntries(addresses),
+    response_types_supported: ["code"],
+    response_modes_supported: ["query"],
+    grant_types_supported: Object.keys(grantHandlers),
+    code_challenge_methods_supported: ["S256"],
+    token_endpoint_auth_methods_supported: authMethodNames,
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    revocation_endpoint_auth_methods_supported: authMethodNames,
+    revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    introspection_endpoint_auth_methods_supported: proving,
+    introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    scopes_supported: [...scopes, "offline_access"],
+    ui_locales_supported: languages,
+    authorization_response_iss_parameter_supported: true,
+    client_id_metadata_document_supported: app.config.clientDocuments !== "off",
+  };
+}
+
+/** Every address by which a client may call the token endpoint, for the `aud` of its assertions. */
+export function tokenEndpointAddresses(publicUrl: string): readonly string[] {
+  return Object.values(endpoints)
+    .map(({ path }) => `${publicUrl}${path}`)
+    .concat(`${publicUrl}${tokenEndpointAliases[0]}`);
+}
+
+type Posted = (
+  app: AuthorizationServer,
+  request: Request,
+  fields: URLSearchParams,
+) => Promise<unknown>;
+
+function mountPosted(handle: Posted): Mount {
+  return (routes, app, path) => {
+    routes.post(path, ({ req, env }) =>
+      oauthAnswer(app, { request: req.raw, requestId: env.requestId }, async () =>
+        handle(app, req.raw, await readFields(req.raw)),
+      ),
+    );
+  };
+}
+
+function mountRegistration(routes: PageRoutes, app: AuthorizationServer, path: string): void {
+  routes.post(path, ({ req, env }) =>
+    oauthAnswer(app, { request: req.raw, requestId: env.requestId, status: 201 }, async () => {
+      app.registrationGate.pass(env.address());
+      return await registerClient(app, await readJsonObject(req.raw));
+    }),
+  );
+}
+
+function mountKeys(routes: PageRoutes, app: AuthorizationServer, path: string): void {
+  routes.get(path, async () => {
+    const { published } = await app.signingKeys.ring();
+    const headers = { "cache-control": "public, max-age=300" };
+    return Response.json({ keys: published }, { headers });
+  });
+}

@@ -1,0 +1,126 @@
+import type { App } from "#src/app.ts";
+import { Failure } from "#src/failure.ts";
+import { oauthErrors } from "#src/failure/oauth-errors.ts";
+import type { Client } from "../clients/client.ts";
+import { type Clients, clientOf } from "../clients/find-client.ts";
+import { isRegisteredRedirect } from "../clients/redirect-uris.ts";
+import { type Resource, resourceOf } from "../resource.ts";
+import type { Scope } from "../scopes.ts";
+import { mayUse, scopesFor } from "./request-checks.ts";
+
+/** An authorization request that has passed every check. */
+export type AuthorizationRequest = {
+  readonly client: Client;
+  readonly redirectUri: string;
+  readonly state: string | null;
+  readonly challenge: string;
+  readonly scopes: readonly Scope[];
+  readonly resource: Resource;
+  readonly prompt: ReadonlySet<string>;
+  /** The query as it came: the consent page carries it along. */
+  readonly query: string;
+};
+
+/** Where an answer goes; proven before anything is sent there. */
+export type ProvenRedirect = Pick<AuthorizationRequest, "client" | "redirectUri" | "state">;
+
+type Reading = Pick<App, "db" | "catalog" | "publicUrl"> & { readonly clients: Clients };
+
+const mostCharacters = 4096;
+
+/**
+ * Who asks, and where the answer goes. What fails here is shown to the person and sent nowhere.
+ * Failures: `invalid_request`, `client_unknown`, `redirect_uri_unknown`.
+ */
+export async function provenRedirect(app: Reading, query: string): Promise<ProvenRedirect> {
+  if (query.length > mostCharacters) {
+    throw new Failure("invalid_request", `The request is longer than ${mostCharacters} characters`);
+  }
+  const asked = new URLSearchParams(query);
+  for (const name of ["client_id", "redirect_uri", "state"]) {
+    if (asked.getAll(name).length > 1) throw new Failure("invalid_request", `${name} stands twice`);
+  }
+  const client = await clientOf(app, asked.get("client_id") ?? "");
+  const redirectUri = asked.get("redirect_uri") ?? "";
+  if (!isRegisteredRedirect(client.redirectUris, redirectUri)) {
+    throw new Failure("redirect_uri_unknown");
+  }
+  return { client, redirectUri, state: asked.get("state") };
+}
+
+type Step = (app: Reading, asked: URLSearchParams, client: Client) => void;
+
+/** RFC 6749 section 4.1.1, RFC 7636 section 4.3, in the order in which they are told. */
+const steps: readonly Step[] = [
+  (_, asked) => {
+    const twice = [...new Set(asked.keys())].find((name) => asked.getAll(name).length > 1);
+    if (twice !== undefined && twice !== "resource") refuse(`${twice} stands twice`);
+  },
+  (_, asked) => {
+    if (asked.has("request") || asked.has("request_uri")) refuse("request objects are not there");
+  },
+  (_, asked) => {
+    if (asked.get("response_type") !== "code") throw new Failure("unsupported_response_type");
+  },
+  (_, asked) => {
+    if ((asked.get("response_mode") ?? "query") !== "query") refuse("response_mode must be query");
+  },
+  (_, asked, client) => {
+    if (!client.grantTypes.includes("authorization_code")) throw new Failure("unauthorized_client");
+  },
+  (_, asked) => {
+    const isS256 = asked.get("code_challenge_method") === "S256";
+    const isChallenge = /^[\w-]{43}$/.test(asked.get("code_challenge") ?? "");
+    if (!isS256 || !isChallenge) refuse("PKCE with S256 is required");
+  },
+];
+
+function refuse(why: string): never {
+  throw new Failure("invalid_request", why);
+}
+
+/** The rest of the request. What fails here is told to the client, at its proven redirect URI. */
+export function readAuthorizationRequest(
+  app: Reading,
+  proven: ProvenRedirect,
+  query: string,
+): AuthorizationRequest {
+  const asked = new URLSearchParams(query);
+  for (const step of steps) step(app, asked, proven.client);
+  const resource = resourceOf(app, asked.getAll("resource"));
+  mayUse(proven.client, resource.upstream);
+  return {
+    ...proven,
+    query,
+    resource,
+    challenge: asked.get("code_challenge") ?? "",
+    scopes: scopesFor(proven.client, asked.get("scope")),
+    prompt: new Set((asked.get("prompt") ?? "").split(" ")),
+  };
+}
+
+/** The address of an answer, with `iss` whatever it says (RFC 9207); what the client registered is kept as it is. */
+export function answerAddress(
+  app: Pick<App, "publicUrl">,
+  proven: ProvenRedirect,
+  answer: Readonly<Record<string, string>>,
+): string {
+  const { redirectUri, state } = proven;
+  const parameters = new URLSearchParams({
+    ...answer,
+    ...(state === null ? {} : { state }),
+    iss: app.publicUrl,
+  });
+  return `${redirectUri}${redirectUri.includes("?") ? "&" : "?"}${parameters.toString()}`;
+}
+
+/** The same for a failure; undefined when it is not one that OAuth tells clients of. */
+export function failureAddress(
+  app: Pick<App, "publicUrl">,
+  proven: ProvenRedirect,
+  failure: Failure,
+): string | undefined {
+  if (!Object.hasOwn(oauthErrors, failure.code)) return undefined;
+  const description = failure.message.replace(/["\\]|[^\x20-\x7e]/g, "'");
+  return answerAddress(app, proven, { error: failure.code, error_description: description });
+}

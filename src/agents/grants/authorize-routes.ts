@@ -1,0 +1,116 @@
+import type { Account } from "#src/accounts/store.ts";
+import type { App } from "#src/app.ts";
+import { Failure, asFailure } from "#src/failure.ts";
+import { readForm } from "#src/http/form.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
+import { atPublicUrl } from "#src/http/public-url.ts";
+import { type SignedIn, formSender, signedIn } from "#src/people/sign-in.ts";
+import { languageOf } from "#src/screens/language.ts";
+import { seeOther } from "#src/screens/page.ts";
+import type { Clients } from "../clients/find-client.ts";
+import {
+  type AuthorizationRequest,
+  type ProvenRedirect,
+  answerAddress,
+  failureAddress,
+  provenRedirect,
+  readAuthorizationRequest,
+} from "./authorization-request.ts";
+import {
+  accountsFor,
+  approve,
+  checkConsentToken,
+  consentToken,
+  rememberedAccount,
+} from "./consent.ts";
+import { connectPage, consentPage } from "./consent-page.ts";
+
+export type Authorizing = App & { readonly clients: Clients };
+
+/** `/authorize`: JOURNEY 2, where a person decides what an agent may do. */
+export function mountAuthorize(routes: PageRoutes, app: Authorizing, path: string): void {
+  routes.get(path, ({ req }) => authorize(app, req.raw));
+  routes.post(path, ({ req }) => decide(app, req.raw));
+}
+
+async function authorize(app: Authorizing, request: Request): Promise<Response> {
+  const atHome = atPublicUrl(app.publicUrl, request);
+  if (atHome !== undefined) return seeOther(atHome);
+  const query = new URL(request.url).search.slice(1);
+  const proven = await provenRedirect(app, query);
+  return await orTellClient(app, proven, async () => {
+    const asked = readAuthorizationRequest(app, proven, query);
+    const person = await signedIn(app, request);
+    const accounts = await accountsFor(app, person, asked.resource.upstream);
+    return await answer(app, request, { asked, person, accounts });
+  });
+}
+
+type Visit = {
+  readonly asked: AuthorizationRequest;
+  readonly person: SignedIn | undefined;
+  readonly accounts: readonly Account[];
+};
+
+const askAnyway = ["consent", "login", "select_account"];
+
+/** At once for whoever has agreed before, else with a page. */
+async function answer(app: Authorizing, request: Request, visit: Visit): Promise<Response> {
+  const { asked, person, accounts } = visit;
+  const mayRemember = !askAnyway.some((word) => asked.prompt.has(word));
+  const account =
+    person !== undefined && mayRemember
+      ? await rememberedAccount(app, asked, { person, accounts })
+      : undefined;
+  if (person !== undefined && account !== undefined) {
+    const code = await approve(app, asked, { person, account });
+    return seeOther(answerAddress(app, asked, { code }));
+  }
+  if (asked.prompt.has("none")) throw new Failure("interaction_required");
+  const language = languageOf(request);
+  const continueTo = `/authorize?${asked.query}`;
+  if (person === undefined || accounts.length === 0) {
+    return await connectPage(app, language, { ...asked, person, continueTo });
+  }
+  return await consentPage(app, language, {
+    ...asked,
+    person,
+    accounts,
+    continueTo,
+    action: "/authorize",
+    fields: { query: asked.query, consent: consentToken(app, person, asked.query) },
+  });
+}
+
+/** The person's yes or no. Everything is read and checked anew: the form is a browser's word. */
+async function decide(app: Authorizing, request: Request): Promise<Response> {
+  const form = await readForm(request);
+  const person = await formSender(app, request, form);
+  const query = form.get("query") ?? "";
+  checkConsentToken(app, person, { token: form.get("consent") ?? "", about: query });
+  const proven = await provenRedirect(app, query);
+  return await orTellClient(app, proven, async () => {
+    const asked = readAuthorizationRequest(app, proven, query);
+    if (form.get("decision") !== "allow") throw new Failure("access_denied");
+    const accounts = await accountsFor(app, person, asked.resource.upstream);
+    const account = accounts.find(({ id }) => id === form.get("account"));
+    if (account === undefined) throw new Failure("not_found", "There is no such account");
+    const code = await approve(app, asked, { person, account });
+    return seeOther(answerAddress(app, asked, { code }));
+  });
+}
+
+/** What OAuth has a word for is told to the client; everything else is shown to the person. */
+async function orTellClient(
+  app: Authorizing,
+  proven: ProvenRedirect,
+  work: () => Promise<Response>,
+): Promise<Response> {
+  try {
+    return await work();
+  } catch (error) {
+    const address = failureAddress(app, proven, asFailure(error));
+    if (address === undefined) throw error;
+    return seeOther(address);
+  }
+}

@@ -1,0 +1,63 @@
+import { createHash } from "node:crypto";
+import { fingerprint, isSame } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import { knownResource } from "../resource.ts";
+import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/issue.ts";
+import { endGrant } from "./end.ts";
+import { type Grant, codeWithGrant, redeemCode } from "./store.ts";
+import type { Redeeming, TokenRequest } from "./token.ts";
+
+/**
+ * `authorization_code` (RFC 6749 section 4.1.3, RFC 7636 section 4.5). A code that comes a second time ends
+ * everything it has brought. Failures: `invalid_grant`, `invalid_target`, `invalid_request`.
+ */
+export async function redeemAuthorizationCode(
+  app: Redeeming,
+  { client, form }: TokenRequest,
+): Promise<TokenAnswer> {
+  const key = fingerprint(form.get("code") ?? "");
+  const found = await codeWithGrant(app.db, key);
+  if (found === undefined || found.grant.clientId !== client.clientId) throw refused("code");
+  const { code, grant } = found;
+  if (code.usedAt !== null) throw await replayed(app, grant);
+  const now = app.now();
+  if (code.expiresAt <= now || grant.endedAt !== null) throw refused("code");
+  checkRedirect(form.get("redirect_uri"), code.redirectUri);
+  checkVerifier(form.get("code_verifier"), code.challenge);
+  checkResource(app, form, grant.resource);
+  const refresh = firstRefreshToken(client, now);
+  const use = { code: key, grantId: grant.id, refresh: refresh?.row, now };
+  if (!(await redeemCode(app.db, use))) throw await replayed(app, grant);
+  return await tokensOfGrant(app, grant, { client, refresh: refresh?.token });
+}
+
+/** Somebody has a copy of the code: nobody can tell who came first. */
+async function replayed(app: Redeeming, grant: Grant): Promise<Failure> {
+  await endGrant(app, { id: grant.id }, "code_replayed");
+  return refused("code");
+}
+
+/** OAuth 2.1 no longer sends it with the code; where it is sent it has to be the same. */
+function checkRedirect(sent: string | null, asked: string): void {
+  if (sent !== null && sent !== asked) throw refused("redirect_uri");
+}
+
+function checkVerifier(verifier: string | null, challenge: string): void {
+  if (verifier === null) throw new Failure("invalid_request", "code_verifier is missing (PKCE)");
+  const made = createHash("sha256").update(verifier).digest("base64url");
+  if (!/^[\w.~-]{43,128}$/.test(verifier) || !isSame(made, challenge))
+    throw refused("code_verifier");
+}
+
+/** A token is for what the person saw: a later `resource` may repeat it, not change it. */
+export function checkResource(app: Redeeming, form: URLSearchParams, granted: string): void {
+  const asked = form.getAll("resource").filter((each) => each !== "");
+  const isOther = asked.some((each) => knownResource(app, each)?.url !== granted);
+  if (isOther || asked.length > 1) {
+    throw new Failure("invalid_target", "The grant is for another resource");
+  }
+}
+
+function refused(what: string): Failure {
+  return new Failure("invalid_grant", `The ${what} is not valid here`);
+}

@@ -1,0 +1,194 @@
+import { and, desc, eq, isNotNull, isNull, lt, sql } from "drizzle-orm";
+import { recordEndings } from "#db/endings.ts";
+import type { Database } from "#db/open.ts";
+import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/agents.ts";
+
+export type Grant = typeof grants.$inferSelect;
+export type NewGrant = Omit<Grant, "createdAt" | "activatedAt" | "endedAt">;
+export type Consent = typeof consents.$inferInsert;
+
+/** What a person allowed, its code, and that they did: all of it or nothing. */
+export async function saveDecision(
+  db: Database,
+  decided: {
+    grant: NewGrant;
+    code: Omit<typeof authorizationCodes.$inferInsert, "grantId">;
+    consent: Consent;
+  },
+): Promise<void> {
+  const { grant, code, consent } = decided;
+  await db.transaction(async (transaction) => {
+    await transaction.insert(grants).values(grant);
+    await transaction.insert(authorizationCodes).values({ ...code, grantId: grant.id });
+    await transaction
+      .insert(consents)
+      .values(consent)
+      .onConflictDoUpdate({
+        target: [consents.personId, consents.clientId, consents.upstream],
+        set: { ...consent, at: sql`now()` },
+      });
+  });
+}
+
+export async function consentOf(
+  db: Database,
+  asked: Pick<Consent, "personId" | "clientId" | "upstream">,
+): Promise<typeof consents.$inferSelect | undefined> {
+  const [row] = await db
+    .select()
+    .from(consents)
+    .where(
+      and(
+        eq(consents.personId, asked.personId),
+        eq(consents.clientId, asked.clientId),
+        eq(consents.upstream, asked.upstream),
+      ),
+    );
+  return row;
+}
+
+/** The code with its grant, whether it was used or not. */
+export async function codeWithGrant(db: Database, fingerprint: Uint8Array) {
+  const [row] = await db
+    .select({ code: authorizationCodes, grant: grants })
+    .from(authorizationCodes)
+    .innerJoin(grants, eq(grants.id, authorizationCodes.grantId))
+    .where(eq(authorizationCodes.fingerprint, fingerprint));
+  return row;
+}
+
+export async function grantById(db: Database, id: string): Promise<Grant | undefined> {
+  const [row] = await db.select().from(grants).where(eq(grants.id, id));
+  return row;
+}
+
+export type NewRefreshToken = Pick<
+  typeof refreshTokens.$inferInsert,
+  "fingerprint" | "predecessor" | "expiresAt"
+>;
+
+/**
+ * Uses a code up, begins its grant and adds the first refresh token, if the client may have one.
+ * False when somebody else was faster or the grant has ended.
+ */
+export async function redeemCode(
+  db: Database,
+  redeeming: { code: Uint8Array; grantId: string; refresh: NewRefreshToken | undefined; now: Date },
+): Promise<boolean> {
+  const { code, grantId, refresh, now } = redeeming;
+  return await db.transaction(async (transaction) => {
+    const used = await transaction
+      .update(authorizationCodes)
+      .set({ usedAt: now })
+      .where(and(eq(authorizationCodes.fingerprint, code), isNull(authorizationCodes.usedAt)))
+      .returning({ grantId: authorizationCodes.grantId });
+    if (used.length === 0) return false;
+    return await beginGrant(transaction, { grantId, refresh, now });
+  });
+}
+
+/** A grant counts from here on. False when it has ended. */
+export async function beginGrant(
+  transaction: Pick<Database, "update" | "insert">,
+  beginning: { grantId: string; refresh: NewRefreshToken | undefined; now: Date },
+): Promise<boolean> {
+  const { grantId, refresh, now } = beginning;
+  const begun = await transaction
+    .update(grants)
+    .set({ activatedAt: now })
+    .where(and(eq(grants.id, grantId), isNull(grants.endedAt)))
+    .returning({ id: grants.id });
+  if (begun.length === 0) return false;
+  if (refresh !== undefined)
+    await transaction.insert(refreshTokens).values({ ...refresh, grantId });
+  return true;
+}
+
+/** A refresh token with its grant and whether its successor has been used. */
+export async function refreshTokenWithGrant(db: Database, fingerprint: Uint8Array) {
+  const [row] = await db
+    .select({
+      token: refreshTokens,
+      grant: grants,
+      isSuccessorUsed: sql<boolean>`exists (select 1 from refresh_tokens s
+        where s.predecessor = ${refreshTokens.fingerprint} and s.rotated_at is not null)`,
+    })
+    .from(refreshTokens)
+    .innerJoin(grants, eq(grants.id, refreshTokens.grantId))
+    .where(eq(refreshTokens.fingerprint, fingerprint));
+  return row;
+}
+
+/**
+ * Exchanges a token for its successor; whoever comes again gets the moment of the first time.
+ * Undefined when the grant has ended meanwhile.
+ */
+export async function rotateRefreshToken(
+  db: Database,
+  rotation: { fingerprint: Uint8Array; successor: NewRefreshToken; grantId: string; now: Date },
+): Promise<Date | undefined> {
+  const { fingerprint, successor, grantId, now } = rotation;
+  return await db.transaction(async (transaction) => {
+    const [rotated] = await transaction
+      .update(refreshTokens)
+      .set({
+        rotatedAt: sql`coalesce(${refreshTokens.rotatedAt}, ${now.toISOString()}::timestamptz)`,
+      })
+      .where(
+        and(
+          eq(refreshTokens.fingerprint, fingerprint),
+          sql`exists (select 1 from grants g where g.id = ${grantId} and g.ended_at is null)`,
+        ),
+      )
+      .returning({ rotatedAt: refreshTokens.rotatedAt });
+    if (rotated === undefined) return undefined;
+    await transaction
+      .insert(refreshTokens)
+      .values({ ...successor, grantId })
+      .onConflictDoNothing();
+    return rotated.rotatedAt ?? now;
+  });
+}
+
+/** Ends grants; returns what has to be let go of. */
+export async function endGrants(
+  db: Database,
+  which: { id: string; personId?: string },
+  now: Date,
+): Promise<readonly string[]> {
+  return await db.transaction(async (transaction) => {
+    const owner = which.personId === undefined ? undefined : eq(grants.personId, which.personId);
+    const ended = await transaction
+      .update(grants)
+      .set({ endedAt: now })
+      .where(and(eq(grants.id, which.id), owner, isNull(grants.endedAt)))
+      .returning({ id: grants.id, personId: grants.personId, clientId: grants.clientId });
+    const subjects = ended.map(({ id }) => `grant:${id}`);
+    for (const { personId, clientId } of ended) {
+      await transaction
+        .delete(consents)
+        .where(and(eq(consents.personId, personId), eq(consents.clientId, clientId)));
+    }
+    await recordEndings(transaction, subjects);
+    return subjects;
+  });
+}
+
+/** What agents may do for a person now. */
+export function openGrants(db: Database, personId: string): Promise<Grant[]> {
+  return db
+    .select()
+    .from(grants)
+    .where(
+      and(eq(grants.personId, personId), isNotNull(grants.activatedAt), isNull(grants.endedAt)),
+    )
+    .orderBy(desc(grants.activatedAt));
+}
+
+/** Codes and tokens that nobody can use any more, and grants that nobody came for. */
+export async function forgetAuthorizations(db: Database, now: Date): Promise<void> {
+  const dayAgo = new Date(now.getTime() - 86_400_000);
+  await db.delete(authorizationCodes).where(lt(authorizationCodes.expiresAt, dayAgo));
+  await db.delete(refreshTokens).where(lt(refreshTokens.expiresAt, dayAgo));
+  await db.delete(grants).where(and(isNull(grants.activatedAt), lt(grants.createdAt, dayAgo)));
+}

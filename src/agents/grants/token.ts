@@ -1,0 +1,47 @@
+import type { App } from "#src/app.ts";
+import { Failure } from "#src/failure.ts";
+import { type Authenticating, authenticatedClient } from "../clients/authenticate.ts";
+import { type Client, type GrantType, grantTypes } from "../clients/client.ts";
+import type { LetGo } from "../endings.ts";
+import type { Issuing, TokenAnswer } from "../tokens/issue.ts";
+import { clientCredentials } from "./client-credentials.ts";
+import { redeemDeviceCode } from "../devices/device.ts";
+import { redeemAuthorizationCode } from "./redeem-code.ts";
+import { rotate } from "./rotate.ts";
+
+export type Redeeming = Pick<App, "bindingKey" | "catalog"> &
+  Issuing &
+  Authenticating & { readonly letGo: LetGo };
+
+export type TokenRequest = { readonly client: Client; readonly form: URLSearchParams };
+
+type Handler = (app: Redeeming, asked: TokenRequest) => Promise<TokenAnswer>;
+
+/** What there is a handler for is what the metadata lists. */
+export const grantHandlers: Readonly<Record<GrantType, Handler>> = {
+  authorization_code: redeemAuthorizationCode,
+  refresh_token: rotate,
+  client_credentials: clientCredentials,
+  "urn:ietf:params:oauth:grant-type:device_code": redeemDeviceCode,
+};
+
+/**
+ * The token endpoint (RFC 6749 section 3.2): who asks, with which grant, what for.
+ * Failures: `invalid_request`, `invalid_client`, `unsupported_grant_type`, `unauthorized_client` and those of
+ * the grants.
+ */
+export async function answerTokenRequest(
+  app: Redeeming,
+  request: Request,
+  form: URLSearchParams,
+): Promise<TokenAnswer> {
+  const wanted = form.get("grant_type");
+  if (wanted === null || wanted === "") {
+    throw new Failure("invalid_request", "grant_type is missing");
+  }
+  const grantType = grantTypes.find((each) => each === wanted);
+  if (grantType === undefined) throw new Failure("unsupported_grant_type");
+  const client = await authenticatedClient(app, request, form);
+  if (!client.grantTypes.includes(grantType)) throw new Failure("unauthorized_client");
+  return await grantHandlers[grantType](app, { client, form });
+}

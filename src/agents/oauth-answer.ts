@@ -1,0 +1,59 @@
+import type { App } from "#src/app.ts";
+import { asFailure, type Failure } from "#src/failure.ts";
+import { oauthErrors } from "#src/failure/oauth-errors.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+
+type Telling = Pick<App, "log">;
+
+/** What OAuth endpoints answer to programs: JSON, never kept by anybody (RFC 6749 section 5.1). */
+export async function oauthAnswer(
+  app: Telling,
+  asked: { request: Request; requestId: string; status?: number },
+  work: () => Promise<unknown>,
+): Promise<Response> {
+  const headers = {
+    "cache-control": "no-store",
+    pragma: "no-cache",
+    "x-request-id": asked.requestId,
+  };
+  try {
+    const body = await work();
+    const status = asked.status ?? 200;
+    if (body === undefined) return new Response(null, { status, headers });
+    return Response.json(body, { status, headers });
+  } catch (error) {
+    const failure = asFailure(error);
+    const { requestId } = asked;
+    if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
+    else app.log.info("oauth_refused", { requestId, code: failure.code, why: failure.message });
+    return refusal(failure, asked.request, headers);
+  }
+}
+
+/** RFC 6749 section 5.2: `invalid_client` is 401, everything else that OAuth has a word for is 400. */
+function refusal(
+  failure: Failure,
+  request: Request,
+  headers: Readonly<Record<string, string>>,
+): Response {
+  const { code, details, message, meaning } = failure;
+  const isWord = Object.hasOwn(oauthErrors, code);
+  const status = isWord && code !== "invalid_client" ? 400 : meaning.http;
+  const more: Record<string, string> = { ...headers };
+  if (details.retryAfterSeconds !== undefined)
+    more["retry-after"] = String(details.retryAfterSeconds);
+  if (code === "invalid_client" && request.headers.has("authorization")) {
+    more["www-authenticate"] = 'Basic realm="smartdash"';
+  }
+  const body = {
+    error: isWord ? code : wordFor(meaning.http),
+    error_description: message,
+    ...(isWord ? {} : { code }),
+  };
+  return Response.json(body, { status, headers: more });
+}
+
+function wordFor(status: number): string {
+  if (status === 503 || status === 429) return "temporarily_unavailable";
+  return status >= 500 ? "server_error" : "invalid_request";
+}

@@ -1,0 +1,51 @@
+import type { JSONWebKeySet } from "jose";
+import type { App } from "#src/app.ts";
+import { createCache } from "#src/cache.ts";
+import { createFloodGate } from "#src/http/flood-gate.ts";
+import { createGuardedFetch } from "#src/http/guarded-fetch.ts";
+import { type Callers, createCallers } from "./caller.ts";
+import type { Client } from "./clients/client.ts";
+import type { Clients } from "./clients/find-client.ts";
+import { createClientDocuments } from "./clients/client-document.ts";
+import type { LetGo } from "./endings.ts";
+import { tokenEndpointAddresses } from "./endpoints.ts";
+import { isLoopbackName } from "./resource.ts";
+import { createSigningKeys } from "./tokens/signing-keys.ts";
+
+const [registrationsPerMinute, userCodesPerMinute] = [30, 20];
+
+/** What the authorization server keeps in this process; everything that counts is in the database. */
+export function createAgentParts(app: App, cutStreams: LetGo) {
+  const now = () => app.now().getTime();
+  const guardedFetch = createGuardedFetch({ allowsLoopback: isDevelopmentHere(app) });
+  const callers = createCallers(app);
+  const registered = createCache<Client>({ freshMs: 5000, staleMs: 60_000, size: 10_000, now });
+  const touched = createCache<true>({ freshMs: 3_600_000, staleMs: 0, size: 10_000, now });
+  const documents = createClientDocuments({ ...app, guardedFetch }, app.config.clientDocuments);
+  const clients: Clients = { registered, touched, documents };
+  return {
+    guardedFetch,
+    callers,
+    clients,
+    clientKeys: createCache<JSONWebKeySet>({ freshMs: 300_000, staleMs: 0, size: 200, now }),
+    tokenEndpoints: tokenEndpointAddresses(app.publicUrl),
+    signingKeys: createSigningKeys(app),
+    registrationGate: createFloodGate({ perMinute: registrationsPerMinute, burst: 30, now }),
+    userCodeGate: createFloodGate({ perMinute: userCodesPerMinute, burst: 10, now }),
+    letGo: letGo({ callers, clients }, cutStreams),
+  };
+}
+
+function letGo(known: { callers: Callers; clients: Clients }, cutStreams: LetGo): LetGo {
+  return (subjects) => {
+    const ended = new Set(subjects);
+    known.callers.forgetWhere((caller) => caller.subjects.some((subject) => ended.has(subject)));
+    known.clients.registered.forgetWhere(({ agentId }) => ended.has(`agent:${agentId}`));
+    cutStreams(subjects);
+  };
+}
+
+/** Only there may a client's document be on this very machine. */
+function isDevelopmentHere({ config, publicUrl }: App): boolean {
+  return !config.isProduction && isLoopbackName(new URL(publicUrl).hostname);
+}

@@ -1,0 +1,68 @@
+import type { App } from "#src/app.ts";
+import { mcpPaths } from "#src/catalog/mcp-paths.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import { Failure } from "#src/failure.ts";
+
+/** An MCP address as clients name it (RFC 8707), with the upstream behind it. */
+export type Resource = { readonly url: string; readonly upstream: Upstream };
+
+type Addressed = Pick<App, "catalog" | "publicUrl">;
+
+/**
+ * What a token request's `resource` means; the default upstream when there is none.
+ * Failures: `invalid_target` when it is unknown or there are two.
+ */
+export function resourceOf(app: Addressed, asked: readonly string[]): Resource {
+  const [first, second] = asked.filter((each) => each !== "");
+  if (second !== undefined) {
+    throw new Failure("invalid_target", "Only one resource can be asked for at a time");
+  }
+  if (first === undefined) return resourceOfUpstream(app, app.catalog.defaultUpstream, "/mcp");
+  const found = knownResource(app, first);
+  if (found === undefined) {
+    throw new Failure("invalid_target", "The resource is not an MCP address of this gateway");
+  }
+  return found;
+}
+
+/** Failures: `invalid_target` when there is no such upstream any more. */
+export function resourceOfUpstream(app: Addressed, name: string, path = `/mcp/${name}`): Resource {
+  const upstream = app.catalog.upstreams.get(name);
+  if (upstream === undefined) throw new Failure("invalid_target");
+  return { url: `${app.publicUrl}${path}`, upstream };
+}
+
+/**
+ * The upstream that an address leads to: under the public name, or under a name of this machine while the
+ * public one is such a name too. Upper-case schemes and hosts and a slash at the end are forgiven.
+ */
+export function knownResource(app: Addressed, text: string): Resource | undefined {
+  if (!URL.canParse(text) || text.includes("#")) return undefined;
+  const url = new URL(text);
+  if (!isOwnOrigin(app.publicUrl, url) || url.search !== "" || url.username !== "")
+    return undefined;
+  const path = url.pathname.replace(/\/$/, "");
+  const upstream = mcpPaths(app.catalog).get(path);
+  return upstream === undefined ? undefined : { url: `${url.origin}${path}`, upstream };
+}
+
+const loopbackNames = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
+export function isLoopbackName(hostname: string): boolean {
+  return loopbackNames.has(hostname);
+}
+
+function isOwnOrigin(publicUrl: string, url: URL): boolean {
+  if (url.origin === publicUrl) return true;
+  const own = new URL(publicUrl);
+  const bothHere = loopbackNames.has(own.hostname) && loopbackNames.has(url.hostname);
+  return bothHere && url.protocol === own.protocol && url.port === own.port;
+}
+
+/** The origin under which a client has reached us: what it typed, as far as that is a name of ours. */
+export function originSeenBy(publicUrl: string, request: Request): string {
+  const seen = `${new URL(publicUrl).protocol}//${request.headers.get("host") ?? ""}`;
+  return URL.canParse(seen) && isOwnOrigin(publicUrl, new URL(seen))
+    ? new URL(seen).origin
+    : publicUrl;
+}

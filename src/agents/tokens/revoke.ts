@@ -1,0 +1,52 @@
+import { recordEndings } from "#db/endings.ts";
+import { fingerprint, tokenPrefixes } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import type { Client } from "../clients/client.ts";
+import { authenticatedClient } from "../clients/authenticate.ts";
+import { endGrant } from "../grants/end.ts";
+import { refreshTokenWithGrant } from "../grants/store.ts";
+import type { Redeeming } from "../grants/token.ts";
+import { proveAccessToken } from "./access-token.ts";
+
+/**
+ * Revocation (RFC 7009). Either token of a grant ends the whole grant; an agent's own token ends alone.
+ * A token that nobody knows is as good as revoked. Failures: those of `authenticatedClient`, `invalid_request`
+ * for another client's token.
+ */
+export async function revoke(
+  app: Redeeming,
+  request: Request,
+  form: URLSearchParams,
+): Promise<void> {
+  const client = await authenticatedClient(app, request, form);
+  const token = form.get("token");
+  if (token === null || token === "") throw new Failure("invalid_request", "token is missing");
+  if (token.startsWith(tokenPrefixes.refresh)) await revokeRefreshToken(app, client, token);
+  else await revokeAccessToken(app, client, token);
+}
+
+async function revokeRefreshToken(app: Redeeming, client: Client, token: string): Promise<void> {
+  const found = await refreshTokenWithGrant(app.db, fingerprint(token));
+  if (found === undefined) return;
+  refuseStrangers(client, found.grant.clientId);
+  await endGrant(app, { id: found.grant.id }, "revoked_by_client");
+}
+
+async function revokeAccessToken(app: Redeeming, client: Client, token: string): Promise<void> {
+  const proven = await proveAccessToken(app, token);
+  if (proven === undefined) return;
+  refuseStrangers(client, proven.clientId);
+  const [kind, id = ""] = proven.basis.split(":");
+  if (kind === "grant") {
+    await endGrant(app, { id }, "revoked_by_client");
+    return;
+  }
+  const subjects = [`token:${proven.tokenId}`];
+  await recordEndings(app.db, subjects);
+  app.letGo(subjects);
+}
+
+function refuseStrangers(client: Client, owner: string): void {
+  if (client.clientId === owner) return;
+  throw new Failure("invalid_request", "The token belongs to another client");
+}

@@ -1,0 +1,105 @@
+import { and, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
+import type { Database } from "#db/open.ts";
+import { accounts } from "#db/schema/accounts.ts";
+import { agents, endings, grants, signingKeys } from "#db/schema/agents.ts";
+
+export type SigningKeyRow = typeof signingKeys.$inferSelect;
+export type NewSigningKey = Pick<
+  SigningKeyRow,
+  "id" | "algorithm" | "state" | "publicJwk" | "privateJwk"
+>;
+
+/** How long a replaced key still proves tokens: longer than any of them lives. */
+const keepPreviousHours = 2;
+
+/** Every key with which a token may still be proven. */
+export function signingKeyRows(db: Database): Promise<SigningKeyRow[]> {
+  const recent = sql`now() - ${keepPreviousHours} * interval '1 hour'`;
+  return db
+    .select()
+    .from(signingKeys)
+    .where(or(ne(signingKeys.state, "previous"), gt(signingKeys.replacedAt, recent)));
+}
+
+/** Adds the keys that nobody else added first: there is one of each state for an algorithm. */
+export async function addSigningKeys(db: Database, keys: readonly NewSigningKey[]): Promise<void> {
+  await db
+    .insert(signingKeys)
+    .values([...keys])
+    .onConflictDoNothing();
+}
+
+/** Any two processes that rotate keys must agree on this number. */
+const rotationLock = 7_236_591_045;
+
+/**
+ * The current key becomes a previous one, the next one current, and `next` takes its place.
+ * @param isLost Previous keys go at once, and every token that they signed with them.
+ */
+export async function rotateSigningKeys(
+  db: Database,
+  next: NewSigningKey,
+  isLost: boolean,
+): Promise<void> {
+  await db.transaction(async (transaction) => {
+    await transaction.execute(sql`select pg_advisory_xact_lock(${rotationLock})`);
+    const ofAlgorithm = eq(signingKeys.algorithm, next.algorithm);
+    const inState = (state: SigningKeyRow["state"]) =>
+      and(ofAlgorithm, eq(signingKeys.state, state));
+    await transaction
+      .update(signingKeys)
+      .set({ state: "previous", replacedAt: sql`now()` })
+      .where(inState("current"));
+    await transaction.update(signingKeys).set({ state: "current" }).where(inState("next"));
+    await transaction.insert(signingKeys).values(next);
+    if (isLost) await transaction.delete(signingKeys).where(eq(signingKeys.state, "previous"));
+  });
+}
+
+export async function forgetSigningKeys(db: Database): Promise<void> {
+  const old = sql`now() - ${2 * keepPreviousHours} * interval '1 hour'`;
+  await db
+    .delete(signingKeys)
+    .where(and(eq(signingKeys.state, "previous"), sql`${signingKeys.replacedAt} < ${old}`));
+}
+
+/** An open grant with what a call has to know about it. */
+export async function openGrant(db: Database, id: string) {
+  const [row] = await db
+    .select({
+      id: grants.id,
+      personId: grants.personId,
+      accountId: grants.accountId,
+      provider: accounts.provider,
+    })
+    .from(grants)
+    .innerJoin(accounts, eq(accounts.id, grants.accountId))
+    .where(and(eq(grants.id, id), isNull(grants.endedAt), ne(accounts.state, "revoked")));
+  return row;
+}
+
+/** An operator's agent; its account's person and provider where it has one. */
+export async function agentById(db: Database, id: string) {
+  const [row] = await db
+    .select({
+      id: agents.id,
+      accountId: agents.accountId,
+      personId: accounts.personId,
+      provider: accounts.provider,
+      accountState: accounts.state,
+    })
+    .from(agents)
+    .leftJoin(accounts, eq(accounts.id, agents.accountId))
+    .where(eq(agents.id, id));
+  return row?.accountState === "revoked" ? undefined : row;
+}
+
+/** Whether any of these has been ended. */
+export async function isEnded(db: Database, subjects: readonly string[]): Promise<boolean> {
+  const rows = await db
+    .select({ id: endings.id })
+    .from(endings)
+    .where(inArray(endings.subject, [...subjects]))
+    .limit(1);
+  return rows.length > 0;
+}

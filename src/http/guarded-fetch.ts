@@ -1,0 +1,145 @@
+import { lookup } from "node:dns/promises";
+import { type Socket, connect as connectPlain } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { codeOf } from "#src/failure.ts";
+import { within } from "#src/once.ts";
+import { type Head, ResponseParser } from "./response-parser.ts";
+import { isLoopbackAddress, isPublicAddress } from "./special-addresses.ts";
+
+/** An answer to a GET of somebody else's choice, read whole. */
+export type GuardedAnswer = {
+  readonly status: number;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly text: string;
+};
+
+/**
+ * GETs an address that a stranger named. Every address the name resolves to is checked, and the connection
+ * goes to a checked one: a name that resolves differently a moment later changes nothing.
+ * https alone, no redirects, no compression, bounded in bytes, time and number at once.
+ * Rejects with `FetchRefused`, whose text is always the same.
+ */
+export type GuardedFetch = (url: string, mostBytes: number) => Promise<GuardedAnswer>;
+
+export class FetchRefused extends Error {
+  /** For our own log; never for whoever named the address. */
+  readonly reason: string;
+
+  constructor(reason: string) {
+    super("the address cannot be used");
+    this.name = "FetchRefused";
+    this.reason = reason;
+  }
+}
+
+export type GuardedFetchOptions = {
+  /** For development on loopback: its addresses may be fetched, there also over http. */
+  readonly allowsLoopback: boolean;
+  readonly limitMs?: number;
+  readonly resolve?: (hostname: string) => Promise<readonly string[]>;
+};
+
+const mostAtOnce = 16;
+const usualLimitMs = 5000;
+
+export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
+  let running = 0;
+  return async (text, mostBytes) => {
+    if (running >= mostAtOnce) throw new FetchRefused("too many at once");
+    running += 1;
+    const sockets: Socket[] = [];
+    const late = () => new FetchRefused("timeout");
+    try {
+      const work = get(options, new URL(text), { mostBytes, sockets });
+      return await within(options.limitMs ?? usualLimitMs, work, late);
+    } catch (error) {
+      throw error instanceof FetchRefused ? error : new FetchRefused(codeOf(error) ?? "broken");
+    } finally {
+      running -= 1;
+      for (const socket of sockets) socket.destroy();
+    }
+  };
+}
+
+type Limits = { readonly mostBytes: number; readonly sockets: Socket[] };
+
+async function get(options: GuardedFetchOptions, url: URL, limits: Limits): Promise<GuardedAnswer> {
+  const isPlain = url.protocol === "http:" && options.allowsLoopback;
+  if (url.protocol !== "https:" && !isPlain) throw new FetchRefused("not https");
+  const host = await checkedAddress(options, url);
+  if (isPlain && !isLoopbackAddress(host)) throw new FetchRefused("not https");
+  const socket = isPlain
+    ? connectPlain({ host, port: Number(url.port || 80) })
+    : connectTls({
+        host,
+        port: Number(url.port || 443),
+        servername: url.hostname,
+        rejectUnauthorized: true,
+      });
+  limits.sockets.push(socket);
+  socket.once(isPlain ? "connect" : "secureConnect", () => void socket.write(requestFor(url)));
+  return await answerOn(socket, limits.mostBytes);
+}
+
+/** One of the addresses behind the name, when all of them may be used. */
+async function checkedAddress(options: GuardedFetchOptions, url: URL): Promise<string> {
+  const { allowsLoopback, resolve = addressesOf } = options;
+  const addresses = await resolve(url.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, ""));
+  const isUsable = (address: string) =>
+    isPublicAddress(address) || (allowsLoopback && isLoopbackAddress(address));
+  const [first] = addresses;
+  if (first !== undefined && addresses.every(isUsable)) return first;
+  throw new FetchRefused("not a public address");
+}
+
+async function addressesOf(hostname: string): Promise<readonly string[]> {
+  const found = await lookup(hostname, { all: true });
+  return found.map(({ address }) => address);
+}
+
+function answerOn(socket: Socket, mostBytes: number): Promise<GuardedAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<GuardedAnswer>();
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  let head: Head | undefined;
+  const parser = new ResponseParser("GET", {
+    head: (given) => {
+      head = given;
+    },
+    chunk: (bytes) => {
+      size += bytes.length;
+      if (size > mostBytes) return reject(new FetchRefused("too large"));
+      parts.push(bytes);
+    },
+    end: () => {
+      const text = Buffer.concat(parts).toString("utf8");
+      if (head !== undefined) resolve({ status: head.status, headers: head.headers, text });
+    },
+  });
+  const attempt = (work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      reject(error);
+    }
+  };
+  socket.on("data", (data: Uint8Array) => attempt(() => parser.push(new Uint8Array(data))));
+  socket.once("error", reject);
+  socket.once("close", () => {
+    attempt(() => parser.close());
+    reject(new FetchRefused("broke off"));
+  });
+  return promise;
+}
+
+function requestFor(url: URL): string {
+  const lines = [
+    `GET ${url.pathname}${url.search} HTTP/1.1`,
+    `Host: ${url.host}`,
+    "Accept: application/json",
+    "Accept-Encoding: identity",
+    "User-Agent: smartdash",
+    "Connection: close",
+  ];
+  return `${lines.join("\r\n")}\r\n\r\n`;
+}

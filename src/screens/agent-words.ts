@@ -1,0 +1,111 @@
+/** The text of the pages on which a person decides what agents may do. */
+export const agentWords = {
+  agent_wants: {
+    es: "{client} quiere usar {upstream}",
+    pt: "{client} quer usar {upstream}",
+    en: "{client} wants to use {upstream}",
+  },
+  identified_by: {
+    es: "Identificado por {host}.",
+    pt: "Identificado por {host}.",
+    en: "Identified by {host}.",
+  },
+  named_itself: {
+    es: "El agente se puso este nombre a sí mismo; nadie lo ha verificado.",
+    pt: "O agente deu este nome a si mesmo; ninguém o verificou.",
+    en: "The agent gave itself this name; nobody has verified it.",
+  },
+  added_by_operator: {
+    es: "Lo agregó quien opera este servicio.",
+    pt: "Foi adicionado por quem opera este serviço.",
+    en: "It was added by whoever runs this service.",
+  },
+  answer_goes_to: {
+    es: "La respuesta va a {host}",
+    pt: "A resposta vai para {host}",
+    en: "The answer goes to {host}",
+  },
+  loopback_warning: {
+    es: "Es un programa de este equipo, y cualquiera podría hacerse pasar por él. Permítelo solo si acabas de iniciarlo tú.",
+    pt: "É um programa deste computador, e qualquer um poderia se passar por ele. Permita só se você acabou de iniciá-lo.",
+    en: "It is a program on this computer, and any program could pretend to be it. Allow it only if you have just started it yourself.",
+  },
+  it_may: { es: "Podrá", pt: "Poderá", en: "It will be able to" },
+  "scope_mcp:read": {
+    es: "ver qué herramientas, textos y recursos hay",
+    pt: "ver que ferramentas, textos e recursos existem",
+    en: "see which tools, prompts and resources there are",
+  },
+  "scope_mcp:call": {
+    es: "usar las herramientas: consultar y cambiar datos de la cuenta",
+    pt: "usar as ferramentas: consultar e alterar dados da conta",
+    en: "use the tools: look up and change what is in the account",
+  },
+  "scope_mcp:resources": {
+    es: "leer recursos y enterarse de sus cambios",
+    pt: "ler recursos e saber das suas mudanças",
+    en: "read resources and hear of their changes",
+  },
+  which_account: { es: "¿Con qué cuenta?", pt: "Com qual conta?", en: "With which account?" },
+  connect_another: {
+    es: "Conectar otra cuenta de {provider}",
+    pt: "Conectar outra conta de {provider}",
+    en: "Connect another {provider} account",
+  },
+  prove_first: {
+    es: "Primero demuestra quién eres: entra con la cuenta que el agente va a usar. El agente no verá tu contraseña.",
+    pt: "Primeiro mostre quem você é: entre com a conta que o agente vai usar. O agente não verá sua senha.",
+    en: "First show who you are: sign in with the account that the agent is to use. The agent will not see your password.",
+  },
+  go_on_with: {
+    es: "Continuar con {provider}",
+    pt: "Continuar com {provider}",
+    en: "Continue with {provider}",
+  },
+  allow: { es: "Permitir", pt: "Permitir", en: "Allow" },
+  deny: { es: "No permitir", pt: "Não permitir", en: "Do not allow" },
+  end_any_time: {
+    es: "Puedes terminarlo cuando quieras en la página principal de este servicio.",
+    pt: "Você pode encerrá-lo quando quiser na página principal deste serviço.",
+    en: "You can end it at any time on the front page of this service.",
+  },
+  device_title: {
+    es: "Conectar un dispositivo",
+    pt: "Conectar um dispositivo",
+    en: "Connect a device",
+  },
+  device_lead: {
+    es: "Escribe el código que muestra tu dispositivo o programa.",
+    pt: "Digite o código que seu dispositivo ou programa mostra.",
+    en: "Type the code that your device or program shows.",
+  },
+  device_code: { es: "Código del dispositivo", pt: "Código do dispositivo", en: "Device code" },
+  go_on: { es: "Continuar", pt: "Continuar", en: "Continue" },
+  device_check: {
+    es: "Permítelo solo si tu propio dispositivo muestra ahora este código: {code}",
+    pt: "Permita só se o seu próprio dispositivo mostra agora este código: {code}",
+    en: "Allow it only if your own device shows this code now: {code}",
+  },
+  device_allowed_title: { es: "Listo", pt: "Pronto", en: "Done" },
+  device_allowed: {
+    es: "{client} quedó conectado. Puedes volver a tu dispositivo.",
+    pt: "{client} foi conectado. Você pode voltar ao seu dispositivo.",
+    en: "{client} is connected. You can go back to your device.",
+  },
+  device_denied_title: { es: "No se permitió", pt: "Não foi permitido", en: "Not allowed" },
+  device_denied: {
+    es: "{client} no recibió nada. Puedes cerrar esta página.",
+    pt: "{client} não recebeu nada. Você pode fechar esta página.",
+    en: "{client} was given nothing. You can close this page.",
+  },
+  agents: {
+    es: "Agentes con permiso",
+    pt: "Agentes com permissão",
+    en: "Agents with your permission",
+  },
+  no_agents: {
+    es: "Ningún agente tiene permiso todavía. Da a tu agente la dirección {url}: te preguntará aquí.",
+    pt: "Nenhum agente tem permissão ainda. Dê ao seu agente o endereço {url}: ele perguntará aqui.",
+    en: "No agent has permission yet. Give your agent the address {url}: it will ask you here.",
+  },
+} as const;
