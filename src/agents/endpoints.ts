@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
-import { readFields, readJsonObject } from "#src/http/fields.ts";
+import { readFields, readJsonObject } from "./fields.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { languages } from "#src/screens/language.ts";
 import type { Knowing } from "./caller.ts";

@@ -31,12 +31,9 @@ export function relinkAnswer(
     const data = { elicitations: [question] };
     return { ...base, error: { code: urlElicitationRequired, message, data } };
   }
-  return call.rpcMethod === "tools/call"
-    ? { ...base, result: toolError(call, message) }
-    : undefined;
-}
-
-function toolError({ isModern }: Call, text: string) {
-  const content = [{ type: "text", text }];
-  return { ...(isModern ? { resultType: "complete" } : {}), content, isError: true };
+  if (call.rpcMethod !== "tools/call") return undefined;
+  const modern = call.isModern ? { resultType: "complete" } : {};
+  const _meta = { "smartdash/failure": { code: failure.code, url: link } };
+  const content = [{ type: "text", text: message }];
+  return { ...base, result: { ...modern, content, isError: true, _meta } };
 }

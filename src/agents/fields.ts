@@ -1,6 +1,6 @@
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
-import { readBounded } from "./body.ts";
+import { readBounded } from "#src/http/body.ts";
 
 const mostBytes = 16 * 1024;
 
