@@ -19,6 +19,7 @@ import { Failure, asFailure } from "./failure.ts";
 import type { PageRoutes } from "./http/page-routes.ts";
 import { fetchExchange } from "./http/fetch-exchange.ts";
 import { createFrontDoor } from "./http/origin.ts";
+import { within } from "./once.ts";
 import type { Handle, Runtime } from "./runtime/runtime.ts";
 import { mountPeople } from "./people/routes.ts";
 import { failurePage } from "./screens/page.ts";
@@ -35,6 +36,8 @@ export type Gateway = {
   stop(): Promise<void>;
 };
 
+/** Two answers of a provider and a few of the database. */
+const longestPageMs = 60_000;
 /** Leaves room to answer a too large body with words instead of the runtime's bare 413. */
 const refusedUnreadBytes = mostBodyBytes + 1024 * 1024;
 
@@ -121,7 +124,15 @@ function createAnswer(app: Serving, port: number): Handle {
     }
     if (route !== undefined) return answerMcp(app, request, { route, path, requestId });
     const address = () => clientAddress(app, request, peer);
-    return pages.fetch(request, { requestId, address });
+    const late = () => new Failure("database_unavailable");
+    const page = within(
+      longestPageMs,
+      Promise.resolve(pages.fetch(request, { requestId, address })),
+      late,
+    );
+    return page.catch((error: unknown) =>
+      renderFailure(app, request, { failure: asFailure(error), requestId }),
+    );
   };
 }
 

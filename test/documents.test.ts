@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { Glob } from "bun";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { endpoints, metadataPaths, tokenEndpointAliases } from "#src/agents/endpoints.ts";
 import { mcpRoutes } from "#src/calls/routes.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { settings } from "#src/config/settings.ts";
@@ -113,7 +114,9 @@ function pageRoutes(): readonly string[] {
   const all = sources().join("\n");
   const mounted = all.matchAll(/\.(?:get|post|put|delete|all)\(\s*"(\/[^"]*)"/g);
   const named = all.matchAll(/"(\/\.well-known\/oauth-protected-resource|\/auth\/callback)"/g);
-  return [...mounted, ...named].map((match) => match[1] ?? "");
+  const found = [...mounted, ...named].map((match) => match[1] ?? "");
+  const server = Object.values(endpoints).map(({ path }) => path);
+  return [...found, ...server, ...tokenEndpointAliases, ...metadataPaths];
 }
 
 /** The MCP addresses of an upstream that is the default one. */

@@ -12,7 +12,7 @@ const add = command({
   description: "Add an agent of your own; prints its client id and, once, its secret",
   args: {
     name: { type: "string", required: true, description: "What people see" },
-    account: { type: "string", description: "Id of the account it acts on by itself" },
+    account: { type: "string", description: "The account it acts on by itself: provider:seller" },
     upstreams: { type: "string", description: "Upstreams it may use, separated by commas" },
     scope: { type: "string", description: "Scopes it may have, separated by spaces" },
     "redirect-uris": {
@@ -38,7 +38,7 @@ const add = command({
         agentType: args["agent-type"],
         agentVersion: args["agent-version"],
         upstreams: listOf(args.upstreams),
-        accountId: args.account,
+        account: args.account,
       }),
     );
     const shown = secret?.reveal();

@@ -58,9 +58,10 @@ function welcome(url: string): string {
 
     1. open ${url}
     2. press "Connect Mercado Libre" and sign in as one of the simulated sellers
-    3. press "Create a session": the page shows the bearer and the configuration for your client
+    3. give your MCP client the address ${url}/mcp/mercadolibre: it sends you here to allow it
+       (or press "Create a session" and paste the bearer where a client cannot sign in)
 
-  The MCP addresses are ${url}/mcp/mercadolibre and ${url}/mcp/airtable
+  The other MCP address is ${url}/mcp/airtable
   Stop with Ctrl-C. The simulated providers forget everything then: connect again after a restart.
 `;
 }

@@ -9,7 +9,7 @@ const rotate = command({
   args: {
     lost: {
       type: "boolean",
-      description: "A key has leaked: end every token that earlier keys signed, within a minute",
+      description: "A key has leaked: end every token that earlier keys signed, within two seconds",
     },
     json: { type: "boolean", description: "Print one JSON object" },
   },

@@ -27,8 +27,6 @@ export type ConnectRequest = {
   readonly site: string | undefined;
   /** Which agent the person wants to use; only shown to them later. */
   readonly platform: string | undefined;
-  /** Connect exactly this account again. */
-  readonly accountId: string | undefined;
   readonly personId: string | undefined;
   /** The secret of the browser's cookie: only the same browser may finish. */
   readonly browser: string;
@@ -43,15 +41,7 @@ export async function beginConnect(
   app: Connecting,
   request: ConnectRequest,
 ): Promise<{ url: string }> {
-  return await beginAttempt(app, request, await expectedSeller(app, request));
-}
-
-/** Only the person's own account can be named: for anybody else the id means nothing. */
-async function expectedSeller(app: Connecting, request: ConnectRequest): Promise<string | null> {
-  if (request.accountId === undefined || request.personId === undefined) return null;
-  const account = await accountById(app.db, request.accountId);
-  const isTheirs = account?.personId === request.personId && account.provider === request.provider;
-  return isTheirs ? account.sellerId : null;
+  return await beginAttempt(app, request, null);
 }
 
 /**
@@ -71,7 +61,7 @@ export async function beginReconnect(
   const sites = app.catalog.providers.get(provider)?.sites ?? {};
   const site =
     account.site !== null && Object.hasOwn(sites, account.site) ? account.site : undefined;
-  const request = { provider, site, platform: undefined, accountId, personId, browser };
+  const request = { provider, site, platform: undefined, personId, browser };
   return await beginAttempt(app, { ...request, continueTo: undefined }, sellerId);
 }
 

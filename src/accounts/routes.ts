@@ -34,7 +34,6 @@ async function authorize(app: App, request: Request): Promise<Response> {
     provider: url.searchParams.get("provider") ?? defaultProvider(app),
     site: plainWord(url.searchParams.get("site")),
     platform: plainWord(url.searchParams.get("platform")),
-    accountId: readId(url.searchParams.get("account")),
     personId: person?.personId,
     browser,
     continueTo: continuation(url.searchParams.get("continue")),

@@ -9,7 +9,7 @@ import { knownResource } from "./resource.ts";
 import { type Scope, allowedBy, scopes } from "./scopes.ts";
 import { sessionByFingerprint } from "./store.ts";
 import { type ProvenToken, proveAccessToken } from "./tokens/access-token.ts";
-import type { SigningKeys } from "./tokens/signing-keys.ts";
+import { type SigningKeys, keysSubject } from "./tokens/signing-keys.ts";
 import { agentById, isEnded, openGrant } from "./tokens/store.ts";
 
 /** Who a bearer stands for. */
@@ -106,7 +106,7 @@ async function readToken(app: Knowing, bearer: string): Promise<Caller | undefin
     upstream,
     ...mayDo(token.scopes),
     expiresAt: token.expiresAt,
-    subjects: [token.basis, `token:${token.tokenId}`],
+    subjects: [token.basis, `token:${token.tokenId}`, keysSubject],
   };
   if (kind === "grant") return await withGrant(app, base);
   return kind === "agent" ? await withAgent(app, base, token) : undefined;

@@ -1,4 +1,5 @@
 import type { App } from "#src/app.ts";
+import { Failure } from "#src/failure.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
 import { readFields, readJsonObject } from "./fields.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
@@ -52,6 +53,14 @@ export const metadataPaths = [
 export function mountAuthorizationServer(routes: PageRoutes, app: AuthorizationServer): void {
   for (const { path, mount } of Object.values(endpoints)) mount(routes, app, path);
   for (const path of tokenEndpointAliases) mountPosted(answerTokenRequest)(routes, app, path);
+  for (const path of [
+    ...tokenEndpointAliases,
+    ...Object.values(endpoints).map(({ path }) => path),
+  ]) {
+    routes.all(path, () => {
+      throw new Failure("method_not_allowed");
+    });
+  }
   const metadata = authorizationServerMetadata(app);
   const headers = { "cache-control": "public, max-age=300" };
   for (const path of metadataPaths) routes.get(path, () => Response.json(metadata, { headers }));

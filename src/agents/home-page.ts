@@ -90,10 +90,7 @@ function accountRow(
   row: { account: Account; person: SignedIn; platform: string | null },
 ): Markup {
   const { account, person } = row;
-  const sites = app.catalog.providers.get(account.provider)?.sites ?? {};
-  const hasSite = account.site !== null && Object.hasOwn(sites, account.site);
-  const site = hasSite ? `&site=${account.site}` : "";
-  const again = `/auth/authorize?provider=${account.provider}&account=${account.id}${site}&link=${person.linkToken}`;
+  const again = `/accounts/${account.id}/reconnect`;
   const badge = account.state === "active" ? "badge" : "badge warn";
   return html`<li>
     <b>${accountName(app, account)}</b>

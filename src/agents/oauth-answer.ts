@@ -1,9 +1,13 @@
 import type { App } from "#src/app.ts";
-import { asFailure, type Failure } from "#src/failure.ts";
+import { Failure, asFailure } from "#src/failure.ts";
 import { oauthErrors } from "#src/failure/oauth-errors.ts";
+import { within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 
 type Telling = Pick<App, "log">;
+
+/** Longer than a client's keys may take to be fetched. */
+const longestMs = 15_000;
 
 /** What OAuth endpoints answer to programs: JSON, never kept by anybody (RFC 6749 section 5.1). */
 export async function oauthAnswer(
@@ -17,7 +21,8 @@ export async function oauthAnswer(
     "x-request-id": asked.requestId,
   };
   try {
-    const body = await work();
+    const late = () => new Failure("busy", "There was no answer in time", { retryAfterSeconds: 2 });
+    const body = await within(longestMs, work(), late);
     const status = asked.status ?? 200;
     if (body === undefined) return new Response(null, { status, headers });
     return Response.json(body, { status, headers });

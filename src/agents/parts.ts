@@ -10,7 +10,7 @@ import { createClientDocuments } from "./clients/client-document.ts";
 import type { LetGo } from "./endings.ts";
 import { tokenEndpointAddresses } from "./endpoints.ts";
 import { isLoopbackName } from "./resource.ts";
-import { createSigningKeys } from "./tokens/signing-keys.ts";
+import { type SigningKeys, createSigningKeys, keysSubject } from "./tokens/signing-keys.ts";
 
 const [registrationsPerMinute, userCodesPerMinute] = [30, 20];
 
@@ -22,6 +22,7 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
   const registered = createCache<Client>({ freshMs: 5000, staleMs: 60_000, size: 10_000, now });
   const touched = createCache<true>({ freshMs: 3_600_000, staleMs: 0, size: 10_000, now });
   const documents = createClientDocuments({ ...app, guardedFetch }, app.config.clientDocuments);
+  const signingKeys = createSigningKeys(app);
   const clients: Clients = { registered, touched, documents };
   return {
     guardedFetch,
@@ -29,16 +30,23 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
     clients,
     clientKeys: createCache<JSONWebKeySet>({ freshMs: 300_000, staleMs: 0, size: 200, now }),
     tokenEndpoints: tokenEndpointAddresses(app.publicUrl),
-    signingKeys: createSigningKeys(app),
+    signingKeys,
     registrationGate: createFloodGate({ perMinute: registrationsPerMinute, burst: 30, now }),
     userCodeGate: createFloodGate({ perMinute: userCodesPerMinute, burst: 10, now }),
-    letGo: letGo({ callers, clients }, cutStreams),
+    letGo: letGo({ callers, clients, signingKeys }, cutStreams),
   };
 }
 
-function letGo(known: { callers: Callers; clients: Clients }, cutStreams: LetGo): LetGo {
+type Known = {
+  readonly callers: Callers;
+  readonly clients: Clients;
+  readonly signingKeys: SigningKeys;
+};
+
+function letGo(known: Known, cutStreams: LetGo): LetGo {
   return (subjects) => {
     const ended = new Set(subjects);
+    if (ended.has(keysSubject)) known.signingKeys.forget();
     known.callers.forgetWhere((caller) => caller.subjects.some((subject) => ended.has(subject)));
     known.clients.registered.forgetWhere(({ agentId }) => ended.has(`agent:${agentId}`));
     cutStreams(subjects);

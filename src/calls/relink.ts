@@ -19,21 +19,24 @@ export function relinkAnswer(
   const { link } = failure.details;
   if (link === undefined || call?.id == null) return undefined;
   if (!answersQuestions.has(call.rpcMethod ?? "")) return undefined;
-  const { message } = failure;
-  const base = { jsonrpc: "2.0", id: call.id };
+  const words = wordsFor(call, version, { link, message: failure.message });
+  return words === undefined ? undefined : { jsonrpc: "2.0", id: call.id, ...words };
+}
+
+function wordsFor(call: Call, version: string | null, told: { link: string; message: string }) {
+  const { link, message } = told;
   const question = { mode: "url", url: link, message, elicitationId: randomUUID() };
   if (call.isModern && call.opensLinks) {
     const ask = { method: "elicitation/create", params: question };
-    const inputRequests = { [ownQuestion]: ask };
-    return { ...base, result: { resultType: "input_required", inputRequests } };
+    return { result: { resultType: "input_required", inputRequests: { [ownQuestion]: ask } } };
   }
   if (version === "2025-11-25") {
-    const data = { elicitations: [question] };
-    return { ...base, error: { code: urlElicitationRequired, message, data } };
+    return { error: { code: urlElicitationRequired, message, data: { elicitations: [question] } } };
   }
   if (call.rpcMethod !== "tools/call") return undefined;
   const modern = call.isModern ? { resultType: "complete" } : {};
-  const _meta = { "smartdash/failure": { code: failure.code, url: link } };
-  const content = [{ type: "text", text: message }];
-  return { ...base, result: { ...modern, content, isError: true, _meta } };
+  const about = { "smartdash/failure": { code: "reconnect_needed", url: link } };
+  return {
+    result: { ...modern, content: [{ type: "text", text: message }], isError: true, _meta: about },
+  };
 }

@@ -19,6 +19,7 @@ test("under Deno the gateway serves the same source: health, JSON answers, event
   await using folder = await newFolder();
   await using upstream = scriptedUpstream(answerByTool);
   const shared = {
+    SMARTDASH_SIGNUP: "open",
     ENCRYPTION_KEY: encryptionKey,
     MELI_CLIENT_ID: "4242",
     MELI_CLIENT_SECRET: "secret",

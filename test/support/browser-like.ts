@@ -5,13 +5,15 @@ export type Visitor = {
   post(url: string, form: Readonly<Record<string, string>>): Promise<Response>;
 };
 
-export function newVisitor(): Visitor {
+/** @param route Which replica behind the public name answers this request; the address stays what it is. */
+export function newVisitor(route: (url: string) => string = (url) => url): Visitor {
   const cookies = new Map<string, string>();
   async function visit(url: string, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers);
     headers.set("accept", "text/html");
     headers.set("cookie", [...cookies].map(([name, value]) => `${name}=${value}`).join("; "));
-    const response = await fetch(url, { ...init, headers, redirect: "manual" });
+    if (route(url) !== url) headers.set("host", new URL(url).host);
+    const response = await fetch(route(url), { ...init, headers, redirect: "manual" });
     for (const cookie of response.headers.getSetCookie()) {
       const [pair = ""] = cookie.split(";");
       const [name = "", value = ""] = pair.split(/=(.*)/s);
@@ -37,13 +39,19 @@ type Connecting = {
   readonly provider?: string;
   readonly seller?: string;
   readonly query?: string;
+  /** Connect this very account again, by its link. */
+  readonly again?: string | undefined;
 };
 
 /** Walks to the provider, chooses a seller there and comes back to the callback's URL, without opening it. */
 export async function walkToCallback(visitor: Visitor, connecting: Connecting): Promise<string> {
   const { url, provider = "mercadolibre", seller = "100200300", query = "" } = connecting;
   const link = await linkParameter(visitor, url);
-  const begun = await visitor.get(`${url}/auth/authorize?provider=${provider}${query}${link}`);
+  const path =
+    connecting.again === undefined
+      ? `/auth/authorize?provider=${provider}${query}${link}`
+      : `/accounts/${connecting.again}/reconnect`;
+  const begun = await visitor.get(`${url}${path}`);
   const decided = await visitor.post(locationOf(begun), { seller });
   return locationOf(decided);
 }

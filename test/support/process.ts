@@ -14,11 +14,11 @@ const root = join(import.meta.dir, "../..");
 /** A gateway in a process of its own, from source; ready when it has said where it serves. */
 export async function startServe(
   environment: Environment,
-  { stderr = "inherit" }: { readonly stderr?: "inherit" | "pipe" } = {},
+  { stderr = "inherit", port = 0 }: { stderr?: "inherit" | "pipe"; port?: number } = {},
 ): Promise<Served> {
   const child = Bun.spawn([process.execPath, join(root, "cli/main.ts"), "serve"], {
     cwd: root,
-    env: { ...process.env, ...environment, PORT: "0" },
+    env: { ...process.env, ...environment, PORT: String(port) },
     stdout: "pipe",
     stderr,
   });
@@ -44,4 +44,12 @@ async function announced(output: ReadableStream<Uint8Array>): Promise<string> {
     if (url !== undefined) return url;
   }
   throw new Error(`the gateway ended before it served: ${text}`);
+}
+
+/** A port that was free a moment ago, for a process that announces another address than it listens at. */
+export async function freePort(): Promise<number> {
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
+  const { port } = server;
+  await server.stop(true);
+  return port ?? 0;
 }

@@ -15,7 +15,7 @@ import type { GuardedFetch } from "#src/http/guarded-fetch.ts";
 import type { Client } from "./client.ts";
 import { useAssertion } from "./store.ts";
 
-export type AssertionChecks = Pick<App, "db" | "now" | "publicUrl" | "once"> & {
+export type AssertionChecks = Pick<App, "db" | "now" | "publicUrl" | "config"> & {
   readonly guardedFetch: GuardedFetch;
   /** Key sets by their address. */
   readonly clientKeys: Cache<JSONWebKeySet>;
@@ -104,8 +104,9 @@ async function keysOf(
   wanted: "known" | "new",
 ): Promise<JSONWebKeySet> {
   if (client.jwks !== undefined) return keySet(client.jwks);
-  const { jwksUri } = client;
-  if (jwksUri === undefined) throw refused("the client has no keys");
+  const { jwksUri, kind } = client;
+  const mayFetch = kind !== "document" || app.config.clientDocuments === "fetch";
+  if (jwksUri === undefined || !mayFetch) throw refused("the client has no keys here");
   // Strangers could make us fetch without end: a key set is asked for twice a minute at most.
   if (wanted === "new") {
     const moment = Math.floor(app.now().getTime() / askAgainMs);

@@ -5,7 +5,7 @@ import { type AssertionChecks, checkAssertion, subjectOf } from "./assertion.ts"
 import type { AuthMethod, Client } from "./client.ts";
 import { type Clients, clientOf } from "./find-client.ts";
 
-export type Authenticating = Pick<App, "db" | "now" | "publicUrl" | "once"> &
+export type Authenticating = Pick<App, "db" | "now" | "publicUrl"> &
   AssertionChecks & { readonly clients: Clients };
 
 /** How clients may prove themselves, in the words of the metadata. */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { accountById } from "#src/accounts/store.ts";
+import { type Account, accountById, liveAccount } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
-import { newId } from "#src/crypto/ids.ts";
+import { newId, readId } from "#src/crypto/ids.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { type Scope, readScopes, scopes } from "../scopes.ts";
@@ -24,7 +24,8 @@ export type OperatorAgent = {
   readonly agentVersion: string | undefined;
   /** Empty means every one. */
   readonly upstreams: readonly string[];
-  readonly accountId: string | undefined;
+  /** The account's id, or `provider:seller`. */
+  readonly account: string | undefined;
 };
 
 export type AddedAgent = { readonly clientId: string; readonly secret: Secret | undefined };
@@ -39,7 +40,8 @@ export async function addAgent(
 ): Promise<AddedAgent> {
   const name = shownName(wanted.name);
   if (name === undefined) throw wrong("The name is empty");
-  await refuseUnusable(app, wanted);
+  refuseUnusable(app, wanted);
+  const account = await accountBehind(app, wanted.account);
   const authMethod = methodOf(wanted);
   const secret = authMethod === "secret" ? newToken("clientSecret") : undefined;
   const clientId = `agent_${randomBytes(16).toString("base64url")}`;
@@ -55,14 +57,27 @@ export async function addAgent(
     scope: scopesIn(wanted.scope).join(" "),
     upstreams: wanted.upstreams.length === 0 ? null : [...wanted.upstreams],
     ...orNull(wanted),
+    accountId: account?.id ?? null,
   });
   return { clientId, secret };
 }
 
-function orNull({ jwks, jwksUri, agentType, agentVersion, accountId }: OperatorAgent) {
-  const [type, version] = [agentType ?? null, agentVersion ?? null];
+function orNull({ jwks, jwksUri, agentType, agentVersion }: OperatorAgent) {
   const keys = { jwks: jwks ?? null, jwksUri: jwksUri ?? null };
-  return { ...keys, agentType: type, agentVersion: version, accountId: accountId ?? null };
+  return { ...keys, agentType: agentType ?? null, agentVersion: agentVersion ?? null };
+}
+
+async function accountBehind(
+  app: Pick<App, "db">,
+  named: string | undefined,
+): Promise<Account | undefined> {
+  if (named === undefined) return undefined;
+  const [provider = "", sellerId] = named.split(/:(.*)/s);
+  const id = readId(named);
+  const byId = id === undefined ? undefined : await accountById(app.db, id);
+  const found = sellerId === undefined ? byId : await liveAccount(app.db, { provider, sellerId });
+  if (found !== undefined && found.state !== "revoked") return found;
+  throw wrong(`There is no account ${named}`, "It is written provider:seller, or as its id");
 }
 
 function scopesIn(text: string): readonly Scope[] {
@@ -80,23 +95,16 @@ export async function removeClient(app: Pick<App, "db" | "now">, clientId: strin
   });
 }
 
-async function refuseUnusable(
-  app: Pick<App, "db" | "catalog">,
-  wanted: OperatorAgent,
-): Promise<void> {
+function refuseUnusable(app: Pick<App, "catalog">, wanted: OperatorAgent): void {
   const unknown = wanted.upstreams.find((each) => !app.catalog.upstreams.has(each));
   if (unknown !== undefined) {
-    throw wrong(`There is no upstream ${unknown}`, [...app.catalog.upstreams.keys()].join(", "));
+    const known = [...app.catalog.upstreams.keys()].join(", ");
+    throw wrong(`There is no upstream ${unknown}`, `There are ${known}`);
   }
   const unusable = wanted.redirectUris.find((each) => !isUsableRedirect(each));
   if (unusable !== undefined) throw wrong(`${unusable} cannot be a redirect URI`);
   if (wanted.jwksUri !== undefined && !wanted.jwksUri.startsWith("https://")) {
     throw wrong("The address of the key set must be https");
-  }
-  const { accountId } = wanted;
-  const account = accountId === undefined ? undefined : await accountById(app.db, accountId);
-  if (accountId !== undefined && (account === undefined || account.state === "revoked")) {
-    throw wrong(`There is no account ${accountId}`);
   }
 }
 

@@ -30,9 +30,14 @@ export type SigningKeys = {
   ring(): Promise<KeyRing>;
   /** The ring after a token came with a key id that we do not know; asked for anew at most every ten seconds. */
   ringWith(kid: string): Promise<KeyRing>;
+  /** A key was lost: nothing that is held here counts any more. */
+  forget(): void;
 };
 
-type Keeping = Pick<App, "db" | "seal" | "now" | "config">;
+type Keeping = Pick<App, "db" | "seal" | "now" | "config" | "once">;
+
+/** Every access token rests on the keys: this ending ends them all. */
+export const keysSubject = "keys";
 
 const databaseMs = 5000;
 const askAgainMs = 10_000;
@@ -52,15 +57,21 @@ export function createSigningKeys(app: Keeping): SigningKeys {
     if (found === undefined) throw new Failure("internal");
     return found;
   };
+  const again = () =>
+    app.once("signing keys", async () => {
+      askedAt = now();
+      cache.put("ring", await loadRing(app));
+    });
   return {
     ring,
     ringWith: async (kid) => {
       const known = await ring();
       if (known.verify.has(kid) || now() - askedAt < askAgainMs) return known;
-      askedAt = now();
-      cache.forget("ring");
+      // Nobody knows the id of a made-up key: what we hold goes on while the database is away.
+      await again().catch(() => undefined);
       return await ring();
     },
+    forget: () => cache.forget("ring"),
   };
 }
 
@@ -140,11 +151,11 @@ function placeOf(id: string) {
 
 /**
  * The next key begins to sign, the current one goes on proving what it has signed, unless it is lost:
- * then its tokens end at once (on every replica within a minute). Returns the id of the key that signs now.
+ * then its tokens end, on every replica within two seconds. Returns the id of the key that signs now.
  */
 export async function rotateKeys(app: Keeping, { isLost }: { isLost: boolean }): Promise<string> {
   await loadRing(app);
   const next = await newSigningKey(app, app.config.tokenAlgorithm, "next");
-  await rotateSigningKeys(app.db, next, isLost);
+  await rotateSigningKeys(app.db, next, isLost ? [keysSubject] : []);
   return (await loadRing(app)).sign.kid;
 }

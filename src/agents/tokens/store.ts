@@ -1,4 +1,5 @@
 import { and, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
+import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, endings, grants, signingKeys } from "#db/schema/agents.ts";
@@ -34,12 +35,12 @@ const rotationLock = 7_236_591_045;
 
 /**
  * The current key becomes a previous one, the next one current, and `next` takes its place.
- * @param isLost Previous keys go at once, and every token that they signed with them.
+ * @param ended When there is any, previous keys go at once, and every token that they signed with them.
  */
 export async function rotateSigningKeys(
   db: Database,
   next: NewSigningKey,
-  isLost: boolean,
+  ended: readonly string[],
 ): Promise<void> {
   await db.transaction(async (transaction) => {
     await transaction.execute(sql`select pg_advisory_xact_lock(${rotationLock})`);
@@ -52,7 +53,9 @@ export async function rotateSigningKeys(
       .where(inState("current"));
     await transaction.update(signingKeys).set({ state: "current" }).where(inState("next"));
     await transaction.insert(signingKeys).values(next);
-    if (isLost) await transaction.delete(signingKeys).where(eq(signingKeys.state, "previous"));
+    if (ended.length === 0) return;
+    await transaction.delete(signingKeys).where(eq(signingKeys.state, "previous"));
+    await recordEndings(transaction, ended);
   });
 }
 

@@ -1,0 +1,95 @@
+import { expect, test } from "bun:test";
+import { connectSeller, newVisitor } from "#test/support/browser-like.ts";
+import { post, toolCall } from "#test/support/mcp.ts";
+import { openWorld, type World } from "#test/support/world.ts";
+import { binary, root, start } from "./program.ts";
+
+/** The compiled binary, beside the gateway of the world. */
+async function run(world: World, ...words: string[]) {
+  const environment = { ...world.environment, PUBLIC_URL: world.url, LOG_LEVEL: "error" };
+  await using program = start([binary(), ...words], { cwd: root, environment });
+  const { exit, stdout, stderr } = await program.ended();
+  return { exit, stdout, stderr };
+}
+
+async function token(world: World, fields: Record<string, string>): Promise<Response> {
+  return await fetch(`${world.url}/mcp/auth/token`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ grant_type: "client_credentials", ...fields }),
+  });
+}
+
+test("an agent that the operator adds acts on its account until it is removed", async () => {
+  await using world = await openWorld();
+  await connectSeller(newVisitor(), { url: world.url });
+  const added = await run(
+    world,
+    ..."agents add --account mercadolibre:100200300 --upstreams mercadolibre".split(" "),
+    ..."--agent-type claude --json --name".split(" "),
+    "Stock robot",
+    "--scope",
+    "mcp:read mcp:call",
+  );
+  expect(added.exit).toBe(0);
+  const client = JSON.parse(added.stdout) as { client_id: string; client_secret: string };
+  const answer = (await (await token(world, client)).json()) as {
+    access_token: string;
+    scope: string;
+  };
+  expect(answer.scope).toBe("mcp:read mcp:call");
+  const call = () => post(`${world.url}/mcp`, answer.access_token, toolCall("whoami"));
+  expect(await (await call()).text()).toContain("TIENDA_DEMO");
+  const listed = await run(world, "agents", "list");
+  expect(listed.stdout).toBe(`${client.client_id}  Stock robot\n`);
+  expect(listed.stdout).not.toContain(client.client_secret);
+  expect((await run(world, "agents", "remove", "--client", client.client_id)).exit).toBe(0);
+  await Bun.sleep(1500);
+  expect((await call()).status).toBe(401);
+  const again = await run(world, "agents", "remove", "--client", client.client_id);
+  expect(again.exit).not.toBe(0);
+  expect(again.stderr).toContain("smartdash agents list");
+});
+
+test("a wish that cannot be is refused with what would be right", async () => {
+  await using world = await openWorld();
+  const wishes = [
+    [["--upstreams", "nowhere"], "There are mercadolibre"],
+    [["--account", "mercadolibre:999"], "provider:seller"],
+    [["--scope", "mcp:everything"], "mcp:read, mcp:call, mcp:resources"],
+    [["--redirect-uris", "http://evil.example/cb"], "redirect URI"],
+    [["--jwks", "/no/such/file"], "JSON Web Key Set"],
+    [["--frob"], "does not know --frob"],
+  ] as const;
+  for (const [words, hint] of wishes) {
+    const refused = await run(world, "agents", "add", "--name", "x", ...words);
+    expect(refused.exit).toBe(2);
+    expect(refused.stderr).toContain(hint);
+    expect(refused.stdout).toBe("");
+  }
+});
+
+test("invite prints a link that lets one person in", async () => {
+  await using world = await openWorld({ environment: { SMARTDASH_SIGNUP: "invite" } });
+  const { exit, stdout } = await run(world, "invite");
+  expect(exit).toBe(0);
+  const visitor = newVisitor();
+  expect((await visitor.get(stdout.trim())).status).toBe(303);
+  await connectSeller(visitor, { url: world.url });
+});
+
+test("keys rotate says which key signs from now on", async () => {
+  await using world = await openWorld();
+  const rotated = JSON.parse((await run(world, "keys", "rotate", "--json")).stdout) as {
+    kid: string;
+  };
+  const { keys } = (await (await fetch(`${world.url}/jwks`)).json()) as { keys: { kid: string }[] };
+  expect(keys.map(({ kid }) => kid)).toContain(rotated.kid);
+});
+
+test("help of a command within a group is about that command", async () => {
+  await using world = await openWorld();
+  expect((await run(world, "agents", "add", "--help")).stdout).toContain("--redirect-uris");
+  const group = await run(world, "agents");
+  expect(group.exit).toBe(2);
+});
