@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { loadRuntime } from "#src/runtime/runtime.ts";
+import { isAnybodyHere } from "#src/people/store.ts";
 import { startGateway } from "#src/server.ts";
 import { version } from "#src/upkeep/version.ts";
 import { command, withApp } from "../command.ts";
@@ -25,6 +26,9 @@ export const serve = command({
         version: version.number,
       });
       print(`smartdash ${version.number} serves ${gateway.publicUrl}`);
+      if (app.config.signUp === "invite" && !(await isAnybodyHere(app.db).catch(() => true))) {
+        app.log.warn("nobody_signed_up", { note: "smartdash invite prints a link" });
+      }
       const signal = await stopped;
       app.log.info("stopping", { signal });
       await gateway.stop();

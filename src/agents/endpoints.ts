@@ -18,7 +18,7 @@ import { revoke } from "./tokens/revoke.ts";
 
 export type AuthorizationServer = App &
   Redeeming &
-  Knowing & { readonly registrationGate: FloodGate };
+  Knowing & { readonly registrationGate: FloodGate; readonly deviceGate: FloodGate };
 
 type Mount = (routes: PageRoutes, app: AuthorizationServer, path: string) => void;
 
@@ -35,7 +35,7 @@ export const endpoints: Readonly<Record<string, { readonly path: string; readonl
     introspection_endpoint: { path: "/introspect", mount: mountPosted(introspect) },
     device_authorization_endpoint: {
       path: "/device_authorization",
-      mount: mountPosted(authorizeDevice),
+      mount: mountPosted(authorizeDevice, (app) => app.deviceGate),
     },
     jwks_uri: { path: "/jwks", mount: mountKeys },
   };
@@ -105,12 +105,15 @@ type Posted = (
   fields: URLSearchParams,
 ) => Promise<unknown>;
 
-function mountPosted(handle: Posted): Mount {
+type GateOf = (app: AuthorizationServer) => FloodGate;
+
+function mountPosted(handle: Posted, gateOf?: GateOf): Mount {
   return (routes, app, path) => {
     routes.post(path, ({ req, env }) =>
-      oauthAnswer(app, { request: req.raw, requestId: env.requestId }, async () =>
-        handle(app, req.raw, await readFields(req.raw)),
-      ),
+      oauthAnswer(app, { request: req.raw, requestId: env.requestId }, async () => {
+        gateOf?.(app).pass(env.address());
+        return await handle(app, req.raw, await readFields(req.raw));
+      }),
     );
   };
 }

@@ -12,7 +12,8 @@ import { tokenEndpointAddresses } from "./endpoints.ts";
 import { isLoopbackName } from "./resource.ts";
 import { type SigningKeys, createSigningKeys, keysSubject } from "./tokens/signing-keys.ts";
 
-const [registrationsPerMinute, userCodesPerMinute] = [30, 20];
+/** For one address. */
+const [registrationsPerMinute, devicesPerMinute, userCodesPerMinute] = [30, 30, 20];
 
 /** What the authorization server keeps in this process; everything that counts is in the database. */
 export function createAgentParts(app: App, cutStreams: LetGo) {
@@ -32,6 +33,7 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
     tokenEndpoints: tokenEndpointAddresses(app.publicUrl),
     signingKeys,
     registrationGate: createFloodGate({ perMinute: registrationsPerMinute, burst: 30, now }),
+    deviceGate: createFloodGate({ perMinute: devicesPerMinute, burst: 30, now }),
     userCodeGate: createFloodGate({ perMinute: userCodesPerMinute, burst: 10, now }),
     letGo: letGo({ callers, clients, signingKeys }, cutStreams),
   };

@@ -9,6 +9,11 @@ export async function savePerson(db: Database, id: string): Promise<void> {
   await db.insert(people).values({ id });
 }
 
+export async function isAnybodyHere(db: Database): Promise<boolean> {
+  const rows = await db.select({ id: people.id }).from(people).limit(1);
+  return rows.length > 0;
+}
+
 export async function saveInvite(
   db: Database,
   invite: { id: string; fingerprint: Uint8Array; expiresAt: Date },

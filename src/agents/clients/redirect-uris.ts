@@ -58,8 +58,10 @@ function afterLoopbackOrigin(uri: string): string {
   return uri.replace(/^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d*)?/, "");
 }
 
-/** What a person is shown of a redirect URI: the host, or the scheme of a desktop client. */
+/** What a person is shown of a redirect URI: the host, or the scheme of a desktop client. A loopback port says nothing. */
 export function redirectHost(uri: string): string {
-  const url = new URL(uri);
-  return url.host === "" || redirectKind(uri) === "private" ? url.protocol : url.host;
+  const { host, hostname, protocol } = new URL(uri);
+  const kind = redirectKind(uri);
+  if (kind === "private") return protocol;
+  return kind === "loopback" ? hostname : host;
 }

@@ -48,7 +48,7 @@ export function operatorAgents(db: Database): Promise<AgentRow[]> {
     .orderBy(desc(agents.createdAt));
 }
 
-/** Removes a client and ends every grant it has. False when there is none of this id. */
+/** Removes a client and ends every grant it has. False when nobody of this id is known. */
 export async function removeAgent(db: Database, clientId: string, now: Date): Promise<boolean> {
   return await db.transaction(async (transaction) => {
     const removed = await transaction
@@ -64,7 +64,7 @@ export async function removeAgent(db: Database, clientId: string, now: Date): Pr
       ...removed.map(({ id }) => `agent:${id}`),
       ...ended.map(({ id }) => `grant:${id}`),
     ]);
-    return removed.length === 1;
+    return removed.length + ended.length > 0;
   });
 }
 
