@@ -107,7 +107,7 @@ function createAnswer(app: Serving, port: number): Handle {
     count += 1;
     const requestId = `${prefix}-${count.toString(36)}`;
     const path = pathOf(request.url);
-    const route = routes.get(path);
+    const route = routes.get(path) ?? routes.get(path.replace(/\/$/, ""));
     try {
       frontDoor.check(request);
     } catch (error) {
@@ -175,11 +175,13 @@ function createPages(app: Serving, routes: ReadonlyMap<string, McpRoute>): PageR
 function mountMetadata(pages: PageRoutes, app: App, routes: ReadonlyMap<string, McpRoute>): void {
   const wellKnown = "/.well-known/oauth-protected-resource";
   for (const [path, { kind, upstream }] of routes) {
-    const place = { path, upstream };
-    if (kind === "call") {
-      pages.get(`${wellKnown}${path}`, ({ req }) => resourceMetadata(app, req.raw, place));
-    }
-    if (path === "/mcp") pages.get(wellKnown, ({ req }) => resourceMetadata(app, req.raw, place));
+    if (kind !== "call") continue;
+    const describe = (at: string, named: string) =>
+      pages.get(at, ({ req }) => resourceMetadata(app, req.raw, { path: named, upstream }));
+    describe(`${wellKnown}${path}`, path);
+    // Some people type the slash; what describes the address has to repeat it.
+    describe(`${wellKnown}${path}/`, `${path}/`);
+    if (path === "/mcp") describe(wellKnown, path);
   }
 }
 

@@ -41,9 +41,13 @@ export function knownResource(app: Addressed, text: string): Resource | undefine
   const url = new URL(text);
   if (!isOwnOrigin(app.publicUrl, url) || url.search !== "" || url.username !== "")
     return undefined;
-  const path = url.pathname.replace(/\/$/, "");
-  const upstream = mcpPaths(app.catalog).get(path);
-  return upstream === undefined ? undefined : { url: `${url.origin}${path}`, upstream };
+  const upstream = mcpPaths(app.catalog).get(url.pathname.replace(/\/$/, ""));
+  return upstream === undefined ? undefined : { url: `${url.origin}${url.pathname}`, upstream };
+}
+
+/** Whether two addresses mean one resource: a slash at the end is forgiven. */
+export function isSameResource(left: string, right: string): boolean {
+  return left.replace(/\/$/, "") === right.replace(/\/$/, "");
 }
 
 const loopbackNames = new Set(["localhost", "127.0.0.1", "[::1]"]);

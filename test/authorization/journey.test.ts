@@ -60,3 +60,18 @@ test("an unknown grant type, a missing one and an unknown client are told apart"
     "invalid_client",
   ]);
 });
+
+test("an address typed with a slash at its end is described as it was typed, and works", async () => {
+  await using world = await openWorld();
+  const typed = `${world.url}/mcp/mercadolibre/`;
+  const refused = await fetch(typed, { method: "POST", body: "{}" });
+  expect(refused.status).toBe(401);
+  const metadata = /resource_metadata="([^"]+)"/.exec(
+    refused.headers.get("www-authenticate") ?? "",
+  )?.[1];
+  const described = (await (await fetch(metadata ?? "")).json()) as { resource: string };
+  expect(described.resource).toBe(typed);
+  const { tokens } = await authorizedAgent(world.url, { query: { resource: typed } });
+  expect(decodeJwt(tokens.access_token).aud).toBe(typed);
+  expect((await post(typed, tokens.access_token, toolCall("whoami"))).status).toBe(200);
+});

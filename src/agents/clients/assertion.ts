@@ -23,8 +23,8 @@ export type AssertionChecks = Pick<App, "db" | "now" | "publicUrl" | "config"> &
   readonly tokenEndpoints: readonly string[];
 };
 
-/** How clients may sign, in the words of the metadata. */
-export const assertionAlgorithms = ["RS256", "ES256", "EdDSA"] as const;
+/** How clients may sign, in the words of the metadata; RFC 9864 gives `EdDSA` with this curve a name of its own. */
+export const assertionAlgorithms = ["RS256", "ES256", "EdDSA", "Ed25519"] as const;
 
 const longestSeconds = 600;
 const skewSeconds = 60;
@@ -130,8 +130,8 @@ async function cached(app: AssertionChecks, key: string, url: string): Promise<J
 function keySet(value: Readonly<Record<string, unknown>>): JSONWebKeySet {
   const { keys } = value;
   if (!Array.isArray(keys) || !keys.every(isObject)) throw refused("the client has no usable keys");
-  // jose checks every key it uses.
-  return { keys };
+  // Two names for one algorithm: the key's own would rule the other one out. jose checks every key it uses.
+  return { keys: keys.map(withoutCurveName) };
 }
 
 /** jose says what is wrong with a JWT; what the network said stays here. */
@@ -142,4 +142,8 @@ function words(error: unknown): Failure {
 
 function refused(why: string): Failure {
   return new Failure("invalid_client", `The client assertion is refused: ${why}`);
+}
+
+function withoutCurveName({ alg, ...key }: Readonly<Record<string, unknown>>) {
+  return key["kty"] === "OKP" || alg === undefined ? key : { ...key, alg };
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { fingerprint, isSame } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { knownResource } from "../resource.ts";
+import { isSameResource, knownResource } from "../resource.ts";
 import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/issue.ts";
 import { endGrant } from "./end.ts";
 import { type Grant, codeWithGrant, redeemCode } from "./store.ts";
@@ -52,7 +52,9 @@ function checkVerifier(verifier: string | null, challenge: string): void {
 /** A token is for what the person saw: a later `resource` may repeat it, not change it. */
 export function checkResource(app: Redeeming, form: URLSearchParams, granted: string): void {
   const asked = form.getAll("resource").filter((each) => each !== "");
-  const isOther = asked.some((each) => knownResource(app, each)?.url !== granted);
+  const isOther = asked.some(
+    (each) => !isSameResource(knownResource(app, each)?.url ?? "", granted),
+  );
   if (isOther || asked.length > 1) {
     throw new Failure("invalid_target", "The grant is for another resource");
   }
