@@ -116,6 +116,7 @@ export async function finishConnect(app: Connecting, callback: Callback): Promis
   const attempt = await takeFor(app, state, callback);
   const registration = registrationOf(app, attempt.provider);
   const link = linkTo(attempt);
+  refuseOtherIssuer(registration, callback.query, link);
   refuseProviderError(registration, callback.query, link);
   const verifier = openVerifier(app, attempt);
   const answer = await exchangeCode(app, registration, { query: callback.query, state, verifier });
@@ -146,12 +147,24 @@ async function takeFor(app: Connecting, state: string, callback: Callback): Prom
   return attempt;
 }
 
+/** Where to begin again: a page of ours knows who is signed in, a bare link does not. */
 function linkTo(attempt: Attempt): string {
+  if (attempt.continueTo !== null) return attempt.continueTo;
+  if (attempt.personId !== null) return "/";
   const query = new URLSearchParams({ provider: attempt.provider });
   if (attempt.site !== null) query.set("site", attempt.site);
   if (attempt.platform !== null) query.set("platform", attempt.platform);
-  if (attempt.continueTo !== null) query.set("continue", attempt.continueTo);
   return `/auth/authorize?${query.toString()}`;
+}
+
+/** RFC 9207 section 2.4: compared as text, before anything else of the answer is believed. */
+function refuseOtherIssuer({ provider }: Registration, query: URLSearchParams, link: string): void {
+  const { issuer, promisesIssuer } = provider;
+  const said = query.get("iss");
+  const isRight = said === null ? promisesIssuer !== true : issuer === undefined || said === issuer;
+  if (isRight) return;
+  const values = { provider: provider.title, error: "wrong_issuer" };
+  throw new Failure("exchange_failed", undefined, { link, values });
 }
 
 function refuseProviderError(

@@ -67,7 +67,7 @@ function personal(app: Showing, language: Language, belongings: Belongings): Mar
     <h2>${say(language, "agents")}</h2>
     ${
       grants.length === 0
-        ? html`<p class="note">${say(language, "no_agents", { url: `${app.publicUrl}/mcp` })}</p>`
+        ? html`<p class="note">${say(language, "no_agents")} <code>${app.publicUrl}/mcp</code></p>`
         : ""
     }
     <ul>
@@ -91,9 +91,10 @@ function accountRow(
 ): Markup {
   const { account, person } = row;
   const again = `/accounts/${account.id}/reconnect`;
+  const name = accountName(app, account);
   const badge = account.state === "active" ? "badge" : "badge warn";
   return html`<li>
-    <b>${accountName(app, account)}</b>
+    <b>${name}</b>
     <span class="${badge}">${say(language, `state_${account.state}`)}</span>
     <form method="post" action="/sessions">
       ${formToken(person)}<input type="hidden" name="account" value="${account.id}" />
@@ -102,7 +103,9 @@ function accountRow(
           ? ""
           : html`<input type="hidden" name="platform" value="${row.platform}" />`
       }
-      <button>${say(language, "create_session")}</button>
+      <button class="quiet" aria-label="${say(language, "create_session")}: ${name}">
+        ${say(language, "create_session")}
+      </button>
     </form>
     ${account.kind === "oauth" ? html`<a href="${again}">${say(language, "reconnect")}</a>` : ""}
   </li>`;
@@ -124,10 +127,13 @@ function grantRow(
     <span class="grow"
       ><b>${grant.clientName}</b>${host} · ${upstream}<br />
       ${known.labels.get(grant.accountId)}<br />
-      <span class="note">${scopes.join("; ")}. ${since}</span></span
+      <span class="note">${scopes.join("; ")}<br />${since}</span></span
     >
     <form method="post" action="/grants/${grant.id}/end">
-      ${formToken(known.person)}<button class="quiet">${say(language, "end_session")}</button>
+      ${formToken(known.person)}
+      <button class="quiet" aria-label="${say(language, "remove_permission")}: ${grant.clientName}">
+        ${say(language, "remove_permission")}
+      </button>
     </form>
   </li>`;
 }

@@ -37,8 +37,12 @@ export function headersIn(
     if (value !== null) out[name] = value;
   }
   const session = headers.get("mcp-session-id");
-  if (typeof session === "string")
+  if (typeof session === "string") {
     out["mcp-session-id"] = unbind(app, { ...owner, purpose: "session" }, session);
+  } else if (owner.upstream.credential.kind !== "account") {
+    // To such an upstream every caller looks the same: somebody else's events are not resumed.
+    delete out["last-event-id"];
+  }
   // Only a tool with an `x-mcp-header` annotation makes a client send these: look only where they can be.
   if (headers.has("mcp-name")) {
     headers.forEach((value, name) => {

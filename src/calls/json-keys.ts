@@ -58,3 +58,24 @@ function isSeen(keys: Set<string> | undefined, written: string): boolean {
   keys.add(key);
   return false;
 }
+
+/**
+ * Whether an object has a key that is one of `names` but for its case: some readers take it for the same one
+ * (Go's encoding/json), others do not.
+ */
+export function hasLookalike(
+  object: Readonly<Record<string, unknown>>,
+  names: ReadonlySet<string>,
+): boolean {
+  return Object.keys(object).some(
+    (key) => !names.has(key) && lowerCase(names).has(key.toLowerCase()),
+  );
+}
+
+const lowered = new WeakMap<ReadonlySet<string>, ReadonlySet<string>>();
+
+function lowerCase(names: ReadonlySet<string>): ReadonlySet<string> {
+  const known = lowered.get(names) ?? new Set([...names].map((name) => name.toLowerCase()));
+  lowered.set(names, known);
+  return known;
+}

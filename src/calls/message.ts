@@ -1,7 +1,7 @@
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
-import { hasDuplicateKeys } from "./json-keys.ts";
+import { hasDuplicateKeys, hasLookalike } from "./json-keys.ts";
 
 export type RpcId = string | number | null;
 
@@ -79,12 +79,14 @@ function batch(request: Request, messages: readonly unknown[]): Described {
     throw new Failure("message_invalid", "MCP 2026-07-28 has no batches: send one message");
   }
   if (messages.length === 0 || !messages.every(isObject)) throw new Failure("message_invalid");
+  messages.forEach(refuseAmbiguous);
   const methods = messages.map(({ method }) => method);
   const rpcMethods = methods.filter((method) => typeof method === "string");
   return { ...noMessage, rpcMethod: "batch", rpcMethods };
 }
 
 function single(request: Request, message: Message): Described {
+  refuseAmbiguous(message);
   const { method: said, id } = message;
   const method = typeof said === "string" ? said : undefined;
   const parameters = isObject(message["params"]) ? message["params"] : undefined;
@@ -103,6 +105,20 @@ function single(request: Request, message: Message): Described {
 
 function isModernVersion(version: unknown): boolean {
   return typeof version === "string" && /^\d{4}-\d\d-\d\d$/.test(version) && version >= firstModern;
+}
+
+const messageKeys = new Set(["jsonrpc", "id", "method", "params", "result", "error"]);
+const parameterKeys = new Set(["name", "uri", "taskId", "arguments", "_meta", "inputResponses"]);
+
+/** What one reader takes for a call and another for an answer is neither. Failures: `message_invalid`. */
+function refuseAmbiguous(message: Message): void {
+  const { method, params } = message;
+  const isCall = typeof method === "string";
+  const isAnswer = !Object.hasOwn(message, "method") && ("result" in message || "error" in message);
+  if (!isCall && !isAnswer) throw new Failure("message_invalid");
+  const isOdd = isObject(params) && hasLookalike(params, parameterKeys);
+  if (!isOdd && !hasLookalike(message, messageKeys)) return;
+  throw new Failure("message_invalid", "A key of the protocol is written in other case");
 }
 
 function opensLinks(capabilities: unknown): boolean {

@@ -1,5 +1,7 @@
+import { isIP } from "node:net";
 import { type Problem, isObject } from "#src/config/read.ts";
 import type { Outbound } from "#src/http/outbound.ts";
+import { isLoopbackAddress, isPublicAddress } from "#src/http/special-addresses.ts";
 
 /**
  * Endpoints of an issuer (RFC 8414 section 3; the OpenID Connect address as second choice).
@@ -20,6 +22,7 @@ async function discoverEndpoints(outbound: Outbound, issuer: string) {
       token: metadata["token_endpoint"],
       identity: metadata["userinfo_endpoint"],
       revoke: metadata["revocation_endpoint"],
+      promises_iss: metadata["authorization_response_iss_parameter_supported"] === true,
     };
   }
   return undefined;
@@ -46,6 +49,13 @@ export async function withDiscovered(
   for (const [name, issuer] of issuers) {
     const endpoints = URL.canParse(issuer) ? await discoverEndpoints(outbound, issuer) : undefined;
     const given = providers[name];
+    const inside = Object.values(endpoints ?? {}).find((each) => leadsInside(each, issuer));
+    if (inside !== undefined) {
+      problems.push({
+        setting: "SMARTDASH_PROVIDERS",
+        message: `${name}: the metadata of ${issuer} leads to an address that is not public`,
+      });
+    }
     if (endpoints === undefined) {
       problems.push({
         setting: "SMARTDASH_PROVIDERS",
@@ -55,4 +65,17 @@ export async function withDiscovered(
     complete[name] = { ...endpoints, ...(isObject(given) ? given : {}) };
   }
   return { providers: complete, problems };
+}
+
+/** Metadata from elsewhere must not send our secrets to an address of this network. */
+function leadsInside(endpoint: unknown, issuer: string): boolean {
+  if (typeof endpoint !== "string" || !URL.canParse(endpoint)) return false;
+  const [there, here] = [new URL(endpoint).hostname, new URL(issuer).hostname];
+  const address = there.replace(/^\[|\]$/g, "");
+  return (
+    isIP(address) !== 0 &&
+    !isPublicAddress(address) &&
+    !isLoopbackAddress(address) &&
+    there !== here
+  );
 }

@@ -38,6 +38,8 @@ export type Provider = {
   readonly title: string;
   /** Compared with `iss` of the authorization response when the provider sends one (RFC 9207). */
   readonly issuer?: string;
+  /** Its metadata promises `iss` in every answer (RFC 9207): one without it is not its answer. */
+  readonly promisesIssuer?: boolean;
   readonly endpoints: {
     /** `{host}` is replaced by the country site's host. */
     readonly authorize: string;

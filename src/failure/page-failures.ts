@@ -42,6 +42,10 @@ export const pageFailures = {
     http: 401,
     doc: "This page is for a signed-in person. Connect an account first.",
   },
+  account_gone: {
+    http: 409,
+    doc: "The account that was chosen is not connected any more. Start again from the agent.",
+  },
   client_unknown: {
     http: 400,
     doc: "The client_id is not registered here, or its metadata document cannot be used. Nothing was sent anywhere.",

@@ -1,8 +1,13 @@
 /** What a person reads when an agent's request, an invitation or a device code cannot be used. */
 export const agentFailureWords = {
+  account_gone: {
+    es: "Esa cuenta ya no está conectada. Empieza de nuevo en tu agente.",
+    pt: "Essa conta não está mais conectada. Comece de novo no seu agente.",
+    en: "That account is not connected any more. Start again in your agent.",
+  },
   client_unknown: {
-    es: "El agente que te envió aquí no se ha registrado en este servicio, o ya no vale su registro. Quítalo y agrégalo de nuevo en tu agente.",
-    pt: "O agente que enviou você aqui não se registrou neste serviço, ou o registro não vale mais. Remova-o e adicione-o de novo no seu agente.",
+    es: "El agente que te envió aquí no se ha registrado en este servicio, o su registro ya no vale. Quita esta conexión en tu agente y agrégala de nuevo.",
+    pt: "O agente que enviou você aqui não se registrou neste serviço, ou o registro não vale mais. Remova esta conexão no seu agente e adicione-a de novo.",
     en: "The agent that sent you here is not registered with this service, or no longer is. Remove the connection in your agent and add it again.",
   },
   redirect_uri_unknown: {
@@ -36,9 +41,9 @@ export const agentFailureWords = {
     en: "This invitation is unknown, was used, or is older than seven days. Ask for another one.",
   },
   wrong_person: {
-    es: "Este enlace es para otra persona que la que está conectada en este navegador. No se cambió nada. Sal primero si la cuenta es tuya.",
-    pt: "Este link é para outra pessoa que não a conectada neste navegador. Nada foi alterado. Saia primeiro se a conta é sua.",
-    en: "This link is for another person than the one who is signed in here. Nothing was changed. Sign out first if the account is yours.",
+    es: "Este enlace es de otra persona, no de quien tiene la sesión abierta en este navegador. No se cambió nada. Si la cuenta es tuya, sal primero y ábrelo de nuevo.",
+    pt: "Este link é de outra pessoa, não de quem está com a sessão aberta neste navegador. Nada foi alterado. Se a conta é sua, saia primeiro e abra-o de novo.",
+    en: "This link is for another person than the one who is signed in here. Nothing was changed. If the account is yours, sign out first and open it again.",
   },
   too_many_requests: {
     es: "Demasiados intentos seguidos. Espera un minuto.",

@@ -26,14 +26,14 @@ export const agentWords = {
     en: "The answer goes to {host}",
   },
   loopback_warning: {
-    es: "Es un programa de este equipo, y cualquiera podría hacerse pasar por él. Permítelo solo si acabas de iniciarlo tú.",
-    pt: "É um programa deste computador, e qualquer um poderia se passar por ele. Permita só se você acabou de iniciá-lo.",
-    en: "It is a program on this computer, and any program could pretend to be it. Allow it only if you have just started it yourself.",
+    es: "Esa dirección es un programa de este equipo, y cualquiera podría hacerse pasar por él. Permítelo solo si acabas de iniciarlo tú.",
+    pt: "Esse endereço é um programa deste computador, e qualquer um poderia se passar por ele. Permita só se você acabou de iniciá-lo.",
+    en: "That address is a program on this computer, and any program could pretend to be it. Allow it only if you have just started it yourself.",
   },
   it_may: { es: "Podrá", pt: "Poderá", en: "It will be able to" },
   "scope_mcp:read": {
-    es: "ver qué herramientas, textos y recursos hay",
-    pt: "ver que ferramentas, textos e recursos existem",
+    es: "ver qué herramientas, indicaciones y recursos hay",
+    pt: "ver que ferramentas, instruções e recursos existem",
     en: "see which tools, prompts and resources there are",
   },
   "scope_mcp:call": {
@@ -49,13 +49,18 @@ export const agentWords = {
   which_account: { es: "¿Con qué cuenta?", pt: "Com qual conta?", en: "With which account?" },
   connect_another: {
     es: "Conectar otra cuenta de {provider}",
-    pt: "Conectar outra conta de {provider}",
+    pt: "Conectar outra conta do {provider}",
     en: "Connect another {provider} account",
   },
   prove_first: {
     es: "Primero demuestra quién eres: entra con la cuenta que el agente va a usar. El agente no verá tu contraseña.",
     pt: "Primeiro mostre quem você é: entre com a conta que o agente vai usar. O agente não verá sua senha.",
-    en: "First show who you are: sign in with the account that the agent is to use. The agent will not see your password.",
+    en: "Sign in with the account that the agent should use. The agent will not see your password.",
+  },
+  connect_for_agent: {
+    es: "Conecta la cuenta que el agente va a usar.",
+    pt: "Conecte a conta que o agente vai usar.",
+    en: "Connect the account that the agent should use.",
   },
   go_on_with: {
     es: "Continuar con {provider}",
@@ -82,9 +87,9 @@ export const agentWords = {
   device_code: { es: "Código del dispositivo", pt: "Código do dispositivo", en: "Device code" },
   go_on: { es: "Continuar", pt: "Continuar", en: "Continue" },
   device_check: {
-    es: "Permítelo solo si tu propio dispositivo muestra ahora este código: {code}",
-    pt: "Permita só se o seu próprio dispositivo mostra agora este código: {code}",
-    en: "Allow it only if your own device shows this code now: {code}",
+    es: "Permítelo solo si tu propio dispositivo muestra ahora este código:",
+    pt: "Permita só se o seu próprio dispositivo mostra agora este código:",
+    en: "Allow it only if your own device shows this code now:",
   },
   device_allowed_title: { es: "Listo", pt: "Pronto", en: "Done" },
   device_allowed: {
@@ -104,8 +109,18 @@ export const agentWords = {
     en: "Agents with your permission",
   },
   no_agents: {
-    es: "Ningún agente tiene permiso todavía. Da a tu agente la dirección {url}: te preguntará aquí.",
-    pt: "Nenhum agente tem permissão ainda. Dê ao seu agente o endereço {url}: ele perguntará aqui.",
-    en: "No agent has permission yet. Give your agent the address {url}: it will ask you here.",
+    es: "Ningún agente tiene permiso todavía. Tu agente te preguntará aquí si le das esta dirección:",
+    pt: "Nenhum agente tem permissão ainda. Seu agente perguntará aqui se você der a ele este endereço:",
+    en: "No agent has permission yet. Your agent will ask you here when you give it this address:",
+  },
+  remove_permission: {
+    es: "Quitar permiso",
+    pt: "Remover permissão",
+    en: "Remove permission",
+  },
+  to_front: {
+    es: "Ir a la página principal",
+    pt: "Ir à página inicial",
+    en: "Go to the front page",
   },
 } as const;

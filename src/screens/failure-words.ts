@@ -67,7 +67,7 @@ export const failureWords: Partial<Record<FailureCode, Readonly<Record<Language,
   account_of_another: {
     es: "Esa cuenta de {provider} ya está conectada aquí por otra persona. Sal de este servicio y conéctala desde un navegador limpio.",
     pt: "Essa conta do {provider} já está conectada aqui por outra pessoa. Saia deste serviço e conecte-a em um navegador limpo.",
-    en: "That {provider} account is already connected here by another person. Sign out of this service and connect it from there.",
+    en: "That {provider} account is already connected here by another person. Sign out of this service and connect it from a clean browser.",
   },
   provider_unknown: {
     es: "No conocemos ese proveedor.",
@@ -96,8 +96,8 @@ export const failureWords: Partial<Record<FailureCode, Readonly<Record<Language,
   },
   ...agentFailureWords,
   sign_in_needed: {
-    es: "Para esto tienes que conectar una cuenta primero.",
-    pt: "Para isto você precisa conectar uma conta primeiro.",
-    en: "Connect an account first.",
+    es: "Ya no hay una sesión abierta en este navegador. Conecta una cuenta, o empieza de nuevo en tu agente.",
+    pt: "Não há mais uma sessão aberta neste navegador. Conecte uma conta, ou comece de novo no seu agente.",
+    en: "Nobody is signed in here any more. Connect an account, or start again in your agent.",
   },
 };

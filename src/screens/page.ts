@@ -9,8 +9,10 @@ import { fill, say } from "./words.ts";
 export type Markup = HtmlEscapedString | Promise<HtmlEscapedString>;
 
 const style = `
-:root{color-scheme:light dark;--line:#8885;--soft:#8881;--accent:#2456c7;--quiet:light-dark(#5c5c5c,#a8a8a8);--warn:light-dark(#9a4a00,#ffb066)}
-body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem}
+:root{color-scheme:light dark;--line:#8885;--soft:#8881;--accent:#2456c7;--link:light-dark(#2456c7,#9db8ff);--edge:light-dark(#767676,#8a8a8a);--quiet:light-dark(#5c5c5c,#a8a8a8);--warn:light-dark(#9a4a00,#ffb066)}
+html{background:Canvas}
+body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:1.5rem auto 3rem;padding:0 1rem;overflow-wrap:anywhere}
+a{color:var(--link)}
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}h3{font-size:1rem;overflow-wrap:anywhere}
 a.button,button{display:inline-block;font:inherit;padding:.45rem .9rem;margin:.2rem .3rem .2rem 0;border:1px solid var(--accent);border-radius:.4rem;background:var(--accent);color:#fff;text-decoration:none;cursor:pointer}
 a.quiet,button.quiet{background:none;color:inherit;border-color:var(--line)}
@@ -21,8 +23,10 @@ li>b,li>.grow{flex:1 1 12rem;overflow-wrap:anywhere}form{display:inline}
 pre,output{display:block;padding:.7rem;border:1px solid var(--line);border-radius:.4rem;background:var(--soft);font:13px/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;user-select:all}
 ul.plain{list-style:disc;padding-left:1.4rem}ul.plain li{display:list-item;border:0;padding:0;margin:.2rem 0}
 form.block{display:block}fieldset{border:1px solid var(--line);border-radius:.5rem;margin:1rem 0}.choice{display:flex;gap:.6rem;align-items:center;padding:.3rem 0}
-input[type=text]{font:1.2rem ui-monospace,monospace;padding:.4rem .6rem;border:1px solid var(--line);border-radius:.4rem;width:12rem;text-transform:uppercase}
-:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+legend{font-weight:bold}li button{margin-right:0}form.block label:not(.choice){display:block}
+input[type=text]{display:block;font:1.2rem ui-monospace,monospace;padding:.4rem .6rem;margin:.3rem 0 .8rem;border:1px solid var(--edge);border-radius:.4rem;width:12rem;text-transform:uppercase}
+.box{border-left:4px solid;padding:.5rem .8rem;background:var(--soft)}.code{font:bold 1.6rem ui-monospace,monospace;white-space:nowrap}
+:focus-visible{outline:3px solid var(--link);outline-offset:2px}
 details{margin:.4rem 0}summary{cursor:pointer}
 .note{color:var(--quiet)}`;
 
@@ -69,8 +73,11 @@ export async function page(
         ${raw(`<style>${style}</style>`)}
       </head>
       <body>
-        <h1>${title}</h1>
-        ${body}
+        <header class="note">smartdash</header>
+        <main>
+          <h1>${title}</h1>
+          ${body}
+        </main>
       </body>
     </html>`;
   const headers = new Headers(pageHeaders);
@@ -90,8 +97,11 @@ export function failurePage(
 ): Promise<Response> {
   const words = failureWords[failure.code] ?? failureWords.internal;
   const text = fill(words?.[language] ?? failure.message, failure.details.values ?? {});
+  const link = failure.details.link ?? "/";
   const body = html`<p>${text}</p>
-    <p><a class="button" href="${failure.details.link ?? "/"}">${say(language, "try_again")}</a></p>
+    <p>
+      <a class="button" href="${link}">${say(language, link === "/" ? "to_front" : "try_again")}</a>
+    </p>
     <p class="note">${say(language, "code")}: ${failure.code} · ${requestId}</p>`;
   return page(language, say(language, "went_wrong"), body, { status: failure.meaning.http });
 }

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import type { Browser, Page, Response } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { openWorld } from "#test/support/world.ts";
-import { type Window, launchChrome, openWindow } from "./chrome.ts";
+import { launchChrome, openWindow } from "./chrome.ts";
+import { connect, expectLocked, expectQuiet } from "./pages.ts";
 
 setDefaultTimeout(60_000);
 
@@ -172,30 +173,6 @@ test("every page forbids scripts, frames and everything from elsewhere, and is s
   await expectLocked(page, missing);
 });
 
-async function expectLocked(page: Page, response: Response | null): Promise<void> {
-  await page.waitForLoadState();
-  const policy = (await response?.headerValue("content-security-policy")) ?? "";
-  for (const rule of ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"]) {
-    expect(policy).toContain(rule);
-  }
-  expect(policy).not.toMatch(/unsafe|script-src|\*/);
-  expect(await page.locator("script, iframe, [style]").count()).toBe(0);
-  expect(await page.content()).not.toMatch(/\son\w+=|javascript:/);
-  const width = () => getComputedStyle(document.body).maxWidth;
-  expect(await page.evaluate(width)).toBe("736px");
-  const isRefused = await page.addScriptTag({ content: "1" }).then(
-    () => false,
-    () => true,
-  );
-  expect(isRefused).toBe(true);
-}
-
-async function connect(page: Page, url: string): Promise<void> {
-  await page.goto(`${url}/auth/authorize?provider=mercadolibre`);
-  await page.getByRole("button", { name: "Permitir como TIENDA_DEMO" }).click();
-  await page.waitForURL(`${url}/`);
-}
-
 /** Begins at the gateway and allows at the provider, without opening the callback; the result is its URL. */
 async function heldCallback(page: Page, url: string): Promise<string> {
   await page.goto(`${url}/auth/authorize?provider=mercadolibre`);
@@ -208,10 +185,4 @@ async function heldCallback(page: Page, url: string): Promise<string> {
   const location = decided.headers()["location"] ?? "";
   expect(new URL(location).pathname).toBe("/auth/callback");
   return location;
-}
-
-function expectQuiet({ complaints, hosts }: Window): void {
-  expect(complaints).toEqual([]);
-  expect(hosts).toContain("localhost");
-  expect([...hosts].filter((host) => host !== "localhost" && host !== "127.0.0.1")).toEqual([]);
 }

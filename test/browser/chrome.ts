@@ -1,4 +1,4 @@
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { chromium as playwright } from "playwright-core";
 
 /** In one process, closing a window ends the browser; the others turn off what these tests rely on. */
@@ -40,8 +40,13 @@ export type Window = AsyncDisposable & {
   readonly hosts: Set<string>;
 };
 
-export async function openWindow(browser: Browser, locale: string): Promise<Window> {
-  const context = await browser.newContext({ locale, viewport: { width: 1000, height: 900 } });
+export async function openWindow(
+  browser: Browser,
+  locale: string,
+  options: BrowserContextOptions = {},
+): Promise<Window> {
+  const viewport = { width: 1000, height: 900 };
+  const context = await browser.newContext({ locale, viewport, ...options });
   context.setDefaultTimeout(10_000);
   const page = await context.newPage();
   const complaints: string[] = [];

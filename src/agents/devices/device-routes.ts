@@ -55,7 +55,8 @@ async function show(app: DevicePages, request: Request, address: string): Promis
     continueTo,
     person,
     accounts,
-    notice: say(language, "device_check", { code: shown(code) }),
+    notice: html`<p class="warn box">${say(language, "device_check")}</p>
+      <p class="code">${shown(code)}</p>`,
     action: "/device/decision",
     fields: { user_code: shown(code), consent: consentToken(app, person, device.id) },
   });
@@ -70,8 +71,7 @@ async function decide(app: DevicePages, request: Request, address: string): Prom
   const isAllowed = form.get("decision") === "allow";
   const accounts = await accountsFor(app, person, asked.resource.upstream);
   const account = accounts.find(({ id }) => id === form.get("account"));
-  if (isAllowed && account === undefined)
-    throw new Failure("not_found", "There is no such account");
+  if (isAllowed && account === undefined) throw new Failure("account_gone", undefined, again);
   const now = app.now();
   const grant =
     isAllowed && account !== undefined

@@ -70,7 +70,13 @@ async function answer(app: Authorizing, request: Request, visit: Visit): Promise
   const language = languageOf(request);
   const continueTo = `/authorize?${asked.query}`;
   if (person === undefined || accounts.length === 0) {
-    return await connectPage(app, language, { ...asked, person, continueTo });
+    const denyLink = failureAddress(app, asked, new Failure("access_denied"));
+    return await connectPage(app, language, {
+      ...asked,
+      person,
+      continueTo,
+      ...(denyLink === undefined ? {} : { denyLink }),
+    });
   }
   return await consentPage(app, language, {
     ...asked,
@@ -94,7 +100,7 @@ async function decide(app: Authorizing, request: Request): Promise<Response> {
     if (form.get("decision") !== "allow") throw new Failure("access_denied");
     const accounts = await accountsFor(app, person, asked.resource.upstream);
     const account = accounts.find(({ id }) => id === form.get("account"));
-    if (account === undefined) throw new Failure("not_found", "There is no such account");
+    if (account === undefined) throw new Failure("account_gone");
     const code = await approve(app, asked, { person, account });
     return seeOther(answerAddress(app, asked, { code }));
   });

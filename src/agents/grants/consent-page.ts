@@ -1,4 +1,4 @@
-import { html } from "hono/html";
+import { html, raw } from "hono/html";
 import { connectable } from "#src/accounts/registration.ts";
 import type { Account } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
@@ -24,11 +24,23 @@ export type AskedFor = Pick<AuthorizationRequest, "client" | "resource" | "scope
 export function connectPage(
   app: Showing,
   language: Language,
-  asked: AskedFor & { readonly person: SignedIn | undefined },
+  asked: AskedFor & {
+    readonly person: SignedIn | undefined;
+    /** Tells the client that the person does not want to. */
+    readonly denyLink?: string;
+  },
 ): Promise<Response> {
+  const { person, denyLink } = asked;
   const body = html`${whoAsks(language, asked)}
-    <p>${say(language, "prove_first")}</p>
-    <p>${connectLinks(app, language, { ...asked, words: "go_on_with" })}</p>`;
+    <p>${say(language, person === undefined ? "prove_first" : "connect_for_agent")}</p>
+    <p>
+      ${connectLinks(app, language, { ...asked, words: "go_on_with" })}
+      ${
+        denyLink === undefined
+          ? ""
+          : html`<a class="button quiet" href="${denyLink}">${say(language, "deny")}</a>`
+      }
+    </p>`;
   return page(language, titleOf(language, asked), body, { isPrivate: true });
 }
 
@@ -43,13 +55,12 @@ export function consentPage(
     readonly fields: Readonly<Record<string, string>>;
     readonly action: string;
     /** What else to look at before agreeing. */
-    readonly notice?: string;
+    readonly notice?: Markup;
   },
 ): Promise<Response> {
   const { person, accounts, scopes, redirectUri, fields, action } = asked;
   const hidden = Object.entries({ form_token: person.formToken, ...fields });
-  const body = html`${whoAsks(language, asked)}
-    ${asked.notice === undefined ? "" : html`<p class="warn">${asked.notice}</p>`}
+  const body = html`${whoAsks(language, asked)} ${asked.notice ?? ""}
     <form method="post" action="${action}" class="block">
       ${hidden.map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}" />`)}
       <h2>${say(language, "it_may")}</h2>
@@ -62,8 +73,8 @@ export function consentPage(
       </fieldset>
       <p>${connectLinks(app, language, { ...asked, words: "connect_another" })}</p>
       <p>
-        <button name="decision" value="allow">${say(language, "allow")}</button>
         <button name="decision" value="deny" class="quiet">${say(language, "deny")}</button>
+        <button name="decision" value="allow">${say(language, "allow")}</button>
       </p>
     </form>
     <p class="note">${say(language, "end_any_time")}</p>`;
@@ -72,13 +83,13 @@ export function consentPage(
 }
 
 /**
- * A browser holds the whole chain of redirects after a form to `form-action`, and a web client's own callback
- * may lead on to another of its hosts.
+ * A browser holds the whole chain of redirects after a form to `form-action`, and a client's own callback may
+ * lead on to a page of success elsewhere.
  */
 function formTarget(redirectUri: string): string {
-  const url = new URL(redirectUri);
-  if (redirectKind(redirectUri) === "web") return "https:";
-  return redirectKind(redirectUri) === "loopback" ? url.origin : url.protocol;
+  const kind = redirectKind(redirectUri);
+  if (kind === "web") return "https:";
+  return kind === "loopback" ? "http: https:" : new URL(redirectUri).protocol;
 }
 
 function titleOf(language: Language, { client, resource }: AskedFor): string {
@@ -92,9 +103,12 @@ function whoAsks(language: Language, { client, redirectUri }: AskedFor): Markup 
     ${
       host === undefined
         ? ""
-        : html`<p>${say(language, "answer_goes_to", { host: "" })}<b>${host}</b>.</p>`
+        : html`<p>
+            ${say(language, "answer_goes_to", { host: "" })}<b><bdi>${host}</bdi></b
+            >.
+          </p>`
     }
-    ${isElsewhere ? "" : html`<p class="warn">${say(language, "loopback_warning")}</p>`}`;
+    ${isElsewhere ? "" : html`<p class="warn box">${say(language, "loopback_warning")}</p>`}`;
 }
 
 function whoSaysSo(language: Language, { kind, clientId }: AskedFor["client"]): string {
@@ -130,7 +144,7 @@ function connectLinks(
     ({ provider }) => credential.kind !== "account" || credential.provider === provider.name,
   );
   const link = asked.person === undefined ? {} : { link: asked.person.linkToken };
-  const style = asked.words === "go_on_with" ? "button" : "";
+  const style = asked.words === "go_on_with" ? raw('class="button"') : "";
   if (fitting.length === 0) return html`${say(language, "nothing_configured")}`;
   return html`${fitting.map(({ provider }) => {
     const query = new URLSearchParams({
@@ -138,7 +152,7 @@ function connectLinks(
       continue: asked.continueTo,
       ...link,
     });
-    return html`<a class="${style}" href="/auth/authorize?${query.toString()}"
+    return html`<a ${style} href="/auth/authorize?${query.toString()}"
       >${say(language, asked.words, { provider: provider.title })}</a
     > `;
   })}`;

@@ -20,7 +20,7 @@ export type ProviderReading = {
  * A provider from configuration, on top of a built-in one when `base` is given.
  * Fields: `title`, `issuer` (RFC 8414: endpoints are then discovered), `authorize`, `token`, `identity`,
  * `revoke`, `client_authentication`, `pkce`, `scopes`, `identity_id`, `identity_label`,
- * `single_use_refresh`, `access_seconds`, `refresh_token_days`.
+ * `single_use_refresh`, `access_seconds`, `refresh_token_days`, `promises_iss`.
  */
 export function readProvider(name: string, value: unknown, base?: Provider): ProviderReading {
   if (!isObject(value)) return { problems: [`${name} must be an object`] };
@@ -38,6 +38,7 @@ export function readProvider(name: string, value: unknown, base?: Provider): Pro
     provider: {
       ...start,
       ...issuerOf(text, base),
+      promisesIssuer: value["promises_iss"] === true,
       name,
       title: text("title") ?? start.title,
       endpoints,
@@ -66,6 +67,7 @@ const fields: Readonly<Record<string, readonly [string, (value: unknown) => bool
   ...Object.fromEntries(textFields.map((field) => [field, ["a text", isText] as const])),
   client_authentication: oneOfThese(authentications),
   pkce: oneOfThese(pkceKinds),
+  promises_iss: ["true or false", (value) => typeof value === "boolean"],
   single_use_refresh: ["true or false", (value) => typeof value === "boolean"],
   access_seconds: ["a number", (value) => typeof value === "number" && value > 0],
   refresh_token_days: ["a number", (value) => typeof value === "number" && value > 0],
