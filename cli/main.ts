@@ -65,14 +65,13 @@ function withoutColours(text: string): string {
   return text.replace(/\u001b\[[\d;]*m/g, "");
 }
 
-function usageFailure(message: string): Failure {
-  return new Failure("usage", message, { hint: "smartdash --help lists the commands" });
+function usageFailure(message: string, hint = "smartdash --help lists the commands"): Failure {
+  return new Failure("usage", message, { hint });
 }
 
 try {
   await run(process.argv.slice(2));
 } catch (error) {
-  const isUsage = error instanceof Error && error.name === "CLIError";
-  tellFailure(isUsage ? usageFailure(withoutColours(error.message)) : error);
+  tellFailure(error);
   process.exitCode = usageExit;
 }

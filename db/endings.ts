@@ -1,11 +1,35 @@
-import { lt, sql } from "drizzle-orm";
+import { type SQL, and, isNull, lt, sql } from "drizzle-orm";
 import type { Database } from "./open.ts";
-import { endings } from "./schema/agents.ts";
+import { consents, endings, grants } from "./schema/agents.ts";
 
 /** The channel on which endings are told at once; whoever cannot listen reads the table. */
 export const endingsChannel = "smartdash_endings";
 
 export type Ending = Pick<typeof endings.$inferSelect, "id" | "subject">;
+
+/**
+ * Ends every open grant that fits, with the consents it rested on, and tells every replica.
+ * Returns what has to be let go of. `db` is a transaction.
+ */
+export async function endGrantsWhere(
+  db: Pick<Database, "execute" | "update" | "delete">,
+  which: SQL | undefined,
+  now: Date,
+): Promise<readonly string[]> {
+  const ended = await db
+    .update(grants)
+    .set({ endedAt: now })
+    .where(and(which, isNull(grants.endedAt)))
+    .returning({ id: grants.id, personId: grants.personId, clientId: grants.clientId });
+  for (const { personId, clientId } of ended) {
+    await db
+      .delete(consents)
+      .where(sql`${consents.personId} = ${personId} and ${consents.clientId} = ${clientId}`);
+  }
+  const subjects = ended.map(({ id }) => `grant:${id}`);
+  await recordEndings(db, subjects);
+  return subjects;
+}
 
 /** Writes down what has ended and tells every replica. `db` may be a transaction: it is told with the commit. */
 export async function recordEndings(
@@ -17,8 +41,8 @@ export async function recordEndings(
   await db.execute(sql`
     with ended as (
       insert into ${endings} (subject) select value from jsonb_array_elements_text(${json}::text::jsonb)
-      returning subject)
-    select pg_notify(${endingsChannel}, subject) from ended`);
+      returning id, subject)
+    select pg_notify(${endingsChannel}, id || ' ' || subject) from ended`);
 }
 
 /** What has ended since `from` (nothing when that is not known yet), and the database's clock now. */

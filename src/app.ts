@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { type BundledDatabase, runningBundled, startBundled } from "#db/embedded.ts";
@@ -107,6 +107,11 @@ async function bundledDatabase(
   if (config.databaseUrl !== undefined || install === undefined) return undefined;
   const running = options.role === "command" ? await runningBundled(config.home) : undefined;
   if (running !== undefined) return { url: running, stop: () => Promise.resolve() };
+  if (options.role === "command" && !existsSync(join(config.home, "data"))) {
+    throw new Failure("home_unusable", `There is no smartdash database in ${config.home}`, {
+      hint: "Set SMARTDASH_HOME or DATABASE_URL as the gateway has it.",
+    });
+  }
   return await startBundled(config.home, install);
 }
 

@@ -70,7 +70,7 @@ export const failures = {
     exit: 70,
     doc: "A mistake of ours. The log line with the same request id has the details.",
   },
-  not_found: { http: 404, doc: "There is nothing at this address." },
+  not_found: { http: 404, exit: 1, doc: "There is nothing of this name or at this address." },
   method_not_allowed: { http: 405, doc: "The address exists, but not for this HTTP method." },
   host_refused: {
     http: 403,
@@ -95,11 +95,11 @@ export const failures = {
   },
   bearer_missing: {
     http: 401,
-    doc: "The request carries no `Authorization: Bearer`. Create a session on the gateway's page and send it.",
+    doc: "The request carries no `Authorization: Bearer`. Sign in from your MCP client, or create a session on the gateway's page and send it.",
   },
   bearer_invalid: {
     http: 401,
-    doc: "The bearer is unknown, expired or ended. Create a new session on the gateway's page.",
+    doc: "The bearer is unknown, expired, ended, or for another MCP address. Sign in again from your MCP client, or create a new session on the gateway's page.",
   },
   account_mismatch: {
     http: 403,

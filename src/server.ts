@@ -77,7 +77,7 @@ function listen(app: App, runtime: Runtime, handle: Handle) {
 
 function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
   const now = () => app.now().getTime();
-  const openStreams = createOpenStreams();
+  const openStreams = createOpenStreams(now);
   return {
     ...app,
     ...createAgentParts(app, openStreams.cut),
@@ -140,7 +140,17 @@ function createAnswer(app: Serving, port: number): Handle {
 function clientAddress({ config }: App, request: Request, peer: () => string): string {
   const header = config.clientAddressHeader;
   const said = header === undefined ? undefined : request.headers.get(header);
-  return said?.split(",").at(-1)?.trim() ?? peer();
+  return networkOf(said?.split(",").at(-1)?.trim() ?? peer());
+}
+
+/** One household has 2^64 addresses of IPv6: they count as one. */
+function networkOf(address: string): string {
+  if (!address.includes(":") || address.startsWith("::ffff:")) return address;
+  const [head = "", tail = ""] = address.split("::");
+  const groups = head.split(":");
+  const missing = 8 - groups.length - (tail === "" ? 0 : tail.split(":").length);
+  const filled = address.includes("::") ? [...groups, ...Array<string>(missing).fill("0")] : groups;
+  return filled.slice(0, 4).join(":");
 }
 
 /** The path of an absolute URL, without parsing the rest of it. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Client } from "#src/agents/clients/client.ts";
 import { addAgent, removeClient } from "#src/agents/clients/operator.ts";
-import { operatorAgents } from "#src/agents/clients/store.ts";
+import { listAgents } from "#src/agents/clients/store.ts";
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { command, group, withApp } from "../command.ts";
@@ -55,9 +55,12 @@ const add = command({
 const list = command({
   name: "agents list",
   description: "List the agents that you added",
-  args: { json: { type: "boolean", description: "Print one JSON object" } },
-  run: async ({ json }) => {
-    const rows = await withApp({ role: "command" }, ({ db }) => operatorAgents(db));
+  args: {
+    all: { type: "boolean", description: "Also clients that registered themselves" },
+    json: { type: "boolean", description: "Print one JSON object" },
+  },
+  run: async ({ all, json }) => {
+    const rows = await withApp({ role: "command" }, ({ db }) => listAgents(db, all === true));
     const agents = rows.map((row) => ({
       client_id: row.clientId,
       name: row.name,
@@ -69,7 +72,11 @@ const list = command({
     }));
     if (json === true) return print(JSON.stringify({ agents }));
     if (agents.length === 0) return tell("There are none yet: smartdash agents add --name …");
-    for (const agent of agents) print(`${agent.client_id}  ${agent.name}`);
+    for (const { client_id: id, name, upstreams, created_at: at } of agents) {
+      print(
+        `${id}  ${at.slice(0, 10)}  ${name}${upstreams === null ? "" : `  ${upstreams.join(",")}`}`,
+      );
+    }
   },
 });
 
@@ -103,5 +110,8 @@ function keySetIn(path: string): NonNullable<Client["jwks"]> {
   } catch {
     // Told below.
   }
-  throw new Failure("usage", `${path} is not a file with a JSON Web Key Set`);
+  throw new Failure(
+    "usage",
+    `${path} is neither a file with a JSON Web Key Set nor an https address`,
+  );
 }

@@ -18,6 +18,7 @@ const rotate = command({
     const kid = await withApp({ role: "command" }, (app) => rotateKeys(app, { isLost }));
     if (json === true) return print(JSON.stringify({ kid, isLost }));
     tell(`Access tokens are signed with key ${kid} from now on.`);
+    if (isLost) tell("Every earlier token ends within two seconds; agents have to refresh.");
   },
 });
 

@@ -24,7 +24,7 @@ CREATE TABLE "agents" (
 	"upstreams" text[],
 	"account_id" uuid,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
-	"last_used_at" timestamp with time zone,
+	"used_at" timestamp with time zone,
 	CONSTRAINT "agents_client_id_unique" UNIQUE("client_id"),
 	CONSTRAINT "agents_kind" CHECK ("agents"."kind" in ('dynamic', 'operator')),
 	CONSTRAINT "agents_secret" CHECK (("agents"."auth_method" = 'secret') = ("agents"."secret_fingerprint" is not null))
@@ -47,7 +47,6 @@ CREATE TABLE "consents" (
 	"redirect_host" text NOT NULL,
 	"scope" text NOT NULL,
 	"client_fingerprint" "bytea" NOT NULL,
-	"at" timestamp with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "consents_person_id_client_id_upstream_pk" PRIMARY KEY("person_id","client_id","upstream")
 );
 --> statement-breakpoint
@@ -56,7 +55,6 @@ CREATE TABLE "device_codes" (
 	"device_fingerprint" "bytea" NOT NULL,
 	"user_fingerprint" "bytea" NOT NULL,
 	"client_id" text NOT NULL,
-	"upstream" text NOT NULL,
 	"resource" text NOT NULL,
 	"scope" text NOT NULL,
 	"state" text DEFAULT 'pending' NOT NULL,
@@ -129,7 +127,7 @@ ALTER TABLE "grants" ADD CONSTRAINT "grants_person_id_people_id_fk" FOREIGN KEY 
 ALTER TABLE "grants" ADD CONSTRAINT "grants_account_id_accounts_id_fk" FOREIGN KEY ("account_id") REFERENCES "public"."accounts"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "refresh_tokens" ADD CONSTRAINT "refresh_tokens_grant_id_grants_id_fk" FOREIGN KEY ("grant_id") REFERENCES "public"."grants"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "agents_account" ON "agents" USING btree ("account_id");--> statement-breakpoint
-CREATE INDEX "agents_unused" ON "agents" USING btree ("created_at") WHERE "agents"."last_used_at" is null and "agents"."kind" = 'dynamic';--> statement-breakpoint
+CREATE INDEX "agents_unused" ON "agents" USING btree ("created_at") WHERE "agents"."used_at" is null and "agents"."kind" = 'dynamic';--> statement-breakpoint
 CREATE INDEX "authorization_codes_expiry" ON "authorization_codes" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "authorization_codes_grant" ON "authorization_codes" USING btree ("grant_id");--> statement-breakpoint
 CREATE INDEX "consents_account" ON "consents" USING btree ("account_id");--> statement-breakpoint
@@ -140,6 +138,7 @@ CREATE INDEX "endings_subject" ON "endings" USING btree ("subject");--> statemen
 CREATE INDEX "grants_person" ON "grants" USING btree ("person_id");--> statement-breakpoint
 CREATE INDEX "grants_account" ON "grants" USING btree ("account_id");--> statement-breakpoint
 CREATE INDEX "grants_client" ON "grants" USING btree ("client_id");--> statement-breakpoint
+CREATE INDEX "grants_not_begun" ON "grants" USING btree ("created_at") WHERE "grants"."activated_at" is null;--> statement-breakpoint
 CREATE INDEX "refresh_tokens_grant" ON "refresh_tokens" USING btree ("grant_id");--> statement-breakpoint
 CREATE INDEX "refresh_tokens_expiry" ON "refresh_tokens" USING btree ("expires_at");--> statement-breakpoint
 CREATE UNIQUE INDEX "signing_keys_one_of_each" ON "signing_keys" USING btree ("algorithm","state") WHERE "signing_keys"."state" <> 'previous';--> statement-breakpoint

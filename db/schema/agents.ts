@@ -60,13 +60,14 @@ export const agents = pgTable(
     /** The account it acts on by itself (client credentials). */
     accountId: uuid("account_id").references(() => accounts.id, { onDelete: "cascade" }),
     createdAt: moment("created_at").notNull().defaultNow(),
-    lastUsedAt: moment("last_used_at"),
+    /** When it first got a token. */
+    usedAt: moment("used_at"),
   },
   (table) => [
     index("agents_account").on(table.accountId),
     index("agents_unused")
       .on(table.createdAt)
-      .where(sql`${table.lastUsedAt} is null and ${table.kind} = 'dynamic'`),
+      .where(sql`${table.usedAt} is null and ${table.kind} = 'dynamic'`),
     check("agents_kind", sql`${table.kind} in ('dynamic', 'operator')`),
     check(
       "agents_secret",
@@ -100,6 +101,9 @@ export const grants = pgTable(
     index("grants_person").on(table.personId),
     index("grants_account").on(table.accountId),
     index("grants_client").on(table.clientId),
+    index("grants_not_begun")
+      .on(table.createdAt)
+      .where(sql`${table.activatedAt} is null`),
   ],
 );
 
@@ -150,7 +154,6 @@ export const deviceCodes = pgTable(
     deviceFingerprint: bytes("device_fingerprint").notNull().unique(),
     userFingerprint: bytes("user_fingerprint").notNull().unique(),
     clientId: text("client_id").notNull(),
-    upstream: text("upstream").notNull(),
     resource: text("resource").notNull(),
     scope: text("scope").notNull(),
     state: text("state", { enum: ["pending", "approved", "denied", "used"] })
@@ -184,7 +187,6 @@ export const consents = pgTable(
     scope: text("scope").notNull(),
     /** What the client said about itself then: name, redirect URIs, keys. */
     clientFingerprint: bytes("client_fingerprint").notNull(),
-    at: moment("at").notNull().defaultNow(),
   },
   (table) => [
     primaryKey({ columns: [table.personId, table.clientId, table.upstream] }),

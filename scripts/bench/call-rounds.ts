@@ -1,5 +1,6 @@
 import type { CallsAnswer } from "./jobs.ts";
 import type { RunJob } from "./load-generator.ts";
+import { echoCall } from "./messages.ts";
 import { family } from "./processes.ts";
 import type { Readings } from "./readings.ts";
 import type { Target } from "./targets.ts";
@@ -65,7 +66,8 @@ export async function callsThrough(
   const { url, headers, pid } = target;
   const measureMillis = seconds * 1000;
   const pids = family(pid);
-  return run("calls", { url, headers, connections, warmMillis, measureMillis, pids });
+  const call = { url, headers, body: echoCall, expects: '"result"' };
+  return run("calls", { ...call, connections, warmMillis, measureMillis, pids });
 }
 
 export function firstEventsOf(run: RunJob, target: Target, seconds: number) {

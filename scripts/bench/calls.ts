@@ -2,7 +2,6 @@ import type { Socket } from "bun";
 import { postRequest, takeMessage } from "./framing.ts";
 import type { CallsAnswer, CallsJob } from "./jobs.ts";
 import { Latencies } from "./latencies.ts";
-import { echoCall } from "./messages.ts";
 import { processorMicros } from "./processes.ts";
 
 type Call = { rest: Buffer | undefined; sentAt: number };
@@ -38,7 +37,7 @@ class CallsRun {
   constructor(job: CallsJob) {
     this.#job = job;
     this.#address = new URL(job.url);
-    this.#request = postRequest(this.#address, job.headers, echoCall);
+    this.#request = postRequest(this.#address, job.headers, job.body);
   }
 
   async measure(): Promise<CallsAnswer> {
@@ -106,7 +105,7 @@ class CallsRun {
     const answer = takeMessage(buffer);
     call.rest = answer === undefined ? buffer : undefined;
     if (answer === undefined || this.#closing) return;
-    if (answer.head.startsWith("HTTP/1.1 200") && answer.body.includes('"result"')) {
+    if (answer.head.startsWith("HTTP/1.1 200") && answer.body.includes(this.#job.expects)) {
       this.#latencies.add((Bun.nanoseconds() - call.sentAt) / 1000);
     } else {
       this.#countFailure(`${answer.head.split("\r\n", 1)[0]} ${answer.body.slice(0, 200)}`);

@@ -1,18 +1,24 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { clientHeaders } from "./issuers.ts";
+import type { Address } from "./jobs.ts";
 import { seed } from "./seed.ts";
 import type { Running } from "./targets.ts";
+
+export type StartedGateway = Running & {
+  readonly pid: number;
+  /** Where the operator's agent gets its tokens, and how it proves itself there. */
+  readonly token: Address;
+};
 
 const binary = join(import.meta.dir, "../../dist/smartdash");
 
 /**
  * Starts the compiled gateway as operators run it, with one account whose upstream is `upstreamUrl` and one
- * agent: `headers` are what that agent sends, `pid` is the process whose time and memory count.
+ * agent: `headers` are what carries a session of it, `pid` is the process whose time and memory count.
  * Its database runs beside it, as a process of this bench. Gives nothing, after a line, without a build.
  */
-export async function startGateway(
-  upstreamUrl: string,
-): Promise<(Running & { readonly pid: number }) | undefined> {
+export async function startGateway(upstreamUrl: string): Promise<StartedGateway | undefined> {
   if (!existsSync(binary)) {
     console.error("gateway: there is no dist/smartdash; run `bun run build` first");
     return undefined;
@@ -28,6 +34,10 @@ export async function startGateway(
     url: `${url}/mcp/mercadolibre`,
     pid: child.pid,
     headers: { Authorization: `Bearer ${seeded.bearer}` },
+    token: {
+      url: `${url}/token`,
+      headers: clientHeaders(seeded.clientId, seeded.clientSecret),
+    },
     stop: async () => {
       child.kill("SIGTERM");
       await child.exited;

@@ -6,7 +6,7 @@ import type { Readings } from "./readings.ts";
 import { startTarget } from "./targets.ts";
 import type { Target, TargetName } from "./targets.ts";
 
-type Bench = {
+export type Bench = {
   readonly run: RunJob;
   readonly upstreamUrl: string;
   readonly plan: Plan;

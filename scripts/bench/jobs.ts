@@ -11,6 +11,9 @@ export type Jobs = {
 export type JobName = keyof Jobs;
 
 export type CallsJob = Address & {
+  readonly body: string;
+  /** What an answer's body holds when all went well. */
+  readonly expects: string;
   readonly connections: number;
   readonly warmMillis: number;
   readonly measureMillis: number;

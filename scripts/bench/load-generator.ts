@@ -9,10 +9,12 @@ export type RunJob = <Name extends JobName>(
 
 export async function startLoadGenerator(): Promise<RunJob> {
   let waiting: PromiseWithResolvers<unknown> | undefined;
-  const { child } = await startScript("load.ts", [], (message) => {
-    if (!isResult(message)) return;
-    if ("error" in message) waiting?.reject(new Error(message.error));
-    else waiting?.resolve(message.answer);
+  const { child } = await startScript("load.ts", [], {
+    onMessage(message) {
+      if (!isResult(message)) return;
+      if ("error" in message) waiting?.reject(new Error(message.error));
+      else waiting?.resolve(message.answer);
+    },
   });
   void child.exited.then(() => waiting?.reject(new Error("the load generator ended")));
   return async (job, ask) => {

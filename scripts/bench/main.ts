@@ -1,8 +1,9 @@
 /**
- * bun scripts/bench/main.ts [--seconds N] [--rounds N] [--only calls|streams]
+ * bun scripts/bench/main.ts [--seconds N] [--rounds N] [--only calls|streams|tokens]
  *
- * Measures short MCP calls and streams directly, through nginx, through the barest Bun proxy and through the gateway:
- * round-robin in one run, because only ratios within one run mean anything. Loopback only; it passes no judgement.
+ * Measures short MCP calls and streams directly, through nginx, through the barest Bun proxy and through the gateway,
+ * and access tokens beside node-oidc-provider's: round-robin in one run, because only ratios within one run mean
+ * anything. Loopback only; it passes no judgement.
  */
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -10,14 +11,19 @@ import { measureCallRounds, measureFirstEventRounds } from "./call-rounds.ts";
 import type { Plan } from "./call-rounds.ts";
 import { renderGoals } from "./goals.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
+import type { Bench } from "./idle-streams.ts";
+import { referenceNames } from "./issuers.ts";
 import { startLoadGenerator } from "./load-generator.ts";
 import { startScript, stopEverything } from "./owned.ts";
 import { Readings } from "./readings.ts";
 import { renderTable } from "./table.ts";
 import { startTarget, targetNames } from "./targets.ts";
 import type { Target } from "./targets.ts";
+import { measureTokens } from "./tokens.ts";
 
-type Options = Plan & { readonly only: "calls" | "streams" | undefined };
+const jobs = ["calls", "streams", "tokens"] as const;
+type Job = (typeof jobs)[number];
+type Options = Plan & { readonly wanted: ReadonlySet<Job> };
 
 let interruptedWith: number | undefined;
 for (const [signal, code] of [
@@ -43,7 +49,7 @@ try {
 }
 process.exit();
 
-async function bench({ only, ...plan }: Options): Promise<void> {
+async function bench({ wanted, ...plan }: Options): Promise<void> {
   const startedAt = performance.now();
   const readings = new Readings();
   const busy = loadavg()[0] ?? 0;
@@ -52,25 +58,37 @@ async function bench({ only, ...plan }: Options): Promise<void> {
   }
   const upstream = await startScript("upstream.ts", []);
   const run = await startLoadGenerator();
-  const targets = await startTargets(upstream.url);
+  const bench = { run, upstreamUrl: upstream.url, plan, readings };
+  if (wanted.has("calls") || wanted.has("streams")) await measureTargets(bench, wanted);
+  if (wanted.has("tokens")) {
+    console.error(`tokens: ${plan.rounds} rounds of ${plan.seconds} s at 32 connections`);
+    await measureTokens(bench);
+    console.log(`\n${renderTable(readings, [...referenceNames, "issuer"])}`);
+    console.log(`\n${renderTable(readings, ["session", "jwt"])}`);
+  }
+  console.log(`\n${renderGoals(readings)}`);
+  for (const note of readings.notes) console.log(`note: ${note}`);
+  console.error(`\n${Math.round((performance.now() - startedAt) / 1000)} s`);
+}
+
+async function measureTargets(bench: Bench, wanted: ReadonlySet<Job>): Promise<void> {
+  const { run, upstreamUrl, plan, readings } = bench;
+  const targets = await startTargets(upstreamUrl);
   const names = targets.map((target) => target.name);
-  if (only !== "streams") {
+  if (wanted.has("calls")) {
     console.error(`calls: ${plan.rounds} rounds of ${plan.seconds} s at 1, 32, 128 connections`);
     await measureCallRounds(run, targets, plan, readings);
   }
-  if (only !== "calls") {
+  if (wanted.has("streams")) {
     console.error("streams: first events");
     await measureFirstEventRounds(run, targets, plan, readings);
   }
   for (const target of targets) await target.stop();
-  if (only !== "calls") {
+  if (wanted.has("streams")) {
     console.error("streams: idle, one fresh target after the other");
-    await measureIdleStreams({ run, upstreamUrl: upstream.url, names, plan, readings });
+    await measureIdleStreams({ ...bench, names });
   }
   console.log(`\n${renderTable(readings, names, names.includes("nginx") ? "nginx" : "direct")}`);
-  console.log(`\n${renderGoals(readings)}`);
-  for (const note of readings.notes) console.log(`note: ${note}`);
-  console.error(`\n${Math.round((performance.now() - startedAt) / 1000)} s`);
 }
 
 async function startTargets(upstreamUrl: string): Promise<readonly Target[]> {
@@ -91,13 +109,12 @@ function readOptions(): Options {
     },
   });
   const { only } = values;
-  if (only !== undefined && only !== "calls" && only !== "streams") {
-    throw new Error("--only is calls or streams");
-  }
+  const wanted = jobs.filter((job) => only === undefined || only === job);
+  if (wanted.length === 0) throw new Error("--only is calls, streams or tokens");
   return {
     seconds: numberBetween("--seconds", values.seconds, { from: 0.2, to: 30 }),
     rounds: Math.round(numberBetween("--rounds", values.rounds, { from: 1, to: 20 })),
-    only,
+    wanted: new Set(wanted),
   };
 }
 

@@ -30,23 +30,28 @@ export async function endProcess(child: Bun.Subprocess): Promise<void> {
 
 export type Script = { readonly url: string; readonly child: Bun.Subprocess; readonly stop: Stop };
 
-/** Starts a file of this folder as its own process and waits until it has announced its address. */
+/** Starts a file of this folder as its own process, by Bun or by `program`, and waits for its address. */
 export async function startScript(
   file: string,
   args: readonly string[],
-  onMessage: (message: unknown) => void = () => {},
+  options: { readonly onMessage?: (message: unknown) => void; readonly program?: string } = {},
 ): Promise<Script> {
   const ready = Promise.withResolvers<string>();
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, file), ...args], {
-    // fetch stops at 256 requests at once by default, and streams count as requests.
-    env: { ...process.env, BUN_CONFIG_MAX_HTTP_REQUESTS: "20000", NODE_ENV: "production" },
-    stdio: ["ignore", "inherit", "inherit"],
-    ipc(message: unknown) {
-      if (isReady(message)) ready.resolve(message.url);
-      else onMessage(message);
+  const child = Bun.spawn(
+    [options.program ?? process.execPath, join(import.meta.dir, file), ...args],
+    {
+      // fetch stops at 256 requests at once by default, and streams count as requests.
+      env: { ...process.env, BUN_CONFIG_MAX_HTTP_REQUESTS: "20000", NODE_ENV: "production" },
+      stdio: ["ignore", "inherit", "inherit"],
+      // The form of messages that Node understands too.
+      serialization: "json",
+      ipc(message: unknown) {
+        if (isReady(message)) ready.resolve(message.url);
+        else options.onMessage?.(message);
+      },
+      onExit: () => ready.reject(new Error(`${file} ended before it was ready`)),
     },
-    onExit: () => ready.reject(new Error(`${file} ended before it was ready`)),
-  });
+  );
   const stop = own(() => endProcess(child));
   return { url: await ready.promise, child, stop };
 }

@@ -1,5 +1,5 @@
+import type { Column } from "./columns.ts";
 import { median } from "./latencies.ts";
-import type { TargetName } from "./targets.ts";
 
 /** Everything that is measured, in the order of the table; `ratio` marks what is compared with the base. */
 export const measures = [
@@ -23,6 +23,16 @@ export const measures = [
   { name: "heldP50", title: "call p50 ms beside idle streams", digits: 3, ratio: true },
   { name: "heldP99", title: "call p99 ms beside idle streams", digits: 3, ratio: true },
   { name: "leftOpen", title: "streams left open after 2 s", digits: 0, ratio: false },
+  { name: "tokens32", title: "tokens/s, 32 connections", digits: 0, ratio: false },
+  { name: "tokenProcessor", title: "CPU µs per token", digits: 1, ratio: false },
+  { name: "tokenP50", title: "token p50 ms", digits: 3, ratio: false },
+  { name: "tokenP99", title: "token p99 ms", digits: 3, ratio: false },
+  { name: "gatewayTimes", title: "gateway's tokens/s, × this", digits: 2, ratio: false },
+  { name: "verified32", title: "calls/s, 32 connections", digits: 0, ratio: false },
+  { name: "verifiedProcessor", title: "CPU µs per call", digits: 1, ratio: false },
+  { name: "verifiedP50", title: "call p50 ms", digits: 3, ratio: false },
+  { name: "verifiedP99", title: "call p99 ms", digits: 3, ratio: false },
+  { name: "timesSession", title: "calls/s, × the session's", digits: 3, ratio: false },
 ] as const;
 export type Measure = (typeof measures)[number]["name"];
 
@@ -31,19 +41,19 @@ export class Readings {
   readonly notes: string[] = [];
   readonly #values = new Map<string, number[]>();
 
-  add(target: TargetName, measure: Measure, value: number | undefined): void {
+  add(target: Column, measure: Measure, value: number | undefined): void {
     if (value === undefined || Number.isNaN(value)) return;
     const key = `${target} ${measure}`;
     this.#values.set(key, [...(this.#values.get(key) ?? []), value]);
   }
 
-  median(target: TargetName, measure: Measure): number | undefined {
+  median(target: Column, measure: Measure): number | undefined {
     const values = this.#values.get(`${target} ${measure}`);
     return values === undefined ? undefined : median(values);
   }
 
   /** One target's median divided by another's. */
-  ratio(target: TargetName, base: TargetName, measure: Measure): number | undefined {
+  ratio(target: Column, base: Column, measure: Measure): number | undefined {
     const value = this.median(target, measure);
     const baseValue = this.median(base, measure);
     if (value === undefined || baseValue === undefined || baseValue <= 0) return undefined;

@@ -6,46 +6,58 @@ import { startBundled } from "#db/embedded.ts";
 import { migrate } from "#db/migrate.ts";
 import { openDatabase } from "#db/open.ts";
 import { saveConnection } from "#src/accounts/save-connection.ts";
-import { mintSession } from "#src/agents/session.ts";
+import { addAgent } from "#src/agents/clients/operator.ts";
+import { mintSession } from "#src/agents/sessions/session.ts";
 import { openApp } from "#src/app.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 
 export type Seeded = {
   readonly environment: Readonly<Record<string, string>>;
+  /** A session's. */
   readonly bearer: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
   stop(): Promise<void>;
 };
 
-/** A database with one connected account whose access token lives for an hour, and a session for it. */
+/** A database with one connected account whose access token lives for an hour, a session for it and an agent that acts on it. */
 export async function seed(upstreamUrl: string): Promise<Seeded> {
   if (bunRuntime.installPostgres === undefined) throw new Error("there is a PostgreSQL to install");
   const folder = await mkdtemp(join(tmpdir(), "sd-bench-"));
   const database = await startBundled(folder, bunRuntime.installPostgres);
-  const open = openDatabase(database.url, 1);
+  const stop = async () => {
+    await database.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    return { ...(await fill(database.url, upstreamUrl)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function fill(databaseUrl: string, upstreamUrl: string): Promise<Omit<Seeded, "stop">> {
+  const open = openDatabase(databaseUrl, 1);
   await migrate(open.sql);
   await open.close();
   const environment = {
-    DATABASE_URL: database.url,
+    DATABASE_URL: databaseUrl,
     ENCRYPTION_KEY: randomBytes(32).toString("base64"),
     MELI_CLIENT_ID: "bench",
     MELI_CLIENT_SECRET: "bench",
     PORT: "0",
     DRAIN_MS: "100",
+    SMARTDASH_SIGNUP: "open",
     SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstreamUrl } }),
   };
-  const bearer = await connect(environment);
-  return {
-    environment,
-    bearer,
-    stop: async () => {
-      await database.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  return { environment, ...(await connect(environment)) };
 }
 
-async function connect(environment: Readonly<Record<string, string>>): Promise<string> {
+async function connect(
+  environment: Seeded["environment"],
+): Promise<Pick<Seeded, "bearer" | "clientId" | "clientSecret">> {
   const { app, close } = await openApp({ environment, runtime: bunRuntime, role: "command" });
   const provider = app.catalog.providers.get("mercadolibre");
   if (provider === undefined) throw new Error("Mercado Libre is built in");
@@ -66,6 +78,19 @@ async function connect(environment: Readonly<Record<string, string>>): Promise<s
     link: "/",
   });
   const { bearer } = await mintSession(app, { ...saved, platform: null });
+  const { clientId, secret } = await addAgent(app, {
+    name: "Bench",
+    redirectUris: [],
+    isPublic: false,
+    jwks: undefined,
+    jwksUri: undefined,
+    scope: "",
+    agentType: undefined,
+    agentVersion: undefined,
+    upstreams: ["mercadolibre"],
+    account: saved.accountId,
+  });
   await close();
-  return bearer.reveal();
+  if (secret === undefined) throw new Error("the agent is confidential");
+  return { bearer: bearer.reveal(), clientId, clientSecret: secret.reveal() };
 }

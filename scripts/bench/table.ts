@@ -1,28 +1,25 @@
+import { columnTitles } from "./columns.ts";
+import type { Column } from "./columns.ts";
 import { measures } from "./readings.ts";
 import type { Readings } from "./readings.ts";
-import { titles } from "./targets.ts";
-import type { TargetName } from "./targets.ts";
 
-/** Medians of all rounds, one column per target; in brackets the ratio to the base. */
-export function renderTable(
-  readings: Readings,
-  targets: readonly TargetName[],
-  base: TargetName,
-): string {
+/** Medians of all rounds, one column per target; in brackets the ratio to the base, where there is one. */
+export function renderTable(readings: Readings, targets: readonly Column[], base?: Column): string {
   const rows = measures
     .filter(({ name }) => targets.some((target) => readings.median(target, name) !== undefined))
     .map((measure) =>
       [measure.title, targets.map((target) => cell(readings, measure, target, base))].flat(),
     );
-  const head = [`medians (× ${titles[base]})`, ...targets.map((target) => titles[target])];
+  const against = base === undefined ? "" : ` (× ${columnTitles[base]})`;
+  const head = [`medians${against}`, ...targets.map((target) => columnTitles[target])];
   return alignColumns([head, ...rows]);
 }
 
 function cell(
   readings: Readings,
   { name, digits, ratio }: (typeof measures)[number],
-  target: TargetName,
-  base: TargetName,
+  target: Column,
+  base: Column | undefined,
 ): string {
   const value = readings.median(target, name);
   if (value === undefined) return "–";
@@ -30,7 +27,8 @@ function cell(
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });
-  const times = ratio && target !== base ? readings.ratio(target, base, name) : undefined;
+  const isCompared = ratio && base !== undefined && target !== base;
+  const times = isCompared ? readings.ratio(target, base, name) : undefined;
   return times === undefined ? shown : `${shown} (${times.toFixed(2)})`;
 }
 

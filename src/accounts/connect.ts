@@ -104,6 +104,8 @@ export type Connected = {
   readonly provider: string;
   readonly platform: string | null;
   readonly continueTo: string | null;
+  /** What ended with it, for this process to let go of. */
+  readonly ended: readonly string[];
 };
 
 /**

@@ -1,4 +1,5 @@
 import type { App } from "#src/app.ts";
+import type { FloodGate } from "#src/http/flood-gate.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
@@ -15,12 +16,23 @@ import { callbackPaths } from "./registration.ts";
 const browserCookie = "browser";
 const fifteenMinutesInSeconds = 15 * 60;
 
-type Serving = App & { readonly credentials: Credentials };
+type Serving = App & {
+  readonly credentials: Credentials;
+  readonly letGo: (subjects: readonly string[]) => void;
+  /** Each start is a row that lives for an hour. */
+  readonly connectGate: FloodGate;
+};
 
 /** `/auth/authorize`, `/accounts/:id/reconnect` and the callback at every configured redirect URI's path. */
 export function mountAccounts(routes: PageRoutes, app: Serving): void {
-  routes.get("/auth/authorize", ({ req }) => authorize(app, req.raw));
-  routes.get("/accounts/:id/reconnect", ({ req }) => reconnect(app, req.raw, req.param("id")));
+  routes.get("/auth/authorize", ({ req, env }) => {
+    app.connectGate.pass(env.address());
+    return authorize(app, req.raw);
+  });
+  routes.get("/accounts/:id/reconnect", ({ req, env }) => {
+    app.connectGate.pass(env.address());
+    return reconnect(app, req.raw, req.param("id"));
+  });
   for (const path of callbackPaths(app)) routes.get(path, ({ req }) => callback(app, req.raw));
 }
 
@@ -76,6 +88,7 @@ async function callback(app: Serving, request: Request): Promise<Response> {
     browser,
     invite: inviteOf(request),
   });
+  app.letGo(connected.ended);
   app.credentials.forget(connected.accountId);
   const { platform, continueTo } = connected;
   const home = platform === null ? "/" : `/?platform=${encodeURIComponent(platform)}`;

@@ -30,7 +30,12 @@ export type Connection = {
 };
 
 type Saving = Pick<App, "db" | "seal" | "now" | "config">;
-type Saved = { readonly accountId: string; readonly personId: string };
+type Saved = {
+  readonly accountId: string;
+  readonly personId: string;
+  /** What ended with it, for this process to let go of. */
+  readonly ended: readonly string[];
+};
 
 /**
  * Stores a proven credential: in the seller's row when there is one, else in a new one. Who holds the
@@ -61,9 +66,8 @@ async function saveAgain(app: Saving, account: Account, connection: Connection):
   }
   refuseShared(account, connection);
   // Whoever pasted a key may not be who owns the account: their sessions do not get the new credential.
-  if (connection.kind === "oauth" && account.kind === "static") {
-    await endAccessTo(app.db, account.id, app.now());
-  }
+  const isTakenOver = connection.kind === "oauth" && account.kind === "static";
+  const ended = isTakenOver ? await endAccessTo(app.db, account.id, app.now()) : [];
   await replaceCredential(app.db, account.id, {
     kind: connection.kind,
     ...sealed(app, account.id, connection),
@@ -73,7 +77,7 @@ async function saveAgain(app: Saving, account: Account, connection: Connection):
   if (connection.personId !== undefined && connection.personId !== account.personId) {
     throw refusal(connection, "account_of_another");
   }
-  return { accountId: account.id, personId: account.personId };
+  return { accountId: account.id, personId: account.personId, ended };
 }
 
 /** An identity that a team shares says nothing about the person. Failures: `account_of_another`. */
@@ -101,7 +105,7 @@ async function addNew(app: Saving, connection: Connection): Promise<Saved | unde
     ...identity,
     ...sealed(app, accountId, connection),
   });
-  return isAdded ? { accountId, personId } : undefined;
+  return isAdded ? { accountId, personId, ended: [] } : undefined;
 }
 
 function sealed(app: Saving, accountId: string, connection: Connection) {

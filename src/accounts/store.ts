@@ -1,8 +1,8 @@
-import { and, asc, eq, isNull, lt, ne, or, sql } from "drizzle-orm";
-import { recordEndings } from "#db/endings.ts";
+import { and, asc, desc, eq, isNull, lt, ne, or, sql } from "drizzle-orm";
+import { endGrantsWhere, recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { accounts, refreshEvents } from "#db/schema/accounts.ts";
-import { consents, grants, sessions } from "#db/schema/agents.ts";
+import { grants, sessions } from "#db/schema/agents.ts";
 
 export type Account = typeof accounts.$inferSelect;
 export type NewAccount = Pick<
@@ -40,6 +40,16 @@ export async function liveAccount(
       ),
     );
   return row;
+}
+
+/** The accounts that were connected last. */
+export function liveAccounts(db: Database, most: number): Promise<Account[]> {
+  return db
+    .select()
+    .from(accounts)
+    .where(ne(accounts.state, "revoked"))
+    .orderBy(desc(accounts.createdAt))
+    .limit(most);
 }
 
 export function accountsOf(db: Database, personId: string): Promise<Account[]> {
@@ -196,23 +206,21 @@ function isCurrent(version: Version) {
   return and(eq(accounts.id, version.id), eq(accounts.generation, version.generation));
 }
 
-/** Ends everything that agents hold for an account: sessions, grants and remembered consents. */
-export async function endAccessTo(db: Database, accountId: string, now: Date): Promise<void> {
-  await db.transaction(async (transaction) => {
-    const endedSessions = await transaction
+/** Ends everything that agents hold for an account; returns what has to be let go of. */
+export async function endAccessTo(
+  db: Database,
+  accountId: string,
+  now: Date,
+): Promise<readonly string[]> {
+  return await db.transaction(async (transaction) => {
+    const closed = await transaction
       .update(sessions)
       .set({ endedAt: now })
       .where(and(eq(sessions.accountId, accountId), isNull(sessions.endedAt)))
       .returning({ id: sessions.id });
-    const endedGrants = await transaction
-      .update(grants)
-      .set({ endedAt: now })
-      .where(and(eq(grants.accountId, accountId), isNull(grants.endedAt)))
-      .returning({ id: grants.id });
-    await transaction.delete(consents).where(eq(consents.accountId, accountId));
-    await recordEndings(transaction, [
-      ...endedSessions.map(({ id }) => `session:${id}`),
-      ...endedGrants.map(({ id }) => `grant:${id}`),
-    ]);
+    const subjects = closed.map(({ id }) => `session:${id}`);
+    await recordEndings(transaction, subjects);
+    const ended = await endGrantsWhere(transaction, eq(grants.accountId, accountId), now);
+    return [...subjects, ...ended];
   });
 }

@@ -7,7 +7,7 @@ import { Failure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
 import { knownResource } from "./resource.ts";
 import { type Scope, allowedBy, scopes } from "./scopes.ts";
-import { sessionByFingerprint } from "./store.ts";
+import { sessionByFingerprint } from "./sessions/store.ts";
 import { type ProvenToken, proveAccessToken } from "./tokens/access-token.ts";
 import { type SigningKeys, keysSubject } from "./tokens/signing-keys.ts";
 import { agentById, isEnded, openGrant } from "./tokens/store.ts";
@@ -39,7 +39,7 @@ export function createCallers(app: Pick<App, "now">): Callers {
   return createCache<Caller>({ freshMs: 5000, staleMs: 60_000, size: 10_000, now });
 }
 
-export type Knowing = Pick<App, "db" | "now" | "publicUrl" | "catalog"> & {
+export type Knowing = Pick<App, "db" | "now" | "publicUrl" | "catalog" | "config"> & {
   readonly callers: Callers;
   readonly signingKeys: SigningKeys;
 };
@@ -117,6 +117,8 @@ type Base = Pick<Caller, "id" | "upstream" | "granted" | "allowed" | "expiresAt"
 async function withGrant(app: Knowing, base: Base): Promise<Caller | undefined> {
   const grant = await timely(openGrant(app.db, base.id));
   if (grant === undefined) return undefined;
+  // `/mcp` may mean another upstream by now; the person agreed to this one.
+  if (grant.upstream !== base.upstream) return undefined;
   const { personId, accountId, provider } = grant;
   return { ...base, kind: "grant", personId, accountId, provider };
 }
@@ -127,15 +129,20 @@ async function withAgent(
   token: ProvenToken,
 ): Promise<Caller | undefined> {
   const agent = await timely(agentById(app.db, base.id));
-  if (agent === undefined || (await timely(isEnded(app.db, [`token:${token.tokenId}`]))))
-    return undefined;
+  if (agent === undefined || !mayUse(agent.upstreams, base.upstream)) return undefined;
+  if (await timely(isEnded(app.db, [`token:${token.tokenId}`]))) return undefined;
+  const { personId, accountId, provider } = agent;
   return {
     ...base,
     kind: "agent",
-    personId: agent.personId ?? undefined,
-    accountId: agent.accountId ?? undefined,
-    provider: agent.provider ?? undefined,
+    personId: personId ?? undefined,
+    accountId: accountId ?? undefined,
+    provider: provider ?? undefined,
   };
+}
+
+function mayUse(allowed: readonly string[] | null, upstream: string | undefined): boolean {
+  return allowed === null || (upstream !== undefined && allowed.includes(upstream));
 }
 
 function mayDo(granted: readonly Scope[]) {

@@ -23,12 +23,13 @@ type Following = Pick<App, "db" | "log" | "listen">;
  */
 export function followEndings(app: Following, letGo: LetGo): EndingsFeed {
   const stopping = new AbortController();
+  const reader = new EndingsReader(app, letGo);
   app
-    .listen(endingsChannel, (subject) => letGo([subject]))
+    .listen(endingsChannel, (message) => reader.hear(message))
     .catch((error: unknown) => {
       app.log.warn("endings_not_heard", troubleOf(error));
     });
-  const reading = readOn(app, letGo, stopping.signal);
+  const reading = readOn(app, reader, stopping.signal);
   return {
     stop: () => {
       stopping.abort();
@@ -37,8 +38,7 @@ export function followEndings(app: Following, letGo: LetGo): EndingsFeed {
   };
 }
 
-async function readOn(app: Following, letGo: LetGo, stopping: AbortSignal): Promise<void> {
-  const reader = new EndingsReader(app, letGo);
+async function readOn(app: Following, reader: EndingsReader, stopping: AbortSignal): Promise<void> {
   let trouble = "";
   while (!stopping.aborted) {
     const now = await reader.read().then(
@@ -57,11 +57,19 @@ class EndingsReader {
   readonly #app: Following;
   readonly #letGo: LetGo;
   #readTo: Date | undefined;
-  #passedOn: ReadonlySet<string> = new Set();
+  #passedOn = new Set<string>();
 
   constructor(app: Following, letGo: LetGo) {
     this.#app = app;
     this.#letGo = letGo;
+  }
+
+  /** An id and a subject, told with the commit; reading finds it again. */
+  hear(message: string): void {
+    const [id = "", subject = ""] = message.split(/ (.*)/s);
+    if (this.#passedOn.has(id)) return;
+    this.#passedOn.add(id);
+    this.#letGo([subject]);
   }
 
   async read(): Promise<void> {

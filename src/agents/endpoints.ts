@@ -1,5 +1,4 @@
 import type { App } from "#src/app.ts";
-import { Failure } from "#src/failure.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
 import { readFields, readJsonObject } from "./fields.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
@@ -57,9 +56,9 @@ export function mountAuthorizationServer(routes: PageRoutes, app: AuthorizationS
     ...tokenEndpointAliases,
     ...Object.values(endpoints).map(({ path }) => path),
   ]) {
-    routes.all(path, () => {
-      throw new Failure("method_not_allowed");
-    });
+    const allow = path === "/authorize" ? "GET, POST" : path === "/jwks" ? "GET" : "POST";
+    const body = { error: "invalid_request", error_description: `Use ${allow}` };
+    routes.all(path, () => Response.json(body, { status: 405, headers: { allow } }));
   }
   const metadata = authorizationServerMetadata(app);
   const headers = { "cache-control": "public, max-age=300" };
@@ -92,11 +91,9 @@ export function authorizationServerMetadata(app: Pick<App, "publicUrl" | "config
   };
 }
 
-/** Every address by which a client may call the token endpoint, for the `aud` of its assertions. */
+/** The addresses of the token endpoint that assertions may be made for, whichever endpoint is asked. */
 export function tokenEndpointAddresses(publicUrl: string): readonly string[] {
-  return Object.values(endpoints)
-    .map(({ path }) => `${publicUrl}${path}`)
-    .concat(`${publicUrl}${tokenEndpointAliases[0]}`);
+  return [`${publicUrl}/token`, `${publicUrl}${tokenEndpointAliases[0]}`];
 }
 
 type Posted = (
@@ -112,7 +109,9 @@ function mountPosted(handle: Posted, gateOf?: GateOf): Mount {
     routes.post(path, ({ req, env }) =>
       oauthAnswer(app, { request: req.raw, requestId: env.requestId }, async () => {
         gateOf?.(app).pass(env.address());
-        return await handle(app, req.raw, await readFields(req.raw));
+        const fields = await readFields(req.raw);
+        app.clients.expect(fields.get("client_id") ?? "", env.address());
+        return await handle(app, req.raw, fields);
       }),
     );
   };

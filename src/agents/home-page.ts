@@ -10,26 +10,34 @@ import { accountName } from "./account-name.ts";
 import { clientConfigurations } from "./client-configuration.ts";
 import { type Grant, openGrants } from "./grants/store.ts";
 import { readScopes } from "./scopes.ts";
-import type { Minted } from "./session.ts";
-import { type Session, openSessions } from "./store.ts";
+import type { Minted } from "./sessions/session.ts";
+import { type Session, openSessions } from "./sessions/store.ts";
 
 type Showing = Pick<App, "db" | "now" | "catalog" | "config" | "publicUrl">;
 
+type Visit = {
+  readonly person: SignedIn | undefined;
+  readonly platform: string | null;
+  readonly hasInvite: boolean;
+};
+
 /** Connect buttons for everybody; accounts and sessions for whoever is signed in. */
-export async function homePage(
-  app: Showing,
-  language: Language,
-  visit: { person: SignedIn | undefined; platform: string | null },
-): Promise<Response> {
+export async function homePage(app: Showing, language: Language, visit: Visit): Promise<Response> {
   const { person, platform } = visit;
   const accounts = person === undefined ? [] : await accountsOf(app.db, person.personId);
   const sessions =
     person === undefined ? [] : await openSessions(app.db, person.personId, app.now());
   const grants = person === undefined ? [] : await openGrants(app.db, person.personId);
   const body = html`<p>${say(language, "home_lead")}</p>
-    ${connectButtons(app, language, person)}
+    ${inviteNote(app, language, visit)} ${connectButtons(app, language, person)}
     ${person === undefined ? "" : personal(app, language, { person, platform, accounts, sessions, grants })}`;
   return page(language, say(language, "home_title"), body);
+}
+
+/** Said before anybody goes to a provider for nothing. */
+function inviteNote(app: Showing, language: Language, { person, hasInvite }: Visit): Markup | "" {
+  if (person !== undefined || app.config.signUp === "open") return "";
+  return html`<p class="note">${say(language, hasInvite ? "invite_kept" : "invite_hint")}</p>`;
 }
 
 function connectButtons(app: Showing, language: Language, person: SignedIn | undefined): Markup {

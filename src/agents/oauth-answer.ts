@@ -21,7 +21,8 @@ export async function oauthAnswer(
     "x-request-id": asked.requestId,
   };
   try {
-    const late = () => new Failure("busy", "There was no answer in time", { retryAfterSeconds: 2 });
+    // What was asked may still happen: an answer that advises to ask again would make a code look replayed.
+    const late = () => new Failure("database_unavailable", "There was no answer in time");
     const body = await within(longestMs, work(), late);
     const status = asked.status ?? 200;
     if (body === undefined) return new Response(null, { status, headers });

@@ -9,11 +9,11 @@ import type { Clients } from "./clients/find-client.ts";
 import { createClientDocuments } from "./clients/client-document.ts";
 import type { LetGo } from "./endings.ts";
 import { tokenEndpointAddresses } from "./endpoints.ts";
-import { isLoopbackName } from "./resource.ts";
+import { isLoopbackName } from "#src/http/loopback.ts";
 import { type SigningKeys, createSigningKeys, keysSubject } from "./tokens/signing-keys.ts";
 
 /** For one address. */
-const [registrationsPerMinute, devicesPerMinute, userCodesPerMinute] = [30, 30, 20];
+const perMinute = { registrations: 30, devices: 30, userCodes: 20, connects: 120, documents: 120 };
 
 /** What the authorization server keeps in this process; everything that counts is in the database. */
 export function createAgentParts(app: App, cutStreams: LetGo) {
@@ -24,17 +24,35 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
   const touched = createCache<true>({ freshMs: 3_600_000, staleMs: 0, size: 10_000, now });
   const documents = createClientDocuments({ ...app, guardedFetch }, app.config.clientDocuments);
   const signingKeys = createSigningKeys(app);
-  const clients: Clients = { registered, touched, documents };
+  const documentGate = createFloodGate({ perMinute: perMinute.documents, burst: 150, now });
+  const counted = createCache<true>({ freshMs: 60_000, staleMs: 0, size: 10_000, now });
+  const clients: Clients = {
+    registered,
+    touched,
+    documents,
+    expect: (clientId, address) => {
+      const visit = `${address} ${clientId}`;
+      if (documents.isKnown(clientId) || counted.fresh(visit) === true) return;
+      documentGate.pass(address);
+      counted.put(visit, true);
+    },
+  };
   return {
     guardedFetch,
     callers,
     clients,
-    clientKeys: createCache<JSONWebKeySet>({ freshMs: 300_000, staleMs: 0, size: 200, now }),
+    clientKeys: createCache<JSONWebKeySet>({
+      freshMs: 300_000,
+      staleMs: 86_400_000,
+      size: 1000,
+      now,
+    }),
     tokenEndpoints: tokenEndpointAddresses(app.publicUrl),
     signingKeys,
-    registrationGate: createFloodGate({ perMinute: registrationsPerMinute, burst: 30, now }),
-    deviceGate: createFloodGate({ perMinute: devicesPerMinute, burst: 30, now }),
-    userCodeGate: createFloodGate({ perMinute: userCodesPerMinute, burst: 10, now }),
+    registrationGate: createFloodGate({ perMinute: perMinute.registrations, burst: 30, now }),
+    deviceGate: createFloodGate({ perMinute: perMinute.devices, burst: 30, now }),
+    userCodeGate: createFloodGate({ perMinute: perMinute.userCodes, burst: 10, now }),
+    connectGate: createFloodGate({ perMinute: perMinute.connects, burst: 60, now }),
     letGo: letGo({ callers, clients, signingKeys }, cutStreams),
   };
 }

@@ -2,11 +2,13 @@ import type { App } from "#src/app.ts";
 import { mcpPaths } from "#src/catalog/mcp-paths.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import { isLoopbackName } from "#src/http/loopback.ts";
 
 /** An MCP address as clients name it (RFC 8707), with the upstream behind it. */
 export type Resource = { readonly url: string; readonly upstream: Upstream };
 
-type Addressed = Pick<App, "catalog" | "publicUrl">;
+type Named = Pick<App, "publicUrl" | "config">;
+export type Addressed = Named & Pick<App, "catalog">;
 
 /**
  * What a token request's `resource` means; the default upstream when there is none.
@@ -33,14 +35,12 @@ export function resourceOfUpstream(app: Addressed, name: string, path = `/mcp/${
 }
 
 /**
- * The upstream that an address leads to: under the public name, or under a name of this machine while the
- * public one is such a name too. Upper-case schemes and hosts and a slash at the end are forgiven.
+ * The upstream that an address leads to, under any name of ours. Upper-case schemes and hosts and a slash at the end are forgiven.
  */
 export function knownResource(app: Addressed, text: string): Resource | undefined {
   if (!URL.canParse(text) || text.includes("#")) return undefined;
   const url = new URL(text);
-  if (!isOwnOrigin(app.publicUrl, url) || url.search !== "" || url.username !== "")
-    return undefined;
+  if (!isOwnOrigin(app, url) || url.search !== "" || url.username !== "") return undefined;
   const upstream = mcpPaths(app.catalog).get(url.pathname.replace(/\/$/, ""));
   return upstream === undefined ? undefined : { url: `${url.origin}${url.pathname}`, upstream };
 }
@@ -50,23 +50,19 @@ export function isSameResource(left: string, right: string): boolean {
   return left.replace(/\/$/, "") === right.replace(/\/$/, "");
 }
 
-const loopbackNames = new Set(["localhost", "127.0.0.1", "[::1]"]);
-
-export function isLoopbackName(hostname: string): boolean {
-  return loopbackNames.has(hostname);
-}
-
-function isOwnOrigin(publicUrl: string, url: URL): boolean {
+/** A name that we answer to (PUBLIC_URL, ALLOWED_HOSTS), or one of this machine while the public one is such a name too. */
+function isOwnOrigin({ publicUrl, config }: Named, url: URL): boolean {
   if (url.origin === publicUrl) return true;
   const own = new URL(publicUrl);
-  const bothHere = loopbackNames.has(own.hostname) && loopbackNames.has(url.hostname);
-  return bothHere && url.protocol === own.protocol && url.port === own.port;
+  if (url.protocol !== own.protocol) return false;
+  if (config.allowedHosts.includes(url.host)) return true;
+  const bothHere = isLoopbackName(own.hostname) && isLoopbackName(url.hostname);
+  return bothHere && url.port === own.port;
 }
 
 /** The origin under which a client has reached us: what it typed, as far as that is a name of ours. */
-export function originSeenBy(publicUrl: string, request: Request): string {
-  const seen = `${new URL(publicUrl).protocol}//${request.headers.get("host") ?? ""}`;
-  return URL.canParse(seen) && isOwnOrigin(publicUrl, new URL(seen))
-    ? new URL(seen).origin
-    : publicUrl;
+export function originSeenBy(app: Named, request: Request): string {
+  const seen = `${new URL(app.publicUrl).protocol}//${request.headers.get("host") ?? ""}`;
+  const isOurs = URL.canParse(seen) && isOwnOrigin(app, new URL(seen));
+  return isOurs ? new URL(seen).origin : app.publicUrl;
 }

@@ -8,13 +8,14 @@ import { Failure } from "#src/failure.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
 import { readForm } from "#src/http/form.ts";
 import { formSender, signOut, signedIn } from "#src/people/sign-in.ts";
+import { inviteOf } from "#src/people/sign-up.ts";
 import { languageOf } from "#src/screens/language.ts";
 import { seeOther } from "#src/screens/page.ts";
 import { type AuthorizationServer, mountAuthorizationServer } from "./endpoints.ts";
 import { mountDevice } from "./devices/device-routes.ts";
 import { endGrant } from "./grants/end.ts";
 import { bearerPage, homePage } from "./home-page.ts";
-import { endSession, mintSession } from "./session.ts";
+import { endSession, mintSession } from "./sessions/session.ts";
 
 type Serving = AuthorizationServer & {
   readonly credentials: Credentials;
@@ -28,7 +29,11 @@ export function mountAgents(routes: PageRoutes, app: Serving): void {
   routes.get("/", async ({ req }) => {
     const platform = platformOf(new URL(req.url).searchParams);
     const person = await signedIn(app, req.raw);
-    return homePage(app, languageOf(req.raw), { person, platform });
+    return homePage(app, languageOf(req.raw), {
+      person,
+      platform,
+      hasInvite: inviteOf(req.raw) !== undefined,
+    });
   });
   routes.post("/sessions", ({ req }) => createSession(app, req.raw));
   routes.post("/sessions/:id/end", async ({ req }) => {

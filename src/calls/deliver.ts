@@ -22,6 +22,8 @@ type Delivery = {
   /** Watches over the exchange until it is delivered. */
   readonly deadline: Deadline;
   readonly requestId: string;
+  /** Milliseconds. */
+  readonly startedAt: number;
   /** Present when the first event of a stream may be a 2024-11-05 endpoint. */
   readonly endpoint?: (endpoint: string) => string;
 };
@@ -45,7 +47,8 @@ export async function deliver(
   const { status } = answer;
   if (isStream) {
     const { subjects } = owner.caller;
-    return new Response(relayEvents(app, answer, { subjects, endpoint }), { status, headers });
+    const relayed = { subjects, since: delivery.startedAt, endpoint };
+    return new Response(relayEvents(app, answer, relayed), { status, headers });
   }
   const length = answer.headers.get("content-length");
   const isSmall = typeof length === "string" && Number(length) <= mostWholeBytes;

@@ -29,7 +29,9 @@ export function failureAnswer(failure: Failure, context: Context): Response {
   }
   if (code === "method_not_allowed")
     headers["allow"] = context.path.endsWith("/health") ? "GET, HEAD" : "GET, POST, DELETE";
-  const data = { code, hint, url: link, retryAfterSeconds, requestId: context.requestId };
+  // Where a person gets a new bearer.
+  const url = link ?? (meaning.http === 401 ? `${context.origin}/` : undefined);
+  const data = { code, hint, url, retryAfterSeconds, requestId: context.requestId };
   const error = {
     code: meaning.rpc ?? internalError,
     message: hint === undefined ? message : `${message} (${hint})`,
@@ -48,5 +50,5 @@ function challenge({ code, details }: Failure, { origin, path }: Context): strin
   if (code === "insufficient_scope") {
     return `Bearer error="insufficient_scope", error_description="The token lacks a scope that this message needs", scope="${details.scope ?? ""}", ${metadata}`;
   }
-  return `Bearer error="invalid_token", error_description="The bearer is unknown, expired or ended", ${metadata}`;
+  return `Bearer error="invalid_token", error_description="The bearer is unknown, expired, ended or for another address", ${metadata}`;
 }

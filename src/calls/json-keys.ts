@@ -67,15 +67,18 @@ export function hasLookalike(
   object: Readonly<Record<string, unknown>>,
   names: ReadonlySet<string>,
 ): boolean {
-  return Object.keys(object).some(
-    (key) => !names.has(key) && lowerCase(names).has(key.toLowerCase()),
-  );
+  return Object.keys(object).some((key) => !names.has(key) && lowerCase(names).has(folded(key)));
 }
 
 const lowered = new WeakMap<ReadonlySet<string>, ReadonlySet<string>>();
 
 function lowerCase(names: ReadonlySet<string>): ReadonlySet<string> {
-  const known = lowered.get(names) ?? new Set([...names].map((name) => name.toLowerCase()));
+  const known = lowered.get(names) ?? new Set([...names].map(folded));
   lowered.set(names, known);
   return known;
+}
+
+/** Lower case, with the two other letters that fold to ASCII ones (ſ and the Kelvin sign). */
+function folded(key: string): string {
+  return key.toLowerCase().replaceAll("\u017f", "s").replaceAll("\u212a", "k");
 }

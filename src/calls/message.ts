@@ -43,7 +43,7 @@ export async function readCall(request: Request): Promise<Call> {
   const message = parse(body);
   if (Array.isArray(message)) return { ...batch(request, message), httpMethod, body };
   if (!isObject(message)) throw new Failure("message_invalid");
-  return { ...single(request, message), httpMethod, body: withoutOwnAnswer(message) ?? body };
+  return { ...single(request, message), httpMethod, body: withoutOwnAnswer(message, body) ?? body };
 }
 
 type Message = Readonly<Record<string, unknown>>;
@@ -127,16 +127,40 @@ function opensLinks(capabilities: unknown): boolean {
 }
 
 /** The message without the answer to our own question; undefined when there is none in it. */
-function withoutOwnAnswer(message: Message): Uint8Array<ArrayBuffer> | undefined {
-  const parameters = message["params"];
+function withoutOwnAnswer(message: Message, body: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
+  if (!hasOwnAnswer(message)) return undefined;
+  const exact = parseExactly(decoder.decode(body));
+  if (!hasOwnAnswer(exact)) return undefined;
+  const { params } = exact;
+  const { [ownQuestion]: _, ...others } = params.inputResponses;
+  const { inputResponses: __, ...rest } = params;
+  const left = Object.keys(others).length === 0 ? rest : { ...rest, inputResponses: others };
+  return new TextEncoder().encode(JSON.stringify({ ...exact, params: left }));
+}
+
+type OwnAnswer = Message & { readonly params: Message & { readonly inputResponses: Message } };
+
+function hasOwnAnswer(message: unknown): message is OwnAnswer {
+  const parameters = isObject(message) ? message["params"] : undefined;
   const answers = isObject(parameters) ? parameters["inputResponses"] : undefined;
-  if (!isObject(parameters) || !isObject(answers) || !Object.hasOwn(answers, ownQuestion)) {
-    return undefined;
-  }
-  const { [ownQuestion]: _, ...others } = answers;
-  const { inputResponses: __, ...rest } = parameters;
-  const params = Object.keys(others).length === 0 ? rest : { ...rest, inputResponses: others };
-  return new TextEncoder().encode(JSON.stringify({ ...message, params }));
+  return isObject(answers) && Object.hasOwn(answers, ownQuestion);
+}
+
+type Exact = {
+  parse(
+    text: string,
+    revive: (key: string, value: unknown, at: { source?: string }) => unknown,
+  ): unknown;
+  rawJSON(text: string): unknown;
+};
+
+/** Numbers stay as they were written: order numbers are longer than a double is exact. */
+function parseExactly(text: string): unknown {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- ECMAScript has them, the types do not yet
+  const exact = JSON as unknown as Exact;
+  return exact.parse(text, (_, value, { source }) =>
+    typeof value === "number" && source !== undefined ? exact.rawJSON(source) : value,
+  );
 }
 
 /** Which field of the parameters `Mcp-Name` mirrors. */
@@ -160,18 +184,26 @@ function nameIn(method: string | undefined, parameters: Message | undefined): st
  * Failures: `header_mismatch`.
  */
 export function checkHeaders(request: Request, call: Call): void {
-  if (!call.isModern) return;
-  const { headers } = request;
+  if (call.isModern) checkVersion(request, call);
+  // What notifications have to mirror is not defined; what is mirrored has to be right, in any revision:
+  // whoever reads it behind us may believe it.
+  const isNeeded = call.isModern && call.id !== null;
+  const method = request.headers.get("mcp-method");
+  if (method === null ? isNeeded : method !== call.rpcMethod) throw mismatch("Mcp-Method");
+  checkName(request.headers.get("mcp-name"), call, isNeeded);
+}
+
+/** Other methods may mirror something that we do not know of. */
+function checkName(said: string | null, { name, isModern }: Call, isNeeded: boolean): void {
+  const isRight = said === null ? !isNeeded : decodeHeader(said) === name;
+  if (name === undefined ? said === null || isModern : isRight) return;
+  throw mismatch("Mcp-Name");
+}
+
+function checkVersion({ headers }: Request, { bodyVersion }: Call): void {
   const version = headers.get("mcp-protocol-version");
-  const isOtherVersion = call.bodyVersion !== undefined && version !== call.bodyVersion;
-  if (version === null || isOtherVersion) throw mismatch("MCP-Protocol-Version");
-  // What notifications have to mirror is not defined; what they do mirror has to be right.
-  const isRequest = call.id !== null;
-  const method = headers.get("mcp-method");
-  if (method === null ? isRequest : method !== call.rpcMethod) throw mismatch("Mcp-Method");
-  if (call.name === undefined) return;
-  const name = headers.get("mcp-name");
-  if (name === null ? isRequest : decodeHeader(name) !== call.name) throw mismatch("Mcp-Name");
+  const isOther = bodyVersion !== undefined && version !== bodyVersion;
+  if (version === null || isOther) throw mismatch("MCP-Protocol-Version");
 }
 
 /** Undoes the Base64 form `=?base64?…?=`; anything else stands for itself. */

@@ -59,8 +59,8 @@ export async function proxyCall(
   exchange.caller = caller;
   const call = await readCall(request);
   exchange.call = call;
-  checkHeaders(request, call);
   checkScopes(caller, call.rpcMethods);
+  checkHeaders(request, call);
   const standing =
     standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
   const cancel = new Cancel();
@@ -82,6 +82,7 @@ export async function proxyCall(
       cancel,
       deadline,
       requestId,
+      startedAt: exchange.startedAt,
       ...(isPlainGet ? { endpoint: endpointRewriter(app, request, owner) } : {}),
     });
   } catch (error) {

@@ -28,13 +28,13 @@ export function mcpRoutes(app: Pick<App, "catalog">): ReadonlyMap<string, McpRou
  * under whichever of our names it came.
  */
 export function resourceMetadata(
-  app: Pick<App, "publicUrl">,
+  app: Pick<App, "publicUrl" | "config">,
   request: Request,
   place: { path: string; upstream: Upstream },
 ): Response {
   return Response.json(
     {
-      resource: `${originSeenBy(app.publicUrl, request)}${place.path}`,
+      resource: `${originSeenBy(app, request)}${place.path}`,
       authorization_servers: [app.publicUrl],
       scopes_supported: scopes,
       bearer_methods_supported: ["header"],
@@ -64,7 +64,7 @@ export async function answerMcp(
     if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
     const relink =
       failure.code === "reconnect_needed" ? relinked(request, exchange, failure) : undefined;
-    const origin = originSeenBy(app.publicUrl, request);
+    const origin = originSeenBy(app, request);
     answer =
       relink ?? failureAnswer(failure, { requestId, origin, path, id: exchange.call?.id ?? null });
   }

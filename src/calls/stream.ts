@@ -12,6 +12,8 @@ type Relaying = Pick<App, "now"> & {
 type Relayed = {
   /** What the reader's bearer rests on. */
   readonly subjects: readonly string[];
+  /** When the call began, in milliseconds. */
+  readonly since: number;
   /** Rewrites the first event where it names a 2024-11-05 endpoint. */
   readonly endpoint: ((endpoint: string) => string) | undefined;
 };
@@ -31,12 +33,14 @@ const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 export function relayEvents(
   app: Relaying,
   incoming: Incoming,
-  { subjects, endpoint }: Relayed,
+  { subjects, since, endpoint }: Relayed,
 ): ReadableStream<Uint8Array> {
   const relay = new Relay(app, subjects);
   const sink = endpoint === undefined ? relay : rewriteEndpoint(relay, endpoint);
   relay.flow = incoming.flow(sink);
-  return new ReadableStream<Uint8Array>(relay, queue);
+  const stream = new ReadableStream<Uint8Array>(relay, queue);
+  app.openStreams.join(subjects, relay, since);
+  return stream;
 }
 
 /** One object for all that a stream needs: thousands of them are open and most have nothing to do. */
@@ -58,7 +62,6 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
     this.#app.heartbeat.join(this);
-    this.#app.openStreams.join(this.#subjects, this);
     controller.enqueue(opening);
   }
 

@@ -50,7 +50,7 @@ export const settings = {
   DATABASE_CONNECTIONS: {
     kind: "count",
     default: "10",
-    doc: "Most database connections of this process.",
+    doc: "Most database connections of this process; one more listens for endings.",
   },
   SMARTDASH_HOME: {
     kind: "text",
@@ -75,7 +75,7 @@ export const settings = {
   SMARTDASH_SIGNUP: {
     kind: "list",
     default: "invite",
-    doc: "Which new people may come in: `invite` (with a link of `smartdash invite`), `open` (everybody), or provider accounts such as `mercadolibre:100200300,airtable:usrAbc`.",
+    doc: "Which new people may come in: `invite` (with a link of `smartdash invite`), `open` (everybody), or provider accounts such as `mercadolibre:100200300,airtable:usrAbc`; invitations work beside a list.",
   },
   SMARTDASH_TOKEN_ALGORITHM: {
     kind: "choice",
@@ -87,7 +87,7 @@ export const settings = {
     kind: "choice",
     choices: ["fetch", "bundled", "off"],
     default: "fetch",
-    doc: "Clients whose id is a URL: `fetch` their metadata document (well-known ones are bundled for when that fails), take the `bundled` ones alone, or `off`.",
+    doc: "Clients whose id is a URL: `fetch` their metadata document (well-known ones are bundled for when that fails), take the `bundled` ones alone, or `off`. Key sets of clients that are registered here are fetched in any case.",
   },
   CLIENT_ADDRESS_HEADER: {
     kind: "text",

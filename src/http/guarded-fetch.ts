@@ -47,38 +47,43 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
   return async (text, mostBytes) => {
     if (running >= mostAtOnce) throw new FetchRefused("too many at once");
     running += 1;
-    const sockets: Socket[] = [];
+    const ending = new AbortController();
     const late = () => new FetchRefused("timeout");
     try {
-      const work = get(options, new URL(text), { mostBytes, sockets });
+      const work = get(options, new URL(text), { mostBytes, ended: ending.signal });
       return await within(options.limitMs ?? usualLimitMs, work, late);
     } catch (error) {
       throw error instanceof FetchRefused ? error : new FetchRefused(codeOf(error) ?? "broken");
     } finally {
       running -= 1;
-      for (const socket of sockets) socket.destroy();
+      ending.abort();
     }
   };
 }
 
-type Limits = { readonly mostBytes: number; readonly sockets: Socket[] };
+type Limits = {
+  readonly mostBytes: number;
+  /** Nobody waits any more: nothing is opened, what is open is closed. */
+  readonly ended: AbortSignal;
+};
 
 async function get(options: GuardedFetchOptions, url: URL, limits: Limits): Promise<GuardedAnswer> {
   const isPlain = url.protocol === "http:" && options.allowsLoopback;
   if (url.protocol !== "https:" && !isPlain) throw new FetchRefused("not https");
   const host = await checkedAddress(options, url);
   if (isPlain && !isLoopbackAddress(host)) throw new FetchRefused("not https");
-  const socket = isPlain
-    ? connectPlain({ host, port: Number(url.port || 80) })
-    : connectTls({
-        host,
-        port: Number(url.port || 443),
-        servername: url.hostname,
-        rejectUnauthorized: true,
-      });
-  limits.sockets.push(socket);
+  // A name may take longer to resolve than anybody waits.
+  if (limits.ended.aborted) throw new FetchRefused("timeout");
+  const socket = connectTo(host, url);
+  limits.ended.addEventListener("abort", () => socket.destroy());
   socket.once(isPlain ? "connect" : "secureConnect", () => void socket.write(requestFor(url)));
   return await answerOn(socket, limits.mostBytes);
+}
+
+function connectTo(host: string, { protocol, port, hostname }: URL): Socket {
+  if (protocol === "http:") return connectPlain({ host, port: Number(port || 80) });
+  const servername = hostname;
+  return connectTls({ host, port: Number(port || 443), servername, rejectUnauthorized: true });
 }
 
 /** One of the addresses behind the name, when all of them may be used. */

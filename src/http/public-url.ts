@@ -1,4 +1,4 @@
-const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
+import { isLoopbackName } from "./loopback.ts";
 
 /**
  * The same address under the public name, for a browser that came by another name of this machine: providers
@@ -7,8 +7,10 @@ const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
  */
 export function atPublicUrl(publicUrl: string, request: Request): string | undefined {
   const host = request.headers.get("host") ?? "";
-  const own = new URL(publicUrl).host;
-  if (host === own || !loopback.test(host) || !loopback.test(own)) return undefined;
+  const own = new URL(publicUrl);
+  const isElsewhere = host !== own.host && URL.canParse(`http://${host}`);
+  if (!isElsewhere || !isLoopbackName(own.hostname)) return undefined;
+  if (!isLoopbackName(new URL(`http://${host}`).hostname)) return undefined;
   const { pathname, search } = new URL(request.url);
   return `${publicUrl}${pathname}${search}`;
 }

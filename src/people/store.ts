@@ -112,3 +112,13 @@ export async function forgetAttempts(db: Database, now: Date): Promise<void> {
   const before = new Date(now.getTime() - 3_600_000);
   await db.delete(connectAttempts).where(lt(connectAttempts.expiresAt, before));
 }
+
+export async function forgetSignIns(db: Database, now: Date): Promise<void> {
+  await db.delete(signIns).where(lt(signIns.expiresAt, now));
+}
+
+/** A month later nobody needs to be told that an invitation was used or is too old. */
+export async function forgetInvites(db: Database, now: Date): Promise<void> {
+  const before = new Date(now.getTime() - 30 * 86_400_000);
+  await db.delete(invites).where(lt(invites.expiresAt, before));
+}

@@ -74,6 +74,21 @@ export const agentWords = {
     pt: "Você pode encerrá-lo quando quiser na página principal deste serviço.",
     en: "You can end it at any time on the front page of this service.",
   },
+  remembered: {
+    es: "La próxima vez no se te preguntará lo mismo.",
+    pt: "Da próxima vez a mesma pergunta não será feita.",
+    en: "Next time you will not be asked the same again.",
+  },
+  invite_hint: {
+    es: "Si es tu primera vez aquí, abre antes el enlace de tu invitación.",
+    pt: "Se é a sua primeira vez aqui, abra antes o link do seu convite.",
+    en: "If this is your first time here, open the link of your invitation first.",
+  },
+  invite_kept: {
+    es: "Tu invitación está guardada en este navegador. Conecta ahora una cuenta.",
+    pt: "Seu convite está guardado neste navegador. Conecte agora uma conta.",
+    en: "Your invitation is kept in this browser. Connect an account now.",
+  },
   device_title: {
     es: "Conectar un dispositivo",
     pt: "Conectar um dispositivo",

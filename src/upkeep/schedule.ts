@@ -34,6 +34,7 @@ async function rounds(app: Refreshing, stopping: AbortSignal): Promise<void> {
   while (!stopping.aborted) {
     const pauseMs = everyMs * (0.75 + app.random() / 2);
     await sleep(pauseMs, undefined, { signal: stopping }).catch(() => undefined);
+    if (!stopping.aborted && app.random() < tidyShare) await tidy(app);
     if (!stopping.aborted) await refreshDue(app, stopping);
   }
 }
@@ -45,7 +46,6 @@ export async function refreshDue(app: Refreshing, stopping?: AbortSignal): Promi
   try {
     const due = await dueAccounts(app.db, { before, now, most: accountsPerRound });
     await refreshEach(app, due, stopping);
-    if (app.random() < tidyShare) await tidy(app);
   } catch (error) {
     app.log.warn("schedule_failed", troubleOf(error));
   }

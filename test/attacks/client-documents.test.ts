@@ -1,3 +1,5 @@
+import { createClientDocuments } from "#src/agents/clients/client-document.ts";
+import { createLog } from "#src/telemetry/log.ts";
 import { expect, test } from "bun:test";
 import { SignJWT, generateKeyPair } from "jose";
 import { agentRedirect, registerAgent, tokenRequest } from "#test/support/agent-like.ts";
@@ -142,10 +144,13 @@ test("SS-6: why a document cannot be used is told to nobody outside", async () =
   expect(pages[0]).toContain("client_unknown");
   const fields = { grant_type: "authorization_code", code: "x", code_verifier: "x" };
   const tokens = await Promise.all(
-    ids.map(async (id) => outward(await tokenRequest(world.url, { ...fields, client_id: id }))),
+    ids
+      .slice(0, -1)
+      .map(async (id) => outward(await tokenRequest(world.url, { ...fields, client_id: id }))),
   );
   expect([...new Set(tokens)]).toHaveLength(1);
-  expect(tokens[0]).toContain("invalid_client");
+  // An established client must not take an outage of its own host for the end of its registration.
+  expect(tokens[0]).toContain("temporarily_unavailable");
 }, 30_000);
 
 test("SS-8: what a document points to is not fetched for showing or accepting it", async () => {
@@ -253,26 +258,17 @@ test("SS-10: a hundred requests for one client at once fetch its document once",
   expect(served.asked).toHaveLength(1);
 });
 
-test("SS-10: no more than a hundred documents are kept, and no more than sixteen fetched at once", async () => {
+test("SS-10: no more than sixteen documents are fetched at once", async () => {
   await using world = await openDevelopmentWorld();
   let running = 0;
   let most = 0;
   await using served = serveDocuments(async (path, origin) => {
     running += 1;
     most = Math.max(most, running);
-    if (path.startsWith("/slow")) await Bun.sleep(300);
+    await Bun.sleep(300);
     running -= 1;
     return Response.json(documentOf(`${origin}${path}`));
   });
-  const first = `${served.origin}/0.json`;
-  for (let index = 0; index <= 100; index++) {
-    expect(await isAccepted(world.url, `${served.origin}/${index}.json`)).toBe(true);
-  }
-  const before = served.asked.length;
-  expect(await isAccepted(world.url, `${served.origin}/100.json`)).toBe(true);
-  expect(served.asked).toHaveLength(before);
-  expect(await isAccepted(world.url, first)).toBe(true);
-  expect(served.asked).toHaveLength(before + 1);
   await Promise.all(
     Array.from({ length: 60 }, (_, index) =>
       isAccepted(world.url, `${served.origin}/slow-${index}.json`),
@@ -280,6 +276,23 @@ test("SS-10: no more than a hundred documents are kept, and no more than sixteen
   );
   expect(most).toBeLessThanOrEqual(16);
   expect(most).toBeGreaterThan(1);
+});
+
+test("SS-10: no more than a thousand documents are kept", async () => {
+  const asked: string[] = [];
+  const guardedFetch = (url: string) => {
+    asked.push(url);
+    const headers = new Map([["content-type", "application/json"]]);
+    return Promise.resolve({ status: 200, headers, text: JSON.stringify(documentOf(url)) });
+  };
+  const log = createLog({ level: "error", now: () => new Date(), write: () => undefined });
+  const documents = createClientDocuments({ now: () => new Date(), log, guardedFetch }, "fetch");
+  const id = (index: number) => `https://client.example/${index}.json`;
+  for (let index = 0; index <= 1000; index++) await documents(id(index));
+  await documents(id(1000));
+  expect(asked).toHaveLength(1001);
+  await documents(id(0));
+  expect(asked).toHaveLength(1002);
 });
 
 test("SS-10: a document that says for how long it holds is kept between a minute and a day", async () => {

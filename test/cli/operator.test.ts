@@ -41,7 +41,9 @@ test("an agent that the operator adds acts on its account until it is removed", 
   const call = () => post(`${world.url}/mcp`, answer.access_token, toolCall("whoami"));
   expect(await (await call()).text()).toContain("TIENDA_DEMO");
   const listed = await run(world, "agents", "list");
-  expect(listed.stdout).toBe(`${client.client_id}  Stock robot\n`);
+  expect(listed.stdout).toMatch(
+    new RegExp(`^${client.client_id}  [\\d-]{10}  Stock robot  mercadolibre\\n$`),
+  );
   expect(listed.stdout).not.toContain(client.client_secret);
   expect((await run(world, "agents", "remove", "--client", client.client_id)).exit).toBe(0);
   await Bun.sleep(1500);

@@ -1,5 +1,5 @@
 import { saveConnection } from "#src/accounts/save-connection.ts";
-import { mintSession } from "#src/agents/session.ts";
+import { mintSession } from "#src/agents/sessions/session.ts";
 import { openApp } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Secret } from "#src/crypto/secret.ts";

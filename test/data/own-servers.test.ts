@@ -64,6 +64,7 @@ describe("an own provider and an own MCP server", () => {
     const { token: _, ...otherEndpoints } = mercadolibre.endpoints;
     expect(catalog.providers.get("mercadolibre")).toEqual({
       ...mercadolibre,
+      promisesIssuer: false,
       endpoints: { ...otherEndpoints, token },
     });
   });

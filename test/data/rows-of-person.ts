@@ -8,13 +8,18 @@ type Link = { readonly table: string; readonly column: string; readonly target: 
 /** What the database knows about its own tables, so that a table of tomorrow is covered today. */
 export type Shape = { readonly columns: readonly Column[]; readonly links: readonly Link[] };
 
-export type Row = { readonly table: string; readonly id: string };
+/** A row by the column that tells it apart. */
+export type Row = { readonly table: string; readonly key: string; readonly id: string };
 
 /** Words of columns that hold one of a few; every other text is made up. */
-const words: Readonly<Record<string, string>> = {
-  kind: "static",
-  state: "active",
-  event: "refresh_start",
+const words: Readonly<Record<string, string | null>> = {
+  "accounts.kind": "static",
+  "accounts.state": "active",
+  "refresh_events.event": "refresh_start",
+  "agents.kind": "dynamic",
+  "agents.auth_method": "none",
+  "agents.secret_fingerprint": null,
+  "device_codes.state": "pending",
 };
 
 export async function shapeOf(sql: Sql): Promise<Shape> {
@@ -46,20 +51,24 @@ export async function insertEverywhere(sql: Sql, shape: Shape): Promise<readonly
   const rows: Row[] = [];
   for (const table of tablesOfPeople(shape)) {
     const id = randomUUID();
-    const values = shape.columns
-      .filter((column) => column.table === table)
-      .map((column) => [column.name, valueFor(column, shape, rows)] as const);
-    await sql`insert into ${sql(table)} ${sql({ ...Object.fromEntries(values), id })}`;
-    rows.push({ table, id });
+    const columns = shape.columns.filter((column) => column.table === table);
+    const values = columns.map((column) => [column.name, valueFor(column, shape, rows)] as const);
+    const names = new Set(columns.map(({ name }) => name));
+    const key = ["id", "fingerprint"].find((name) => names.has(name)) ?? "client_id";
+    const own = key === "fingerprint" ? Buffer.from(id) : id;
+    await sql`insert into ${sql(table)} ${sql({ ...Object.fromEntries(values), [key]: own })}`;
+    rows.push({ table, key, id });
   }
   return rows;
 }
 
 export async function survivors(sql: Sql, rows: readonly Row[]): Promise<readonly Row[]> {
   const found = await Promise.all(
-    rows.map(async ({ table, id }) => {
-      const [row] = await sql`select 1 from ${sql(table)} where id = ${id}`;
-      return row === undefined ? [] : [{ table, id }];
+    rows.map(async (each) => {
+      const { table, key, id } = each;
+      const own = key === "fingerprint" ? Buffer.from(id) : id;
+      const [row] = await sql`select 1 from ${sql(table)} where ${sql(key)} = ${own}`;
+      return row === undefined ? [] : [each];
     }),
   );
   return found.flat();
@@ -83,7 +92,11 @@ function inOrderOfNeed(tables: readonly string[], links: readonly Link[]): reado
   return ordered;
 }
 
-function valueFor(column: Column, shape: Shape, rows: readonly Row[]): string | number | Buffer {
+type Value = string | number | Buffer | null;
+
+function valueFor(column: Column, shape: Shape, rows: readonly Row[]): Value {
+  const word = words[`${column.table}.${column.name}`];
+  if (word !== undefined) return word;
   const link = shape.links.find(
     (each) => each.table === column.table && each.column === column.name,
   );
@@ -93,7 +106,10 @@ function valueFor(column: Column, shape: Shape, rows: readonly Row[]): string | 
     case "uuid":
       return randomUUID();
     case "text":
-      return words[column.name] ?? `some-${randomUUID()}`;
+      return `some-${randomUUID()}`;
+    case "ARRAY":
+    case "jsonb":
+      return "{}";
     case "bytea":
       return randomBytes(32);
     case "integer":

@@ -50,9 +50,9 @@ export function subjectOf(assertion: string): string {
 export async function checkAssertion(
   app: AssertionChecks,
   client: Client,
-  assertion: string,
+  given: { assertion: string; path: string },
 ): Promise<void> {
-  const claims = await verified(app, client, assertion);
+  const claims = await verified(app, client, given);
   const { jti, exp = 0, iat } = claims;
   const now = app.now().getTime() / 1000;
   if (typeof jti !== "string" || jti === "") throw refused("jti is missing");
@@ -60,7 +60,7 @@ export async function checkAssertion(
   if (iat !== undefined && iat > now + skewSeconds) throw refused("iat is in the future");
   const isFirst = await useAssertion(app.db, {
     fingerprint: fingerprint(JSON.stringify([client.clientId, jti])),
-    expiresAt: new Date((exp + skewSeconds) * 1000),
+    expiresAt: new Date((exp + 2 * skewSeconds) * 1000),
   });
   if (!isFirst) throw refused("it was used before");
 }
@@ -68,14 +68,16 @@ export async function checkAssertion(
 async function verified(
   app: AssertionChecks,
   client: Client,
-  assertion: string,
+  { assertion, path }: { assertion: string; path: string },
 ): Promise<JWTPayload> {
+  // The address that was asked is one of ours, whatever it is called.
+  const asked = `${app.publicUrl}${path}`;
   const check = async (keys: JSONWebKeySet) => {
     const { payload } = await jwtVerify(assertion, createLocalJWKSet(keys), {
       algorithms: [...assertionAlgorithms],
       issuer: client.clientId,
       subject: client.clientId,
-      audience: [app.publicUrl, ...app.tokenEndpoints],
+      audience: [app.publicUrl, asked, ...app.tokenEndpoints],
       requiredClaims: ["exp", "jti"],
       clockTolerance: skewSeconds,
       currentDate: app.now(),

@@ -1,5 +1,6 @@
+import { timingSafeEqual } from "node:crypto";
 import type { App } from "#src/app.ts";
-import { fingerprint, isSame } from "#src/crypto/secret.ts";
+import { fingerprint } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { type AssertionChecks, checkAssertion, subjectOf } from "./assertion.ts";
 import type { AuthMethod, Client } from "./client.ts";
@@ -29,17 +30,28 @@ export async function authenticatedClient(
 ): Promise<Client> {
   const proof = proofIn(request, form);
   const client = await clientOf(app, proof.clientId).catch((error: unknown) => {
-    throw error instanceof Failure && error.code === "client_unknown"
-      ? refused("The client is not known here; register again")
-      : error;
+    throw clientFailure(error);
   });
   const isDeclared = client.authMethods.includes(proof.method);
   if (!isDeclared) throw refused("The client has to prove itself as it was registered");
   if (proof.method === "secret" && !hasSecret(client, proof.secret)) {
     throw refused("The client secret is wrong");
   }
-  if (proof.method === "private_key_jwt") await checkAssertion(app, client, proof.assertion);
+  if (proof.method === "private_key_jwt") {
+    const { pathname: path } = new URL(request.url);
+    await checkAssertion(app, client, { assertion: proof.assertion, path });
+  }
   return client;
+}
+
+/** A client that is told it is unknown registers again; one whose document cannot be fetched now has to wait. */
+function clientFailure(error: unknown): unknown {
+  if (!(error instanceof Failure) || error.code !== "client_unknown") return error;
+  const { retryAfterSeconds } = error.details;
+  if (retryAfterSeconds === undefined) {
+    return refused("The client is not known here; register again");
+  }
+  return new Failure("busy", "The client's document cannot be used now", { retryAfterSeconds });
 }
 
 /** The same, for endpoints that are not for everybody. Failures: `invalid_client` also for public clients. */
@@ -106,9 +118,8 @@ function formDecoded(text: string): string {
 }
 
 function hasSecret(client: Client, secret: string): boolean {
-  if (client.secretFingerprint === undefined) return false;
-  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
-  return isSame(hex(fingerprint(secret)), hex(client.secretFingerprint));
+  const known = client.secretFingerprint;
+  return known !== undefined && timingSafeEqual(fingerprint(secret), known);
 }
 
 function refused(why: string): Failure {

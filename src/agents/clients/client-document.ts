@@ -11,10 +11,14 @@ import { knownDocuments } from "./known-documents.ts";
 import { isUsableRedirect } from "./redirect-uris.ts";
 
 /** The client whose id is the address of its metadata document. Failures: `client_unknown`. */
-export type ClientDocuments = (clientId: string) => Promise<Client>;
+export type ClientDocuments = {
+  (clientId: string): Promise<Client>;
+  /** Whether it can be told without fetching anything. */
+  isKnown(clientId: string): boolean;
+};
 
 const mostBytes = 5 * 1024;
-const mostDocuments = 100;
+const mostDocuments = 1000;
 const [shortestMs, usualMs, longestMs] = [60_000, 3_600_000, 86_400_000];
 
 type Documenting = Pick<App, "now" | "log"> & { readonly guardedFetch: GuardedFetch };
@@ -27,13 +31,19 @@ type Known = { readonly client: Client; readonly fetchedAt: number; readonly fre
 export function createClientDocuments(app: Documenting, policy: Policy): ClientDocuments {
   const now = () => app.now().getTime();
   const cache = createCache<Known>({ freshMs: shortestMs, staleMs: 0, size: mostDocuments, now });
-  return async (clientId) => {
+  const find = async (clientId: string) => {
     const pinned = policy === "off" ? undefined : bundled(clientId);
     const load = () => current(app, clientId, { last: cache.last(clientId), pinned });
     const found = policy === "fetch" ? (await cache.get(clientId, load))?.client : pinned;
     if (found === undefined) throw new Failure("client_unknown");
     return found;
   };
+  const isKnown = (clientId: string) =>
+    !isDocumentId(clientId) ||
+    policy !== "fetch" ||
+    knownDocuments.has(clientId) ||
+    cache.last(clientId) !== undefined;
+  return Object.assign(find, { isKnown });
 }
 
 /** What is known and fresh by its own headers, else what its address says now. */
@@ -52,7 +62,8 @@ async function current(
     app.log.warn("client_document_refused", { clientId: clientId.slice(0, 200), reason });
     if (last !== undefined && now - last.fetchedAt < longestMs) return last;
     if (pinned !== undefined) return { client: pinned, fetchedAt: 0, freshUntil: 0 };
-    throw new Failure("client_unknown");
+    // Why is told to nobody. It may work in a moment: an established client must not give up its registration.
+    throw new Failure("client_unknown", undefined, { retryAfterSeconds: 5 });
   }
 }
 
@@ -149,7 +160,7 @@ function readDocument(
     account: undefined,
     agentType: undefined,
     agentVersion: undefined,
-    fingerprint: fingerprintOf({ name, redirectUris, jwks, jwksUri }),
+    fingerprint: fingerprintOf({ name, redirectUris, authMethods, jwks, jwksUri }),
   };
 }
 

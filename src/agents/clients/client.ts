@@ -40,9 +40,10 @@ export type Client = {
 export function fingerprintOf(said: {
   readonly name: string;
   readonly redirectUris: readonly string[];
+  readonly authMethods: readonly AuthMethod[];
   readonly jwks?: unknown;
   readonly jwksUri?: string | null | undefined;
 }): Uint8Array {
-  const { name, redirectUris, jwks, jwksUri } = said;
-  return fingerprint(JSON.stringify([name, redirectUris, jwks ?? null, jwksUri ?? null]));
+  const { name, redirectUris, authMethods, jwks = null, jwksUri = null } = said;
+  return fingerprint(JSON.stringify([name, redirectUris, authMethods, jwks, jwksUri]));
 }

@@ -12,6 +12,11 @@ export type Clients = {
   /** Clients whose use was noted within the last hour. */
   readonly touched: Cache<true>;
   readonly documents: ClientDocuments;
+  /**
+   * Somebody at this address is about to name a client: documents that have to be fetched are counted.
+   * Failures: `too_many_requests`.
+   */
+  readonly expect: (clientId: string, address: string) => void;
 };
 
 const databaseMs = 5000;
@@ -22,10 +27,9 @@ export async function clientOf(
   clientId: string,
 ): Promise<Client> {
   if (isDocumentId(clientId)) return await app.clients.documents(clientId);
-  const found =
-    clientId === "" || clientId.length > 200
-      ? undefined
-      : await app.clients.registered.get(clientId, () => readClient(app, clientId));
+  const found = !/^[\x21-\x7e]{1,200}$/.test(clientId)
+    ? undefined
+    : await app.clients.registered.get(clientId, () => readClient(app, clientId));
   if (found === undefined) throw new Failure("client_unknown");
   return found;
 }
@@ -56,6 +60,6 @@ function clientFromRow(row: AgentRow): Client {
         : { id: row.accountId, provider: row.provider },
     agentType: row.agentType ?? undefined,
     agentVersion: row.agentVersion ?? undefined,
-    fingerprint: fingerprintOf(row),
+    fingerprint: fingerprintOf({ ...row, authMethods: [row.authMethod] }),
   };
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type Account, accountById, liveAccount } from "#src/accounts/store.ts";
+import { type Account, accountById, liveAccount, liveAccounts } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { newId, readId } from "#src/crypto/ids.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
@@ -77,7 +77,10 @@ async function accountBehind(
   const byId = id === undefined ? undefined : await accountById(app.db, id);
   const found = sellerId === undefined ? byId : await liveAccount(app.db, { provider, sellerId });
   if (found !== undefined && found.state !== "revoked") return found;
-  throw wrong(`There is no account ${named}`, "It is written provider:seller, or as its id");
+  const known = (await liveAccounts(app.db, 10)).map((each) => `${each.provider}:${each.sellerId}`);
+  const hint =
+    known.length === 0 ? "Connect it on the gateway's page first" : `There are ${known.join(", ")}`;
+  throw wrong(`There is no account ${named}`, `It is written provider:seller. ${hint}`);
 }
 
 function scopesIn(text: string): readonly Scope[] {
@@ -91,7 +94,7 @@ function scopesIn(text: string): readonly Scope[] {
 export async function removeClient(app: Pick<App, "db" | "now">, clientId: string): Promise<void> {
   if (await removeAgent(app.db, clientId, app.now())) return;
   throw new Failure("not_found", `There is no client ${clientId}`, {
-    hint: "smartdash agents list shows them",
+    hint: "smartdash agents list --all shows them",
   });
 }
 
@@ -102,15 +105,19 @@ function refuseUnusable(app: Pick<App, "catalog">, wanted: OperatorAgent): void 
     throw wrong(`There is no upstream ${unknown}`, `There are ${known}`);
   }
   const unusable = wanted.redirectUris.find((each) => !isUsableRedirect(each));
-  if (unusable !== undefined) throw wrong(`${unusable} cannot be a redirect URI`);
+  if (unusable !== undefined)
+    throw wrong(`${unusable} cannot be a redirect URI: it takes https, or http on loopback`);
   if (wanted.jwksUri !== undefined && !wanted.jwksUri.startsWith("https://")) {
     throw wrong("The address of the key set must be https");
   }
 }
 
-function methodOf({ isPublic, jwks, jwksUri }: OperatorAgent): AuthMethod {
+function methodOf({ isPublic, jwks, jwksUri, account }: OperatorAgent): AuthMethod {
   const hasKeys = jwks !== undefined || jwksUri !== undefined;
   if (isPublic && hasKeys) throw wrong("A public agent has no keys");
+  if (isPublic && account !== undefined) {
+    throw wrong("A public agent cannot act on an account by itself: leave out either of them");
+  }
   if (jwks !== undefined && jwksUri !== undefined) throw wrong("Either a key set or its address");
   if (isPublic) return "none";
   return hasKeys ? "private_key_jwt" : "secret";

@@ -1,6 +1,6 @@
-import { isLoopbackName } from "../resource.ts";
+import { isLoopbackName } from "#src/http/loopback.ts";
 
-/** Schemes of desktop clients that cannot be reached otherwise; they prove nothing, so consent is always asked. */
+/** Schemes of desktop clients that cannot be reached otherwise; they prove nothing, so a public client is asked about each time. */
 const privateSchemes = new Set([
   "cursor:",
   "vscode:",

@@ -8,7 +8,7 @@ import { readScopes, scopes } from "../scopes.ts";
 import { type AuthMethod, type GrantType, grantTypes } from "./client.ts";
 import { shownName } from "./client-metadata.ts";
 import { isUsableRedirect, redirectKind } from "./redirect-uris.ts";
-import { type NewAgent, saveAgent, unusedAgents } from "./store.ts";
+import { type NewAgent, forgetOldestUnused, saveAgent, unusedAgents } from "./store.ts";
 
 const mostRedirectUris = 20;
 const mostUnused = 10_000;
@@ -26,9 +26,7 @@ export async function registerClient(
   said: Readonly<Record<string, unknown>>,
 ): Promise<Registered> {
   const metadata = readMetadata(said);
-  if ((await unusedAgents(app.db)) >= mostUnused) {
-    throw new Failure("busy", undefined, { retryAfterSeconds: 3600 });
-  }
+  await makeRoom(app);
   const now = app.now();
   const secret = metadata.authMethod === "secret" ? newToken("clientSecret") : undefined;
   const agent = agentFrom(metadata, { id: newId(now), secret });
@@ -49,6 +47,14 @@ export async function registerClient(
     ...(metadata.jwksUri === undefined ? {} : { jwks_uri: metadata.jwksUri }),
     ...(metadata.jwks === undefined ? {} : { jwks: metadata.jwks }),
   };
+}
+
+/** A flood must not keep others out: the oldest that nobody used make room. Failures: `busy` when all are young. */
+async function makeRoom(app: Pick<App, "db">): Promise<void> {
+  if ((await unusedAgents(app.db)) < mostUnused) return;
+  await forgetOldestUnused(app.db, mostUnused / 10);
+  if ((await unusedAgents(app.db)) < mostUnused) return;
+  throw new Failure("busy", undefined, { retryAfterSeconds: 3600 });
 }
 
 type Metadata = {
@@ -146,18 +152,23 @@ function authenticationIn(said: Readonly<Record<string, unknown>>) {
     case "client_secret_post":
       return { method, authMethod: "secret" as const, jwks: undefined, jwksUri: undefined };
     case "private_key_jwt":
-      if ((jwks === undefined) === (jwksUri === undefined)) {
-        throw new Failure(
-          "invalid_client_metadata",
-          "private_key_jwt needs either jwks or jwks_uri",
-        );
-      }
-      if (jwksUri !== undefined && !jwksUri.startsWith("https://")) {
-        throw new Failure("invalid_client_metadata", "jwks_uri must be https");
-      }
+      checkKeys(jwks, jwksUri);
       return { method, authMethod: "private_key_jwt" as const, jwks, jwksUri };
     default:
       throw new Failure("invalid_client_metadata", "This token_endpoint_auth_method is not there");
+  }
+}
+
+function checkKeys(jwks: unknown, jwksUri: string | undefined): void {
+  if ((jwks === undefined) === (jwksUri === undefined)) {
+    throw new Failure("invalid_client_metadata", "private_key_jwt needs either jwks or jwks_uri");
+  }
+  if (jwksUri !== undefined && !/^https:\/\/[\x21-\x7e]+$/.test(jwksUri)) {
+    throw new Failure("invalid_client_metadata", "jwks_uri must be https");
+  }
+  // PostgreSQL keeps no NUL, not even in JSON.
+  if (JSON.stringify(jwks ?? null).includes("\\u0000")) {
+    throw new Failure("invalid_client_metadata", "The keys hold a NUL");
   }
 }
 

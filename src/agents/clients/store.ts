@@ -1,14 +1,15 @@
-import { and, desc, eq, getTableColumns, isNull, lt, or, sql } from "drizzle-orm";
-import { recordEndings } from "#db/endings.ts";
+import { and, desc, eq, getTableColumns, inArray, isNull, lt, not, sql } from "drizzle-orm";
+import { endGrantsWhere, recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, usedAssertions } from "#db/schema/agents.ts";
 
 export type AgentRow = typeof agents.$inferSelect & { readonly provider: string | null };
-export type NewAgent = Omit<typeof agents.$inferSelect, "createdAt" | "lastUsedAt">;
+export type NewAgent = Omit<typeof agents.$inferSelect, "createdAt" | "usedAt">;
 
 const unusedDays = 30;
-const isExpired = sql`${agents.kind} = 'dynamic' and ${agents.lastUsedAt} is null
+const isUnused = sql`(${agents.kind} = 'dynamic' and ${agents.usedAt} is null)`;
+const isExpired = sql`${agents.kind} = 'dynamic' and ${agents.usedAt} is null
   and ${agents.createdAt} < now() - ${unusedDays} * interval '1 day'`;
 
 const withProvider = { ...getTableColumns(agents), provider: accounts.provider };
@@ -30,21 +31,21 @@ export async function saveAgent(db: Database, agent: NewAgent): Promise<void> {
   await db.insert(agents).values(agent);
 }
 
-/** At most once an hour: it only says that the client is in use. */
+/** From now on the client is not forgotten as unused. */
 export async function touchAgent(db: Database, id: string, now: Date): Promise<void> {
-  const hourAgo = new Date(now.getTime() - 3_600_000);
   await db
     .update(agents)
-    .set({ lastUsedAt: now })
-    .where(and(eq(agents.id, id), or(isNull(agents.lastUsedAt), lt(agents.lastUsedAt, hourAgo))));
+    .set({ usedAt: now })
+    .where(and(eq(agents.id, id), isNull(agents.usedAt)));
 }
 
-export function operatorAgents(db: Database): Promise<AgentRow[]> {
+/** The operator's agents; with `isAll` also clients that registered themselves and were used. */
+export function listAgents(db: Database, isAll: boolean): Promise<AgentRow[]> {
   return db
     .select(withProvider)
     .from(agents)
     .leftJoin(accounts, eq(accounts.id, agents.accountId))
-    .where(eq(agents.kind, "operator"))
+    .where(isAll ? not(isUnused) : eq(agents.kind, "operator"))
     .orderBy(desc(agents.createdAt));
 }
 
@@ -55,15 +56,11 @@ export async function removeAgent(db: Database, clientId: string, now: Date): Pr
       .delete(agents)
       .where(eq(agents.clientId, clientId))
       .returning({ id: agents.id });
-    const ended = await transaction
-      .update(grants)
-      .set({ endedAt: now })
-      .where(and(eq(grants.clientId, clientId), isNull(grants.endedAt)))
-      .returning({ id: grants.id });
-    await recordEndings(transaction, [
-      ...removed.map(({ id }) => `agent:${id}`),
-      ...ended.map(({ id }) => `grant:${id}`),
-    ]);
+    const ended = await endGrantsWhere(transaction, eq(grants.clientId, clientId), now);
+    await recordEndings(
+      transaction,
+      removed.map(({ id }) => `agent:${id}`),
+    );
     return removed.length + ended.length > 0;
   });
 }
@@ -74,7 +71,18 @@ export async function forgetAgents(db: Database): Promise<void> {
 
 /** How many clients have registered themselves and were never used. */
 export async function unusedAgents(db: Database): Promise<number> {
-  return await db.$count(agents, and(eq(agents.kind, "dynamic"), isNull(agents.lastUsedAt)));
+  return await db.$count(agents, isUnused);
+}
+
+/** Makes room: of the clients that nobody used, the oldest go, unless they are younger than an hour. */
+export async function forgetOldestUnused(db: Database, most: number): Promise<void> {
+  const oldest = db
+    .select({ id: agents.id })
+    .from(agents)
+    .where(and(isUnused, sql`${agents.createdAt} < now() - interval '1 hour'`))
+    .orderBy(agents.createdAt)
+    .limit(most);
+  await db.delete(agents).where(and(inArray(agents.id, oldest), isUnused));
 }
 
 /** False when the assertion was used before; the statement that asks is the one that remembers. */

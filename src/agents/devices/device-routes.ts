@@ -15,7 +15,7 @@ import { resourceOf } from "../resource.ts";
 import { readScopes } from "../scopes.ts";
 import { accountsFor, checkConsentToken, consentToken, grantFrom } from "../grants/consent.ts";
 import { connectPage, consentPage } from "../grants/consent-page.ts";
-import { readUserCode, userCodeFingerprint } from "./device.ts";
+import { readUserCode, shownUserCode, userCodeFingerprint } from "./device.ts";
 import { type DeviceCode, decideDevice, waitingDevice } from "./store.ts";
 
 type DevicePages = App & {
@@ -30,7 +30,7 @@ export function mountDevice(routes: PageRoutes, app: DevicePages): void {
   routes.post("/device", async ({ req }) => {
     const code = readUserCode((await readForm(req.raw)).get("user_code") ?? "");
     if (code === undefined) throw new Failure("device_code_unknown", undefined, again);
-    return seeOther(`/device?user_code=${shown(code)}`);
+    return seeOther(`/device?user_code=${shownUserCode(code)}`);
   });
   routes.post("/device/decision", ({ req, env }) => decide(app, req.raw, env.address()));
 }
@@ -44,7 +44,7 @@ async function show(app: DevicePages, request: Request, address: string): Promis
   const typed = new URL(request.url).searchParams.get("user_code");
   if (typed === null) return await codePage(language);
   const { code, device, asked } = await deviceBehind(app, typed, address);
-  const continueTo = `/device?user_code=${shown(code)}`;
+  const continueTo = `/device?user_code=${shownUserCode(code)}`;
   const person = await signedIn(app, request);
   const accounts = await accountsFor(app, person, asked.resource.upstream);
   if (person === undefined || accounts.length === 0) {
@@ -56,9 +56,9 @@ async function show(app: DevicePages, request: Request, address: string): Promis
     person,
     accounts,
     notice: html`<p class="warn box">${say(language, "device_check")}</p>
-      <p class="code">${shown(code)}</p>`,
+      <p class="code">${shownUserCode(code)}</p>`,
     action: "/device/decision",
-    fields: { user_code: shown(code), consent: consentToken(app, person, device.id) },
+    fields: { user_code: shownUserCode(code), consent: consentToken(app, person, device.id) },
   });
 }
 
@@ -102,10 +102,6 @@ async function deviceBehind(app: DevicePages, typed: string, address: string) {
 
 function findDevice(app: DevicePages, code: string): Promise<DeviceCode | undefined> {
   return waitingDevice(app.db, userCodeFingerprint(app, code), app.now());
-}
-
-function shown(code: string): string {
-  return `${code.slice(0, 4)}-${code.slice(4)}`;
 }
 
 function codePage(language: Language): Promise<Response> {

@@ -4,9 +4,8 @@ import { newId } from "#src/crypto/ids.ts";
 import { fingerprint, newToken, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { authenticatedClient } from "../clients/authenticate.ts";
-import { resourceOf } from "../resource.ts";
 import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/issue.ts";
-import { mayUse, scopesFor } from "../grants/request-checks.ts";
+import { scopesFor, wantedResource } from "../grants/request-checks.ts";
 import { grantById } from "../grants/store.ts";
 import type { Redeeming, TokenRequest } from "../grants/token.ts";
 import { type DeviceCode, pollDevice, redeemDevice, saveDeviceCode } from "./store.ts";
@@ -26,8 +25,7 @@ export async function authorizeDevice(
 ): Promise<Readonly<Record<string, string | number>>> {
   const client = await authenticatedClient(app, request, form);
   if (!client.grantTypes.includes(deviceGrant)) throw new Failure("unauthorized_client");
-  const { url, upstream } = resourceOf(app, form.getAll("resource"));
-  mayUse(client, upstream);
+  const { url } = wantedResource(app, client, form.getAll("resource"));
   const now = app.now();
   const deviceCode = newToken("device").reveal();
   const userCode = newUserCode();
@@ -36,13 +34,12 @@ export async function authorizeDevice(
     deviceFingerprint: fingerprint(deviceCode),
     userFingerprint: userCodeFingerprint(app, userCode),
     clientId: client.clientId,
-    upstream: upstream.name,
     resource: url,
     scope: scopesFor(client, form.get("scope")).join(" "),
     intervalSeconds,
     expiresAt: new Date(now.getTime() + lifetimeSeconds * 1000),
   });
-  const shown = `${userCode.slice(0, 4)}-${userCode.slice(4)}`;
+  const shown = shownUserCode(userCode);
   return {
     device_code: deviceCode,
     user_code: shown,
@@ -55,6 +52,11 @@ export async function authorizeDevice(
 
 function newUserCode(): string {
   return Array.from({ length: codeLength }, () => alphabet[randomInt(alphabet.length)]).join("");
+}
+
+/** As it is shown: in two halves. */
+export function shownUserCode(code: string): string {
+  return `${code.slice(0, 4)}-${code.slice(4)}`;
 }
 
 /** As a person types it: in any case, with or without the dash. Undefined when it cannot be one. */

@@ -77,7 +77,7 @@ export async function pollDevice(
       )
       .for("update");
     if (row === undefined) return undefined;
-    const earliest = (row.polledAt?.getTime() ?? 0) + row.intervalSeconds * 1000;
+    const earliest = (row.polledAt?.getTime() ?? 0) + row.intervalSeconds * 1000 - jitterMs;
     const isTooSoon = device.now.getTime() < earliest;
     const intervalSeconds = row.intervalSeconds + (isTooSoon ? slowDownSeconds : 0);
     await transaction
@@ -89,6 +89,8 @@ export async function pollDevice(
 }
 
 const slowDownSeconds = 5;
+/** A client that keeps to the interval may still arrive a little early. */
+const jitterMs = 1000;
 
 /** Hands an approved device its grant, once. */
 export async function redeemDevice(

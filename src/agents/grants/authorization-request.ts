@@ -4,9 +4,9 @@ import { oauthErrors } from "#src/failure/oauth-errors.ts";
 import type { Client } from "../clients/client.ts";
 import { type Clients, clientOf } from "../clients/find-client.ts";
 import { isRegisteredRedirect } from "../clients/redirect-uris.ts";
-import { type Resource, resourceOf } from "../resource.ts";
+import type { Resource } from "../resource.ts";
 import type { Scope } from "../scopes.ts";
-import { mayUse, scopesFor } from "./request-checks.ts";
+import { scopesFor, wantedResource } from "./request-checks.ts";
 
 /** An authorization request that has passed every check. */
 export type AuthorizationRequest = {
@@ -24,7 +24,7 @@ export type AuthorizationRequest = {
 /** Where an answer goes; proven before anything is sent there. */
 export type ProvenRedirect = Pick<AuthorizationRequest, "client" | "redirectUri" | "state">;
 
-type Reading = Pick<App, "db" | "catalog" | "publicUrl"> & { readonly clients: Clients };
+type Reading = Pick<App, "db" | "catalog" | "publicUrl" | "config"> & { readonly clients: Clients };
 
 const mostCharacters = 4096;
 
@@ -40,7 +40,9 @@ export async function provenRedirect(app: Reading, query: string): Promise<Prove
   for (const name of ["client_id", "redirect_uri", "state"]) {
     if (asked.getAll(name).length > 1) throw new Failure("invalid_request", `${name} stands twice`);
   }
-  const client = await clientOf(app, asked.get("client_id") ?? "");
+  const clientId = asked.get("client_id") ?? "";
+  if (clientId === "") throw new Failure("invalid_request", "client_id is missing");
+  const client = await clientOf(app, clientId);
   const redirectUri = asked.get("redirect_uri") ?? "";
   if (!isRegisteredRedirect(client.redirectUris, redirectUri)) {
     throw new Failure("redirect_uri_unknown");
@@ -87,8 +89,7 @@ export function readAuthorizationRequest(
 ): AuthorizationRequest {
   const asked = new URLSearchParams(query);
   for (const step of steps) step(app, asked, proven.client);
-  const resource = resourceOf(app, asked.getAll("resource"));
-  mayUse(proven.client, resource.upstream);
+  const resource = wantedResource(app, proven.client, asked.getAll("resource"));
   return {
     ...proven,
     query,

@@ -21,6 +21,7 @@ import {
   approve,
   checkConsentToken,
   consentToken,
+  mayRemember,
   rememberedAccount,
 } from "./consent.ts";
 import { connectPage, consentPage } from "./consent-page.ts";
@@ -29,7 +30,10 @@ export type Authorizing = App & { readonly clients: Clients };
 
 /** `/authorize`: JOURNEY 2, where a person decides what an agent may do. */
 export function mountAuthorize(routes: PageRoutes, app: Authorizing, path: string): void {
-  routes.get(path, ({ req }) => authorize(app, req.raw));
+  routes.get(path, ({ req, env }) => {
+    app.clients.expect(req.query("client_id") ?? "", env.address());
+    return authorize(app, req.raw);
+  });
   routes.post(path, ({ req }) => decide(app, req.raw));
 }
 
@@ -57,9 +61,9 @@ const askAnyway = ["consent", "login", "select_account"];
 /** At once for whoever has agreed before, else with a page. */
 async function answer(app: Authorizing, request: Request, visit: Visit): Promise<Response> {
   const { asked, person, accounts } = visit;
-  const mayRemember = !askAnyway.some((word) => asked.prompt.has(word));
+  const mayBeSilent = !askAnyway.some((word) => asked.prompt.has(word));
   const account =
-    person !== undefined && mayRemember
+    person !== undefined && mayBeSilent
       ? await rememberedAccount(app, asked, { person, accounts })
       : undefined;
   if (person !== undefined && account !== undefined) {
@@ -84,7 +88,8 @@ async function answer(app: Authorizing, request: Request, visit: Visit): Promise
     accounts,
     continueTo,
     action: "/authorize",
-    fields: { query: asked.query, consent: consentToken(app, person, asked.query) },
+    isRemembered: mayRemember(asked),
+    fields: { query: asked.query, consent: consentToken(app, person, aboutOf(asked)) },
   });
 }
 
@@ -93,10 +98,10 @@ async function decide(app: Authorizing, request: Request): Promise<Response> {
   const form = await readForm(request);
   const person = await formSender(app, request, form);
   const query = form.get("query") ?? "";
-  checkConsentToken(app, person, { token: form.get("consent") ?? "", about: query });
   const proven = await provenRedirect(app, query);
   return await orTellClient(app, proven, async () => {
     const asked = readAuthorizationRequest(app, proven, query);
+    checkConsentToken(app, person, { token: form.get("consent") ?? "", about: aboutOf(asked) });
     if (form.get("decision") !== "allow") throw new Failure("access_denied");
     const accounts = await accountsFor(app, person, asked.resource.upstream);
     const account = accounts.find(({ id }) => id === form.get("account"));
@@ -104,6 +109,11 @@ async function decide(app: Authorizing, request: Request): Promise<Response> {
     const code = await approve(app, asked, { person, account });
     return seeOther(answerAddress(app, asked, { code }));
   });
+}
+
+/** What the person was shown: the request, and what the client said about itself then. */
+function aboutOf({ query, client }: AuthorizationRequest): string {
+  return `${Buffer.from(client.fingerprint).toString("hex")} ${query}`;
 }
 
 /** What OAuth has a word for is told to the client; everything else is shown to the person. */

@@ -1,8 +1,6 @@
 import { Failure } from "#src/failure.ts";
-import type { Client } from "../clients/client.ts";
-import { resourceOf, resourceOfUpstream } from "../resource.ts";
 import { type TokenAnswer, newTokenId, tokenAnswer } from "../tokens/issue.ts";
-import { mayUse, scopesFor } from "./request-checks.ts";
+import { scopesFor, wantedResource } from "./request-checks.ts";
 import type { Redeeming, TokenRequest } from "./token.ts";
 
 /**
@@ -15,8 +13,7 @@ export async function clientCredentials(
 ): Promise<TokenAnswer> {
   const { agentId } = client;
   if (client.kind !== "operator" || agentId === undefined) throw new Failure("unauthorized_client");
-  const { url, upstream } = wantedResource(app, client, form);
-  mayUse(client, upstream);
+  const { url, upstream } = wantedResource(app, client, form.getAll("resource"));
   const { credential } = upstream;
   if (credential.kind === "account" && client.account?.provider !== credential.provider) {
     throw new Failure(
@@ -32,13 +29,4 @@ export async function clientCredentials(
     tokenId: newTokenId(),
     issuedAt: app.now(),
   });
-}
-
-/** Without a word: the first upstream that the operator gave the agent, else the default one. */
-function wantedResource(app: Redeeming, client: Client, form: URLSearchParams) {
-  const asked = form.getAll("resource");
-  const [own] = client.upstreams ?? [];
-  return own !== undefined && asked.length === 0
-    ? resourceOfUpstream(app, own)
-    : resourceOf(app, asked);
 }

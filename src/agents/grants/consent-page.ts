@@ -56,6 +56,8 @@ export function consentPage(
     readonly action: string;
     /** What else to look at before agreeing. */
     readonly notice?: Markup;
+    /** The same request will be answered without asking. */
+    readonly isRemembered?: boolean;
   },
 ): Promise<Response> {
   const { person, accounts, scopes, redirectUri, fields, action } = asked;
@@ -77,7 +79,10 @@ export function consentPage(
         <button name="decision" value="allow">${say(language, "allow")}</button>
       </p>
     </form>
-    <p class="note">${say(language, "end_any_time")}</p>`;
+    <p class="note">
+      ${asked.isRemembered === true ? say(language, "remembered") : ""}
+      ${say(language, "end_any_time")}
+    </p>`;
   const target = redirectUri === undefined ? {} : { formTarget: formTarget(redirectUri) };
   return page(language, titleOf(language, asked), body, { isPrivate: true, ...target });
 }

@@ -52,9 +52,19 @@ export async function accountsFor(
 }
 
 /**
+ * Whether an answer may be given without asking again. A public client whose id everybody knows, or whose
+ * answer goes to whichever program has taken its scheme, could be any program (RFC 8252 section 8.6). A client
+ * that registered itself has an id of its own.
+ */
+export function mayRemember({ client, redirectUri }: AuthorizationRequest): boolean {
+  const kind = redirectKind(redirectUri);
+  const isPublic = client.authMethods.includes("none");
+  return kind === "web" || !isPublic || (kind === "loopback" && client.kind === "dynamic");
+}
+
+/**
  * The account of the person's last answer, when nothing of it has changed: client, what the client says about
- * itself, redirect host, scopes, upstream, account. A client whose id everybody knows and whose answer goes
- * to a program on some computer could be any program: there the person is asked each time (RFC 8252 section 8.6).
+ * itself, redirect host, scopes, upstream, account.
  */
 export async function rememberedAccount(
   app: Pick<App, "db">,
@@ -62,7 +72,7 @@ export async function rememberedAccount(
   known: { person: SignedIn; accounts: readonly Account[] },
 ): Promise<Account | undefined> {
   const { client, redirectUri, resource, scopes } = asked;
-  if (client.kind === "document" && redirectKind(redirectUri) !== "web") return undefined;
+  if (!mayRemember(asked)) return undefined;
   const consent = await consentOf(app.db, {
     personId: known.person.personId,
     clientId: client.clientId,

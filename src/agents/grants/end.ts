@@ -2,11 +2,11 @@ import type { App } from "#src/app.ts";
 import type { LetGo } from "../endings.ts";
 import { endGrants } from "./store.ts";
 
-export type Ending = Pick<App, "db" | "now" | "log"> & { readonly letGo: LetGo };
+export type EndingGrants = Pick<App, "db" | "now" | "log"> & { readonly letGo: LetGo };
 
 /** Ends a grant with everything that rests on it, here at once, elsewhere within two seconds. */
 export async function endGrant(
-  app: Ending,
+  app: EndingGrants,
   which: { id: string; personId?: string },
   why: string,
 ): Promise<void> {

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { fingerprint, isSame } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { isSameResource, knownResource } from "../resource.ts";
+import type { Client } from "../clients/client.ts";
 import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/issue.ts";
 import { endGrant } from "./end.ts";
 import { type Grant, codeWithGrant, redeemCode } from "./store.ts";
+import { checkResource } from "./request-checks.ts";
 import type { Redeeming, TokenRequest } from "./token.ts";
 
 /**
@@ -16,19 +17,25 @@ export async function redeemAuthorizationCode(
   { client, form }: TokenRequest,
 ): Promise<TokenAnswer> {
   const key = fingerprint(form.get("code") ?? "");
-  const found = await codeWithGrant(app.db, key);
-  if (found === undefined || found.grant.clientId !== client.clientId) throw refused("code");
-  const { code, grant } = found;
-  if (code.usedAt !== null) throw await replayed(app, grant);
   const now = app.now();
-  if (code.expiresAt <= now || grant.endedAt !== null) throw refused("code");
+  const { code, grant } = await livingCode(app, key, { client, now });
   checkRedirect(form.get("redirect_uri"), code.redirectUri);
   checkVerifier(form.get("code_verifier"), code.challenge);
-  checkResource(app, form, grant.resource);
+  checkResource(app, form, grant);
   const refresh = firstRefreshToken(client, now);
   const use = { code: key, grantId: grant.id, refresh: refresh?.row, now };
   if (!(await redeemCode(app.db, use))) throw await replayed(app, grant);
   return await tokensOfGrant(app, grant, { client, refresh: refresh?.token });
+}
+
+/** Failures: `invalid_grant`. */
+async function livingCode(app: Redeeming, key: Uint8Array, by: { client: Client; now: Date }) {
+  const found = await codeWithGrant(app.db, key);
+  if (found === undefined || found.grant.clientId !== by.client.clientId) throw refused("code");
+  const { code, grant } = found;
+  if (code.usedAt !== null) throw await replayed(app, grant);
+  if (code.expiresAt <= by.now || grant.endedAt !== null) throw refused("code");
+  return found;
 }
 
 /** Somebody has a copy of the code: nobody can tell who came first. */
@@ -47,17 +54,6 @@ function checkVerifier(verifier: string | null, challenge: string): void {
   const made = createHash("sha256").update(verifier).digest("base64url");
   if (!/^[\w.~-]{43,128}$/.test(verifier) || !isSame(made, challenge))
     throw refused("code_verifier");
-}
-
-/** A token is for what the person saw: a later `resource` may repeat it, not change it. */
-export function checkResource(app: Redeeming, form: URLSearchParams, granted: string): void {
-  const asked = form.getAll("resource").filter((each) => each !== "");
-  const isOther = asked.some(
-    (each) => !isSameResource(knownResource(app, each)?.url ?? "", granted),
-  );
-  if (isOther || asked.length > 1) {
-    throw new Failure("invalid_target", "The grant is for another resource");
-  }
 }
 
 function refused(what: string): Failure {

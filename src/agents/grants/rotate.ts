@@ -3,7 +3,7 @@ import { Failure } from "#src/failure.ts";
 import { type Scope, readScopes } from "../scopes.ts";
 import { type TokenAnswer, refreshExpiry, tokensOfGrant } from "../tokens/issue.ts";
 import { endGrant } from "./end.ts";
-import { checkResource } from "./redeem-code.ts";
+import { checkResource } from "./request-checks.ts";
 import { type Grant, refreshTokenWithGrant, rotateRefreshToken } from "./store.ts";
 import type { Redeeming, TokenRequest } from "./token.ts";
 
@@ -22,7 +22,7 @@ export async function rotate(app: Redeeming, { client, form }: TokenRequest): Pr
   const { grant } = found;
   const now = app.now();
   if (grant.endedAt !== null || found.token.expiresAt <= now) throw refused();
-  checkResource(app, form, grant.resource);
+  checkResource(app, form, grant);
   const scopes = narrowed(form.get("scope"), grant);
   const ageMs = now.getTime() - (found.token.rotatedAt ?? now).getTime();
   if (ageMs > retryMs && found.isSuccessorUsed) throw await reused(app, grant);

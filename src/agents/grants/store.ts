@@ -1,5 +1,5 @@
 import { and, desc, eq, isNotNull, isNull, lt, sql } from "drizzle-orm";
-import { recordEndings } from "#db/endings.ts";
+import { endGrantsWhere } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/agents.ts";
 
@@ -25,7 +25,7 @@ export async function saveDecision(
       .values(consent)
       .onConflictDoUpdate({
         target: [consents.personId, consents.clientId, consents.upstream],
-        set: { ...consent, at: sql`now()` },
+        set: consent,
       });
   });
 }
@@ -145,33 +145,37 @@ export async function rotateRefreshToken(
     await transaction
       .insert(refreshTokens)
       .values({ ...successor, grantId })
-      .onConflictDoNothing();
+      // The same one again; another one (under another key) takes the place of one that was never used.
+      .onConflictDoUpdate({
+        target: refreshTokens.predecessor,
+        set: { fingerprint: successor.fingerprint },
+        setWhere: isNull(refreshTokens.rotatedAt),
+      });
     return rotated.rotatedAt ?? now;
   });
 }
 
-/** Ends grants; returns what has to be let go of. */
+/** Ends a grant, where a person is named only theirs; returns what has to be let go of. */
 export async function endGrants(
   db: Database,
   which: { id: string; personId?: string },
   now: Date,
 ): Promise<readonly string[]> {
-  return await db.transaction(async (transaction) => {
-    const owner = which.personId === undefined ? undefined : eq(grants.personId, which.personId);
-    const ended = await transaction
-      .update(grants)
-      .set({ endedAt: now })
-      .where(and(eq(grants.id, which.id), owner, isNull(grants.endedAt)))
-      .returning({ id: grants.id, personId: grants.personId, clientId: grants.clientId });
-    const subjects = ended.map(({ id }) => `grant:${id}`);
-    for (const { personId, clientId } of ended) {
-      await transaction
-        .delete(consents)
-        .where(and(eq(consents.personId, personId), eq(consents.clientId, clientId)));
-    }
-    await recordEndings(transaction, subjects);
-    return subjects;
-  });
+  const owner = which.personId === undefined ? undefined : eq(grants.personId, which.personId);
+  const isMeant = and(eq(grants.id, which.id), owner);
+  return await db.transaction((transaction) => endGrantsWhere(transaction, isMeant, now));
+}
+
+/** Grants that nobody can use any more: begun more than two hours ago, and no refresh token lives. */
+export async function endSpentGrants(db: Database, now: Date): Promise<void> {
+  const before = new Date(now.getTime() - 2 * 3_600_000);
+  const isSpent = sql`${grants.activatedAt} < ${before.toISOString()}::timestamptz and not exists (
+    select 1 from refresh_tokens r
+    where r.grant_id = ${grants.id} and r.expires_at > ${now.toISOString()}::timestamptz)`;
+  await db
+    .update(grants)
+    .set({ endedAt: now })
+    .where(and(isNull(grants.endedAt), isSpent));
 }
 
 /** What agents may do for a person now. */

@@ -9,7 +9,7 @@ import { redeemDeviceCode } from "../devices/device.ts";
 import { redeemAuthorizationCode } from "./redeem-code.ts";
 import { rotate } from "./rotate.ts";
 
-export type Redeeming = Pick<App, "bindingKey" | "catalog"> &
+export type Redeeming = Pick<App, "bindingKey" | "catalog" | "config"> &
   Issuing &
   Authenticating & { readonly letGo: LetGo };
 

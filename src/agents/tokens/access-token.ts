@@ -1,7 +1,7 @@
+import { sign } from "node:crypto";
 import {
   type JWTPayload,
   type ProtectedHeaderParameters,
-  SignJWT,
   decodeProtectedHeader,
   jwtVerify,
 } from "jose";
@@ -29,27 +29,38 @@ export type AccessClaims = {
 
 type Signing = Pick<App, "publicUrl"> & { readonly signingKeys: SigningKeys };
 
-/** A JWT access token (RFC 9068), valid for an hour from `issuedAt`. */
+/**
+ * A JWT access token (RFC 9068), valid for an hour from `issuedAt`. Signed with the runtime's own crypto: it is
+ * three parts joined by dots (RFC 7515 section 7.1), and a library costs a third of a token's whole time.
+ */
 export async function signAccessToken(app: Signing, claims: AccessClaims): Promise<string> {
-  const { sign } = await app.signingKeys.ring();
-  const issuedAt = Math.floor(claims.issuedAt.getTime() / 1000);
-  const { agentType, agentVersion } = claims;
-  return await new SignJWT({
+  const { signer } = await app.signingKeys.ring();
+  const { algorithm, header, key } = signer();
+  const payload = Buffer.from(JSON.stringify(payloadOf(app, claims))).toString("base64url");
+  const signed = Buffer.from(`${header}.${payload}`);
+  const signature =
+    algorithm === "EdDSA"
+      ? sign(null, signed, key)
+      : sign("sha256", signed, { key, dsaEncoding: "ieee-p1363" });
+  return `${header}.${payload}.${signature.toString("base64url")}`;
+}
+
+function payloadOf(app: Signing, claims: AccessClaims): JWTPayload {
+  const iat = Math.floor(claims.issuedAt.getTime() / 1000);
+  return {
+    iss: app.publicUrl,
+    sub: claims.subject,
+    aud: claims.audience,
     client_id: claims.clientId,
+    iat,
+    exp: iat + accessTokenSeconds,
+    jti: claims.tokenId,
     scope: claims.scopes.join(" "),
     scopes: claims.scopes,
     basis: claims.basis,
-    ...(agentType === undefined ? {} : { agent_type: agentType }),
-    ...(agentVersion === undefined ? {} : { agent_version: agentVersion }),
-  })
-    .setProtectedHeader({ alg: sign.algorithm, typ: "at+jwt", kid: sign.kid })
-    .setIssuer(app.publicUrl)
-    .setSubject(claims.subject)
-    .setAudience(claims.audience)
-    .setIssuedAt(issuedAt)
-    .setExpirationTime(issuedAt + accessTokenSeconds)
-    .setJti(claims.tokenId)
-    .sign(sign.key);
+    agent_type: claims.agentType,
+    agent_version: claims.agentVersion,
+  };
 }
 
 /** What a proven token says. */

@@ -1,3 +1,4 @@
+import { type KeyObject, type webcrypto, createPrivateKey } from "node:crypto";
 import { type JWK, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from "jose";
 import type { App } from "#src/app.ts";
 import { type Cache, createCache } from "#src/cache.ts";
@@ -11,14 +12,23 @@ import {
   type NewSigningKey,
   type SigningKeyRow,
   addSigningKeys,
+  replaceSigningKeys,
   rotateSigningKeys,
   signingKeyRows,
 } from "./store.ts";
 
 type Key = CryptoKey | Uint8Array;
 
+export type Signer = {
+  /** The protected header, in base64url. */
+  readonly header: string;
+  readonly algorithm: TokenAlgorithm;
+  readonly key: KeyObject;
+};
+
 export type KeyRing = {
-  readonly sign: { readonly kid: string; readonly algorithm: TokenAlgorithm; readonly key: Key };
+  /** Opened when something is signed: without ENCRYPTION_KEY, tokens are still proven. Failures: `credential_unreadable`. */
+  readonly signer: () => Signer;
   /** By key id. */
   readonly verify: ReadonlyMap<string, { readonly algorithm: TokenAlgorithm; readonly key: Key }>;
   /** As the JWKS shows them: next, current and previous. */
@@ -52,6 +62,7 @@ export function createSigningKeys(app: Keeping): SigningKeys {
     now,
   });
   let askedAt = 0;
+  let forgotten = 0;
   const ring = async () => {
     const found = await cache.get("ring", () => loadRing(app));
     if (found === undefined) throw new Failure("internal");
@@ -60,65 +71,81 @@ export function createSigningKeys(app: Keeping): SigningKeys {
   const again = () =>
     app.once("signing keys", async () => {
       askedAt = now();
-      cache.put("ring", await loadRing(app));
+      const before = forgotten;
+      const loaded = await loadRing(app);
+      if (before === forgotten) cache.put("ring", loaded);
     });
   return {
     ring,
     ringWith: async (kid) => {
       const known = await ring();
       if (known.verify.has(kid) || now() - askedAt < askAgainMs) return known;
-      // Nobody knows the id of a made-up key: what we hold goes on while the database is away.
+      // Anybody can make up a key id: what we hold goes on while the database is away.
       await again().catch(() => undefined);
       return await ring();
     },
-    forget: () => cache.forget("ring"),
+    forget: () => {
+      forgotten += 1;
+      cache.forget("ring");
+    },
   };
 }
 
 async function loadRing(app: Keeping): Promise<KeyRing> {
-  const late = () => new Failure("database_unavailable");
-  const algorithm = app.config.tokenAlgorithm;
-  let rows = await within(databaseMs, signingKeyRows(app.db), late);
-  const isComplete = (["next", "current"] as const).every((state) =>
-    rows.some((row) => row.algorithm === algorithm && row.state === state),
-  );
-  if (!isComplete) {
-    const made = [
-      await newSigningKey(app, algorithm, "current"),
-      await newSigningKey(app, algorithm, "next"),
-    ];
-    await within(databaseMs, addSigningKeys(app.db, made), late);
-    rows = await within(databaseMs, signingKeyRows(app.db), late);
-  }
-  return await ringOf(app, rows);
-}
-
-async function ringOf(app: Keeping, rows: readonly SigningKeyRow[]): Promise<KeyRing> {
+  const rows = await completeRows(app);
   const { tokenAlgorithm } = app.config;
   const current = rows.find((row) => row.algorithm === tokenAlgorithm && row.state === "current");
   if (current === undefined) throw new Failure("internal");
-  const published = rows.map(({ publicJwk, algorithm }) => {
-    const jwk: JWK = { ...publicJwk, alg: algorithm, use: "sig" };
-    return jwk;
-  });
   const verify = await Promise.all(
     rows.map(async ({ publicJwk, algorithm }) => {
       const key = await importJWK({ ...publicJwk }, algorithm);
       return [String(publicJwk["kid"]), { algorithm, key }] as const;
     }),
   );
-  const key = await importJWK(opened(app, current), tokenAlgorithm);
+  let signer: Signer | undefined;
   return {
-    sign: { kid: String(current.publicJwk["kid"]), algorithm: tokenAlgorithm, key },
+    signer: () => (signer ??= signerFrom(app, current)),
     verify: new Map(verify),
-    published,
+    published: rows.map(publishedFrom),
   };
 }
 
-function opened(app: Keeping, row: SigningKeyRow): JWK {
+function publishedFrom({ publicJwk, algorithm }: SigningKeyRow): JWK {
+  return { ...publicJwk, alg: algorithm, use: "sig" };
+}
+
+/** Whoever comes first makes the first keys. */
+async function completeRows(app: Keeping): Promise<readonly SigningKeyRow[]> {
+  const late = () => new Failure("database_unavailable");
+  const rows = await within(databaseMs, signingKeyRows(app.db), late);
+  const isComplete = (["next", "current"] as const).every((state) =>
+    rows.some((row) => row.algorithm === app.config.tokenAlgorithm && row.state === state),
+  );
+  if (isComplete) return rows;
+  await within(databaseMs, addSigningKeys(app.db, await newPair(app)), late);
+  return await within(databaseMs, signingKeyRows(app.db), late);
+}
+
+async function newPair(app: Pick<App, "seal" | "now" | "config">) {
+  return [await newSigningKey(app, "current"), await newSigningKey(app, "next")] as const;
+}
+
+function signerFrom(app: Keeping, row: SigningKeyRow): Signer {
+  const { algorithm, publicJwk } = row;
+  const header = { alg: algorithm, typ: "at+jwt", kid: publicJwk["kid"] };
+  return {
+    algorithm,
+    header: Buffer.from(JSON.stringify(header)).toString("base64url"),
+    key: createPrivateKey({ key: opened(app, row), format: "jwk" }),
+  };
+}
+
+function opened(app: Keeping, row: SigningKeyRow): webcrypto.JsonWebKey {
   try {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- sealed by us, and jose checks it
-    return JSON.parse(app.seal.open(row.privateJwk, placeOf(row.id)).reveal()) as JWK;
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- sealed by us, and checked when it is read
+    return JSON.parse(
+      app.seal.open(row.privateJwk, placeOf(row.id)).reveal(),
+    ) as webcrypto.JsonWebKey;
   } catch (error) {
     if (error instanceof SealBroken) throw new Failure("credential_unreadable", error.message);
     throw error;
@@ -126,10 +153,10 @@ function opened(app: Keeping, row: SigningKeyRow): JWK {
 }
 
 async function newSigningKey(
-  app: Pick<App, "seal" | "now">,
-  algorithm: TokenAlgorithm,
+  app: Pick<App, "seal" | "now" | "config">,
   state: SigningKeyRow["state"],
 ): Promise<NewSigningKey> {
+  const algorithm = app.config.tokenAlgorithm;
   const options = algorithm === "EdDSA" ? { crv: "Ed25519" } : {};
   const pair = await generateKeyPair(algorithm, { ...options, extractable: true });
   const publicJwk = await exportJWK(pair.publicKey);
@@ -150,12 +177,21 @@ function placeOf(id: string) {
 }
 
 /**
- * The next key begins to sign, the current one goes on proving what it has signed, unless it is lost:
- * then its tokens end, on every replica within two seconds. Returns the id of the key that signs now.
+ * The next key begins to sign, the current one goes on proving what it has signed. When keys are lost, all of
+ * them are replaced, and every token that they signed ends, on every replica within two seconds.
+ * Returns the id of the key that signs now. No stored key is opened, so it works without the key that sealed them.
  */
 export async function rotateKeys(app: Keeping, { isLost }: { isLost: boolean }): Promise<string> {
-  await loadRing(app);
-  const next = await newSigningKey(app, app.config.tokenAlgorithm, "next");
-  await rotateSigningKeys(app.db, next, isLost ? [keysSubject] : []);
-  return (await loadRing(app)).sign.kid;
+  if (isLost) {
+    const pair = await newPair(app);
+    await replaceSigningKeys(app.db, pair, [keysSubject]);
+    return String(pair[0].publicJwk["kid"]);
+  }
+  await completeRows(app);
+  await rotateSigningKeys(app.db, await newSigningKey(app, "next"));
+  const rows = await completeRows(app);
+  const current = rows.find(
+    (row) => row.algorithm === app.config.tokenAlgorithm && row.state === "current",
+  );
+  return String(current?.publicJwk["kid"]);
 }

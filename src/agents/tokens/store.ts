@@ -34,27 +34,34 @@ export async function addSigningKeys(db: Database, keys: readonly NewSigningKey[
 const rotationLock = 7_236_591_045;
 
 /**
- * The current key becomes a previous one, the next one current, and `next` takes its place.
- * @param ended When there is any, previous keys go at once, and every token that they signed with them.
+ * The current key becomes a previous one, the next one current, and `next` takes its place. Keys of another
+ * algorithm stop signing.
  */
-export async function rotateSigningKeys(
+export async function rotateSigningKeys(db: Database, next: NewSigningKey): Promise<void> {
+  await db.transaction(async (transaction) => {
+    await transaction.execute(sql`select pg_advisory_xact_lock(${rotationLock})`);
+    await transaction
+      .update(signingKeys)
+      .set({ state: "previous", replacedAt: sql`now()` })
+      .where(eq(signingKeys.state, "current"));
+    const ofAlgorithm = eq(signingKeys.algorithm, next.algorithm);
+    const isNext = eq(signingKeys.state, "next");
+    await transaction.update(signingKeys).set({ state: "current" }).where(and(isNext, ofAlgorithm));
+    await transaction.delete(signingKeys).where(isNext);
+    await transaction.insert(signingKeys).values(next);
+  });
+}
+
+/** Every key that there was is gone, and with it every token that it signed. */
+export async function replaceSigningKeys(
   db: Database,
-  next: NewSigningKey,
+  keys: readonly NewSigningKey[],
   ended: readonly string[],
 ): Promise<void> {
   await db.transaction(async (transaction) => {
     await transaction.execute(sql`select pg_advisory_xact_lock(${rotationLock})`);
-    const ofAlgorithm = eq(signingKeys.algorithm, next.algorithm);
-    const inState = (state: SigningKeyRow["state"]) =>
-      and(ofAlgorithm, eq(signingKeys.state, state));
-    await transaction
-      .update(signingKeys)
-      .set({ state: "previous", replacedAt: sql`now()` })
-      .where(inState("current"));
-    await transaction.update(signingKeys).set({ state: "current" }).where(inState("next"));
-    await transaction.insert(signingKeys).values(next);
-    if (ended.length === 0) return;
-    await transaction.delete(signingKeys).where(eq(signingKeys.state, "previous"));
+    await transaction.delete(signingKeys);
+    await transaction.insert(signingKeys).values([...keys]);
     await recordEndings(transaction, ended);
   });
 }
@@ -74,6 +81,7 @@ export async function openGrant(db: Database, id: string) {
       personId: grants.personId,
       accountId: grants.accountId,
       provider: accounts.provider,
+      upstream: grants.upstream,
     })
     .from(grants)
     .innerJoin(accounts, eq(accounts.id, grants.accountId))
@@ -90,6 +98,7 @@ export async function agentById(db: Database, id: string) {
       personId: accounts.personId,
       provider: accounts.provider,
       accountState: accounts.state,
+      upstreams: agents.upstreams,
     })
     .from(agents)
     .leftJoin(accounts, eq(accounts.id, agents.accountId))
