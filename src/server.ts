@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import { createCredentials } from "./accounts/credential.ts";
 import { mountAccounts } from "./accounts/routes.ts";
 import { followEndings } from "./agents/endings.ts";
+import { answerToken, tokenPath } from "./agents/endpoints.ts";
 import { createAgentParts } from "./agents/parts.ts";
 import { mountAgents } from "./agents/routes.ts";
 import type { App } from "./app.ts";
@@ -124,6 +125,9 @@ function createAnswer(app: Serving, port: number): Handle {
     }
     if (route !== undefined) return answerMcp(app, request, { route, path, requestId });
     const address = () => clientAddress(app, request, peer);
+    if (path === tokenPath && request.method === "POST") {
+      return answerToken(app, request, { requestId, address });
+    }
     const late = () => new Failure("database_unavailable");
     const page = within(
       longestPageMs,

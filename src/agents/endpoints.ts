@@ -21,6 +21,8 @@ export type AuthorizationServer = App &
 
 type Mount = (routes: PageRoutes, app: AuthorizationServer, path: string) => void;
 
+export const tokenPath = "/token";
+
 /**
  * The authorization server: each endpoint by its name in the metadata (RFC 8414 section 2), so that what is
  * mounted and what is announced cannot differ.
@@ -28,7 +30,7 @@ type Mount = (routes: PageRoutes, app: AuthorizationServer, path: string) => voi
 export const endpoints: Readonly<Record<string, { readonly path: string; readonly mount: Mount }>> =
   {
     authorization_endpoint: { path: "/authorize", mount: mountAuthorize },
-    token_endpoint: { path: "/token", mount: mountPosted(answerTokenRequest) },
+    token_endpoint: { path: tokenPath, mount: mountPosted(answerTokenRequest) },
     registration_endpoint: { path: "/register", mount: mountRegistration },
     revocation_endpoint: { path: "/revoke", mount: mountPosted(revoke) },
     introspection_endpoint: { path: "/introspect", mount: mountPosted(introspect) },
@@ -93,7 +95,7 @@ export function authorizationServerMetadata(app: Pick<App, "publicUrl" | "config
 
 /** The addresses of the token endpoint that assertions may be made for, whichever endpoint is asked. */
 export function tokenEndpointAddresses(publicUrl: string): readonly string[] {
-  return [`${publicUrl}/token`, `${publicUrl}${tokenEndpointAliases[0]}`];
+  return [`${publicUrl}${tokenPath}`, `${publicUrl}${tokenEndpointAliases[0]}`];
 }
 
 type Posted = (
@@ -104,17 +106,37 @@ type Posted = (
 
 type GateOf = (app: AuthorizationServer) => FloodGate;
 
+type Visit = { readonly requestId: string; readonly address: () => string };
+
 function mountPosted(handle: Posted, gateOf?: GateOf): Mount {
   return (routes, app, path) => {
     routes.post(path, ({ req, env }) =>
-      oauthAnswer(app, { request: req.raw, requestId: env.requestId }, async () => {
-        gateOf?.(app).pass(env.address());
-        const fields = await readFields(req.raw);
-        app.clients.expect(fields.get("client_id") ?? "", env.address());
-        return await handle(app, req.raw, fields);
-      }),
+      answerPosted(app, req.raw, { handle, visit: env, gate: gateOf?.(app) }),
     );
   };
+}
+
+/** The token endpoint without a router before it: agents of the operator ask it all day. */
+export function answerToken(
+  app: AuthorizationServer,
+  request: Request,
+  visit: Visit,
+): Promise<Response> {
+  return answerPosted(app, request, { handle: answerTokenRequest, visit, gate: undefined });
+}
+
+function answerPosted(
+  app: AuthorizationServer,
+  request: Request,
+  posted: { handle: Posted; visit: Visit; gate: FloodGate | undefined },
+): Promise<Response> {
+  const { handle, visit, gate } = posted;
+  return oauthAnswer(app, { request, requestId: visit.requestId }, async () => {
+    gate?.pass(visit.address());
+    const fields = await readFields(request);
+    app.clients.expect(fields.get("client_id") ?? "", visit.address);
+    return await handle(app, request, fields);
+  });
 }
 
 function mountRegistration(routes: PageRoutes, app: AuthorizationServer, path: string): void {

@@ -19,11 +19,18 @@ export async function readFields(request: Request): Promise<URLSearchParams> {
     );
   }
   const fields = new URLSearchParams(Buffer.from(await readBounded(request, mostBytes)).toString());
-  const twice = [...new Set(fields.keys())].find((name) => fields.getAll(name).length > 1);
-  if (twice !== undefined && twice !== "resource") {
-    throw new Failure("invalid_request", `${twice.slice(0, 40)} stands twice`);
-  }
+  refuseRepeated(fields);
   return fields;
+}
+
+function refuseRepeated(fields: URLSearchParams): void {
+  const seen = new Set<string>();
+  for (const name of fields.keys()) {
+    if (seen.has(name) && name !== "resource") {
+      throw new Failure("invalid_request", `${name.slice(0, 40)} stands twice`);
+    }
+    seen.add(name);
+  }
 }
 
 /** A JSON object from a request of a program. Failures: `invalid_request`, `body_too_large`, `body_unreadable`. */

@@ -31,9 +31,10 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
     touched,
     documents,
     expect: (clientId, address) => {
-      const visit = `${address} ${clientId}`;
-      if (documents.isKnown(clientId) || counted.fresh(visit) === true) return;
-      documentGate.pass(address);
+      if (documents.isKnown(clientId)) return;
+      const visit = `${address()} ${clientId}`;
+      if (counted.fresh(visit) === true) return;
+      documentGate.pass(address());
       counted.put(visit, true);
     },
   };

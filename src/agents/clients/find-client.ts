@@ -16,7 +16,7 @@ export type Clients = {
    * Somebody at this address is about to name a client: documents that have to be fetched are counted.
    * Failures: `too_many_requests`.
    */
-  readonly expect: (clientId: string, address: string) => void;
+  readonly expect: (clientId: string, address: () => string) => void;
 };
 
 const databaseMs = 5000;

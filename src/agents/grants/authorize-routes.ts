@@ -31,7 +31,7 @@ export type Authorizing = App & { readonly clients: Clients };
 /** `/authorize`: JOURNEY 2, where a person decides what an agent may do. */
 export function mountAuthorize(routes: PageRoutes, app: Authorizing, path: string): void {
   routes.get(path, ({ req, env }) => {
-    app.clients.expect(req.query("client_id") ?? "", env.address());
+    app.clients.expect(req.query("client_id") ?? "", env.address);
     return authorize(app, req.raw);
   });
   routes.post(path, ({ req }) => decide(app, req.raw));
