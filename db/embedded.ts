@@ -22,6 +22,8 @@ export type BundledDatabase = {
   readonly url: string;
   /** True when a server that outlived its gateway was found and taken over. */
   readonly adopted: boolean;
+  /** From now on a server that dies is started again; `tell` hears of it. */
+  keepRunning(tell: (outcome: "restarted" | "failed") => void): void;
   stop(): Promise<void>;
 };
 
@@ -45,10 +47,15 @@ export async function startBundled(
     await createCluster(home, binaries);
     const adopted = (await answers(home)) || (await startServer(home, binaries));
     await createDatabase(home);
+    let guard: Guard | undefined;
     return {
       url: urlOf(home, role),
       adopted,
+      keepRunning: (tell) => {
+        guard ??= guardServer(home, () => startServer(home, binaries).then(() => undefined), tell);
+      },
       stop: async () => {
+        await guard?.stop();
         await stopServer(home);
         lock.release();
       },
@@ -57,6 +64,40 @@ export async function startBundled(
     lock.release();
     throw error;
   }
+}
+
+type Guard = { stop(): Promise<void> };
+
+const [lookMs, longestPauseMs] = [2000, 60_000];
+
+/** Looks every two seconds whether the server's process lives; after a failed start less and less often. */
+function guardServer(
+  home: Home,
+  start: () => Promise<void>,
+  tell: (outcome: "restarted" | "failed") => void,
+): Guard {
+  const stopping = new AbortController();
+  const { signal: stopped } = stopping;
+  const guarding = (async () => {
+    let pauseMs = lookMs;
+    while (!stopped.aborted) {
+      await sleep(pauseMs, undefined, { signal: stopped, ref: false }).catch(() => undefined);
+      const pid = serverPid(home);
+      if (stopped.aborted || (pid !== undefined && signal(pid, 0))) continue;
+      const outcome = await start().then(
+        () => "restarted" as const,
+        () => "failed" as const,
+      );
+      pauseMs = outcome === "restarted" ? lookMs : Math.min(pauseMs * 2, longestPauseMs);
+      tell(outcome);
+    }
+  })();
+  return {
+    stop: () => {
+      stopping.abort();
+      return guarding;
+    },
+  };
 }
 
 /** The URL of a bundled server that some gateway is running in `folder`, if one answers. */

@@ -63,6 +63,10 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
   };
   try {
     await bringUpToDate(open, bundled !== undefined);
+    bundled?.keepRunning((outcome) => {
+      if (outcome === "failed") log.error("bundled_database_failed");
+      else log.warn("bundled_database_restarted");
+    });
     const { db, listen } = open;
     return { app: { ...partsFrom(config), ...configured, db, listen, now, log }, close };
   } catch (error) {
@@ -102,11 +106,13 @@ async function configure(options: OpenOptions): Promise<{ config: Config; catalo
 async function bundledDatabase(
   config: Config,
   options: OpenOptions,
-): Promise<Pick<BundledDatabase, "url" | "stop"> | undefined> {
+): Promise<Pick<BundledDatabase, "url" | "stop" | "keepRunning"> | undefined> {
   const install = options.runtime.installPostgres;
   if (config.databaseUrl !== undefined || install === undefined) return undefined;
   const running = options.role === "command" ? await runningBundled(config.home) : undefined;
-  if (running !== undefined) return { url: running, stop: () => Promise.resolve() };
+  if (running !== undefined) {
+    return { url: running, stop: () => Promise.resolve(), keepRunning: () => undefined };
+  }
   if (options.role === "command" && !existsSync(join(config.home, "data"))) {
     throw new Failure("home_unusable", `There is no smartdash database in ${config.home}`, {
       hint: "Set SMARTDASH_HOME or DATABASE_URL as the gateway has it.",

@@ -2,7 +2,9 @@ import { expect, test } from "bun:test";
 import { connectSeller, newVisitor } from "#test/support/browser-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { openWorld, type World } from "#test/support/world.ts";
-import { binary, root, start } from "./program.ts";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { binary, newFolder, root, start } from "./program.ts";
 
 /** The compiled binary, beside the gateway of the world. */
 async function run(world: World, ...words: string[]) {
@@ -94,4 +96,19 @@ test("help of a command within a group is about that command", async () => {
   expect((await run(world, "agents", "add", "--help")).stdout).toContain("--redirect-uris");
   const group = await run(world, "agents");
   expect(group.exit).toBe(2);
+});
+
+test("a command that finds no database says so and makes none", async () => {
+  await using folder = await newFolder();
+  const home = join(folder.path, "nowhere");
+  for (const words of [["invite"], ["agents", "list"], ["keys", "rotate", "--lost"]]) {
+    await using program = start([binary(), ...words], {
+      cwd: root,
+      environment: { SMARTDASH_HOME: home },
+    });
+    const { exit, stderr, stdout } = await program.ended();
+    expect([words, exit, stdout]).toEqual([words, 2, ""]);
+    expect(stderr).toContain("There is no smartdash database");
+  }
+  expect(existsSync(home)).toBe(false);
 });

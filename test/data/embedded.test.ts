@@ -53,6 +53,23 @@ test("a server that outlived its gateway is adopted with its data, and stopped i
   expect(await runningBundled(home.folder)).toBeUndefined();
 });
 
+test("a server that is killed under a running gateway is started again, with its data", async () => {
+  await using home = await temporaryHome();
+  const bundled = await startBundled(home.folder, installPostgres);
+  const told: string[] = [];
+  bundled.keepRunning((outcome) => told.push(outcome));
+  await migrateAt(bundled.url);
+  const killed = home.serverPid() ?? 0;
+  process.kill(killed, "SIGKILL");
+  const deadline = Date.now() + 20_000;
+  while (told.length === 0 && Date.now() < deadline) await Bun.sleep(50);
+  expect(told).toEqual(["restarted"]);
+  expect(home.serverPid()).not.toBe(killed);
+  expect(await migrateAt(bundled.url)).toEqual([]);
+  await bundled.stop();
+  expect(await runningBundled(home.folder)).toBeUndefined();
+});
+
 test("what a kill in the middle of the first start left behind is thrown away", async () => {
   await using home = await temporaryHome();
   for (const half of ["data", "postgres-18"]) {
