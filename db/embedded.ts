@@ -1,19 +1,13 @@
 import { spawn } from "node:child_process";
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  closeSync,
-  readFileSync,
-} from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, openSync, closeSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Guard, guardServer } from "./guard.ts";
 import { type Home, lockHome, prepareHome } from "./home.ts";
 import { openDatabase } from "./open.ts";
 import { DatabaseProblem } from "./problem.ts";
+import { isAlive, serverPid, signal } from "./server-process.ts";
 
 /** Puts PostgreSQL's `bin`, `lib` and `share` into a folder; the runtime knows where they come from. */
 export type InstallPostgres = (folder: string) => Promise<void>;
@@ -47,12 +41,13 @@ export async function startBundled(
     await createCluster(home, binaries);
     const adopted = (await answers(home)) || (await startServer(home, binaries));
     await createDatabase(home);
+    const restart = async () => void (await startServer(home, binaries));
     let guard: Guard | undefined;
     return {
       url: urlOf(home, role),
       adopted,
       keepRunning: (tell) => {
-        guard ??= guardServer(home, () => startServer(home, binaries).then(() => undefined), tell);
+        guard ??= guardServer({ isAlive: () => isAlive(home), start: restart, tell });
       },
       stop: async () => {
         await guard?.stop();
@@ -64,40 +59,6 @@ export async function startBundled(
     lock.release();
     throw error;
   }
-}
-
-type Guard = { stop(): Promise<void> };
-
-const [lookMs, longestPauseMs] = [2000, 60_000];
-
-/** Looks every two seconds whether the server's process lives; after a failed start less and less often. */
-function guardServer(
-  home: Home,
-  start: () => Promise<void>,
-  tell: (outcome: "restarted" | "failed") => void,
-): Guard {
-  const stopping = new AbortController();
-  const { signal: stopped } = stopping;
-  const guarding = (async () => {
-    let pauseMs = lookMs;
-    while (!stopped.aborted) {
-      await sleep(pauseMs, undefined, { signal: stopped, ref: false }).catch(() => undefined);
-      const pid = serverPid(home);
-      if (stopped.aborted || (pid !== undefined && signal(pid, 0))) continue;
-      const outcome = await start().then(
-        () => "restarted" as const,
-        () => "failed" as const,
-      );
-      pauseMs = outcome === "restarted" ? lookMs : Math.min(pauseMs * 2, longestPauseMs);
-      tell(outcome);
-    }
-  })();
-  return {
-    stop: () => {
-      stopping.abort();
-      return guarding;
-    },
-  };
 }
 
 /** The URL of a bundled server that some gateway is running in `folder`, if one answers. */
@@ -213,22 +174,6 @@ async function stopServer(home: Home): Promise<void> {
   while (signal(pid, 0) && Date.now() < deadline + 1000) {
     if (Date.now() > deadline) signal(pid, "SIGQUIT");
     await sleep(10);
-  }
-}
-
-/** The process id of the server that owns the data folder, from `postmaster.pid`. */
-function serverPid(home: Home): number | undefined {
-  const file = join(home.data, "postmaster.pid");
-  if (!existsSync(file)) return undefined;
-  const pid = Number(readFileSync(file, "utf8").split("\n")[0]);
-  return Number.isInteger(pid) && pid > 1 ? pid : undefined;
-}
-
-function signal(pid: number, name: NodeJS.Signals | 0): boolean {
-  try {
-    return process.kill(pid, name);
-  } catch {
-    return false;
   }
 }
 
