@@ -184,20 +184,26 @@ function nameIn(method: string | undefined, parameters: Message | undefined): st
  * Failures: `header_mismatch`.
  */
 export function checkHeaders(request: Request, call: Call): void {
-  if (call.isModern) checkVersion(request, call);
-  // What notifications have to mirror is not defined; what is mirrored has to be right, in any revision:
-  // whoever reads it behind us may believe it.
-  const isNeeded = call.isModern && call.id !== null;
+  // Of other revisions, what is passed on is checked: see `checkMirrors`.
+  if (!call.isModern) return;
+  checkVersion(request, call);
+  // What notifications have to mirror is not defined; what they do mirror has to be right.
+  const isRequest = call.id !== null;
   const method = request.headers.get("mcp-method");
-  if (method === null ? isNeeded : method !== call.rpcMethod) throw mismatch("Mcp-Method");
-  checkName(request.headers.get("mcp-name"), call, isNeeded);
+  if (method === null ? isRequest : method !== call.rpcMethod) throw mismatch("Mcp-Method");
+  if (call.name === undefined) return;
+  const name = request.headers.get("mcp-name");
+  if (name === null ? isRequest : decodeHeader(name) !== call.name) throw mismatch("Mcp-Name");
 }
 
-/** Other methods may mirror something that we do not know of. */
-function checkName(said: string | null, { name, isModern }: Call, isNeeded: boolean): void {
-  const isRight = said === null ? !isNeeded : decodeHeader(said) === name;
-  if (name === undefined ? said === null || isModern : isRight) return;
-  throw mismatch("Mcp-Name");
+/**
+ * Clients of other revisions need not mirror anything; whoever reads a mirror behind us may believe it.
+ * Failures: `header_mismatch`.
+ */
+export function checkMirrors(passedOn: Readonly<Record<string, string>>, call: Call): void {
+  const { "mcp-method": method, "mcp-name": name } = passedOn;
+  if (method !== undefined && method !== call.rpcMethod) throw mismatch("Mcp-Method");
+  if (name !== undefined && decodeHeader(name) !== call.name) throw mismatch("Mcp-Name");
 }
 
 function checkVersion({ headers }: Request, { bodyVersion }: Call): void {

@@ -14,7 +14,7 @@ import { deliver } from "./deliver.ts";
 import { type Forwarding, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import { type Call, checkHeaders, readCall } from "./message.ts";
+import { type Call, checkHeaders, checkMirrors, readCall } from "./message.ts";
 import type { OpenStreams } from "./open-streams.ts";
 
 /** What a call leans on. */
@@ -69,6 +69,7 @@ export async function proxyCall(
   const { deadline, leave } = watchClient(app, request, cancel);
   const send = ({ headers: credential }: Standing) => {
     const headers = headersIn(app, request, { ...owner, credential });
+    if (!call.isModern) checkMirrors(headers, call);
     return forward(app, { upstream, url, headers, call, cancel, deadline });
   };
   try {

@@ -100,7 +100,9 @@ function factsOf(exchange: Exchange, status: number, durationMs: number) {
     failure,
     durationMs,
     accountId: caller?.accountId,
-    ...(caller === undefined ? {} : { [`${caller.kind}Id`]: caller.id }),
+    sessionId: caller?.kind === "session" ? caller.id : undefined,
+    grantId: caller?.kind === "grant" ? caller.id : undefined,
+    agentId: caller?.kind === "agent" ? caller.id : undefined,
   };
 }
 
