@@ -14,6 +14,7 @@ import { invite } from "#cli/commands/invite.ts";
 import { keys } from "#cli/commands/keys.ts";
 import { migrate } from "#cli/commands/migrate.ts";
 import { serve } from "#cli/commands/serve.ts";
+import { code, coded, table } from "./markdown.ts";
 
 /** Rewrites the generated parts of every document; `test/documents.test.ts` compares them. */
 const root = join(import.meta.dir, "..");
@@ -233,21 +234,6 @@ function clientSections(): string {
     return `### ${client}\n\n${place}\n\n\`\`\`text\n${text}\n\`\`\``;
   });
   return sections.join("\n\n");
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [head, head.map(() => "---"), ...rows];
-  return lines
-    .map((cells) => `| ${cells.map((each) => each.replaceAll("|", "\\|")).join(" | ")} |`)
-    .join("\n");
-}
-
-function code(text: string): string {
-  return `\`${text}\``;
-}
-
-function coded(text: string | undefined): string | undefined {
-  return text === undefined || text === "" ? undefined : code(text);
 }
 
 if (import.meta.main) {

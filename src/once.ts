@@ -1,3 +1,5 @@
+import { Failure } from "./failure.ts";
+
 /** Callers who want the same thing at the same time share one promise. */
 export type Once = {
   <T>(key: string, work: () => Promise<T>): Promise<T>;
@@ -36,4 +38,12 @@ export async function within<T>(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The longest wait for the database on the way of an answer. */
+const databaseMs = 5000;
+
+/** A database that has gone silent must not hold anybody for ever. Failures: `database_unavailable`. */
+export function timely<T>(asked: Promise<T>): Promise<T> {
+  return within(databaseMs, asked, () => new Failure("database_unavailable"));
 }

@@ -3,7 +3,7 @@ import { type Cache, createCache } from "#src/cache.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { timely } from "#src/once.ts";
 import { type Account, accountById } from "./store.ts";
 
 /** An account's access token, opened, with what a call has to know about it. */
@@ -21,9 +21,6 @@ export type Held = {
 };
 
 export type Credentials = Cache<Held>;
-
-/** The longest wait for the database on the way of a call. */
-export const databaseMs = 5000;
 
 /** What this process holds open. Other replicas' changes are seen after five seconds, or on a 401. */
 export function createCredentials(app: Pick<App, "now">): Credentials {
@@ -47,8 +44,7 @@ export async function heldCredential(
 
 /** As it stands in the database now. */
 export async function readHeld(app: Reading, accountId: string): Promise<Held | undefined> {
-  const late = () => new Failure("database_unavailable");
-  const account = await within(databaseMs, accountById(app.db, accountId), late);
+  const account = await timely(accountById(app.db, accountId));
   return account === undefined ? undefined : openHeld(app, account);
 }
 

@@ -2,12 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import {
   type Credentials,
   type Held,
-  databaseMs,
   openColumn,
   openHeld,
   placeOf,
@@ -212,11 +211,6 @@ function reporter(app: Refreshing, account: Account, requestId: string) {
       (error: unknown) => app.log.warn("refresh_event_lost", troubleOf(error)),
     );
   };
-}
-
-/** A database that has gone silent must not hold a refresh, and everybody who waits for it, for ever. */
-function timely<T>(asked: Promise<T>): Promise<T> {
-  return within(databaseMs, asked, () => new Failure("database_unavailable"));
 }
 
 function versionOf(account: Account) {

@@ -1,10 +1,8 @@
 import { hash } from "node:crypto";
-import { databaseMs } from "#src/accounts/credential.ts";
 import type { App } from "#src/app.ts";
 import { type Cache, createCache } from "#src/cache.ts";
 import { tokenPrefixes } from "#src/crypto/secret.ts";
-import { Failure } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { timely } from "#src/once.ts";
 import { knownResource } from "./resource.ts";
 import { type Scope, allowedBy, scopes } from "./scopes.ts";
 import { sessionByFingerprint } from "./sessions/store.ts";
@@ -147,9 +145,4 @@ function mayUse(allowed: readonly string[] | null, upstream: string | undefined)
 
 function mayDo(granted: readonly Scope[]) {
   return { granted, allowed: allowedBy(granted) };
-}
-
-/** A database that has gone silent must not hold a call for ever. */
-function timely<T>(asked: Promise<T>): Promise<T> {
-  return within(databaseMs, asked, () => new Failure("database_unavailable"));
 }

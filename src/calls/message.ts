@@ -146,20 +146,21 @@ function hasOwnAnswer(message: unknown): message is OwnAnswer {
   return isObject(answers) && Object.hasOwn(answers, ownQuestion);
 }
 
-type Exact = {
-  parse(
-    text: string,
-    revive: (key: string, value: unknown, at: { source?: string }) => unknown,
-  ): unknown;
-  rawJSON(text: string): unknown;
-};
+declare global {
+  // ECMAScript has them, the types do not yet.
+  interface JSON {
+    parse(
+      text: string,
+      revive: (key: string, value: unknown, at: { readonly source?: string }) => unknown,
+    ): unknown;
+    rawJSON(text: string): unknown;
+  }
+}
 
 /** Numbers stay as they were written: order numbers are longer than a double is exact. */
 function parseExactly(text: string): unknown {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- ECMAScript has them, the types do not yet
-  const exact = JSON as unknown as Exact;
-  return exact.parse(text, (_, value, { source }) =>
-    typeof value === "number" && source !== undefined ? exact.rawJSON(source) : value,
+  return JSON.parse(text, (_, value, { source }) =>
+    typeof value === "number" && source !== undefined ? JSON.rawJSON(source) : value,
   );
 }
 

@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import { Failure } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { timely } from "#src/once.ts";
 import { readScopes } from "../scopes.ts";
 import { type Client, fingerprintOf, grantTypes } from "./client.ts";
 import { type ClientDocuments, isDocumentId } from "./client-document.ts";
@@ -19,8 +19,6 @@ export type Clients = {
   readonly expect: (clientId: string, address: () => string) => void;
 };
 
-const databaseMs = 5000;
-
 /** The client behind an id. Failures: `client_unknown`, `database_unavailable`. */
 export async function clientOf(
   app: Pick<App, "db"> & { readonly clients: Clients },
@@ -35,8 +33,7 @@ export async function clientOf(
 }
 
 async function readClient(app: Pick<App, "db">, clientId: string): Promise<Client | undefined> {
-  const late = () => new Failure("database_unavailable");
-  const row = await within(databaseMs, agentByClientId(app.db, clientId), late);
+  const row = await timely(agentByClientId(app.db, clientId));
   return row === undefined ? undefined : clientFromRow(row);
 }
 

@@ -7,7 +7,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { timely } from "#src/once.ts";
 import {
   type NewSigningKey,
   type SigningKeyRow,
@@ -49,7 +49,6 @@ type Keeping = Pick<App, "db" | "seal" | "now" | "config" | "once">;
 /** Every access token rests on the keys: this ending ends them all. */
 export const keysSubject = "keys";
 
-const databaseMs = 5000;
 const askAgainMs = 10_000;
 
 /** The database's keys as this process holds them; another replica's rotation is seen within a minute. */
@@ -116,14 +115,13 @@ function publishedFrom({ publicJwk, algorithm }: SigningKeyRow): JWK {
 
 /** Whoever comes first makes the first keys. */
 async function completeRows(app: Keeping): Promise<readonly SigningKeyRow[]> {
-  const late = () => new Failure("database_unavailable");
-  const rows = await within(databaseMs, signingKeyRows(app.db), late);
+  const rows = await timely(signingKeyRows(app.db));
   const isComplete = (["next", "current"] as const).every((state) =>
     rows.some((row) => row.algorithm === app.config.tokenAlgorithm && row.state === state),
   );
   if (isComplete) return rows;
-  await within(databaseMs, addSigningKeys(app.db, await newPair(app)), late);
-  return await within(databaseMs, signingKeyRows(app.db), late);
+  await timely(addSigningKeys(app.db, await newPair(app)));
+  return await timely(signingKeyRows(app.db));
 }
 
 async function newPair(app: Pick<App, "seal" | "now" | "config">) {
