@@ -34,6 +34,11 @@ export const failures = {
     exit: 2,
     doc: "SMARTDASH_HOME cannot hold the bundled database; the message says why.",
   },
+  journal_unusable: {
+    http: 500,
+    exit: 2,
+    doc: "SMARTDASH_JOURNAL cannot be written. In production nothing is served without it: a provider's answer that is lost costs the connection.",
+  },
   bundled_database_failed: {
     http: 500,
     exit: 70,
@@ -135,6 +140,10 @@ export const failures = {
     http: 503,
     doc: "The provider asked us to wait or is out of order; the credential is kept. Try again after Retry-After.",
   },
+  journal_unavailable: {
+    http: 503,
+    doc: "The journal cannot be written now (is the disk full?), so the provider was not asked to renew the credential: its answer could be lost. The account is kept.",
+  },
   provider_refuses_application: {
     http: 502,
     doc: "The provider refuses this gateway as an application (wrong client id or secret, or blocked). An operator must act; accounts are kept.",
@@ -200,9 +209,9 @@ export function asFailure(error: unknown): Failure {
   return new Failure("internal");
 }
 
-/** Codes of a database that is away (sockets, names, postgres.js, SQLSTATE classes 08 and 57P) rather than wrong. */
+/** Codes of a database that is away or has no room (sockets, names, postgres.js, SQLSTATE classes 08, 57P and 53) rather than wrong. */
 const away =
-  /^(ECONN|ENOENT$|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|CONNECT|08|57P|53300)/;
+  /^(ECONN|ENOENT$|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|CONNECT|08|57P|53)/;
 const refused = /^(28|3D000|42501)/;
 
 /** The machine-readable code of an error or of what caused it; safe to log, unlike its text. */

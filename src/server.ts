@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { Hono } from "hono";
-import { createCredentials } from "./accounts/credential.ts";
+import { openJournal } from "./accounts/journal/journal.ts";
+import { recoverAtStart, startRecovery } from "./accounts/recovery/recover.ts";
+import { createRefreshParts } from "./accounts/refresh/refreshing.ts";
+import type { AtStep } from "./accounts/refresh/step.ts";
 import { mountAccounts } from "./accounts/routes.ts";
 import { followEndings } from "./agents/endings.ts";
 import { answerToken, tokenPath } from "./agents/endpoints.ts";
@@ -42,14 +45,30 @@ const longestPageMs = 60_000;
 /** Leaves room to answer a too large body with words instead of the runtime's bare 413. */
 const refusedUnreadBytes = mostBodyBytes + 1024 * 1024;
 
-/** Listens, and mounts everything there is. Failures: `port_unavailable`. */
-export function startGateway(opened: App, runtime: Runtime): Gateway {
+export type GatewayOptions = {
+  /** For tests: what happens between every two steps of a refresh. */
+  readonly atStep?: AtStep;
+};
+
+/**
+ * Finishes what an earlier process left in the journal, listens, and mounts everything there is.
+ * Failures: `journal_unusable`, `port_unavailable`.
+ */
+export async function startGateway(
+  opened: App,
+  runtime: Runtime,
+  options: GatewayOptions = {},
+): Promise<Gateway> {
+  const journal = await openJournal(opened);
+  const refreshParts = createRefreshParts(opened, journal, options.atStep);
+  await recoverAtStart({ ...opened, ...refreshParts });
   let answer: Handle = () => new Response(null, { status: 503 });
   const serving = listen(opened, runtime, (request, peer) => answer(request, peer));
   const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
-  const app = withParts({ ...opened, publicUrl }, runtime);
+  const app = { ...withParts({ ...opened, publicUrl }, runtime), ...refreshParts };
   answer = createAnswer(app, serving.port);
   const schedule = startSchedule(app);
+  const recovery = startRecovery(app);
   const endings = followEndings(app, app.letGo);
   return {
     publicUrl,
@@ -58,6 +77,7 @@ export function startGateway(opened: App, runtime: Runtime): Gateway {
       await Promise.all([serving.stop(app.config.drainMs), schedule.stop(), endings.stop()]);
       // A provider's answer that is still on its way is the only copy of a credential.
       await app.once.settled();
+      await recovery.stop();
       app.deadlines.stop();
       app.heartbeat.stop();
       await app.recorder.stop();
@@ -83,7 +103,6 @@ function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
     ...app,
     ...createAgentParts(app, openStreams.cut),
     openStreams,
-    credentials: createCredentials(app),
     // An HTTP proxy is for the runtime's fetch to find and use.
     exchange: app.config.usesProxy ? fetchExchange : runtime.exchange,
     deadlines: createDeadlines(now),
@@ -94,7 +113,7 @@ function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
   };
 }
 
-type Serving = ReturnType<typeof withParts>;
+type Serving = ReturnType<typeof withParts> & ReturnType<typeof createRefreshParts>;
 
 /** MCP addresses first, by one look-up; everything else goes through the router. */
 function createAnswer(app: Serving, port: number): Handle {

@@ -23,7 +23,7 @@ export const demo = command({
       await withApp(
         { role: "gateway", environment: settings(sandbox.environment) },
         async (app) => {
-          const gateway = startGateway(app, runtime);
+          const gateway = await startGateway(app, runtime);
           print(welcome(gateway.publicUrl));
           await stopped;
           await gateway.stop();

@@ -19,7 +19,7 @@ export const serve = command({
       if (app.config.isProduction && existsSync(".env.local")) {
         app.log.warn("env_file_present", { file: ".env.local", note: "never read; remove it" });
       }
-      const gateway = startGateway(app, runtime);
+      const gateway = await startGateway(app, runtime);
       app.log.info("serving", {
         url: gateway.publicUrl,
         port: gateway.port,

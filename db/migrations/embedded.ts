@@ -1,8 +1,10 @@
 // Written by scripts/embed.ts after drizzle-kit; a test compares it with the folder.
 import sql0 from "./0000_first.sql" with { type: "text" };
 import sql1 from "./0001_authorization_server.sql" with { type: "text" };
+import sql2 from "./0002_crash_safe_rotation.sql" with { type: "text" };
 
 export const migrations = [
   { name: "0000_first", sql: sql0 },
   { name: "0001_authorization_server", sql: sql1 },
+  { name: "0002_crash_safe_rotation", sql: sql2 },
 ] as const;

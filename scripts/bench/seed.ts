@@ -1,3 +1,4 @@
+import { noMarks } from "#src/accounts/journal/marks.ts";
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -31,14 +32,20 @@ export async function seed(upstreamUrl: string): Promise<Seeded> {
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    return { ...(await fill(database.url, upstreamUrl)), stop };
+    return { ...(await fill({ databaseUrl: database.url, upstreamUrl, home: folder })), stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function fill(databaseUrl: string, upstreamUrl: string): Promise<Omit<Seeded, "stop">> {
+type Filling = {
+  readonly databaseUrl: string;
+  readonly upstreamUrl: string;
+  readonly home: string;
+};
+
+async function fill({ databaseUrl, upstreamUrl, home }: Filling): Promise<Omit<Seeded, "stop">> {
   const open = openDatabase(databaseUrl, 1);
   await migrate(open.sql);
   await open.close();
@@ -49,6 +56,7 @@ async function fill(databaseUrl: string, upstreamUrl: string): Promise<Omit<Seed
     MELI_CLIENT_SECRET: "bench",
     PORT: "0",
     DRAIN_MS: "100",
+    SMARTDASH_HOME: home,
     SMARTDASH_SIGNUP: "open",
     SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstreamUrl } }),
   };
@@ -61,22 +69,25 @@ async function connect(
   const { app, close } = await openApp({ environment, runtime: bunRuntime, role: "command" });
   const provider = app.catalog.providers.get("mercadolibre");
   if (provider === undefined) throw new Error("Mercado Libre is built in");
-  const saved = await saveConnection(app, {
-    provider,
-    kind: "oauth",
-    personId: undefined,
-    expectedSellerId: undefined,
-    invite: undefined,
-    identity: { sellerId: "1", label: null, site: null },
-    tokens: {
-      access: new Secret("bench-access-token"),
-      refresh: new Secret("bench-refresh-token"),
-      accessSeconds: 3600,
-      refreshSeconds: undefined,
-      scope: undefined,
+  const saved = await saveConnection(
+    { ...app, journal: { marks: noMarks } },
+    {
+      provider,
+      kind: "oauth",
+      personId: undefined,
+      expectedSellerId: undefined,
+      invite: undefined,
+      identity: { sellerId: "1", label: null, site: null },
+      tokens: {
+        access: new Secret("bench-access-token"),
+        refresh: new Secret("bench-refresh-token"),
+        accessSeconds: 3600,
+        refreshSeconds: undefined,
+        scope: undefined,
+      },
+      link: "/",
     },
-    link: "/",
-  });
+  );
   const { bearer } = await mintSession(app, { ...saved, platform: null });
   const { clientId, secret } = await addAgent(app, {
     name: "Bench",

@@ -8,7 +8,7 @@ import { buildAuthorizationRequest } from "./authorization-request.ts";
 import { type Identity, identify } from "./identity.ts";
 import { type Refusal, type Tokens, exchangeCode } from "./provider-client.ts";
 import { type Registration, registrationOf } from "./registration.ts";
-import { saveConnection } from "./save-connection.ts";
+import { type Saving, saveConnection } from "./save-connection.ts";
 import { accountById } from "./store.ts";
 
 /**
@@ -17,10 +17,7 @@ import { accountById } from "./store.ts";
  *   GET /auth/authorize  → beginConnect  → the provider's pages
  *   GET callback         → finishConnect → take the attempt (once) → exchange → whose? → seal → save
  */
-export type Connecting = Pick<
-  App,
-  "db" | "seal" | "outbound" | "now" | "log" | "catalog" | "config" | "publicUrl"
->;
+export type Connecting = Pick<App, "outbound" | "log" | "catalog" | "publicUrl"> & Saving;
 
 export type ConnectRequest = {
   readonly provider: string;

@@ -4,7 +4,8 @@ import { SealBroken } from "#src/crypto/seal.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { type Account, accountById } from "./store.ts";
+import type { Journal } from "./journal/journal.ts";
+import { type Account, type ReadAccount, accountById } from "./store.ts";
 
 /** An account's access token, opened, with what a call has to know about it. */
 export type Held = {
@@ -13,6 +14,8 @@ export type Held = {
   readonly kind: Account["kind"];
   readonly state: Account["state"];
   readonly generation: number;
+  /** See `mostIntents`. */
+  readonly intents: number;
   readonly access: Secret;
   readonly expiresAt: number;
   /** From here on it is refreshed in the background while calls still use it. */
@@ -28,7 +31,7 @@ export function createCredentials(app: Pick<App, "now">): Credentials {
   return createCache<Held>({ freshMs: 5000, staleMs: 60_000, size: 10_000, now });
 }
 
-type Reading = Pick<App, "db" | "seal">;
+export type Reading = Pick<App, "db" | "seal" | "now"> & { readonly journal: Journal };
 
 /** Failures: `reconnect_needed` when the account is gone, `database_unavailable`, `credential_unreadable`. */
 export async function heldCredential(
@@ -42,25 +45,38 @@ export async function heldCredential(
   return held;
 }
 
-/** As it stands in the database now. */
+/** As it stands in the database now, with an answer on top that the database has not taken yet. */
 export async function readHeld(app: Reading, accountId: string): Promise<Held | undefined> {
   const account = await timely(accountById(app.db, accountId));
   return account === undefined ? undefined : openHeld(app, account);
 }
 
-export function openHeld(app: Pick<App, "seal">, account: Account): Held {
-  const expiresAt = account.accessExpiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
+export function openHeld(app: Reading, account: ReadAccount): Held {
+  app.journal.marks.saw(account);
+  const { accessExpiresAt, refreshFrom, ...newest } = withUnstored(app, account);
+  // Dates in the row are by the database's clock; what is compared with them here is ours.
+  const ahead = app.now().getTime() - account.readAt.getTime();
+  const expiresAt = (accessExpiresAt?.getTime() ?? Number.POSITIVE_INFINITY) + ahead;
   return {
     accountId: account.id,
     provider: account.provider,
     kind: account.kind,
     state: account.state,
-    generation: account.generation,
-    access: openColumn(app, account, "accessToken"),
+    generation: newest.generation,
+    intents: newest.intents,
+    access: openColumn(app, newest, "accessToken"),
     expiresAt,
-    refreshFrom: refreshMoment(account, expiresAt),
-    retryAt: account.retryAt?.getTime() ?? 0,
+    refreshFrom:
+      account.kind === "static" ? Infinity : (refreshFrom?.getTime() ?? expiresAt) + ahead,
+    retryAt: (newest.retryAt?.getTime() ?? 0) + ahead,
   };
+}
+
+function withUnstored(app: Reading, account: ReadAccount): ReadAccount {
+  const answer = app.journal.unstored.get(account.id);
+  if (answer === undefined || answer.generation < account.generation) return account;
+  const { credential, generation } = answer;
+  return { ...account, ...credential, generation: generation + 1, intents: 0, retryAt: null };
 }
 
 const columns = { accessToken: "access_token", refreshToken: "refresh_token" } as const;
@@ -68,7 +84,7 @@ const columns = { accessToken: "access_token", refreshToken: "refresh_token" } a
 /** Failures: `credential_unreadable`. */
 export function openColumn(
   app: Pick<App, "seal">,
-  account: Account,
+  account: Pick<Account, "id" | "accessToken" | "refreshToken">,
   field: keyof typeof columns,
 ): Secret {
   const sealed = account[field];
@@ -85,16 +101,7 @@ export function placeOf(accountId: string, field: keyof typeof columns) {
   return { table: "accounts", row: accountId, column: columns[field] };
 }
 
-const longestHeadStartMs = 10 * 60_000;
-
-/**
- * A tenth of the lifetime before the end, ten minutes at most, spread by up to half of that so that
- * accounts connected together are not refreshed together. The same on every replica.
- */
-function refreshMoment(account: Account, expiresAt: number): number {
-  if (account.kind === "static" || !Number.isFinite(expiresAt)) return Number.POSITIVE_INFINITY;
-  const lifetime = expiresAt - account.updatedAt.getTime();
-  const headStart = Math.min(Math.max(lifetime, 0) / 10, longestHeadStartMs);
-  const spread = (Number.parseInt(account.id.slice(-4), 16) % 1000) / 1000;
-  return expiresAt - headStart * (1 + spread / 2);
+/** Whether an account's access token may be used; its refresh token may be in doubt. */
+export function isUsable({ state }: Pick<Held, "state">): boolean {
+  return state === "active" || state === "ambiguous";
 }

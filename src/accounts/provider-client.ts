@@ -108,15 +108,26 @@ async function ask(app: Asking, registration: Registration, grant: Grant): Promi
   }
 }
 
-/** Airtable documents `token_type: "Bearer "`, which the library would refuse. */
+/**
+ * An answer with an access token has cost the refresh token that was sent for it: nothing that is wrong with
+ * the fields around it may make the library refuse it. (Airtable documents `token_type: "Bearer "`.)
+ */
 function tidied(answer: OutsideAnswer): Response {
   const body = jsonOf(answer.text);
-  const type = body?.["token_type"];
-  if (answer.status !== 200 || body === undefined) {
+  const isSuccess = answer.status >= 200 && answer.status < 300;
+  if (!isSuccess || typeof body?.["access_token"] !== "string") {
     return new Response(answer.text, { status: answer.status, headers: answer.headers });
   }
-  const tidy = { ...body, token_type: typeof type === "string" ? type.trim() : "bearer" };
-  return Response.json(tidy);
+  const { id_token: _, expires_in: lifetime, scope, refresh_token: refresh, ...rest } = body;
+  const seconds = typeof lifetime === "string" ? Number.parseFloat(lifetime) : lifetime;
+  const isSensible = typeof seconds === "number" && Number.isFinite(seconds) && seconds >= 0;
+  return Response.json({
+    ...rest,
+    token_type: "bearer",
+    ...(isSensible ? { expires_in: seconds } : {}),
+    ...(typeof scope === "string" ? { scope } : {}),
+    ...(typeof refresh === "string" && refresh !== "" ? { refresh_token: refresh } : {}),
+  });
 }
 
 function readTokens(registration: Registration, answer: oauth.TokenEndpointResponse): Tokens {

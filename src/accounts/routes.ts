@@ -11,6 +11,7 @@ import { inviteOf } from "#src/people/sign-up.ts";
 import { seeOther } from "#src/screens/page.ts";
 import { beginConnect, beginReconnect, finishConnect } from "./connect.ts";
 import type { Credentials } from "./credential.ts";
+import type { Journal } from "./journal/journal.ts";
 import { callbackPaths } from "./registration.ts";
 
 const browserCookie = "browser";
@@ -18,6 +19,7 @@ const fifteenMinutesInSeconds = 15 * 60;
 
 type Serving = App & {
   readonly credentials: Credentials;
+  readonly journal: Journal;
   readonly letGo: (subjects: readonly string[]) => void;
   /** Each start is a row that lives for an hour. */
   readonly connectGate: FloodGate;
@@ -36,7 +38,7 @@ export function mountAccounts(routes: PageRoutes, app: Serving): void {
   for (const path of callbackPaths(app)) routes.get(path, ({ req }) => callback(app, req.raw));
 }
 
-async function authorize(app: App, request: Request): Promise<Response> {
+async function authorize(app: Serving, request: Request): Promise<Response> {
   const url = new URL(request.url);
   const atHome = atPublicUrl(app.publicUrl, request);
   if (atHome !== undefined) return seeOther(atHome);
@@ -58,7 +60,7 @@ function toProvider(location: string, browser: string): Response {
   return seeOther(location, [hostCookie(browserCookie, browser, fifteenMinutesInSeconds)]);
 }
 
-async function reconnect(app: App, request: Request, id: string): Promise<Response> {
+async function reconnect(app: Serving, request: Request, id: string): Promise<Response> {
   const atHome = atPublicUrl(app.publicUrl, request);
   if (atHome !== undefined) return seeOther(atHome);
   const accountId = readId(id);

@@ -1,3 +1,4 @@
+import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
 import type { Provider } from "#src/catalog/provider.ts";
 import { newId } from "#src/crypto/ids.ts";
@@ -6,7 +7,8 @@ import { Failure } from "#src/failure.ts";
 import { admit } from "#src/people/sign-up.ts";
 import { placeOf } from "./credential.ts";
 import type { Identity } from "./identity.ts";
-import { expiries } from "./refresh.ts";
+import type { Journal } from "./journal/journal.ts";
+import { lifetimes } from "./lifetimes.ts";
 import { type Account, addAccount, endAccessTo, liveAccount, replaceCredential } from "./store.ts";
 
 export type Connection = {
@@ -29,7 +31,9 @@ export type Connection = {
   readonly link: string;
 };
 
-type Saving = Pick<App, "db" | "seal" | "now" | "config">;
+export type Saving = Pick<App, "db" | "seal" | "now" | "random" | "config"> & {
+  readonly journal: Pick<Journal, "marks">;
+};
 type Saved = {
   readonly accountId: string;
   readonly personId: string;
@@ -68,11 +72,17 @@ async function saveAgain(app: Saving, account: Account, connection: Connection):
   // Whoever pasted a key may not be who owns the account: their sessions do not get the new credential.
   const isTakenOver = connection.kind === "oauth" && account.kind === "static";
   const ended = isTakenOver ? await endAccessTo(app.db, account.id, app.now()) : [];
-  await replaceCredential(app.db, account.id, {
-    kind: connection.kind,
-    ...sealed(app, account.id, connection),
-    ...(connection.identity.label === null ? {} : { label: connection.identity.label }),
-  });
+  const known = app.journal.marks.highest(account.id);
+  const generation = await replaceCredential(
+    app.db,
+    { id: account.id, known },
+    {
+      kind: connection.kind,
+      ...(await sealed(app, account.id, connection)),
+      ...(connection.identity.label === null ? {} : { label: connection.identity.label }),
+    },
+  );
+  if (generation !== undefined) app.journal.marks.saw({ id: account.id, generation });
   refuseOtherSeller(connection);
   if (connection.personId !== undefined && connection.personId !== account.personId) {
     throw refusal(connection, "account_of_another");
@@ -103,23 +113,27 @@ async function addNew(app: Saving, connection: Connection): Promise<Saved | unde
     provider: provider.name,
     kind,
     ...identity,
-    ...sealed(app, accountId, connection),
+    ...(await sealed(app, accountId, connection)),
   });
+  if (isAdded) app.journal.marks.saw({ id: accountId, generation: 1 });
   return isAdded ? { accountId, personId, ended: [] } : undefined;
 }
 
-function sealed(app: Saving, accountId: string, connection: Connection) {
+async function sealed(app: Saving, accountId: string, connection: Connection) {
   const { access, refresh, accessSeconds, refreshSeconds, scope } = connection.tokens;
-  const lifetimes =
+  const ends =
     accessSeconds === undefined
-      ? { accessExpiresAt: null, refreshExpiresAt: null }
-      : expiries(app.now(), { accessSeconds, refreshSeconds });
+      ? { accessExpiresAt: null, refreshExpiresAt: null, refreshFrom: null }
+      : lifetimes(
+          { at: await databaseNow(app.db), jitter: app.random() },
+          { accessSeconds, refreshSeconds },
+        );
   return {
     accessToken: app.seal.close(access, placeOf(accountId, "accessToken")),
     refreshToken:
       refresh === undefined ? null : app.seal.close(refresh, placeOf(accountId, "refreshToken")),
     scope: scope ?? null,
-    ...lifetimes,
+    ...ends,
   };
 }
 

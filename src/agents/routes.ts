@@ -1,4 +1,5 @@
 import type { Credentials } from "#src/accounts/credential.ts";
+import type { Journal } from "#src/accounts/journal/journal.ts";
 import { connectWithKey } from "#src/accounts/direct.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
@@ -19,6 +20,7 @@ import { endSession, mintSession } from "./sessions/session.ts";
 
 type Serving = AuthorizationServer & {
   readonly credentials: Credentials;
+  readonly journal: Journal;
   readonly userCodeGate: FloodGate;
 };
 

@@ -1,6 +1,9 @@
 import type { Caller } from "#src/agents/caller.ts";
-import { type Held, heldCredential, readHeld } from "#src/accounts/credential.ts";
-import { type Refreshing, reconnect, renew } from "#src/accounts/refresh.ts";
+import { type Held, heldCredential, isUsable, readHeld } from "#src/accounts/credential.ts";
+import { reconnect } from "#src/accounts/refresh/failures.ts";
+import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import { renew } from "#src/accounts/refresh/renew.ts";
+import { mostIntents } from "#src/accounts/refresh/store.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
@@ -28,7 +31,7 @@ export function standingNow(
     return { ...nothing, headers: { [credential.header]: value } };
   }
   const held = app.credentials.fresh(caller.accountId ?? "");
-  const isGood = held?.state === "active" && app.now().getTime() < held.refreshFrom;
+  const isGood = held !== undefined && isUsable(held) && app.now().getTime() < held.refreshFrom;
   return isGood ? withHeader(held, false) : undefined;
 }
 
@@ -41,16 +44,27 @@ export async function standingFor(
   const { requestId } = context;
   if (caller.accountId === undefined) throw new Failure("account_mismatch");
   const known = await heldCredential(app, app.credentials, caller.accountId);
-  const held = known.state === "active" ? known : await readAgain(app, known);
-  if (held.state !== "active") throw reconnect(app, held);
+  const held = isUsable(known) ? known : await readAgain(app, known);
+  if (!isUsable(held)) throw reconnect(app, held);
   const now = app.now().getTime();
   if (now >= held.expiresAt) return withHeader(await renewed(app, held, requestId), true);
-  if (now >= held.refreshFrom && now >= held.retryAt) {
-    renew(app, held, requestId).catch((error: unknown) => {
-      app.log.warn("early_refresh_failed", { accountId: held.accountId, ...troubleOf(error) });
-    });
-  }
+  const isDue = now >= held.refreshFrom && now >= held.retryAt && held.intents < mostIntents;
+  if (isDue) renewEarly(app, held, requestId);
   return withHeader(held, false);
+}
+
+const leastPauseMs = 5000;
+
+/** Beside the call, which does not wait; what fails is not tried again with each call. */
+function renewEarly(app: Refreshing, held: Held, requestId: string): void {
+  renew(app, held, requestId).catch((error: unknown) => {
+    app.log.warn("early_refresh_failed", { accountId: held.accountId, ...troubleOf(error) });
+    const known = app.credentials.last(held.accountId) ?? held;
+    const retryAt = Math.max(known.retryAt, app.now().getTime() + leastPauseMs);
+    if (known.generation === held.generation) {
+      app.credentials.put(held.accountId, { ...known, retryAt });
+    }
+  });
 }
 
 /** The person may have connected again a moment ago, on another replica. */

@@ -1,5 +1,6 @@
 import type { Caller, Knowing } from "#src/agents/caller.ts";
-import { type Refreshing, reconnect } from "#src/accounts/refresh.ts";
+import { reconnect } from "#src/accounts/refresh/failures.ts";
+import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";

@@ -71,6 +71,8 @@ export type Provider = {
     readonly expiresInField?: string;
     /** Without any call for so many days the provider forgets the connection. */
     readonly idleDays?: number;
+    /** How many refreshes may be under way at the same time, of all accounts and replicas; 8 unless said. */
+    readonly mostAtOnce?: number;
   };
   readonly errors: readonly ErrorRule[];
   /** How access is taken back at the provider; `{seller}` and `{client}` are replaced. */

@@ -19,6 +19,8 @@ export type Config = {
   readonly databaseUrl: Secret | undefined;
   readonly databaseConnections: number;
   readonly home: string;
+  /** Folder of the journal. */
+  readonly journal: string;
   readonly encryptionKeys: readonly Uint8Array[];
   readonly secretKey: Uint8Array | undefined;
   readonly logLevel: Level;
@@ -93,7 +95,7 @@ function configFrom(read: Reader, environment: Environment): Config {
     allowedHosts: read.list("ALLOWED_HOSTS").map((host) => host.toLowerCase()),
     databaseUrl: databaseUrl === undefined ? undefined : read.secret("DATABASE_URL"),
     databaseConnections: read.number("DATABASE_CONNECTIONS"),
-    home: resolve(read.text("SMARTDASH_HOME") ?? defaultHome(environment)),
+    ...foldersFrom(read, environment),
     encryptionKeys: read.keys("ENCRYPTION_KEY"),
     secretKey,
     logLevel: readLevel(read.text("LOG_LEVEL")),
@@ -122,6 +124,11 @@ function configFrom(read: Reader, environment: Environment): Config {
       ([name, value]) => /^https?_proxy$/i.test(name) && (value ?? "") !== "",
     ),
   };
+}
+
+function foldersFrom(read: Reader, environment: Environment): Pick<Config, "home" | "journal"> {
+  const home = resolve(read.text("SMARTDASH_HOME") ?? defaultHome(environment));
+  return { home, journal: resolve(read.text("SMARTDASH_JOURNAL") ?? join(home, "journal")) };
 }
 
 function signUpFrom(read: Reader): Config["signUp"] {

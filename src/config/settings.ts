@@ -56,6 +56,10 @@ export const settings = {
     kind: "text",
     doc: "Folder of the bundled PostgreSQL and the key made for it. Default: `/var/lib/smartdash` for root, else the user's data folder.",
   },
+  SMARTDASH_JOURNAL: {
+    kind: "text",
+    doc: "Folder in which a provider's answer is kept until the database has it. On a local disk that survives a restart; gateways on one machine may share it. Default: `journal` in SMARTDASH_HOME.",
+  },
   ENCRYPTION_KEY: {
     kind: "keys",
     secret: true,

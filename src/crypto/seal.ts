@@ -9,12 +9,18 @@ export type Seal = {
   close(value: Secret, place: Place): Uint8Array;
   /** Opens with whichever key sealed it. Throws `SealBroken` when none fits or the place is another. */
   open(sealed: Uint8Array, place: Place): Secret;
+  /** The ids of the configured keys, four bytes in hex each; the first one seals. */
+  readonly keyIds: readonly string[];
 };
 
 export class SealBroken extends Error {
-  constructor(place: Place, reason: string) {
+  /** It may be whole: the key that sealed it is not configured. */
+  readonly isKeyMissing: boolean;
+
+  constructor(place: Place, reason: string, isKeyMissing = false) {
     super(`The sealed ${place.table}.${place.column} does not open: ${reason}`);
     this.name = "SealBroken";
+    this.isKeyMissing = isKeyMissing;
   }
 }
 
@@ -28,6 +34,7 @@ export function createSeal(keys: readonly Uint8Array[]): Seal {
   if (first === undefined) throw new Error("a seal needs a key");
   const byId = new Map(keys.map((key) => [keyId(key).toString("hex"), key]));
   return {
+    keyIds: [...byId.keys()],
     close(value, place) {
       const nonce = randomBytes(nonceBytes);
       const cipher = createCipheriv("aes-256-gcm", first, nonce).setAAD(addressOf(place));
@@ -40,7 +47,9 @@ export function createSeal(keys: readonly Uint8Array[]): Seal {
       if (bytes[0] !== version || bytes.length < headBytes + tagBytes) {
         throw new SealBroken(place, "it is not a sealed value");
       }
-      if (key === undefined) throw new SealBroken(place, "its key is not among ENCRYPTION_KEY");
+      if (key === undefined) {
+        throw new SealBroken(place, "its key is not among ENCRYPTION_KEY", true);
+      }
       return openWith(key, bytes, place);
     },
   };

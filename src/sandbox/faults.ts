@@ -13,7 +13,14 @@ export type Fault =
   | { readonly kind: "truncated" }
   | { readonly kind: "slow"; readonly ms: number }
   | { readonly kind: "hang" }
-  | { readonly kind: "no_expires_in" };
+  | { readonly kind: "no_expires_in" }
+  /** The token was used up, and the answer says so in fields that are not what they should be. */
+  | { readonly kind: "odd_fields"; readonly fields: Readonly<Record<string, unknown>> }
+  /** The token was used up, and the answer never comes. */
+  | { readonly kind: "swallowed" }
+  /** The whole answer, a few bytes at a time. */
+  | { readonly kind: "drip"; readonly ms: number }
+  | { readonly kind: "date"; readonly aheadMs: number };
 
 const longestHangMs = 60_000;
 
@@ -40,4 +47,34 @@ function errorAnswer({ status, body, retryAfter }: Extract<Fault, { kind: "statu
   const headers = new Headers();
   if (retryAfter !== undefined) headers.set("retry-after", String(retryAfter));
   return Response.json(body ?? { message: "down", error: "down", status }, { status, headers });
+}
+
+/** What a fault puts over the fields of a real answer. */
+export function oddFields(fault: Fault | undefined): Readonly<Record<string, unknown>> {
+  return fault?.kind === "odd_fields" ? fault.fields : {};
+}
+
+/** A real answer as a fault lets it through. */
+export async function spoilt(text: string, fault: Fault | undefined): Promise<Response> {
+  const headers = new Headers({ "content-type": "application/json", "cache-control": "no-store" });
+  if (fault?.kind === "date")
+    headers.set("date", new Date(Date.now() + fault.aheadMs).toUTCString());
+  if (fault?.kind === "swallowed") await sleep(longestHangMs, undefined, { ref: false });
+  if (fault?.kind === "truncated") return new Response(text.slice(0, 40), { headers });
+  return new Response(fault?.kind === "drip" ? dripping(text, fault.ms) : text, { headers });
+}
+
+const dripBytes = 16;
+
+function dripping(text: string, ms: number): ReadableStream<Uint8Array> {
+  const bytes = new TextEncoder().encode(text);
+  let at = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      await sleep(ms);
+      controller.enqueue(bytes.subarray(at, at + dripBytes));
+      at += dripBytes;
+      if (at >= bytes.length) controller.close();
+    },
+  });
 }

@@ -24,6 +24,10 @@ export type Grants = {
   /** Ends every access token, as time would. */
   expireAccess(): void;
   revoke(sellerId: string): void;
+  /** Ends the grant that a refresh or access token belongs to. */
+  revokeToken(token: string): void;
+  /** How many refresh tokens came that had been used up before. */
+  readonly reused: () => number;
 };
 
 const recentMs = 10_000;
@@ -32,10 +36,14 @@ type GrantOptions = {
   readonly profile: Provider;
   readonly accessSeconds: number;
   readonly now: () => number;
+  /** A used refresh token that comes again ends its grant (RFC 9700 section 4.14.2). */
+  readonly endsOnReuse?: boolean;
 };
 
 /** What a simulated provider remembers; in memory alone. */
-export function createGrants({ profile, accessSeconds, now }: GrantOptions): Grants {
+export function createGrants(options: GrantOptions): Grants {
+  const { profile, accessSeconds, now } = options;
+  let reused = 0;
   const grants: Grant[] = [];
   const older = new Map<string, { seller: Seller; endsAt: number }>();
   const keys = new Map<string, Seller>();
@@ -55,6 +63,13 @@ export function createGrants({ profile, accessSeconds, now }: GrantOptions): Gra
     return grant;
   }
 
+  function remove(grant: Grant): void {
+    grants.splice(grants.indexOf(grant), 1);
+    older.forEach(({ seller }, access) => {
+      if (seller.id === grant.seller.id) older.delete(access);
+    });
+  }
+
   return {
     issue(seller) {
       const access = `${prefix}${token()}`;
@@ -66,7 +81,10 @@ export function createGrants({ profile, accessSeconds, now }: GrantOptions): Gra
     redeem(refresh) {
       const current = grants.find((grant) => grant.refresh === refresh);
       if (current !== undefined) return renew(current);
-      const usedAt = grants.map((grant) => grant.used.get(refresh)).find(Boolean) ?? 0;
+      const owner = grants.find(({ used }) => used.has(refresh));
+      const usedAt = owner?.used.get(refresh) ?? 0;
+      if (owner !== undefined) reused += 1;
+      if (owner !== undefined && options.endsOnReuse === true) remove(owner);
       return concedes && now() - usedAt < recentMs ? "just_refreshed" : "unknown";
     },
     holder(access) {
@@ -81,9 +99,13 @@ export function createGrants({ profile, accessSeconds, now }: GrantOptions): Gra
       for (const grant of grants) grant.accessEndsAt = 0;
     },
     revoke(sellerId) {
-      const kept = grants.filter((grant) => grant.seller.id !== sellerId);
-      grants.splice(0, grants.length, ...kept);
+      for (const grant of grants.filter(({ seller }) => seller.id === sellerId)) remove(grant);
     },
+    revokeToken(known) {
+      const found = grants.find((grant) => grant.refresh === known || grant.access === known);
+      if (found !== undefined) remove(found);
+    },
+    reused: () => reused,
   };
 }
 

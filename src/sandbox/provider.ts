@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Provider } from "#src/catalog/provider.ts";
-import { type Fault, answerOf } from "./faults.ts";
+import { type Fault, answerOf, oddFields, spoilt } from "./faults.ts";
 import { type Grants, createGrants } from "./grants.ts";
 import { loginPage } from "./login-page.ts";
 import { type Seller, sellers } from "./sellers.ts";
@@ -23,6 +23,7 @@ export type SimulationOptions = {
   readonly clientSecret: string;
   readonly accessSeconds: number;
   readonly now: () => number;
+  readonly endsOnReuse?: boolean;
 };
 
 type Code = {
@@ -55,7 +56,7 @@ export function simulateProvider(options: SimulationOptions): SimulatedProvider 
       authorize: `${origin}${base}/authorize`,
       token: `${origin}${base}/token`,
       identity: `${origin}${base}/identity`,
-      revoke: `${origin}${base}/users/{seller}/applications/{client}`,
+      ...revocationAt(options.profile, `${origin}${base}`),
     }),
     fetch(request) {
       const { pathname } = new URL(request.url);
@@ -64,6 +65,13 @@ export function simulateProvider(options: SimulationOptions): SimulatedProvider 
         : undefined;
     },
   };
+}
+
+/** Providers without a way to take access back have none here either. */
+function revocationAt({ revocation }: Provider, base: string): Readonly<Record<string, string>> {
+  if (revocation === undefined) return {};
+  const path = revocation.how === "rfc7009" ? "/revoke" : "/users/{seller}/applications/{client}";
+  return { revoke: `${base}${path}` };
 }
 
 async function answer(simulation: Simulation, request: Request, path: string): Promise<Response> {
@@ -77,6 +85,8 @@ async function answer(simulation: Simulation, request: Request, path: string): P
       return decide(simulation, request);
     case "POST /token":
       return token(simulation, request);
+    case "POST /revoke":
+      return revokeToken(simulation, request);
     case "GET /identity":
       return identity(simulation, request);
     default:
@@ -181,10 +191,7 @@ function handOut(
       ? {}
       : { [profile.refresh.expiresInField]: 5_184_000 }),
   };
-  const text = JSON.stringify(body);
-  return new Response(fault?.kind === "truncated" ? text.slice(0, 40) : text, {
-    headers: { "content-type": "application/json", "cache-control": "no-store" },
-  });
+  return spoilt(JSON.stringify({ ...body, ...oddFields(fault) }), fault);
 }
 
 /** Old applications put the words into `message`, the documentation into `error_description`. */
@@ -212,6 +219,14 @@ function revoke({ grants }: Simulation, request: Request, sellerId: string): Res
     return Response.json({ error: "forbidden" }, { status: 403 });
   grants.revoke(sellerId);
   return Response.json({ user_id: sellerId, msg: "Autorización eliminada" });
+}
+
+/** RFC 7009: a token that nobody knows is as good as revoked. */
+async function revokeToken(simulation: Simulation, request: Request): Promise<Response> {
+  const form = new URLSearchParams(await request.text());
+  if (!isOurClient(simulation, request, form)) return refusal("invalid_client", 401);
+  simulation.grants.revokeToken(form.get("token") ?? "");
+  return new Response(null, { status: 200 });
 }
 
 /** Whose live access token a request carries. */

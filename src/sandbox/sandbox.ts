@@ -19,6 +19,8 @@ export type SandboxOptions = {
   /** Milliseconds; tokens end by this clock. */
   readonly now: () => number;
   readonly profiles?: readonly Provider[];
+  /** See `SimulationOptions`. */
+  readonly endsOnReuse?: boolean;
 };
 
 const clientId = "4242424242424242";

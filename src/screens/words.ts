@@ -25,6 +25,16 @@ export const words = {
     pt: "é preciso conectar novamente",
     en: "has to be connected again",
   },
+  state_ambiguous: {
+    es: "en duda: quizá haya que volver a conectarla",
+    pt: "em dúvida: talvez seja preciso conectar novamente",
+    en: "in doubt: it may have to be connected again",
+  },
+  state_revoking: {
+    es: "desconectándose",
+    pt: "desconectando",
+    en: "being disconnected",
+  },
   state_revoked: { es: "desconectada", pt: "desconectada", en: "disconnected" },
   sessions: { es: "Sesiones para agentes", pt: "Sessões para agentes", en: "Sessions for agents" },
   sessions_lead: {

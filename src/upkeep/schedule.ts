@@ -1,25 +1,30 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { App } from "#src/app.ts";
-import { readHeld } from "#src/accounts/credential.ts";
-import { type Refreshing, renew } from "#src/accounts/refresh.ts";
-import { dueAccounts } from "#src/accounts/store.ts";
+import { askProvider } from "#src/accounts/refresh/ask.ts";
+import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import { isRestored, leaseFor } from "#src/accounts/refresh/renew.ts";
+import { dueProviders, leaseDue, returnLease } from "#src/accounts/refresh/store.ts";
+import { type Registration, registrationOf } from "#src/accounts/registration.ts";
+import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
+import { type KeepingAlive, keepAlive } from "./keep-alive.ts";
 import { tidy } from "./tidy.ts";
 
 export type Schedule = { stop(): Promise<void> };
 
 const everyMs = 20_000;
-const lookAheadMs = 15 * 60_000;
-const accountsPerRound = 20;
+const mostWorkers = 4;
+/** A round ends after so many, so that one provider with a crowd does not hold up the others. */
+const mostPerRound = 2000;
+const earlyWaitMs = 10_000;
 /** About every seven minutes. */
-const tidyShare = 0.05;
+const nowAndThen = 0.05;
 
 /**
- * Refreshes credentials before they end, also those that nobody uses. Every replica does this; the lease
- * decides who asks the provider. One account at a time, a round every 20 s give or take a quarter.
- * What has expired is removed now and then.
+ * Refreshes credentials before they end, also those that nobody uses. Every replica does this; each picks
+ * accounts that no other is picking, and all of them together keep within half of the provider's places.
+ * A round every 20 s give or take a quarter. What has expired is removed now and then.
  */
-export function startSchedule(app: Refreshing): Schedule {
+export function startSchedule(app: Refreshing & KeepingAlive): Schedule {
   const stopping = new AbortController();
   const running = rounds(app, stopping.signal);
   return {
@@ -30,44 +35,76 @@ export function startSchedule(app: Refreshing): Schedule {
   };
 }
 
-async function rounds(app: Refreshing, stopping: AbortSignal): Promise<void> {
+async function rounds(app: Refreshing & KeepingAlive, stopping: AbortSignal): Promise<void> {
   while (!stopping.aborted) {
     const pauseMs = everyMs * (0.75 + app.random() / 2);
     await sleep(pauseMs, undefined, { signal: stopping }).catch(() => undefined);
-    if (!stopping.aborted && app.random() < tidyShare) await tidy(app);
+    if (!stopping.aborted && app.random() < nowAndThen) await tidy(app);
     if (!stopping.aborted) await refreshDue(app, stopping);
+    if (!stopping.aborted && app.random() < nowAndThen) await keepAlive(app, stopping);
   }
 }
 
 /** One round. Never rejects: what goes wrong is in the log and in the account's row. */
 export async function refreshDue(app: Refreshing, stopping?: AbortSignal): Promise<void> {
-  const now = app.now();
-  const before = new Date(now.getTime() + lookAheadMs);
   try {
-    const due = await dueAccounts(app.db, { before, now, most: accountsPerRound });
-    await refreshEach(app, due, stopping);
+    const all = await timely(dueProviders(app.db));
+    for (const { provider, due } of all) await refreshSome(app, provider, { due, stopping });
   } catch (error) {
     app.log.warn("schedule_failed", troubleOf(error));
   }
 }
 
-async function refreshEach(
+async function refreshSome(
   app: Refreshing,
-  due: readonly { readonly id: string }[],
-  stopping: AbortSignal | undefined,
+  provider: string,
+  round: { due: number; stopping: AbortSignal | undefined },
 ): Promise<void> {
-  for (const { id } of due) {
-    if (stopping?.aborted === true) return;
-    await refreshOne(app, id);
+  const registration = registrationIfAny(app, provider);
+  if (registration === undefined) return;
+  let left = Math.min(round.due, mostPerRound);
+  const work = async () => {
+    while (left > 0 && round.stopping?.aborted !== true) {
+      left -= 1;
+      if ((await refreshNext(app, registration)) !== "more") return;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(left, mostWorkers) }, work));
+}
+
+/** Accounts of a provider that is not configured any more are left alone. */
+function registrationIfAny(app: Refreshing, provider: string): Registration | undefined {
+  try {
+    return registrationOf(app, provider);
+  } catch {
+    return undefined;
   }
 }
 
-async function refreshOne(app: Refreshing & Pick<App, "now">, accountId: string): Promise<void> {
+/** `over` when nothing is due any more, or the provider is not to be asked now. */
+async function refreshNext(app: Refreshing, registration: Registration): Promise<"more" | "over"> {
+  const pass = { deadline: app.now().getTime() + earlyWaitMs, isEarly: true };
+  let accountId: string | undefined;
   try {
-    const held = await readHeld(app, accountId);
-    if (held === undefined || held.refreshFrom > app.now().getTime()) return;
-    await renew(app, held, `schedule-${app.replica.slice(0, 8)}`);
+    return await app.admission.pass(registration, pass, async () => {
+      const account = await timely(leaseDue(app.db, registration.provider.name, leaseFor(app)));
+      if (account === undefined) return "over";
+      accountId = account.id;
+      if (await isRestored(app, account)) {
+        await timely(returnLease(app.db, account, app.replica));
+        return "more";
+      }
+      await askProvider(app, { account, registration, requestId: requestIdOf(app) });
+      return "more";
+    });
   } catch (error) {
+    // Without an account it was the provider's turn that failed: closed, busy, or the database is away.
+    if (accountId === undefined) return "over";
     app.log.warn("early_refresh_failed", { accountId, ...troubleOf(error) });
+    return "more";
   }
+}
+
+function requestIdOf({ replica }: Pick<Refreshing, "replica">): string {
+  return `schedule-${replica.slice(0, 8)}`;
 }

@@ -26,7 +26,7 @@ export async function startBeside(world: World, environment: Environment = {}): 
   const lines: string[] = [];
   const now = () => new Date(Date.now() + offset);
   const log = createLog({ level: "debug", now, write: (text) => void lines.push(text) });
-  const gateway = startGateway({ ...app, now, log }, bunRuntime);
+  const gateway = await startGateway({ ...app, now, log }, bunRuntime);
   return {
     url: gateway.publicUrl,
     port: gateway.port,

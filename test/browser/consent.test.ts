@@ -103,7 +103,7 @@ test("a person who declines at the provider is told so and can still go on to th
 
 test("a page of less than 15 minutes counts, an older one is refused with words and sends nothing", async () => {
   await using world = await openWorld();
-  await using gateway = openShiftedGateway(world);
+  await using gateway = await openShiftedGateway(world);
   await using agent = await openAgent(gateway.url);
   await using window = await openWindow(chrome, "es-AR");
   const { page } = window;

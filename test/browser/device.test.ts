@@ -35,7 +35,7 @@ const byHand = (code: string) => code.toLowerCase().replace("-", "  ");
 
 test("a device waits while its person types the code by hand, signs in and allows, and then gets tokens", async () => {
   await using world = await openWorld();
-  await using gateway = openShiftedGateway(world);
+  await using gateway = await openShiftedGateway(world);
   await using window = await openWindow(chrome, "es-AR");
   const { page } = window;
   const device = await openDevice(gateway.url);
@@ -98,7 +98,7 @@ test("opening the whole address gives nothing by itself: the device still waits"
 
 test("a code that is wrong, used or too old is refused with words and a way to type another one", async () => {
   await using world = await openWorld();
-  await using gateway = openShiftedGateway(world);
+  await using gateway = await openShiftedGateway(world);
   await using window = await openWindow(chrome, "es-AR");
   const { page } = window;
   await connect(page, gateway.url);

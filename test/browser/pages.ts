@@ -111,10 +111,13 @@ export async function connect(page: Page, url: string, seller?: Seller): Promise
 }
 
 /** Another gateway of the same world, whose clock can be put forward. */
-export function openShiftedGateway(world: World) {
+export async function openShiftedGateway(world: World) {
   let offsetMs = 0;
   const now = () => new Date(Date.now() + offsetMs);
-  const gateway = startGateway({ ...world.app, now }, bunRuntime);
+  const gateway = await startGateway(
+    { ...world.app, now, replica: crypto.randomUUID() },
+    bunRuntime,
+  );
   return {
     url: gateway.publicUrl,
     putForward: (minutes: number) => void (offsetMs += minutes * 60_000),

@@ -1,3 +1,4 @@
+import { noMarks } from "#src/accounts/journal/marks.ts";
 import { saveConnection } from "#src/accounts/save-connection.ts";
 import { mintSession } from "#src/agents/sessions/session.ts";
 import { openApp } from "#src/app.ts";
@@ -13,22 +14,25 @@ export async function seededBearer(environment: Environment): Promise<string> {
   try {
     const provider = app.catalog.providers.get("mercadolibre");
     if (provider === undefined) throw new Error("Mercado Libre is built in");
-    const saved = await saveConnection(app, {
-      provider,
-      kind: "oauth",
-      personId: undefined,
-      expectedSellerId: undefined,
-      invite: undefined,
-      identity: { sellerId: "1", label: null, site: null },
-      tokens: {
-        access: new Secret(accessToken),
-        refresh: new Secret("TG-seeded-refresh-token"),
-        accessSeconds: 3600,
-        refreshSeconds: undefined,
-        scope: undefined,
+    const saved = await saveConnection(
+      { ...app, journal: { marks: noMarks } },
+      {
+        provider,
+        kind: "oauth",
+        personId: undefined,
+        expectedSellerId: undefined,
+        invite: undefined,
+        identity: { sellerId: "1", label: null, site: null },
+        tokens: {
+          access: new Secret(accessToken),
+          refresh: new Secret("TG-seeded-refresh-token"),
+          accessSeconds: 3600,
+          refreshSeconds: undefined,
+          scope: undefined,
+        },
+        link: "/",
       },
-      link: "/",
-    });
+    );
     const { bearer } = await mintSession(app, { ...saved, platform: null });
     return bearer.reveal();
   } finally {

@@ -1,7 +1,8 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import type { OpenDatabase } from "#db/open.ts";
-import { accountById, addAccount, saveRefreshed } from "#src/accounts/store.ts";
+import { saveRefreshed } from "#src/accounts/refresh/store.ts";
+import { accountById, addAccount } from "#src/accounts/store.ts";
 import { savePerson } from "#src/people/store.ts";
 import { testDatabase } from "#test/support/database.ts";
 import { insertEverywhere, shapeOf, survivors, tablesOfPeople } from "./rows-of-person.ts";
@@ -19,6 +20,7 @@ const unsaid = {
   scope: null,
   accessExpiresAt: null,
   refreshExpiresAt: null,
+  refreshFrom: null,
 };
 
 describe("an OAuth account without a refresh token", () => {

@@ -4,7 +4,8 @@ import postgres from "postgres";
 import { migrate, pendingMigrations } from "#db/migrate.ts";
 import { migrations } from "#db/migrations/embedded.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
-import { accountById, addAccount, leaseRefresh, saveRefreshed } from "#src/accounts/store.ts";
+import { leaseRefresh, saveRefreshed } from "#src/accounts/refresh/store.ts";
+import { accountById, addAccount } from "#src/accounts/store.ts";
 import { saveCalls } from "#src/calls/store.ts";
 import { savePerson } from "#src/people/store.ts";
 import { type TestDatabase, emptyDatabase, testDatabase } from "#test/support/database.ts";
@@ -12,6 +13,7 @@ import { type Pooler, startPooler } from "./pooler.ts";
 import { rejection } from "./rejection.ts";
 
 const halfMinute = 30_000;
+const journal = randomUUID();
 setDefaultTimeout(halfMinute);
 
 test("the pooler keeps neither a session's settings nor its prepared statements", async () => {
@@ -87,7 +89,7 @@ test("of fifty refreshers that meet behind the pooler one gets the lease", async
   const { id } = await connect(db, "seller");
   const leases = await Promise.all(
     Array.from({ length: 50 }, () =>
-      leaseRefresh(db, { id, generation: 1 }, { holder: randomUUID(), seconds: 60 }),
+      leaseRefresh(db, { id, generation: 1 }, { holder: randomUUID(), journal, seconds: 60 }),
     ),
   );
   expect(leases.filter((lease) => lease !== undefined)).toHaveLength(1);
@@ -109,6 +111,7 @@ async function connect(db: Db, sellerId: string): Promise<{ id: string; personId
     scope: "read",
     accessExpiresAt: new Date(),
     refreshExpiresAt: null,
+    refreshFrom: null,
     accessToken: Buffer.from(`old ${sellerId}`),
     refreshToken: Buffer.from(`refresh ${sellerId}`),
   });
@@ -118,7 +121,7 @@ async function connect(db: Db, sellerId: string): Promise<{ id: string; personId
 async function liveThrough(db: Db, sellerId: string) {
   const { id, personId } = await connect(db, sellerId);
   const version = { id, generation: 1 };
-  const leased = await leaseRefresh(db, version, { holder: randomUUID(), seconds: 60 });
+  const leased = await leaseRefresh(db, version, { holder: randomUUID(), journal, seconds: 60 });
   await saveRefreshed(
     db,
     { id, generation: leased?.generation ?? 0 },
@@ -127,6 +130,7 @@ async function liveThrough(db: Db, sellerId: string) {
       refreshToken: Buffer.from(`refresh ${sellerId}`),
       accessExpiresAt: new Date(),
       refreshExpiresAt: null,
+      refreshFrom: null,
     },
   );
   await saveCalls(db, [callOf(personId), callOf(personId), callOf(personId)]);

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
-import { accountById, leaseRefresh, requireReconnect, saveRefreshed } from "#src/accounts/store.ts";
+import { leaseRefresh, requireReconnect, saveRefreshed } from "#src/accounts/refresh/store.ts";
+import { accountById } from "#src/accounts/store.ts";
 import { sellers } from "#src/sandbox/sellers.ts";
 import {
   connectSeller,
@@ -70,6 +71,7 @@ test("a refresh that a slower replica was told is dead still counts when its ans
   const version = { id: row?.id ?? "", generation: 1 };
   const leased = await leaseRefresh(world.app.db, version, {
     holder: crypto.randomUUID(),
+    journal: crypto.randomUUID(),
     seconds: 30,
   });
   expect(await requireReconnect(world.app.db, version, "invalid_grant")).toBe(true);
@@ -78,6 +80,7 @@ test("a refresh that a slower replica was told is dead still counts when its ans
     refreshToken: leased!.refreshToken,
     accessExpiresAt: leased!.accessExpiresAt,
     refreshExpiresAt: null,
+    refreshFrom: null,
   });
   expect(await accountById(world.app.db, version.id)).toMatchObject({
     state: "active",

@@ -232,7 +232,7 @@ test("another replica honours the session binding", async () => {
     runtime: bunRuntime,
     role: "gateway",
   });
-  const second = startGateway(other.app, bunRuntime);
+  const second = await startGateway(other.app, bunRuntime);
   const bearer = await newBearer({ url: world.url });
   const session =
     (await post(`${world.url}/mcp`, bearer, toolCall("echo"))).headers.get("mcp-session-id") ?? "";

@@ -5,6 +5,7 @@ import { connectSeller, mintBearer, newBearer, newVisitor } from "#test/support/
 import { post, toolCall } from "#test/support/mcp.ts";
 import { startServe } from "#test/support/process.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
+import { refreshingAs } from "#test/support/refreshing.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 
 function simulated(world: World, name = "mercadolibre") {
@@ -265,7 +266,7 @@ test("a token that is about to end is renewed beside the call, which does not wa
   await using world = await openWorld({ accessSeconds: 60 });
   const bearer = await newBearer({ url: world.url });
   await world.app.db.execute(
-    sql`update accounts set access_expires_at = now() + interval '2 seconds', updated_at = now() - interval '58 seconds'`,
+    sql`update accounts set access_expires_at = now() + interval '2 seconds', refresh_from = now()`,
   );
   await Bun.sleep(1);
   simulated(world).faults.push({ kind: "slow", ms: 300 });
@@ -282,12 +283,12 @@ test("the schedule renews what nobody uses, and only what is due", async () => {
   await newBearer({ url: world.url });
   await newBearer({ url: world.url, seller: "100200301" });
   await world.app.db.execute(
-    sql`update accounts set access_expires_at = now() + interval '10 seconds', updated_at = now() - interval '1 hour' where seller_id = '100200300'`,
+    sql`update accounts set access_expires_at = now() + interval '10 seconds', refresh_from = now() where seller_id = '100200300'`,
   );
   const { refreshDue } = await import("#src/upkeep/schedule.ts");
-  const { createCredentials } = await import("#src/accounts/credential.ts");
-  const app = { ...world.app, credentials: createCredentials(world.app), publicUrl: world.url };
-  await Promise.all([refreshDue(app), refreshDue({ ...app, replica: crypto.randomUUID() })]);
+  await using first = await refreshingAs(world);
+  await using second = await refreshingAs(world);
+  await Promise.all([refreshDue(first.app), refreshDue(second.app)]);
   expect(simulated(world).asked.refresh_token).toBe(1);
   const rows = await world.app.db.execute<{ seller_id: string; generation: number }>(
     sql`select seller_id, generation from accounts order by seller_id`,

@@ -14,7 +14,7 @@ export async function secondGateway(
 ): Promise<SecondGateway> {
   const environment = { ...world.environment, PUBLIC_URL: world.url, PORT: "0", ...extra };
   const { app, close } = await openApp({ environment, runtime: bunRuntime, role: "gateway" });
-  const gateway = startGateway(change(app), bunRuntime);
+  const gateway = await startGateway(change(app), bunRuntime);
   return {
     url: `http://localhost:${gateway.port}`,
     app,

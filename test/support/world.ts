@@ -1,9 +1,10 @@
+import { rm } from "node:fs/promises";
 import { type App, openApp } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { type Sandbox, type SandboxOptions, startSandbox } from "#src/sandbox/sandbox.ts";
 import { type Gateway, startGateway } from "#src/server.ts";
-import { type TestDatabase, testDatabase } from "./database.ts";
+import { type TestDatabase, temporaryFolder, testDatabase } from "./database.ts";
 
 export const encryptionKey = Buffer.alloc(32, 7).toString("base64");
 
@@ -24,8 +25,10 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const { accessSeconds = 3600, environment: extra = {}, ...rest } = options;
   const database = await testDatabase();
   const sandbox = startSandbox(bunRuntime, { accessSeconds, now: Date.now, ...rest });
+  const home = await temporaryFolder();
   const environment = {
     ...sandbox.environment,
+    SMARTDASH_HOME: home,
     DATABASE_URL: database.url,
     ENCRYPTION_KEY: encryptionKey,
     PORT: "0",
@@ -36,7 +39,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     ...extra,
   };
   const { app, close } = await openApp({ environment, runtime: bunRuntime, role: "gateway" });
-  const gateway = startGateway(app, bunRuntime);
+  const gateway = await startGateway(app, bunRuntime);
   return {
     database,
     sandbox,
@@ -49,6 +52,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
       await close();
       await sandbox.stop();
       await database[Symbol.asyncDispose]();
+      await rm(home, { recursive: true, force: true });
     },
   };
 }

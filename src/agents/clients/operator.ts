@@ -1,5 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { type Account, accountById, liveAccount, liveAccounts } from "#src/accounts/store.ts";
+import {
+  type Account,
+  accountById,
+  isDisconnected,
+  liveAccount,
+  liveAccounts,
+} from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { newId, readId } from "#src/crypto/ids.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
@@ -76,7 +82,7 @@ async function accountBehind(
   const id = readId(named);
   const byId = id === undefined ? undefined : await accountById(app.db, id);
   const found = sellerId === undefined ? byId : await liveAccount(app.db, { provider, sellerId });
-  if (found !== undefined && found.state !== "revoked") return found;
+  if (found !== undefined && !isDisconnected(found)) return found;
   const known = (await liveAccounts(app.db, 10)).map((each) => `${each.provider}:${each.sellerId}`);
   const hint =
     known.length === 0 ? "Connect it on the gateway's page first" : `There are ${known.join(", ")}`;

@@ -1,4 +1,4 @@
-import { type Account, accountsOf } from "#src/accounts/store.ts";
+import { type Account, accountsOf, isDisconnected } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { newId } from "#src/crypto/ids.ts";
@@ -46,8 +46,9 @@ export async function accountsFor(
   if (person === undefined) return [];
   const all = await accountsOf(app.db, person.personId);
   return all.filter(
-    ({ provider, state }) =>
-      state !== "revoked" && (credential.kind !== "account" || credential.provider === provider),
+    (account) =>
+      !isDisconnected(account) &&
+      (credential.kind !== "account" || credential.provider === account.provider),
   );
 }
 

@@ -1,4 +1,4 @@
-import { accountById } from "#src/accounts/store.ts";
+import { accountById, isDisconnected } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
@@ -19,7 +19,7 @@ export async function mintSession(
   wanted: { personId: string; accountId: string; platform: string | null },
 ): Promise<Minted> {
   const account = await accountById(app.db, wanted.accountId);
-  if (account?.personId !== wanted.personId || account.state === "revoked") {
+  if (account?.personId !== wanted.personId || isDisconnected(account)) {
     throw new Failure("not_found", "There is no such account");
   }
   const now = app.now();

@@ -2,6 +2,7 @@ import { and, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
+import { isConnected, isDisconnected } from "#src/accounts/store.ts";
 import { agents, endings, grants, signingKeys } from "#db/schema/agents.ts";
 
 export type SigningKeyRow = typeof signingKeys.$inferSelect;
@@ -85,7 +86,7 @@ export async function openGrant(db: Database, id: string) {
     })
     .from(grants)
     .innerJoin(accounts, eq(accounts.id, grants.accountId))
-    .where(and(eq(grants.id, id), isNull(grants.endedAt), ne(accounts.state, "revoked")));
+    .where(and(eq(grants.id, id), isNull(grants.endedAt), isConnected));
   return row;
 }
 
@@ -103,7 +104,8 @@ export async function agentById(db: Database, id: string) {
     .from(agents)
     .leftJoin(accounts, eq(accounts.id, agents.accountId))
     .where(eq(agents.id, id));
-  return row?.accountState === "revoked" ? undefined : row;
+  const state = row?.accountState ?? "active";
+  return isDisconnected({ state }) ? undefined : row;
 }
 
 /** Whether any of these has been ended. */

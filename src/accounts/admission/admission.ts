@@ -1,0 +1,182 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { App } from "#src/app.ts";
+import { createCache } from "#src/cache.ts";
+import { tagOf } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import { timely } from "#src/once.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import type { Registration } from "../registration.ts";
+import {
+  type Standing,
+  clearStanding,
+  countFailure,
+  freeSlot,
+  makeSlots,
+  refuseApplication,
+  standingOf,
+  takeProbe,
+  takeSlot,
+} from "./store.ts";
+import { type Turns, createTurns } from "./turns.ts";
+
+export type Pass = {
+  /** Milliseconds; whoever has no turn by then is told to come back. */
+  readonly deadline: number;
+  /** Nobody waits for it: it leaves half of the places to those for whom somebody does. */
+  readonly isEarly: boolean;
+};
+
+/**
+ * Who may ask a provider now, for all replicas together: at most `mostAtOnce` of its profile at the same time;
+ * nobody for a while after failures in a row, then one first; nobody at all while the provider refuses us as an
+ * application, but for one try an hour.
+ */
+export type Admission = {
+  /** Failures: `provider_busy`, `provider_refuses_application`, `database_unavailable`, those of `work`. */
+  pass<T>(registration: Registration, pass: Pass, work: () => Promise<T>): Promise<T>;
+  /** The provider said something that makes sense. */
+  answered(registration: Registration): Promise<void>;
+  failed(registration: Registration, retryAfterSeconds: number | undefined): Promise<void>;
+  refused(registration: Registration, code: string): Promise<void>;
+};
+
+type Admitting = Pick<App, "db" | "now" | "random" | "log" | "replica" | "config" | "bindingKey">;
+
+const defaultAtOnce = 8;
+const mostWaiting = 2000;
+const pollMs = 50;
+const knownMs = 500;
+const graceSeconds = 10;
+const failing = { mostFailures: 5, firstSeconds: 2, longestSeconds: 300 };
+const refusedSeconds = 3600;
+const probeSeconds = 30;
+
+export function createAdmission(app: Admitting): Admission {
+  const now = () => app.now().getTime();
+  const turns = new Map<string, Turns>();
+  const standings = createCache<Standing>({ freshMs: knownMs, staleMs: 0, size: 100, now });
+
+  function turnsOf({ provider }: Registration): Turns {
+    const known = turns.get(provider.name);
+    if (known !== undefined) return known;
+    const made = createTurns(atOnceOf(provider), { mostWaiting, now });
+    turns.set(provider.name, made);
+    return made;
+  }
+
+  /** What happened at the provider is known either way; that others hear of it is worth one try. */
+  async function tell({ provider }: Registration, telling: Promise<unknown>): Promise<void> {
+    standings.forget(provider.name);
+    await timely(telling).catch((error: unknown) =>
+      app.log.warn("provider_state_lost", troubleOf(error)),
+    );
+  }
+
+  return {
+    async pass(registration, pass, work) {
+      const { name } = registration.provider;
+      const giveBack = await turnsOf(registration).take(pass.deadline);
+      if (giveBack === undefined) throw late();
+      try {
+        // After the wait: those in line must not find a closed provider one after the other.
+        const standing = await standings.get(name, () => timely(standingOf(app.db, name)));
+        await refuseClosed(app, registration, standing);
+        return await withSlot(app, registration, { pass, work });
+      } finally {
+        giveBack();
+      }
+    },
+    answered: (registration) =>
+      tell(registration, clearStanding(app.db, registration.provider.name)),
+    failed: (registration, retryAfterSeconds) =>
+      tell(registration, tellFailed(app, registration.provider.name, retryAfterSeconds ?? 0)),
+    refused: (registration, code) => tell(registration, tellRefused(app, registration, code)),
+  };
+}
+
+async function tellFailed(app: Admitting, provider: string, leastSeconds: number): Promise<void> {
+  const jitter = 0.75 + app.random() / 2;
+  const counted = await countFailure(app.db, provider, { ...failing, leastSeconds, jitter });
+  const { failures, before } = counted;
+  const isNews = before < failing.mostFailures && failures >= failing.mostFailures;
+  if (isNews) app.log.error("provider_closed", { provider, failures });
+}
+
+async function tellRefused(app: Admitting, registration: Registration, code: string) {
+  const { name: provider } = registration.provider;
+  const about = { code, registration: tagOfRegistration(app, registration) };
+  const isNews = await refuseApplication(app.db, provider, { ...about, seconds: refusedSeconds });
+  if (isNews) app.log.error("application_refused", { provider, code });
+}
+
+/** Failures: `provider_busy`, `provider_refuses_application`. */
+async function refuseClosed(
+  app: Admitting,
+  registration: Registration,
+  standing: Standing | undefined,
+): Promise<void> {
+  const failure = standing === undefined ? undefined : closedBecause(app, registration, standing);
+  if (standing === undefined || failure === undefined) return;
+  const { name } = registration.provider;
+  const isFirst = standing.closedMs <= 0 && (await timely(takeProbe(app.db, name, probeSeconds)));
+  if (!isFirst) throw failure;
+}
+
+function closedBecause(
+  app: Admitting,
+  registration: Registration,
+  standing: Standing,
+): Failure | undefined {
+  const { failures, closedMs, refusedCode, refusedRegistration } = standing;
+  if (refusedCode !== null) {
+    // With another client id or secret it is another question.
+    return refusedRegistration === tagOfRegistration(app, registration)
+      ? new Failure("provider_refuses_application", undefined, { hint: refusedCode })
+      : undefined;
+  }
+  if (failures < failing.mostFailures) return undefined;
+  return new Failure("provider_busy", undefined, {
+    retryAfterSeconds: Math.max(1, Math.ceil(closedMs / 1000)),
+  });
+}
+
+async function withSlot<T>(
+  app: Admitting,
+  registration: Registration,
+  { pass, work }: { pass: Pass; work: () => Promise<T> },
+): Promise<T> {
+  const { provider } = registration;
+  const atOnce = atOnceOf(provider);
+  const below = pass.isEarly ? Math.ceil(atOnce / 2) : atOnce;
+  const seconds = Math.ceil(app.config.providerTimeoutMs / 1000) + graceSeconds;
+  const wish = { holder: app.replica, seconds, below };
+  let slot = await timely(takeSlot(app.db, provider.name, wish));
+  if (slot === undefined) await timely(makeSlots(app.db, provider.name, atOnce));
+  while (slot === undefined) {
+    slot = await timely(takeSlot(app.db, provider.name, wish));
+    if (slot !== undefined) break;
+    if (app.now().getTime() >= pass.deadline) throw late();
+    await sleep(pollMs * (0.5 + app.random()));
+  }
+  try {
+    return await work();
+  } finally {
+    await timely(freeSlot(app.db, provider.name, { slot, holder: app.replica })).catch(
+      // It ends by itself.
+      () => undefined,
+    );
+  }
+}
+
+function atOnceOf(provider: Registration["provider"]): number {
+  return provider.refresh.mostAtOnce ?? defaultAtOnce;
+}
+
+/** Recognises a registration without telling anything about it. */
+function tagOfRegistration(app: Admitting, { clientId, clientSecret }: Registration): string {
+  return tagOf(app.bindingKey, `registration ${clientId} ${clientSecret?.reveal() ?? ""}`);
+}
+
+function late(): Failure {
+  return new Failure("provider_busy", undefined, { retryAfterSeconds: 5 });
+}

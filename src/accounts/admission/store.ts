@@ -1,0 +1,177 @@
+import { and, eq, inArray, isNull, lt, or, sql } from "drizzle-orm";
+import type { Database } from "#db/open.ts";
+import { providerSlots, providerStates } from "#db/schema/accounts.ts";
+
+/** Where a provider stands, for all replicas. Milliseconds are left from now, by the database's clock. */
+export type Standing = {
+  readonly failures: number;
+  /** Negative or zero: it may be asked. */
+  readonly closedMs: number;
+  readonly refusedCode: string | null;
+  readonly refusedRegistration: string | null;
+};
+
+export async function standingOf(db: Database, provider: string): Promise<Standing> {
+  const left = sql<number>`coalesce(extract(epoch from ${providerStates.closedUntil} - now()) * 1000, 0)::int`;
+  const [row] = await db
+    .select({
+      failures: providerStates.failures,
+      closedMs: left,
+      refusedCode: providerStates.refusedCode,
+      refusedRegistration: providerStates.refusedRegistration,
+    })
+    .from(providerStates)
+    .where(eq(providerStates.provider, provider));
+  return row ?? { failures: 0, closedMs: 0, refusedCode: null, refusedRegistration: null };
+}
+
+/** After a break one process asks first; true for that one. */
+export async function takeProbe(db: Database, provider: string, seconds: number): Promise<boolean> {
+  const taken = await db
+    .update(providerStates)
+    .set({ probeUntil: sql`now() + ${seconds} * interval '1 second'` })
+    .where(
+      and(
+        eq(providerStates.provider, provider),
+        or(isNull(providerStates.probeUntil), lt(providerStates.probeUntil, sql`now()`)),
+      ),
+    )
+    .returning({ provider: providerStates.provider });
+  return taken.length === 1;
+}
+
+/** The provider answered like one that works. */
+export async function clearStanding(db: Database, provider: string): Promise<void> {
+  const hasTrouble = sql`(${providerStates.failures} > 0 or ${providerStates.refusedCode} is not null)`;
+  await db
+    .update(providerStates)
+    .set({
+      failures: 0,
+      closedUntil: null,
+      probeUntil: null,
+      refusedCode: null,
+      refusedRegistration: null,
+    })
+    .where(and(eq(providerStates.provider, provider), hasTrouble));
+}
+
+export type Failing = {
+  /** So many failures in a row close the provider for a while. */
+  readonly mostFailures: number;
+  readonly firstSeconds: number;
+  readonly longestSeconds: number;
+  /** The least it is closed for: what the provider asked for. */
+  readonly leastSeconds: number;
+  /** Around 1. */
+  readonly jitter: number;
+};
+
+/** Counts a failure and closes the provider when there were too many: 2 s, 4 s, 8 s … Returns how many there are and were. */
+export async function countFailure(
+  db: Database,
+  provider: string,
+  failing: Failing,
+): Promise<{ readonly failures: number; readonly before: number }> {
+  const { mostFailures, firstSeconds, longestSeconds, leastSeconds, jitter } = failing;
+  const grown = sql`${firstSeconds} * power(2, least(s.failures + 1 - ${mostFailures}::int, 20))`;
+  const pause = sql`greatest(${leastSeconds}::float, least(${longestSeconds}::float, ${grown}) * ${jitter}::float)`;
+  // What was on its way when the provider was closed says nothing new.
+  const [row] = await db.execute<{ failures: number; before: number }>(sql`
+    with earlier as (
+      select failures from ${providerStates} where provider = ${provider} for update)
+    insert into ${providerStates} as s (provider, failures) values (${provider}, 1)
+    on conflict (provider) do update set
+      failures = case when s.closed_until > now() then s.failures else s.failures + 1 end,
+      probe_until = null,
+      closed_until = case
+        when s.closed_until > now() or s.failures + 1 < ${mostFailures}::int then s.closed_until
+        else now() + ${pause} * interval '1 second' end
+    returning failures, coalesce((select failures from earlier), 0) as before`);
+  return row ?? { failures: 0, before: 0 };
+}
+
+export type RefusedApplication = {
+  readonly code: string;
+  readonly registration: string;
+  readonly seconds: number;
+};
+
+/** The provider refuses us as an application. True when that is news. */
+export async function refuseApplication(
+  db: Database,
+  provider: string,
+  refused: RefusedApplication,
+): Promise<boolean> {
+  const { code, registration, seconds } = refused;
+  const [row] = await db.execute<{ is_news: boolean }>(sql`
+    with before as (
+      select refused_registration from ${providerStates} where provider = ${provider} for update)
+    insert into ${providerStates} as s (provider, refused_code, refused_registration, closed_until)
+    values (${provider}, ${code}, ${registration}, now() + ${seconds} * interval '1 second')
+    on conflict (provider) do update set refused_code = excluded.refused_code, probe_until = null,
+      refused_registration = excluded.refused_registration, closed_until = excluded.closed_until
+    returning coalesce((select refused_registration from before), '') <> ${registration} as is_news`);
+  return row?.is_news ?? false;
+}
+
+/** Makes the slots that a provider lacks. */
+export async function makeSlots(db: Database, provider: string, count: number): Promise<void> {
+  await db.execute(sql`
+    insert into ${providerSlots} (provider, slot)
+    select ${provider}, number from generate_series(0, ${count}::int - 1) as number
+    on conflict do nothing`);
+}
+
+export type SlotWish = {
+  readonly holder: string;
+  readonly seconds: number;
+  /** Slots from 0 up to this one may be taken. */
+  readonly below: number;
+};
+
+/** A place among those who may ask a provider at the same time; undefined when all are taken. */
+export async function takeSlot(
+  db: Database,
+  provider: string,
+  wish: SlotWish,
+): Promise<number | undefined> {
+  const isFree = or(isNull(providerSlots.until), lt(providerSlots.until, sql`now()`));
+  const free = db
+    .select({ slot: providerSlots.slot })
+    .from(providerSlots)
+    .where(and(eq(providerSlots.provider, provider), lt(providerSlots.slot, wish.below), isFree))
+    .orderBy(sql`${providerSlots.slot} desc`)
+    .limit(1)
+    .for("update", { skipLocked: true });
+  const [row] = await db
+    .update(providerSlots)
+    .set({ holder: wish.holder, until: sql`now() + ${wish.seconds} * interval '1 second'` })
+    .where(and(eq(providerSlots.provider, provider), sql`${providerSlots.slot} = (${free})`))
+    .returning({ slot: providerSlots.slot });
+  return row?.slot;
+}
+
+export async function freeSlot(
+  db: Database,
+  provider: string,
+  held: { readonly slot: number; readonly holder: string },
+): Promise<void> {
+  await db
+    .update(providerSlots)
+    .set({ until: null })
+    .where(
+      and(
+        eq(providerSlots.provider, provider),
+        eq(providerSlots.slot, held.slot),
+        eq(providerSlots.holder, held.holder),
+      ),
+    );
+}
+
+/** Slots of processes that are gone. */
+export async function freeSlots(db: Database, holders: readonly string[]): Promise<void> {
+  await db
+    .update(providerSlots)
+    .set({ until: null })
+    .where(inArray(providerSlots.holder, [...holders]));
+}

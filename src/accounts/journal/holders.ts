@@ -1,0 +1,51 @@
+import { chmodSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { readId } from "#src/crypto/ids.ts";
+
+/** Who uses a journal now. The operating system tells, even after kill -9. */
+export type Holders = {
+  /** Replicas that used this journal and are gone; each is told once. */
+  gone(): readonly string[];
+  leave(): void;
+};
+
+/** @param replica Our own name, a UUID. */
+export function joinHolders(folder: string, replica: string): Holders {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const own = lock(join(folder, replica));
+  if (own === undefined) throw new Error("the lock of this process is held by another");
+  return {
+    gone: () => readdirSync(folder).filter((name) => isGone(folder, name, replica)),
+    leave: () => {
+      own.close();
+      remove(join(folder, replica));
+    },
+  };
+}
+
+function isGone(folder: string, name: string, replica: string): boolean {
+  if (name === replica || readId(name) === undefined) return false;
+  const free = lock(join(folder, name));
+  if (free === undefined) return false;
+  free.close();
+  remove(join(folder, name));
+  return true;
+}
+
+/** Undefined while its process lives. */
+function lock(file: string): DatabaseSync | undefined {
+  const database = new DatabaseSync(file);
+  try {
+    chmodSync(file, 0o600);
+    database.exec("pragma busy_timeout = 200; begin exclusive");
+    return database;
+  } catch {
+    database.close();
+    return undefined;
+  }
+}
+
+function remove(file: string): void {
+  for (const name of [file, `${file}-journal`]) rmSync(name, { force: true });
+}

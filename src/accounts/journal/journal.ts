@@ -1,0 +1,197 @@
+import { randomUUID } from "node:crypto";
+import { access, constants, link, mkdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { App } from "#src/app.ts";
+import { isObject } from "#src/config/read.ts";
+import { readId } from "#src/crypto/ids.ts";
+import { SealBroken } from "#src/crypto/seal.ts";
+import { Secret } from "#src/crypto/secret.ts";
+import { Failure, codeOf } from "#src/failure.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import { type Answers, type Version, flushFolder, openAnswers } from "./answers.ts";
+import { type Holders, joinHolders } from "./holders.ts";
+import { type Marks, noMarks, openMarks } from "./marks.ts";
+import type { NewCredential } from "../store.ts";
+
+/** A provider's answer and the generation that it replaces. */
+export type Answer = Version & { readonly credential: NewCredential };
+
+/**
+ * Where a provider's answer is kept from the moment it arrives until the database has it. The answer of a
+ * single-use refresh token exists once: it is on this disk before anything else is done with it.
+ * Gateways on one machine may share a folder; a gateway that died is then recovered by the others.
+ */
+export type Journal = {
+  /** Names the folder, not the process. */
+  readonly id: string;
+  /** False in development without a folder that can be written. */
+  readonly isDurable: boolean;
+  readonly marks: Marks;
+  readonly holders: Holders;
+  /** Failures: `journal_unavailable`; the provider must not be asked then. */
+  reserve(version: Version): Promise<void>;
+  write(answer: Answer): Promise<void>;
+  /** `reserved` when the provider may have been asked, but no answer was written. */
+  read(version: Version): Promise<Answer | "reserved" | undefined>;
+  drop(version: Version): Promise<void>;
+  versions(): Promise<readonly Version[]>;
+  /** Answers that the database has not taken yet: who reads an account reads them on top. */
+  readonly unstored: Map<string, Answer>;
+};
+
+type Opening = Pick<App, "config" | "seal" | "log" | "replica">;
+
+/**
+ * Opens SMARTDASH_JOURNAL. Failures: `journal_unusable` in production; in development a gateway without
+ * a journal only says so.
+ */
+export async function openJournal(app: Opening): Promise<Journal> {
+  const folder = app.config.journal;
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    const parts = await openParts(app, folder);
+    // Proves that it can be written now, not at the first answer.
+    const trial = { id: randomUUID(), generation: 0 };
+    await parts.answers.reserve(trial);
+    await parts.answers.drop(trial);
+    return journalOf(app, { ...parts, isDurable: true });
+  } catch (error) {
+    const reason = codeOf(error) ?? "unknown";
+    if (app.config.isProduction) throw unusable(folder, reason);
+    app.log.warn("journal_off", { reason });
+    return journalOf(app, inMemory());
+  }
+}
+
+type Parts = {
+  readonly id: string;
+  readonly isDurable: boolean;
+  readonly answers: Answers;
+  readonly marks: Marks;
+  readonly holders: Holders;
+};
+
+async function openParts(app: Opening, folder: string) {
+  const complain = (error: unknown) => app.log.warn("marks_not_written", troubleOf(error));
+  return {
+    id: await idOf(folder),
+    answers: await openAnswers(join(folder, "answers")),
+    marks: await openMarks(join(folder, "marks"), complain),
+    holders: joinHolders(join(folder, "holders"), app.replica),
+  };
+}
+
+/** Whoever comes first writes it; a link that is there already is not replaced. */
+async function idOf(folder: string): Promise<string> {
+  const file = join(folder, "id");
+  const fresh = join(folder, `id.${randomUUID()}`);
+  await writeFile(fresh, `${randomUUID()}\n`, { mode: 0o600, flush: true });
+  await link(fresh, file).catch((error: unknown) => {
+    if (codeOf(error) !== "EEXIST") throw error;
+  });
+  await unlink(fresh);
+  await flushFolder(folder);
+  const id = readId((await readFile(file, "utf8")).trim());
+  if (id === undefined) throw new Error("the file id does not hold one");
+  return id;
+}
+
+function journalOf(app: Opening, parts: Parts): Journal {
+  const { answers } = parts;
+  return {
+    ...parts,
+    async reserve(version) {
+      try {
+        await answers.reserve(version);
+      } catch (error) {
+        app.log.error("journal_not_reserved", { accountId: version.id, ...troubleOf(error) });
+        throw new Failure("journal_unavailable", undefined, { retryAfterSeconds: 30 });
+      }
+    },
+    write: (answer) =>
+      answers.write(answer, app.seal.close(new Secret(textOf(answer)), placeOf(answer))),
+    async read(version) {
+      const bytes = await answers.read(version);
+      if (bytes === undefined) return undefined;
+      return bytes.length === 0 ? "reserved" : opened(app, version, bytes);
+    },
+    drop: (version) => answers.drop(version),
+    versions: () => answers.list(),
+    unstored: new Map(),
+  };
+}
+
+/** The tokens in it are sealed already; the whole is sealed so that no answer passes for another's. */
+function placeOf({ id, generation }: Version) {
+  return { table: "journal", row: id, column: `answer ${generation}` };
+}
+
+function textOf({ credential }: Answer): string {
+  const { accessToken, refreshToken, accessExpiresAt, refreshExpiresAt, refreshFrom, scope } =
+    credential;
+  return JSON.stringify({
+    accessToken: Buffer.from(accessToken).toString("base64"),
+    refreshToken: refreshToken === null ? null : Buffer.from(refreshToken).toString("base64"),
+    accessExpiresAt,
+    refreshExpiresAt,
+    refreshFrom,
+    scope,
+  });
+}
+
+/** An answer that was torn by a crash is as good as none; one whose key is missing waits for the key. */
+function opened(app: Opening, version: Version, bytes: Uint8Array): Answer | "reserved" {
+  try {
+    const fields: unknown = JSON.parse(app.seal.open(bytes, placeOf(version)).reveal());
+    const credential = isObject(fields) ? credentialFrom(fields) : undefined;
+    return credential === undefined ? "reserved" : { ...version, credential };
+  } catch (error) {
+    app.log.error("journal_answer_unreadable", { accountId: version.id, ...troubleOf(error) });
+    if (error instanceof SealBroken && error.isKeyMissing) {
+      throw new Failure("credential_unreadable", error.message);
+    }
+    return "reserved";
+  }
+}
+
+function credentialFrom(fields: Readonly<Record<string, unknown>>): NewCredential | undefined {
+  const text = (name: string) => (typeof fields[name] === "string" ? fields[name] : undefined);
+  const date = (name: string) => (text(name) === undefined ? null : new Date(text(name) ?? ""));
+  const access = text("accessToken");
+  const refresh = text("refreshToken");
+  const scope = text("scope");
+  if (access === undefined || refresh === undefined) return undefined;
+  return {
+    accessToken: Buffer.from(access, "base64"),
+    refreshToken: Buffer.from(refresh, "base64"),
+    accessExpiresAt: date("accessExpiresAt"),
+    refreshExpiresAt: date("refreshExpiresAt"),
+    refreshFrom: date("refreshFrom"),
+    ...(scope === undefined ? {} : { scope }),
+  };
+}
+
+function inMemory(): Parts {
+  const nothing = () => Promise.resolve();
+  const unknown = () => Promise.resolve(undefined);
+  return {
+    id: randomUUID(),
+    isDurable: false,
+    answers: {
+      reserve: nothing,
+      write: nothing,
+      read: unknown,
+      drop: nothing,
+      list: () => Promise.resolve([]),
+    },
+    marks: noMarks,
+    holders: { gone: () => [], leave: () => undefined },
+  };
+}
+
+function unusable(folder: string, reason: string): Failure {
+  return new Failure("journal_unusable", `${folder} cannot hold the journal (${reason})`, {
+    hint: "Set SMARTDASH_JOURNAL to a folder on a local disk that this user may write and that survives a restart.",
+  });
+}

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Failure } from "#src/failure.ts";
+import { timely, within } from "#src/once.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import { newId } from "#src/crypto/ids.ts";
+import { freeSlots } from "../admission/store.ts";
+import type { Version } from "../journal/answers.ts";
+import { keepAnswer } from "../refresh/keep.ts";
+import type { Refreshing } from "../refresh/refreshing.ts";
+import { saveRefreshEvent } from "../refresh/store.ts";
+import {
+  freeLeases,
+  knownAccounts,
+  markRestored,
+  markUnanswered,
+  openIntents,
+  withdrawIntent,
+} from "./store.ts";
+
+type Recovering = Pick<
+  Refreshing,
+  "db" | "journal" | "log" | "atStep" | "credentials" | "now" | "random"
+>;
+
+export type Recovery = { stop(): Promise<void> };
+
+const lookMs = 1000;
+/** How often this process looks for what others left behind, in looks. */
+const looksPerScan = 15;
+const atStartMs = 15_000;
+
+/**
+ * Before anything is served: answers that an earlier process wrote down go into their rows, accounts of a
+ * database that was restored from a backup are found, open intents are judged. Failures: none; what the
+ * database does not take now is tried again every second.
+ */
+export async function recoverAtStart(app: Recovering): Promise<void> {
+  try {
+    const late = () => new Failure("database_unavailable");
+    await within(atStartMs, recoverAll(app), late);
+  } catch (error) {
+    app.log.warn("recovery_failed", troubleOf(error));
+  }
+}
+
+async function recoverAll(app: Recovering): Promise<void> {
+  await recoverLeftBehind(app);
+  await findRestored(app);
+}
+
+/** Goes on with that beside the calls, for this process and for others that share its journal and died. */
+export function startRecovery(app: Recovering): Recovery {
+  const stopping = new AbortController();
+  const running = lookOn(app, stopping.signal);
+  return {
+    async stop() {
+      stopping.abort();
+      await running;
+      await storeWaiting(app);
+      app.journal.holders.leave();
+    },
+  };
+}
+
+async function lookOn(app: Recovering, stopping: AbortSignal): Promise<void> {
+  for (let look = 1; !stopping.aborted; look++) {
+    const pause = { signal: stopping, ref: false };
+    await sleep(lookMs * (0.75 + app.random() / 2), undefined, pause).catch(() => undefined);
+    if (stopping.aborted) return;
+    await storeWaiting(app);
+    if (look % looksPerScan !== 0) continue;
+    await recoverLeftBehind(app).catch((error: unknown) =>
+      app.log.warn("recovery_failed", troubleOf(error)),
+    );
+  }
+}
+
+/** Answers that arrived while the database was away. Never rejects. */
+async function storeWaiting(app: Recovering): Promise<void> {
+  for (const answer of app.journal.unstored.values()) {
+    const outcome = await keepAnswer(app, answer);
+    if (outcome === "later") return;
+    app.credentials.forget(answer.id);
+    app.log.info("refresh_stored", { accountId: answer.id, generation: answer.generation + 1 });
+  }
+}
+
+async function recoverLeftBehind(app: Recovering): Promise<void> {
+  const gone = app.journal.holders.gone();
+  if (gone.length > 0) {
+    await timely(freeLeases(app.db, gone));
+    await timely(freeSlots(app.db, gone));
+  }
+  for (const version of await app.journal.versions()) await replay(app, version);
+  for (const version of await timely(openIntents(app.db, app.journal.id))) {
+    await judge(app, version);
+  }
+}
+
+/** An answer of a process that is gone, or of one that is about to store it itself: both end the same. */
+async function replay(app: Recovering, version: Version): Promise<void> {
+  if (app.journal.unstored.has(version.id)) return;
+  const answer = await app.journal.read(version).catch(() => undefined);
+  if (answer === undefined || answer === "reserved") return;
+  const stored = await keepAnswer(app, answer);
+  if (stored === "later") return;
+  app.credentials.forget(version.id);
+  const facts = { accountId: version.id, generation: version.generation };
+  if (stored === undefined) return app.log.info("journal_answer_old", facts);
+  app.log.warn("refresh_recovered", facts);
+  const event = { id: newId(app.now()), event: "refresh_recovered" as const, ...facts };
+  await timely(saveRefreshEvent(app.db, { ...event, requestId: "recovery" })).catch(
+    (error: unknown) => app.log.warn("refresh_event_lost", troubleOf(error)),
+  );
+}
+
+/** What an open intent without an answer means: room in the journal is made right before the provider is asked. */
+async function judge(app: Recovering, version: Version): Promise<void> {
+  const left = await app.journal.read(version);
+  if (left === undefined) return await timely(withdrawIntent(app.db, version));
+  // An answer that was written a moment ago is for the next scan.
+  if (left !== "reserved") return;
+  const isMarked = await timely(markUnanswered(app.db, version));
+  if (!isMarked) return;
+  await app.journal.drop(version);
+  app.credentials.forget(version.id);
+  app.log.error("refresh_unanswered", { accountId: version.id, generation: version.generation });
+}
+
+const marksAtOnce = 5000;
+const forgetMarksMs = 90 * 86_400_000;
+
+/** A database that holds an older generation than this journal has seen stored was restored from a backup. */
+async function findRestored(app: Recovering): Promise<void> {
+  const marks = app.journal.marks.all();
+  let restored = 0;
+  for (let at = 0; at < marks.length; at += marksAtOnce) {
+    const some = marks.slice(at, at + marksAtOnce);
+    const found = await timely(markRestored(app.db, some));
+    for (const accountId of found) app.log.error("account_restored", { accountId });
+    restored += found.length;
+    await forgetUnknown(app, some);
+  }
+  if (restored > 0) app.log.error("database_restored", { accounts: restored });
+}
+
+async function forgetUnknown(app: Recovering, marks: readonly Version[]): Promise<void> {
+  const known = await timely(
+    knownAccounts(
+      app.db,
+      marks.map(({ id }) => id),
+    ),
+  );
+  const before = new Date(app.now().getTime() - forgetMarksMs);
+  for (const { id } of marks) {
+    if (!known.has(id)) await app.journal.marks.forgetOld(id, before);
+  }
+}

@@ -1,0 +1,144 @@
+import { newId } from "#src/crypto/ids.ts";
+import { timely } from "#src/once.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import { type Held, openColumn, openHeld, placeOf, readHeld } from "../credential.ts";
+import type { Answer } from "../journal/journal.ts";
+import { lifetimes } from "../lifetimes.ts";
+import { type Refusal, type Tokens, refreshTokens } from "../provider-client.ts";
+import type { Registration } from "../registration.ts";
+import type { NewCredential, ReadAccount } from "../store.ts";
+import { reconnect } from "./failures.ts";
+import { keepAnswer } from "./keep.ts";
+import type { Refreshing } from "./refreshing.ts";
+import { settleRefusal } from "./settle.ts";
+import { returnLease, saveRefreshEvent } from "./store.ts";
+
+export type Asking = {
+  /** Leased by us, with the intent in its row. */
+  readonly account: ReadAccount;
+  readonly registration: Registration;
+  readonly requestId: string;
+};
+
+/**
+ * Asks the provider for the successor of a generation, once:
+ *
+ *   intent (in the row) → room in the journal → ask → journal, on the disk → row → mark → journal entry goes
+ *
+ * Whatever is known already (an answer that an earlier process wrote down) is used instead.
+ * Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `journal_unavailable`.
+ */
+export async function askProvider(app: Refreshing, asking: Asking): Promise<Held> {
+  const { account, registration, requestId } = asking;
+  const ahead = app.now().getTime() - account.readAt.getTime();
+  const report = reporter(app, account, requestId);
+  await app.atStep("intent_committed");
+  const refreshToken = await prepared(app, account);
+  if (!("reveal" in refreshToken)) return await storeAnswer(app, account, refreshToken);
+  await report("refresh_start");
+  await app.atStep("room_made");
+  const answer = await refreshTokens(app, registration, refreshToken);
+  await app.atStep("answered");
+  if ("refusal" in answer) {
+    await report("refresh_fail", answer.refusal);
+    try {
+      return await settleRefusal(app, { account, registration, refusal: answer.refusal });
+    } finally {
+      await dropQuietly(app, account);
+    }
+  }
+  const at = new Date(app.now().getTime() - ahead);
+  const credential = sealed(app, account, { tokens: answer.tokens, at });
+  await app.journal.write({ ...versionOf(account), credential }).catch((error: unknown) =>
+    // The database is the other place; a process that is killed before it has the answer loses it.
+    app.log.error("journal_not_written", { accountId: account.id, ...troubleOf(error) }),
+  );
+  await app.atStep("journaled");
+  const held = await storeAnswer(app, account, { ...versionOf(account), credential });
+  await app.admission.answered(registration);
+  await report("refresh_success");
+  return held;
+}
+
+/** The refresh token to send, or the answer that is there already. The lease goes back if neither can be. */
+async function prepared(app: Refreshing, account: ReadAccount) {
+  const version = versionOf(account);
+  try {
+    const known = await app.journal.read(version);
+    if (known !== undefined && known !== "reserved") return known;
+    const refreshToken = openColumn(app, account, "refreshToken");
+    await app.journal.reserve(version);
+    return refreshToken;
+  } catch (error) {
+    await timely(returnLease(app.db, version, app.replica)).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** The row as it will be; a provider that sends no new refresh token keeps the old one valid. */
+function sealed(
+  app: Refreshing,
+  account: ReadAccount,
+  { tokens, at }: { tokens: Tokens; at: Date },
+): NewCredential {
+  const refresh = tokens.refresh ?? openColumn(app, account, "refreshToken");
+  return {
+    accessToken: app.seal.close(tokens.access, placeOf(account.id, "accessToken")),
+    refreshToken: app.seal.close(refresh, placeOf(account.id, "refreshToken")),
+    ...lifetimes({ at, jitter: app.random() }, tokens),
+    ...(tokens.scope === undefined ? {} : { scope: tokens.scope }),
+  };
+}
+
+/**
+ * The credential of an answer, for use at once. It is in the journal; the row has it too, unless the database
+ * is away: then it is on top of whatever is read (`unstored`) until it has.
+ */
+async function storeAnswer(app: Refreshing, account: ReadAccount, answer: Answer): Promise<Held> {
+  const ahead = app.now().getTime() - account.readAt.getTime();
+  const stored = await keepAnswer(app, answer);
+  const held =
+    stored === "later"
+      ? openHeld(app, { ...account, readAt: new Date(app.now().getTime() - ahead) })
+      : await currentAfter(app, account, stored);
+  app.credentials.put(held.accountId, held);
+  return held;
+}
+
+/** Nothing stored: the account was connected again while we asked, and that credential is the newer one. */
+async function currentAfter(
+  app: Refreshing,
+  account: ReadAccount,
+  stored: ReadAccount | undefined,
+): Promise<Held> {
+  const held = stored === undefined ? await readHeld(app, account.id) : openHeld(app, stored);
+  if (held === undefined) throw reconnect(app, { ...account, accountId: account.id });
+  return held;
+}
+
+function dropQuietly(app: Refreshing, account: ReadAccount) {
+  return app.journal.drop(versionOf(account)).catch((error: unknown) => {
+    app.log.warn("journal_not_cleared", { accountId: account.id, ...troubleOf(error) });
+  });
+}
+
+export function reporter(app: Refreshing, account: ReadAccount, requestId: string) {
+  return async (event: "refresh_start" | "refresh_success" | "refresh_fail", refusal?: Refusal) => {
+    const facts = { accountId: account.id, generation: account.generation, requestId };
+    const outcome =
+      refusal === undefined ? {} : { code: refusal.code, providerStatus: refusal.status };
+    const level = event === "refresh_fail" ? "warn" : "info";
+    app.log[level](event, { provider: account.provider, ...facts, ...outcome });
+    const row = { id: newId(app.now()), event, ...facts, code: refusal?.code ?? null };
+    await timely(
+      saveRefreshEvent(app.db, { ...row, providerStatus: refusal?.status ?? null }),
+    ).catch(
+      // The event is history; the credential is what must not be lost.
+      (error: unknown) => app.log.warn("refresh_event_lost", troubleOf(error)),
+    );
+  };
+}
+
+export function versionOf(account: Pick<ReadAccount, "id" | "generation">) {
+  return { id: account.id, generation: account.generation };
+}

@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { timely } from "#src/once.ts";
+import { type Held, isUsable, readHeld } from "../credential.ts";
+import { markRestored } from "../recovery/store.ts";
+import { type Registration, registrationOf } from "../registration.ts";
+import { askProvider } from "./ask.ts";
+import { busy, reconnect } from "./failures.ts";
+import type { Refreshing } from "./refreshing.ts";
+import { type Lease, abandonUnanswered, leaseRefresh, mostIntents } from "./store.ts";
+
+const waitForOthersMs = 100;
+const graceMs = 10_000;
+
+/**
+ * A newer credential than `known`, which somebody found dead or about to end.
+ *
+ * In one process callers share one refresh; across processes a lease with a fencing generation decides
+ * who asks the provider, and everybody else waits for the newer row. No transaction is open meanwhile.
+ * Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `journal_unavailable`,
+ * `database_unavailable`.
+ */
+export function renew(app: Refreshing, known: Held, requestId: string): Promise<Held> {
+  const key = `refresh ${known.accountId} ${known.generation}`;
+  return app.once(key, () => renewOnce(app, known, requestId));
+}
+
+async function renewOnce(app: Refreshing, known: Held, requestId: string): Promise<Held> {
+  const registration = registrationOf(app, known.provider);
+  const deadline = app.now().getTime() + leaseMs(app);
+  while (app.now().getTime() < deadline) {
+    const current = await currentOf(app, known);
+    if (current.generation > known.generation) return current;
+    await refuseUnrefreshable(app, current);
+    const renewed = await app.admission.pass(registration, { deadline, isEarly: false }, () =>
+      askIfFree(app, current, { registration, requestId }),
+    );
+    if (renewed !== undefined) return renewed;
+    await sleep(waitForOthersMs * (0.5 + app.random()));
+  }
+  throw busy(5000);
+}
+
+/** Undefined when another process is asking, or may hold the answer. */
+async function askIfFree(
+  app: Refreshing,
+  current: Held,
+  asking: { registration: Registration; requestId: string },
+): Promise<Held | undefined> {
+  await app.atStep("begun");
+  const version = { id: current.accountId, generation: current.generation };
+  const account = await timely(leaseRefresh(app.db, version, leaseFor(app)));
+  return account === undefined ? undefined : await askProvider(app, { ...asking, account });
+}
+
+/** Longer than a provider may take, so that nobody else begins while its answer may still come. */
+export function leaseFor(app: Pick<Refreshing, "config" | "replica" | "journal">): Lease {
+  return {
+    holder: app.replica,
+    journal: app.journal.id,
+    seconds: Math.ceil(leaseMs(app) / 1000),
+  };
+}
+
+function leaseMs({ config }: Pick<Refreshing, "config">): number {
+  return config.providerTimeoutMs + graceMs;
+}
+
+async function currentOf(app: Refreshing, known: Held): Promise<Held> {
+  const current = await readHeld(app, known.accountId);
+  if (current === undefined) throw reconnect(app, known);
+  app.credentials.put(current.accountId, current);
+  return current;
+}
+
+async function refuseUnrefreshable(app: Refreshing, current: Held): Promise<void> {
+  const { accountId: id, generation, kind, state } = current;
+  const isAskable = isUsable(current) || state === "revoking";
+  if (!isAskable || kind === "static") throw reconnect(app, current);
+  if (await isRestored(app, { id, generation })) throw reconnect(app, current);
+  if (current.intents >= mostIntents) {
+    const isOver = await timely(abandonUnanswered(app.db, { id, generation }, app.journal.id));
+    if (isOver) throw reconnect(app, current);
+  }
+  const waitMs = current.retryAt - app.now().getTime();
+  if (waitMs > 0) throw busy(waitMs);
+}
+
+/** Whether a database from a backup would have a refresh token sent that has been used. */
+export async function isRestored(
+  app: Pick<Refreshing, "db" | "journal" | "log">,
+  { id, generation }: { readonly id: string; readonly generation: number },
+): Promise<boolean> {
+  const highest = app.journal.marks.highest(id);
+  if (highest <= generation) return false;
+  await timely(markRestored(app.db, [{ id, generation: highest }]));
+  app.log.error("database_restored", { accountId: id, generation, known: highest });
+  return true;
+}

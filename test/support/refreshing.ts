@@ -1,0 +1,22 @@
+import { openJournal } from "#src/accounts/journal/journal.ts";
+import { type Refreshing, createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import type { App } from "#src/app.ts";
+import type { World } from "./world.ts";
+
+export type RefreshingApp = AsyncDisposable & { readonly app: Refreshing & App };
+
+/** What refreshes credentials, as another process with the world's database and journal would. */
+export async function refreshingAs(
+  world: World,
+  change: (app: App) => App = (app) => app,
+): Promise<RefreshingApp> {
+  const replica = crypto.randomUUID();
+  const app = change({ ...world.app, replica, publicUrl: world.url });
+  const journal = await openJournal(app);
+  return {
+    app: { ...app, ...createRefreshParts(app, journal) },
+    async [Symbol.asyncDispose]() {
+      journal.holders.leave();
+    },
+  };
+}
