@@ -118,16 +118,20 @@ function tidied(answer: OutsideAnswer): Response {
   if (!isSuccess || typeof body?.["access_token"] !== "string") {
     return new Response(answer.text, { status: answer.status, headers: answer.headers });
   }
-  const { id_token: _, expires_in: lifetime, scope, refresh_token: refresh, ...rest } = body;
+  const { id_token: _, expires_in: lifetime, ...rest } = body;
+  const sensible = Object.entries({ ...rest, expires_in: secondsIn(lifetime) }).filter(
+    ([name, value]) => !mustBeText.has(name) || (typeof value === "string" && value !== ""),
+  );
+  return Response.json({ ...Object.fromEntries(sensible), token_type: "bearer" });
+}
+
+const mustBeText = new Set(["scope", "refresh_token"]);
+
+/** A number, also one that is written as a text; undefined when it is neither. */
+function secondsIn(lifetime: unknown): number | undefined {
   const seconds = typeof lifetime === "string" ? Number.parseFloat(lifetime) : lifetime;
   const isSensible = typeof seconds === "number" && Number.isFinite(seconds) && seconds >= 0;
-  return Response.json({
-    ...rest,
-    token_type: "bearer",
-    ...(isSensible ? { expires_in: seconds } : {}),
-    ...(typeof scope === "string" ? { scope } : {}),
-    ...(typeof refresh === "string" && refresh !== "" ? { refresh_token: refresh } : {}),
-  });
+  return isSensible ? seconds : undefined;
 }
 
 function readTokens(registration: Registration, answer: oauth.TokenEndpointResponse): Tokens {

@@ -5,7 +5,6 @@ import type { Seller } from "./sellers.ts";
 type Grant = {
   readonly seller: Seller;
   access: string;
-  accessEndsAt: number;
   refresh: string;
   /** Refresh tokens that were used up, with when. */
   readonly used: Map<string, number>;
@@ -27,7 +26,7 @@ export type Grants = {
   /** Ends the grant that a refresh or access token belongs to. */
   revokeToken(token: string): void;
   /** How many refresh tokens came that had been used up before. */
-  readonly reused: () => number;
+  reused(): number;
 };
 
 const recentMs = 10_000;
@@ -42,71 +41,89 @@ type GrantOptions = {
 
 /** What a simulated provider remembers; in memory alone. */
 export function createGrants(options: GrantOptions): Grants {
-  const { profile, accessSeconds, now } = options;
-  let reused = 0;
-  const grants: Grant[] = [];
-  const older = new Map<string, { seller: Seller; endsAt: number }>();
-  const keys = new Map<string, Seller>();
-  const concedes = profile.errors.some((rule) => rule.means === "just_refreshed");
-  const prefix = profile.staticKeys?.prefixes[0] ?? "at_";
+  return new SimulatedGrants(options);
+}
 
-  function renew(grant: Grant): Issued {
-    if (profile.refresh.endsOldAccessToken !== true) {
-      older.set(grant.access, { seller: grant.seller, endsAt: grant.accessEndsAt });
-    }
-    grant.access = `${prefix}${token()}`;
-    grant.accessEndsAt = now() + accessSeconds * 1000;
-    if (profile.refresh.singleUse) {
+class SimulatedGrants implements Grants {
+  readonly #options: GrantOptions;
+  readonly #prefix: string;
+  readonly #grants = new Set<Grant>();
+  /** By the refresh token that works, and by every one that was used up. */
+  readonly #byRefresh = new Map<string, Grant>();
+  /** Access tokens, also older ones that still work. */
+  readonly #byAccess = new Map<string, { grant: Grant; endsAt: number }>();
+  readonly #keys = new Map<string, Seller>();
+  #reused = 0;
+
+  constructor(options: GrantOptions) {
+    this.#options = options;
+    this.#prefix = options.profile.staticKeys?.prefixes[0] ?? "at_";
+  }
+
+  issue(seller: Seller): Issued {
+    const grant: Grant = { seller, access: "", refresh: "", used: new Map() };
+    this.#grants.add(grant);
+    return this.#renew(grant);
+  }
+
+  redeem(refresh: string): Redeemed {
+    const grant = this.#byRefresh.get(refresh);
+    if (grant === undefined) return "unknown";
+    if (grant.refresh === refresh) return this.#renew(grant);
+    this.#reused += 1;
+    if (this.#options.endsOnReuse === true) this.#remove(grant);
+    const concedes = this.#options.profile.errors.some((rule) => rule.means === "just_refreshed");
+    const usedAt = grant.used.get(refresh) ?? 0;
+    return concedes && this.#options.now() - usedAt < recentMs ? "just_refreshed" : "unknown";
+  }
+
+  holder(access: string): Seller | undefined {
+    const found = this.#byAccess.get(access);
+    const isLive = found !== undefined && found.endsAt > this.#options.now();
+    return isLive ? found.grant.seller : this.#keys.get(access);
+  }
+
+  addKey(key: string, seller: Seller): void {
+    this.#keys.set(key, seller);
+  }
+
+  expireAccess(): void {
+    this.#byAccess.clear();
+  }
+
+  revoke(sellerId: string): void {
+    for (const grant of this.#grants) if (grant.seller.id === sellerId) this.#remove(grant);
+  }
+
+  revokeToken(known: string): void {
+    const grant = this.#byRefresh.get(known) ?? this.#byAccess.get(known)?.grant;
+    if (grant !== undefined) this.#remove(grant);
+  }
+
+  reused(): number {
+    return this.#reused;
+  }
+
+  #renew(grant: Grant): Issued {
+    const { profile, accessSeconds, now } = this.#options;
+    if (profile.refresh.endsOldAccessToken === true) this.#byAccess.delete(grant.access);
+    grant.access = `${this.#prefix}${token()}`;
+    this.#byAccess.set(grant.access, { grant, endsAt: now() + accessSeconds * 1000 });
+    if (profile.refresh.singleUse || grant.refresh === "") {
       grant.used.set(grant.refresh, now());
       grant.refresh = `TG-${token()}`;
+      this.#byRefresh.set(grant.refresh, grant);
     }
-    return grant;
+    return { seller: grant.seller, access: grant.access, refresh: grant.refresh };
   }
 
-  function remove(grant: Grant): void {
-    grants.splice(grants.indexOf(grant), 1);
-    older.forEach(({ seller }, access) => {
-      if (seller.id === grant.seller.id) older.delete(access);
-    });
+  #remove(grant: Grant): void {
+    this.#grants.delete(grant);
+    for (const refresh of [grant.refresh, ...grant.used.keys()]) this.#byRefresh.delete(refresh);
+    for (const [access, found] of this.#byAccess) {
+      if (found.grant === grant) this.#byAccess.delete(access);
+    }
   }
-
-  return {
-    issue(seller) {
-      const access = `${prefix}${token()}`;
-      const accessEndsAt = now() + accessSeconds * 1000;
-      const refresh = `TG-${token()}`;
-      grants.push({ seller, access, accessEndsAt, refresh, used: new Map() });
-      return { seller, access, refresh };
-    },
-    redeem(refresh) {
-      const current = grants.find((grant) => grant.refresh === refresh);
-      if (current !== undefined) return renew(current);
-      const owner = grants.find(({ used }) => used.has(refresh));
-      const usedAt = owner?.used.get(refresh) ?? 0;
-      if (owner !== undefined) reused += 1;
-      if (owner !== undefined && options.endsOnReuse === true) remove(owner);
-      return concedes && now() - usedAt < recentMs ? "just_refreshed" : "unknown";
-    },
-    holder(access) {
-      const current = grants.find((grant) => grant.access === access && grant.accessEndsAt > now());
-      const old = older.get(access);
-      const isOldLive = old !== undefined && old.endsAt > now();
-      return current?.seller ?? (isOldLive ? old.seller : undefined) ?? keys.get(access);
-    },
-    addKey: (key, seller) => void keys.set(key, seller),
-    expireAccess() {
-      older.clear();
-      for (const grant of grants) grant.accessEndsAt = 0;
-    },
-    revoke(sellerId) {
-      for (const grant of grants.filter(({ seller }) => seller.id === sellerId)) remove(grant);
-    },
-    revokeToken(known) {
-      const found = grants.find((grant) => grant.refresh === known || grant.access === known);
-      if (found !== undefined) remove(found);
-    },
-    reused: () => reused,
-  };
 }
 
 function token(): string {

@@ -177,7 +177,7 @@ function handOut(
   { profile, accessSeconds }: Simulation,
   issued: { access: string; refresh: string; seller: Seller },
   fault: Fault | undefined,
-): Response {
+): Promise<Response> {
   const id = Number(issued.seller.id);
   const body = {
     access_token: issued.access,
