@@ -12,8 +12,13 @@ export type Script = AsyncDisposable & {
 };
 
 /** @param script From `import.meta.resolve`. */
-export function startScript(script: string, options: readonly string[]): Script {
+export function startScript(
+  script: string,
+  options: readonly string[],
+  environment: Readonly<Record<string, string | undefined>> = {},
+): Script {
   const child = Bun.spawn([process.execPath, fileURLToPath(script), ...options], {
+    env: { ...process.env, ...environment },
     stdin: "pipe",
     stdout: "pipe",
     stderr: "inherit",

@@ -19,7 +19,7 @@ import {
 
 type Recovering = Pick<
   Refreshing,
-  "db" | "journal" | "log" | "atStep" | "credentials" | "now" | "random"
+  "db" | "journal" | "log" | "atStep" | "credentials" | "now" | "random" | "once"
 >;
 
 export type Recovery = { stop(): Promise<void> };
@@ -69,10 +69,17 @@ async function lookOn(app: Recovering, stopping: AbortSignal): Promise<void> {
     if (stopping.aborted) return;
     await storeWaiting(app);
     if (look % looksPerScan !== 0) continue;
-    await recoverLeftBehind(app).catch((error: unknown) =>
-      app.log.warn("recovery_failed", troubleOf(error)),
-    );
+    await recoverNow(app);
   }
+}
+
+/** For whoever waits for a process that may be gone. Never rejects. */
+export function recoverNow(app: Recovering): Promise<void> {
+  return app.once("recovery", () =>
+    recoverLeftBehind(app).catch((error: unknown) =>
+      app.log.warn("recovery_failed", troubleOf(error)),
+    ),
+  );
 }
 
 /** Answers that arrived while the database was away. Never rejects. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { timely } from "#src/once.ts";
 import { type Held, isUsable, readHeld } from "../credential.ts";
+import { recoverNow } from "../recovery/recover.ts";
 import { markRestored } from "../recovery/store.ts";
 import { type Registration, registrationOf } from "../registration.ts";
 import { askProvider } from "./ask.ts";
@@ -10,6 +11,8 @@ import { type Lease, abandonUnanswered, leaseRefresh, mostIntents } from "./stor
 
 const waitForOthersMs = 100;
 const graceMs = 10_000;
+/** About once a second, whether the process that is waited for is gone. */
+const turnsPerLook = 10;
 
 /**
  * A newer credential than `known`, which somebody found dead or about to end.
@@ -27,7 +30,7 @@ export function renew(app: Refreshing, known: Held, requestId: string): Promise<
 async function renewOnce(app: Refreshing, known: Held, requestId: string): Promise<Held> {
   const registration = registrationOf(app, known.provider);
   const deadline = app.now().getTime() + leaseMs(app);
-  while (app.now().getTime() < deadline) {
+  for (let turn = 1; app.now().getTime() < deadline; turn++) {
     const current = await currentOf(app, known);
     if (current.generation > known.generation) return current;
     await refuseUnrefreshable(app, current);
@@ -35,6 +38,7 @@ async function renewOnce(app: Refreshing, known: Held, requestId: string): Promi
       askIfFree(app, current, { registration, requestId }),
     );
     if (renewed !== undefined) return renewed;
+    if (turn % turnsPerLook === 0) await recoverNow(app);
     await sleep(waitForOthersMs * (0.5 + app.random()));
   }
   throw busy(5000);

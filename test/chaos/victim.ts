@@ -1,0 +1,41 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { openApp } from "#src/app.ts";
+import { type RefreshStep, refreshSteps } from "#src/accounts/refresh/step.ts";
+import { bunRuntime } from "#src/runtime/bun.ts";
+import { startGateway } from "#src/server.ts";
+import { heardLines } from "#test/data/script.ts";
+
+/**
+ * A gateway that says where it serves and then waits for a word: `kill STEP` ends it with SIGKILL when a refresh
+ * reaches that step, `database STEP` kills the bundled PostgreSQL there, `stop` stops it in order.
+ */
+type Armed = { readonly word: string; readonly step: RefreshStep };
+let armed: Armed | undefined;
+
+const opened = await openApp({ environment: process.env, runtime: bunRuntime, role: "gateway" });
+const gateway = await startGateway(opened.app, bunRuntime, {
+  atStep(step) {
+    if (armed?.step !== step) return;
+    const { word } = armed;
+    armed = undefined;
+    process.kill(word === "database" ? serverPid() : process.pid, "SIGKILL");
+  },
+});
+console.log(gateway.publicUrl);
+
+for await (const line of heardLines()) {
+  const [word = "", wanted = ""] = line.split(" ");
+  if (word === "stop") break;
+  const step = refreshSteps.find((each) => each === wanted);
+  armed = step === undefined ? undefined : { word, step };
+  console.log(`armed ${step ?? "nothing"}`);
+}
+await gateway.stop();
+await opened.close();
+process.exit(0);
+
+function serverPid(): number {
+  const file = join(opened.app.config.home, "data", "postmaster.pid");
+  return Number(readFileSync(file, "utf8").split("\n")[0]);
+}
