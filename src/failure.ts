@@ -128,6 +128,14 @@ export const failures = {
     http: 502,
     doc: "The MCP server answered something that cannot be passed on safely.",
   },
+  upstream_broke_off: {
+    http: 502,
+    doc: "The MCP server broke off in the middle of a stream. Whether the call had an effect is not known; look before you repeat it.",
+  },
+  gateway_stopping: {
+    http: 503,
+    doc: "This gateway process is being stopped. Another one, or the same after its restart, takes the call.",
+  },
   reconnect_needed: {
     http: 502,
     doc: "The provider no longer honours this account. A person has to connect it again; the answer carries the link.",
@@ -160,6 +168,10 @@ export const failures = {
 
 export type FailureCode = keyof typeof failures;
 
+export function meaningOf(code: FailureCode): Meaning {
+  return failures[code];
+}
+
 export type FailureDetails = {
   /** What to do about it. */
   readonly hint?: string;
@@ -189,7 +201,7 @@ export class Failure extends Error {
   }
 
   get meaning(): Meaning {
-    return failures[this.code];
+    return meaningOf(this.code);
   }
 }
 

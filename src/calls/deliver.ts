@@ -7,6 +7,7 @@ import { type Flow, type Incoming, wholeBody } from "#src/http/exchange.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { headersOut } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
+import type { RpcId } from "./message.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import { relayEvents } from "./stream.ts";
 
@@ -24,6 +25,8 @@ type Delivery = {
   readonly requestId: string;
   /** Milliseconds. */
   readonly startedAt: number;
+  /** Of the request that waits for its answer. */
+  readonly id: RpcId;
   /** Present when the first event of a stream may be a 2024-11-05 endpoint. */
   readonly endpoint?: (endpoint: string) => string;
 };
@@ -47,7 +50,7 @@ export async function deliver(
   const { status } = answer;
   if (isStream) {
     const { subjects } = owner.caller;
-    const relayed = { subjects, since: delivery.startedAt, endpoint };
+    const relayed = { subjects, since: delivery.startedAt, id: delivery.id, endpoint };
     return new Response(relayEvents(app, answer, relayed), { status, headers });
   }
   const length = answer.headers.get("content-length");

@@ -1,7 +1,8 @@
 import type { Failure } from "#src/failure.ts";
 import type { RpcId } from "./message.ts";
 
-const internalError = -32603;
+/** JSON-RPC's code for whatever has none of its own. */
+export const internalError = -32603;
 
 type Context = {
   readonly requestId: string;

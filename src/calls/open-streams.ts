@@ -1,7 +1,13 @@
 import { createCache } from "#src/cache.ts";
+import type { FailureCode } from "#src/failure.ts";
 
 /** A stream that can be ended from our side. */
-export type Cuttable = { cut(): void };
+export type Cuttable = {
+  /** A request waits for its answer; otherwise it only listens, and may go and listen elsewhere. */
+  readonly isAwaited: boolean;
+  /** Tells its reader why, and ends it. */
+  cut(because: FailureCode): void;
+};
 
 /** The open event streams by what their bearer rests on, so that an ended grant ends them too. */
 export type OpenStreams = {
@@ -10,6 +16,8 @@ export type OpenStreams = {
   leave(subjects: readonly string[], stream: Cuttable): void;
   /** Ends every stream that rests on one of these. */
   readonly cut: (subjects: readonly string[]) => void;
+  /** The gateway stops: those that only listen end now, with `all` the others too. Says how many. */
+  stop(which: "listening" | "all"): number;
 };
 
 /** Longer than an upstream may take to answer. */
@@ -25,7 +33,9 @@ export function createOpenStreams(now: () => number): OpenStreams {
         if (streams === undefined) open.set(subject, new Set([stream]));
         else streams.add(stream);
       }
-      if (subjects.some((subject) => (ended.fresh(subject) ?? 0) >= since)) stream.cut();
+      if (subjects.some((subject) => (ended.fresh(subject) ?? 0) >= since)) {
+        stream.cut("bearer_invalid");
+      }
     },
     leave(subjects, stream) {
       for (const subject of subjects) {
@@ -37,16 +47,23 @@ export function createOpenStreams(now: () => number): OpenStreams {
     cut(subjects) {
       for (const subject of subjects) {
         ended.put(subject, now());
-        open.get(subject)?.forEach(cutOne);
+        open.get(subject)?.forEach((stream) => cutOne(stream, "bearer_invalid"));
       }
+    },
+    stop(which) {
+      const streams = new Set<Cuttable>();
+      for (const some of open.values()) for (const stream of some) streams.add(stream);
+      const meant = [...streams].filter(({ isAwaited }) => which === "all" || !isAwaited);
+      for (const stream of meant) cutOne(stream, "gateway_stopping");
+      return meant.length;
     },
   };
 }
 
 /** One that fails must not keep the others open. */
-function cutOne(stream: Cuttable): void {
+function cutOne(stream: Cuttable, because: FailureCode): void {
   try {
-    stream.cut();
+    stream.cut(because);
   } catch {
     // Its reader is gone already.
   }

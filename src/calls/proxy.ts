@@ -85,6 +85,7 @@ export async function proxyCall(
       deadline,
       requestId,
       startedAt: exchange.startedAt,
+      id: call.id,
       ...(isPlainGet ? { endpoint: endpointRewriter(app, request, owner) } : {}),
     });
   } catch (error) {

@@ -1,7 +1,10 @@
 import type { App } from "#src/app.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
+import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
+import { internalError } from "./failure-answer.ts";
 import { rewriteEndpoint } from "./first-event.ts";
 import type { Heartbeat, Listener } from "./heartbeat.ts";
+import type { RpcId } from "./message.ts";
 import type { Cuttable, OpenStreams } from "./open-streams.ts";
 
 type Relaying = Pick<App, "now"> & {
@@ -14,6 +17,8 @@ type Relayed = {
   readonly subjects: readonly string[];
   /** When the call began, in milliseconds. */
   readonly since: number;
+  /** The request that waits for its answer, if one does. */
+  readonly id: RpcId;
   /** Rewrites the first event where it names a 2024-11-05 endpoint. */
   readonly endpoint: ((endpoint: string) => string) | undefined;
 };
@@ -33,9 +38,9 @@ const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 export function relayEvents(
   app: Relaying,
   incoming: Incoming,
-  { subjects, since, endpoint }: Relayed,
+  { subjects, since, id, endpoint }: Relayed,
 ): ReadableStream<Uint8Array> {
-  const relay = new Relay(app, subjects);
+  const relay = new Relay(app, subjects, id);
   const sink = endpoint === undefined ? relay : rewriteEndpoint(relay, endpoint);
   relay.flow = incoming.flow(sink);
   const stream = new ReadableStream<Uint8Array>(relay, queue);
@@ -49,13 +54,15 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   quietSince: number;
   readonly #app: Relaying;
   readonly #subjects: readonly string[];
+  readonly #id: RpcId;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** The last four bytes, across chunks; a stream begins between two events. */
   #tail = twoLineFeeds;
 
-  constructor(app: Relaying, subjects: readonly string[]) {
+  constructor(app: Relaying, subjects: readonly string[], id: RpcId) {
     this.#app = app;
     this.#subjects = subjects;
+    this.#id = id;
     this.quietSince = app.now().getTime();
   }
 
@@ -74,9 +81,13 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
     this.flow?.cancel();
   }
 
-  cut(): void {
+  get isAwaited(): boolean {
+    return this.#id !== null;
+  }
+
+  cut(because: FailureCode): void {
     this.cancel();
-    this.#controller?.close();
+    this.#endWith(because);
   }
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {
@@ -93,14 +104,20 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
 
   fail(error: Error): void {
     this.#leave();
-    // Bun prints what an answer's stream fails with, and the upstream's words are not for the log.
-    this.#controller?.error(new Error(error.name));
+    this.#endWith(error instanceof Failure ? error.code : "upstream_broke_off");
   }
 
   beat(): void {
     if (!endsEvent(this.#tail) || !this.#hasRoom()) return;
     this.quietSince = this.#app.now().getTime();
     this.#controller?.enqueue(comment);
+  }
+
+  /** A reader that keeps up or not: what it has not read yet comes first. */
+  #endWith(because: FailureCode): void {
+    this.#controller?.enqueue(encoder.encode(lastEvent(because, this.#id, this.#tail)));
+    this.#controller?.close();
+    this.#controller = undefined;
   }
 
   #leave(): void {
@@ -111,6 +128,24 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   #hasRoom(): boolean {
     return (this.#controller?.desiredSize ?? 0) > 0;
   }
+}
+
+/**
+ * How a stream ends whose answer will not come: a JSON-RPC error for the request that waits for it, or an
+ * event `error` where none does. What was under way of an event becomes one of a kind that nobody reads.
+ */
+function lastEvent(because: FailureCode, id: RpcId, tail: number): string {
+  const { rpc, doc } = meaningOf(because);
+  const data = { code: because };
+  const error = { code: rpc ?? internalError, message: doc, data };
+  const event =
+    id === null
+      ? `event: error\ndata: ${JSON.stringify({ ...data, message: doc })}\n\n`
+      : `event: message\ndata: ${JSON.stringify({ jsonrpc: "2.0", id, error })}\n\n`;
+  if (endsEvent(tail)) return event;
+  const lastByte = tail & 0xff;
+  const lineEnd = lastByte === 0x0a || lastByte === 0x0d ? "" : "\n";
+  return `${lineEnd}event: interrupted\n\n${event}`;
 }
 
 /** The last four bytes as one number. */

@@ -2,7 +2,7 @@ import { chmod, cp, readFile, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { bunExchange } from "./bun-exchange.ts";
-import type { Runtime, ServeOptions, Serving } from "./runtime.ts";
+import { type Runtime, type ServeOptions, type Serving, lastWordsMs } from "./runtime.ts";
 
 const archiveName = "postgres.tgz";
 const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
@@ -30,15 +30,24 @@ function serve(options: ServeOptions): Serving {
   });
   return {
     port: server.port ?? options.port,
-    stop: async (drainMs) => {
+    stop: async (drainMs, lastWords) => {
       const drained = server.stop(false);
-      const late = Promise.withResolvers<void>();
-      const timer = setTimeout(late.resolve, drainMs);
-      await Promise.race([drained, late.promise]);
-      clearTimeout(timer);
+      if (!(await endsWithin(drained, drainMs))) {
+        lastWords?.();
+        await endsWithin(drained, lastWordsMs);
+      }
       await server.stop(true);
     },
   };
+}
+
+/** False when it takes longer. Leaves no timer behind. */
+async function endsWithin(work: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), milliseconds);
+  const isOver = await Promise.race([work.then(() => true), late.promise]);
+  clearTimeout(timer);
+  return isOver;
 }
 
 /** From the archive inside the compiled binary, or from `node_modules` when run from source. */

@@ -1,5 +1,5 @@
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
-import type { Runtime, ServeOptions, Serving } from "./runtime.ts";
+import { type Runtime, type ServeOptions, type Serving, lastWordsMs } from "./runtime.ts";
 
 type DenoServer = {
   readonly addr: { readonly port: number };
@@ -38,8 +38,11 @@ function serve(options: ServeOptions): Serving {
   );
   return {
     port: server.addr.port,
-    stop: async (drainMs) => {
-      const timer = setTimeout(() => cut.abort(), drainMs);
+    stop: async (drainMs, lastWords) => {
+      const timer = setTimeout(() => {
+        lastWords?.();
+        setTimeout(() => cut.abort(), lastWordsMs);
+      }, drainMs);
       await Promise.race([server.shutdown(), server.finished]);
       clearTimeout(timer);
     },

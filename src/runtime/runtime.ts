@@ -14,9 +14,15 @@ export type ServeOptions = {
 
 export type Serving = {
   readonly port: number;
-  /** Takes no new work, lets what runs finish for at most `drainMs`, then cuts it. */
-  stop(drainMs: number): Promise<void>;
+  /**
+   * Takes no new connections, lets what runs finish for at most `drainMs`, then cuts it. `lastWords` is
+   * called before that, and what it makes streams say still goes out.
+   */
+  stop(drainMs: number, lastWords?: () => void): Promise<void>;
 };
+
+/** How long the last words of a stream may take to go out. */
+export const lastWordsMs = 200;
 
 /** What differs between Bun and Deno; nothing outside this folder names either. */
 export type Runtime = {

@@ -4,9 +4,14 @@ import { databaseHealth } from "#src/telemetry/database-health.ts";
 import { version } from "./version.ts";
 
 /** `/livez` (the process), `/readyz` and `/health` (with its database). GET and HEAD. Names no account. */
-export function mountUpkeep(routes: PageRoutes, app: Pick<App, "db">): void {
+export function mountUpkeep(
+  routes: PageRoutes,
+  app: Pick<App, "db"> & { readonly isLeaving: () => boolean },
+): void {
   routes.get("/livez", () => health("pass", {}));
-  routes.get("/readyz", () => withDatabase(app));
+  routes.get("/readyz", () =>
+    app.isLeaving() ? health("fail", { process: "gateway_stopping" }) : withDatabase(app),
+  );
   routes.get("/health", () => withDatabase(app));
 }
 

@@ -1,90 +1,99 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { type RefreshStep, refreshSteps } from "#src/accounts/refresh/step.ts";
-import type { Fault } from "#src/sandbox/faults.ts";
-import { type ChaosWorld, type Victim, chaosWorld, isAnswered, settledCall } from "./chaos.ts";
+import { refreshSteps } from "#src/accounts/refresh/step.ts";
+import { type ChaosWorld, chaosWorld, isAnswered, settledCall } from "./chaos.ts";
+import { type Moment, killAt, moments, roundsOr } from "./moments.ts";
 import { printTable } from "./table.ts";
 
-/** `SMARTDASH_CHAOS_ROUNDS` for a longer look. */
-const rounds = Number(process.env["SMARTDASH_CHAOS_ROUNDS"] ?? 20);
+const rounds = roundsOr(20);
 const fiveMinutes = 300_000;
-
-/** Where the process is killed: at one of its own steps, or while the provider has the request. */
-type Moment = {
-  readonly name: string;
-  readonly step?: RefreshStep;
-  readonly fault?: Fault;
-  /** Between the provider's commit and our disk lies a window that no client can close. */
-  readonly isWindow?: true;
-};
-
-const moments: readonly Moment[] = [
-  { name: "before the intent", step: "begun" },
-  { name: "intent committed", step: "intent_committed" },
-  { name: "room made in the journal", step: "room_made" },
-  { name: "asked, not yet processed", fault: { kind: "hang" } },
-  { name: "processed, answer in flight", fault: { kind: "swallowed" }, isWindow: true },
-  { name: "answer in memory", step: "answered", isWindow: true },
-  { name: "answer in the journal", step: "journaled" },
-  { name: "row stored", step: "stored" },
-  { name: "mark written", step: "marked" },
-  { name: "journal entry gone", step: "forgotten" },
-];
-
-const table: string[][] = [];
-afterAll(() => printTable(["killed at", "rounds", "kept", "lost", "token sent twice"], table));
+const head = ["killed at", "rounds", "kept", "lost", "token sent twice"];
 
 test("every step of a refresh is one of these moments", () => {
   const named = moments.flatMap(({ step }) => step ?? []);
   expect(named).toEqual([...refreshSteps]);
 });
 
-describe("a gateway that is killed with -9", () => {
-  for (const moment of moments) {
-    test(
-      `${moment.name}: ${moment.isWindow ? "loses nothing but that answer" : "loses nothing"}`,
-      async () => {
-        await using world = await chaosWorld();
-        let lost = 0;
-        for (let round = 0; round < rounds; round++) {
-          await killAt(world, moment);
-          await using survivor = await world.start();
-          const answer = await settledCall(survivor.url, world.bearer);
-          if (isAnswered(answer)) continue;
-          expect(answer.text).toContain("reconnect_needed");
-          lost += 1;
-          await world.connectAgain(survivor.url);
-        }
-        const sentTwice = world.provider.grants.reused();
-        table.push([moment.name, rounds, rounds - lost, lost, sentTwice].map(String));
-        if (moment.isWindow) {
-          expect(sentTwice).toBe(lost);
-        } else {
-          expect({ lost, sentTwice }).toEqual({ lost: 0, sentTwice: 0 });
-        }
-      },
-      fiveMinutes,
-    );
-  }
+/** What a moment may cost: the answer that nobody had on a disk, and nothing else. */
+function judge(moment: Moment, { lost, sentTwice }: { lost: number; sentTwice: number }): void {
+  if (moment.isWindow === true) expect(sentTwice).toBe(lost);
+  else expect({ lost, sentTwice }).toEqual({ lost: 0, sentTwice: 0 });
+}
+
+function titleOf({ name, isWindow }: Moment): string {
+  return `${name}: ${isWindow === true ? "nothing is lost but that answer" : "nothing is lost"}`;
+}
+
+describe("a gateway that is killed with -9 and started again", () => {
+  const table: string[][] = [];
+  afterAll(() => printTable(head, table));
+
+  test.each(moments.map((moment) => [titleOf(moment), moment] as const))(
+    "%s",
+    async (_, moment) => {
+      await using world = await chaosWorld();
+      let lost = 0;
+      for (let round = 0; round < rounds; round++) {
+        await callAndDie(world, moment);
+        await using survivor = await world.start();
+        lost += await lostThrough(world, survivor.url);
+      }
+      const sentTwice = world.provider.grants.reused();
+      table.push([moment.name, rounds, rounds - lost, lost, sentTwice].map(String));
+      judge(moment, { lost, sentTwice });
+    },
+    fiveMinutes,
+  );
 });
 
-/** One gateway, killed in the middle of a refresh. */
-async function killAt(world: ChaosWorld, { step, fault }: Moment): Promise<void> {
+async function callAndDie(world: ChaosWorld, moment: Moment): Promise<void> {
   await using victim = await world.start();
   expect(isAnswered(await victim.call())).toBe(true);
   world.provider.grants.expireAccess();
-  if (step !== undefined) await victim.arm("kill", step);
-  else await killWhileAsked(world, victim, fault);
-  const answer = await victim.call();
-  expect(isAnswered(answer)).toBe(false);
+  await killAt(world, victim, moment);
+  expect(isAnswered(await victim.call())).toBe(false);
 }
 
-async function killWhileAsked(world: ChaosWorld, victim: Victim, fault: Fault | undefined) {
-  const before = world.provider.asked.refresh_token;
-  if (fault !== undefined) world.provider.faults.push(fault);
-  void (async () => {
-    while (world.provider.asked.refresh_token === before) await Bun.sleep(2);
-    // The provider has read the request, and holds its answer back.
-    await Bun.sleep(5);
-    await victim.kill();
-  })();
+/** 0 when the account still works; else 1, and its person has connected it again. */
+async function lostThrough(world: ChaosWorld, url: string): Promise<number> {
+  const answer = await settledCall(url, world.bearer);
+  if (isAnswered(answer)) return 0;
+  expect(answer.text).toContain("reconnect_needed");
+  await world.connectAgain(url);
+  return 1;
 }
+
+async function leaseTaken({ sql }: ChaosWorld): Promise<void> {
+  const taken = () => sql`select 1 from accounts where lease_until > now()`;
+  for (let look = 0; look < 1000 && (await taken()).length === 0; look++) await Bun.sleep(2);
+}
+
+describe("one of two gateways that share a journal is killed with -9, with calls waiting on both", () => {
+  const twoRounds = roundsOr(5);
+  const table: string[][] = [];
+  afterAll(() => printTable(head, table));
+
+  test.each(moments.map((moment) => [titleOf(moment), moment] as const))(
+    "%s",
+    async (_, moment) => {
+      await using world = await chaosWorld();
+      await using survivor = await world.start();
+      let lost = 0;
+      for (let round = 0; round < twoRounds; round++) {
+        await using victim = await world.start();
+        expect(isAnswered(await victim.call())).toBe(true);
+        expect(isAnswered(await survivor.call())).toBe(true);
+        world.provider.grants.expireAccess();
+        await killAt(world, victim, moment);
+        const dying = victim.call();
+        // The other one meets the dead token while the first is renewing it, or is dead.
+        await Promise.race([dying, leaseTaken(world)]);
+        lost += await lostThrough(world, survivor.url);
+        expect(isAnswered(await dying)).toBe(false);
+      }
+      const sentTwice = world.provider.grants.reused();
+      table.push([moment.name, twoRounds, twoRounds - lost, lost, sentTwice].map(String));
+      judge(moment, { lost, sentTwice });
+    },
+    fiveMinutes,
+  );
+});

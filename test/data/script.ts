@@ -8,7 +8,7 @@ export type Script = AsyncDisposable & {
   /** Every line that is still to come, until the end. */
   remainingLines(): Promise<readonly string[]>;
   say(line: string): Promise<void>;
-  kill(): Promise<void>;
+  readonly kill: () => Promise<void>;
 };
 
 /** @param script From `import.meta.resolve`. */

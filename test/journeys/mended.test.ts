@@ -58,7 +58,7 @@ test("a message endpoint that only looks local takes no credential elsewhere", a
     })
       .then((stream) => stream.text())
       .catch(() => "");
-    const ours = /data: (\S+)/.exec(text)?.[1];
+    const ours = /event: endpoint\ndata: (\S+)/.exec(text)?.[1];
     if (ours !== undefined) await post(`${world.url}${ours}`, bearer, toolCall("x"));
   }
   expect(evil.seen).toEqual([]);
