@@ -1,5 +1,8 @@
 import { type Once, createOnce } from "./once.ts";
 
+/** How long what this process knows serves while the database is away. */
+export const withoutDatabaseMs = 60_000;
+
 /** A bounded memory of what another place knows better. */
 export type Cache<T> = {
   /** What is known and fresh, at once. */

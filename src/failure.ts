@@ -212,7 +212,9 @@ export function asFailure(error: unknown): Failure {
     return new Failure(error.code, error.message, { hint: error.hint });
   }
   const code = codeOf(error) ?? "";
-  if (away.test(code)) return new Failure("database_unavailable");
+  if (away.test(code)) {
+    return new Failure("database_unavailable", undefined, { retryAfterSeconds: 5 });
+  }
   if (refused.test(code)) {
     return new Failure("database_refused", `PostgreSQL refuses (SQLSTATE ${code})`, {
       hint: "28… is the user or password, 3D000 the database's name, 42501 a missing right: check DATABASE_URL.",

@@ -45,5 +45,6 @@ const databaseMs = 5000;
 
 /** A database that has gone silent must not hold anybody for ever. Failures: `database_unavailable`. */
 export function timely<T>(asked: Promise<T>): Promise<T> {
-  return within(databaseMs, asked, () => new Failure("database_unavailable"));
+  const late = () => new Failure("database_unavailable", undefined, { retryAfterSeconds: 5 });
+  return within(databaseMs, asked, late);
 }

@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import { type Cache, createCache } from "#src/cache.ts";
+import { type Cache, createCache, withoutDatabaseMs } from "#src/cache.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
@@ -28,7 +28,12 @@ export type Credentials = Cache<Held>;
 /** What this process holds open. Other replicas' changes are seen after five seconds, or on a 401. */
 export function createCredentials(app: Pick<App, "now">): Credentials {
   const now = () => app.now().getTime();
-  return createCache<Held>({ freshMs: 5000, staleMs: 60_000, size: 10_000, now });
+  return createCache<Held>({
+    freshMs: 5000,
+    staleMs: withoutDatabaseMs,
+    size: 10_000,
+    now,
+  });
 }
 
 export type Reading = Pick<App, "db" | "seal" | "now"> & { readonly journal: Journal };

@@ -168,11 +168,18 @@ function refusalOf(
       (each.text === undefined || text.includes(each.text)),
   );
   return {
-    means: status < 400 ? "broken" : (rule?.means ?? "broken"),
+    means: meaningOf(status, rule?.means),
     code: known ?? `http_${status}`,
     status,
     retryAfterSeconds: readRetryAfter(headers.get("retry-after")),
   };
+}
+
+/** Only a client error is a verdict (RFC 6749 section 5.2): a server in trouble may say anything. */
+function meaningOf(status: number, means: AnswerMeaning = "broken"): AnswerMeaning {
+  const isVerdict = means === "dead" || means === "application_refused";
+  const isClientError = status >= 400 && status < 500;
+  return status < 400 || (isVerdict && !isClientError) ? "broken" : means;
 }
 
 /** Seconds only; a date is treated as absent, and an hour is the most we wait on somebody's word. */

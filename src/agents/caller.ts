@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
-import { type Cache, createCache } from "#src/cache.ts";
+import { type Cache, createCache, withoutDatabaseMs } from "#src/cache.ts";
 import { tokenPrefixes } from "#src/crypto/secret.ts";
 import { timely } from "#src/once.ts";
 import { knownResource } from "./resource.ts";
@@ -34,7 +34,12 @@ export type Callers = Cache<Caller>;
 
 export function createCallers(app: Pick<App, "now">): Callers {
   const now = () => app.now().getTime();
-  return createCache<Caller>({ freshMs: 5000, staleMs: 60_000, size: 10_000, now });
+  return createCache<Caller>({
+    freshMs: 5000,
+    staleMs: withoutDatabaseMs,
+    size: 10_000,
+    now,
+  });
 }
 
 export type Knowing = Pick<App, "db" | "now" | "publicUrl" | "catalog" | "config"> & {

@@ -3,6 +3,7 @@ import { endingsChannel, endingsSince } from "#db/endings.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
+import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 
 /** Forgets what rests on these subjects (`grant:ID`, `session:ID`, …) and cuts its open streams, here and now. */
@@ -15,7 +16,9 @@ const answerMs = 800;
 /** Rows become visible when their transaction commits, a little after the moment they carry. */
 const overlapMs = 30_000;
 
-type Following = Pick<App, "db" | "log" | "listen">;
+type Following = Pick<App, "db" | "log" | "listen"> & {
+  readonly databaseWatch: Pick<DatabaseWatch, "answered">;
+};
 
 /**
  * Hears what other replicas have ended: at once where PostgreSQL's notifications arrive, within a second
@@ -80,6 +83,7 @@ class EndingsReader {
     const fresh = ended.filter(({ id }) => !this.#passedOn.has(id));
     this.#passedOn = new Set(ended.map(({ id }) => id));
     this.#readTo = now;
+    this.#app.databaseWatch.answered();
     if (fresh.length > 0) this.#letGo(fresh.map(({ subject }) => subject));
   }
 }

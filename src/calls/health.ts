@@ -2,7 +2,7 @@ import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { asFailure } from "#src/failure.ts";
-import { databaseHealth } from "#src/telemetry/database-health.ts";
+import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Reach } from "./reach.ts";
 
 /**
@@ -10,11 +10,14 @@ import type { Reach } from "./reach.ts";
  * upstream is known by its last answer to a real call, or by one connection.
  */
 export async function upstreamHealth(
-  app: Pick<App, "db" | "config" | "catalog" | "publicUrl"> & { readonly reach: Reach },
+  app: Pick<App, "config" | "catalog" | "publicUrl"> & {
+    readonly reach: Reach;
+    readonly databaseWatch: DatabaseWatch;
+  },
   upstream: Upstream,
 ): Promise<Response> {
   const [database, server] = await Promise.all([
-    databaseHealth(app.db),
+    app.databaseWatch.look(),
     stateOf(async () => app.reach.expect(upstream)),
   ]);
   const { credential } = upstream;
@@ -22,14 +25,15 @@ export async function upstreamHealth(
     credential.kind !== "account" ||
     connectable(app).some(({ provider }) => provider.name === credential.provider);
   const provider = isConnectable ? "pass" : "provider_not_configured";
-  const isUp = database === "pass";
-  const isWell = isUp && server === "pass" && isConnectable;
+  const isUp = database.status !== "fail";
+  const isWell = database.status === "pass" && server === "pass" && isConnectable;
   const status = isWell ? "pass" : isUp ? "warn" : "fail";
   return new Response(
     JSON.stringify({
       status,
+      ...(database.status === "degraded" ? { output: "degraded" } : {}),
       upstream: upstream.name,
-      checks: { database, upstream: server, provider },
+      checks: { database: database.code, upstream: server, provider },
     }),
     {
       status: isUp ? 200 : 503,

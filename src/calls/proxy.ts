@@ -7,6 +7,7 @@ import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
 import { Cancel } from "#src/http/cancel.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
+import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import { bearerOf, checkScopes } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
 import { type Standing, renewedStanding, standingFor, standingNow } from "./credential-header.ts";
@@ -26,6 +27,7 @@ export type Proxying = App &
     readonly deadlines: Deadlines;
     readonly heartbeat: Heartbeat;
     readonly openStreams: OpenStreams;
+    readonly databaseWatch: DatabaseWatch;
     /** Which generation of an account's credential an upstream refused although it was fresh. */
     readonly refused: Cache<number>;
   };

@@ -7,6 +7,7 @@ import { createOpenStreams } from "#src/calls/open-streams.ts";
 import { createReach } from "#src/calls/reach.ts";
 import { createRecorder } from "#src/calls/record.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
+import { createDatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 
 export type Parts = ReturnType<typeof withParts>;
@@ -23,6 +24,7 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
     exchange: app.config.usesProxy ? fetchExchange : runtime.exchange,
     deadlines: createDeadlines(now),
     heartbeat: createHeartbeat(now, app.config.upstreamLimits.keepAliveMs),
+    databaseWatch: createDatabaseWatch(app),
     reach: createReach(app),
     recorder: createRecorder(app),
     refused: createCache<number>({ freshMs: 5 * 60_000, staleMs: 0, size: 10_000, now }),

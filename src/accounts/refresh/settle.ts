@@ -76,6 +76,8 @@ async function newerOr(
 
 /** What the provider asks for, or exponential with jitter: 2 s, 4 s, 8 s … ten minutes. */
 function waitAfter(app: Refreshing, account: ReadAccount, refusal: Refusal): number {
+  // Nothing is wrong with the account: the provider's standing decides for all of them.
+  if (refusal.means === "application_refused") return 0;
   if (refusal.retryAfterSeconds !== undefined) {
     // Spread, so that accounts that were told the same do not come back at the same moment.
     return Math.max(refusal.retryAfterSeconds * 1000, firstBackoffMs) * (1 + app.random() / 4);
