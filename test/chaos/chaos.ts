@@ -8,7 +8,7 @@ import { type Sandbox, startSandbox } from "#src/sandbox/sandbox.ts";
 import { startGateway } from "#src/server.ts";
 import { type Script, startScript } from "#test/data/script.ts";
 import { type Visitor, connectSeller, mintBearer, newVisitor } from "#test/support/browser-like.ts";
-import { temporaryFolder, testDatabase } from "#test/support/database.ts";
+import { type TestDatabase, temporaryFolder, testDatabase } from "#test/support/database.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { encryptionKey } from "#test/support/world.ts";
 
@@ -18,6 +18,7 @@ export type ChaosWorld = AsyncDisposable & {
   readonly provider: SimulatedProvider;
   readonly environment: Environment;
   readonly bearer: string;
+  readonly database: TestDatabase;
   readonly sql: postgres.Sql;
   /** Starts a gateway in a process of its own. */
   start(extra?: Environment): Promise<Victim>;
@@ -63,6 +64,7 @@ export async function chaosWorld(extra: Environment = {}): Promise<ChaosWorld> {
     provider,
     environment,
     bearer,
+    database,
     sql: database.open.sql,
     start: (more = {}) => startVictim({ ...environment, ...more }, bearer),
     connectAgain: (url) => connectSeller(visitor, { url }),

@@ -17,7 +17,12 @@ let running: Promise<TestServer> | undefined;
 let count = 0;
 const template = "test_template";
 
-export type TestDatabase = AsyncDisposable & { readonly url: string; readonly open: OpenDatabase };
+export type TestDatabase = AsyncDisposable & {
+  readonly url: string;
+  readonly open: OpenDatabase;
+  /** The same database as it is now, under another name; nobody may be connected but the test. */
+  copy(): Promise<TestDatabase>;
+};
 
 /** A migrated database of one's own, made from a template. */
 export function testDatabase(): Promise<TestDatabase> {
@@ -57,6 +62,10 @@ async function createFrom(source: string): Promise<TestDatabase> {
   return {
     url,
     open,
+    async copy() {
+      await admin.sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
+      return await createFrom(name);
+    },
     async [Symbol.asyncDispose]() {
       await open.close();
       await admin.sql.unsafe(`drop database ${name} with (force)`);

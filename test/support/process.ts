@@ -53,3 +53,18 @@ export async function freePort(): Promise<number> {
   await server.stop(true);
   return port ?? 0;
 }
+
+/** `serve` that ends by itself, because it refuses to start. */
+export async function runServe(
+  environment: Environment,
+): Promise<{ readonly exit: number; readonly stderr: string }> {
+  const child = Bun.spawn([process.execPath, join(root, "cli/main.ts"), "serve"], {
+    cwd: root,
+    env: { ...process.env, ...environment },
+    stdout: "ignore",
+    stderr: "pipe",
+    timeout: 20_000,
+  });
+  const stderr = await new Response(child.stderr).text();
+  return { exit: await child.exited, stderr };
+}

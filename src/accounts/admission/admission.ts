@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely, within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import type { Registration } from "../registration.ts";
 import {
@@ -45,6 +45,7 @@ type Admitting = Pick<App, "db" | "now" | "random" | "log" | "replica" | "config
 const defaultAtOnce = 8;
 const mostWaiting = 2000;
 const pollMs = 50;
+const freeMs = 1000;
 const knownMs = 500;
 const graceSeconds = 10;
 const failing = { mostFailures: 5, firstSeconds: 2, longestSeconds: 300 };
@@ -161,10 +162,9 @@ async function withSlot<T>(
   try {
     return await work();
   } finally {
-    await timely(freeSlot(app.db, provider.name, { slot, holder: app.replica })).catch(
-      // It ends by itself.
-      () => undefined,
-    );
+    const freed = freeSlot(app.db, provider.name, { slot, holder: app.replica });
+    // Where the database does not hear of it, the slot ends by itself.
+    await within(freeMs, freed, late).catch(() => undefined);
   }
 }
 
