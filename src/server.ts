@@ -49,19 +49,17 @@ export async function startGateway(
   const schedule = startSchedule(app);
   const recovery = startRecovery(app);
   const endings = followEndings(app, app.letGo);
-  return {
-    publicUrl,
-    port: serving.port,
-    stop: async () => {
-      await Promise.all([leaving.leave(), schedule.stop()]);
-      // A provider's answer that is still on its way is the only copy of a credential.
-      await app.once.settled();
-      await Promise.all([recovery.stop(), endings.stop()]);
-      app.deadlines.stop();
-      app.heartbeat.stop();
-      await app.recorder.stop();
-    },
+  const stopAll = async () => {
+    await Promise.all([leaving.leave(), schedule.stop()]);
+    // A provider's answer that is still on its way is the only copy of a credential.
+    await app.once.settled();
+    await Promise.all([recovery.stop(), endings.stop()]);
+    app.deadlines.stop();
+    app.heartbeat.stop();
+    await app.recorder.stop();
   };
+  let stopping: Promise<void> | undefined;
+  return { publicUrl, port: serving.port, stop: () => (stopping ??= stopAll()) };
 }
 
 function listen(app: App, runtime: Runtime, handle: Handle) {

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Provider } from "#src/catalog/provider.ts";
 import { type Fault, answerOf, oddFields, spoilt } from "./faults.ts";
 import { type Grants, createGrants } from "./grants.ts";
@@ -15,6 +16,8 @@ export type SimulatedProvider = {
   readonly faults: Fault[];
   /** How often each grant type was asked for. */
   readonly asked: Record<"authorization_code" | "refresh_token", number>;
+  /** How many requests the token endpoint had at the same time, at most. */
+  readonly most: () => number;
 };
 
 export type SimulationOptions = {
@@ -24,6 +27,8 @@ export type SimulationOptions = {
   readonly accessSeconds: number;
   readonly now: () => number;
   readonly endsOnReuse?: boolean;
+  /** How long the token endpoint takes for each answer. */
+  readonly tokenMs?: number;
 };
 
 type Code = {
@@ -48,7 +53,9 @@ export function simulateProvider(options: SimulationOptions): SimulatedProvider 
     asked: { authorization_code: 0, refresh_token: 0 },
   };
   const base = `/${options.profile.name}`;
+  const counted = countAtOnce();
   return {
+    most: counted.most,
     grants: simulation.grants,
     faults: simulation.faults,
     asked: simulation.asked,
@@ -60,9 +67,25 @@ export function simulateProvider(options: SimulationOptions): SimulatedProvider 
     }),
     fetch(request) {
       const { pathname } = new URL(request.url);
-      return pathname.startsWith(`${base}/`)
-        ? answer(simulation, request, pathname.slice(base.length))
-        : undefined;
+      if (!pathname.startsWith(`${base}/`)) return undefined;
+      const work = () => answer(simulation, request, pathname.slice(base.length));
+      return pathname === `${base}/token` ? counted.run(work) : work();
+    },
+  };
+}
+
+function countAtOnce() {
+  let [running, most] = [0, 0];
+  return {
+    most: () => most,
+    async run<T>(work: () => Promise<T>): Promise<T> {
+      running += 1;
+      most = Math.max(most, running);
+      try {
+        return await work();
+      } finally {
+        running -= 1;
+      }
     },
   };
 }
@@ -126,6 +149,7 @@ async function token(simulation: Simulation, request: Request): Promise<Response
   const grantType = form.get("grant_type") ?? "";
   if (grantType === "authorization_code" || grantType === "refresh_token")
     simulation.asked[grantType] += 1;
+  if (simulation.tokenMs !== undefined) await sleep(simulation.tokenMs);
   const fault = simulation.faults.shift();
   const instead = await answerOf(fault);
   if (instead !== undefined) return instead;

@@ -21,6 +21,7 @@ export type SandboxOptions = {
   readonly profiles?: readonly Provider[];
   /** See `SimulationOptions`. */
   readonly endsOnReuse?: boolean;
+  readonly tokenMs?: number;
 };
 
 const clientId = "4242424242424242";

@@ -29,7 +29,7 @@ export type ChaosWorld = AsyncDisposable & {
 export type Victim = AsyncDisposable & {
   readonly url: string;
   readonly pid: number;
-  arm(word: "kill" | "database", step: string): Promise<void>;
+  arm(word: "kill" | "database" | "both", step: string): Promise<void>;
   call(): Promise<{ readonly status: number; readonly text: string }>;
   stop(): Promise<void>;
   kill(): Promise<void>;

@@ -8,7 +8,8 @@ import { heardLines } from "#test/data/script.ts";
 
 /**
  * A gateway that says where it serves and then waits for a word: `kill STEP` ends it with SIGKILL when a refresh
- * reaches that step, `database STEP` kills the bundled PostgreSQL there, `stop` stops it in order.
+ * reaches that step, `database STEP` kills the bundled PostgreSQL there, `both STEP` the two of them; `stop` stops
+ * it in order.
  */
 type Armed = { readonly word: string; readonly step: RefreshStep };
 let armed: Armed | undefined;
@@ -19,7 +20,8 @@ const gateway = await startGateway(opened.app, bunRuntime, {
     if (armed?.step !== step) return;
     const { word } = armed;
     armed = undefined;
-    process.kill(word === "database" ? serverPid() : process.pid, "SIGKILL");
+    if (word !== "kill") process.kill(serverPid(), "SIGKILL");
+    if (word !== "database") process.kill(process.pid, "SIGKILL");
   },
 });
 console.log(gateway.publicUrl);
