@@ -6,8 +6,10 @@ import { Failure } from "#src/failure.ts";
 const subCommands = {
   serve: () => import("./commands/serve.ts").then((file) => file.serve),
   demo: () => import("./commands/demo.ts").then((file) => file.demo),
+  check: () => import("./commands/check.ts").then((file) => file.check),
   migrate: () => import("./commands/migrate.ts").then((file) => file.migrate),
   health: () => import("./commands/health.ts").then((file) => file.health),
+  revoke: () => import("./commands/revoke.ts").then((file) => file.revoke),
   invite: () => import("./commands/invite.ts").then((file) => file.invite),
   agents: () => import("./commands/agents.ts").then((file) => file.agents),
   keys: () => import("./commands/keys.ts").then((file) => file.keys),

@@ -196,7 +196,8 @@ function jsonOf(text: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-function authenticationOf(registration: Registration): oauth.ClientAuth {
+/** How a provider wants to be told who we are. */
+export function authenticationOf(registration: Registration): oauth.ClientAuth {
   const { clientSecret, provider } = registration;
   if (clientSecret === undefined || provider.clientAuthentication === "none") return oauth.None();
   return provider.clientAuthentication === "body"

@@ -128,15 +128,22 @@ export async function endAccessTo(
   accountId: string,
   now: Date,
 ): Promise<readonly string[]> {
-  return await db.transaction(async (transaction) => {
-    const closed = await transaction
-      .update(sessions)
-      .set({ endedAt: now })
-      .where(and(eq(sessions.accountId, accountId), isNull(sessions.endedAt)))
-      .returning({ id: sessions.id });
-    const subjects = closed.map(({ id }) => `session:${id}`);
-    await recordEndings(transaction, subjects);
-    const ended = await endGrantsWhere(transaction, eq(grants.accountId, accountId), now);
-    return [...subjects, ...ended];
-  });
+  return await db.transaction((transaction) => endAccessIn(transaction, accountId, now));
+}
+
+/** The same, within a transaction that does more. */
+export async function endAccessIn(
+  transaction: Pick<Database, "execute" | "update" | "delete">,
+  accountId: string,
+  now: Date,
+): Promise<readonly string[]> {
+  const closed = await transaction
+    .update(sessions)
+    .set({ endedAt: now })
+    .where(and(eq(sessions.accountId, accountId), isNull(sessions.endedAt)))
+    .returning({ id: sessions.id });
+  const subjects = closed.map(({ id }) => `session:${id}`);
+  await recordEndings(transaction, subjects);
+  const ended = await endGrantsWhere(transaction, eq(grants.accountId, accountId), now);
+  return [...subjects, ...ended];
 }

@@ -1,6 +1,6 @@
 import { html } from "hono/html";
 import { connectable } from "#src/accounts/registration.ts";
-import { type Account, accountsOf } from "#src/accounts/store.ts";
+import { type Account, accountsOf, isDisconnected } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
 import type { Language } from "#src/screens/language.ts";
@@ -97,15 +97,24 @@ function accountRow(
   language: Language,
   row: { account: Account; person: SignedIn; platform: string | null },
 ): Markup {
-  const { account, person } = row;
-  const again = `/accounts/${account.id}/reconnect`;
+  const { account } = row;
   const name = accountName(app, account);
   const badge = account.state === "active" ? "badge" : "badge warn";
   return html`<li>
     <b>${name}</b>
     <span class="${badge}">${say(language, `state_${account.state}`)}</span>
-    <form method="post" action="/sessions">
-      ${formToken(person)}<input type="hidden" name="account" value="${account.id}" />
+    ${isDisconnected(account) ? "" : accountActions(language, { ...row, name })}
+  </li>`;
+}
+
+function accountActions(
+  language: Language,
+  row: { account: Account; person: SignedIn; platform: string | null; name: string },
+): Markup {
+  const { account, name } = row;
+  const again = `/accounts/${account.id}/reconnect`;
+  return html`<form method="post" action="/sessions">
+      ${formToken(row.person)}<input type="hidden" name="account" value="${account.id}" />
       ${
         row.platform === null
           ? ""
@@ -116,7 +125,11 @@ function accountRow(
       </button>
     </form>
     ${account.kind === "oauth" ? html`<a href="${again}">${say(language, "reconnect")}</a>` : ""}
-  </li>`;
+    <a
+      href="/accounts/${account.id}/disconnect"
+      aria-label="${say(language, "disconnect")}: ${name}"
+      >${say(language, "disconnect")}</a
+    >`;
 }
 
 function grantRow(

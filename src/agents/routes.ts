@@ -1,6 +1,5 @@
-import type { Credentials } from "#src/accounts/credential.ts";
-import type { Journal } from "#src/accounts/journal/journal.ts";
 import { connectWithKey } from "#src/accounts/direct.ts";
+import type { Disconnecting } from "#src/accounts/revocation/disconnect.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { readId } from "#src/crypto/ids.ts";
@@ -13,16 +12,13 @@ import { inviteOf } from "#src/people/sign-up.ts";
 import { languageOf } from "#src/screens/language.ts";
 import { seeOther } from "#src/screens/page.ts";
 import { type AuthorizationServer, mountAuthorizationServer } from "./endpoints.ts";
+import { disconnectPage, disconnectedPage } from "./disconnect-page.ts";
 import { mountDevice } from "./devices/device-routes.ts";
 import { endGrant } from "./grants/end.ts";
 import { bearerPage, homePage } from "./home-page.ts";
 import { endSession, mintSession } from "./sessions/session.ts";
 
-type Serving = AuthorizationServer & {
-  readonly credentials: Credentials;
-  readonly journal: Journal;
-  readonly userCodeGate: FloodGate;
-};
+type Serving = AuthorizationServer & Disconnecting & { readonly userCodeGate: FloodGate };
 
 /** The authorization server, `/device`, and the pages of a person: `/`, `/sessions`, `/grants`, `/sign-out`. */
 export function mountAgents(routes: PageRoutes, app: Serving): void {
@@ -47,6 +43,17 @@ export function mountAgents(routes: PageRoutes, app: Serving): void {
     const { personId } = await formSender(app, req.raw, await readForm(req.raw));
     await endGrant(app, { id: idIn(req.param("id")), personId }, "ended_by_person");
     return seeOther("/");
+  });
+  routes.get("/accounts/:id/disconnect", async ({ req }) => {
+    const person = await signedIn(app, req.raw);
+    if (person === undefined) throw new Failure("sign_in_needed");
+    const asked = { accountId: idIn(req.param("id")), person };
+    return await disconnectPage(app, languageOf(req.raw), asked);
+  });
+  routes.post("/accounts/:id/disconnect", async ({ req }) => {
+    const person = await formSender(app, req.raw, await readForm(req.raw));
+    const asked = { accountId: idIn(req.param("id")), person };
+    return await disconnectedPage(app, languageOf(req.raw), asked);
   });
   routes.post("/sign-out", async ({ req }) => {
     await formSender(app, req.raw, await readForm(req.raw));

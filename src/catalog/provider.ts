@@ -78,7 +78,9 @@ export type Provider = {
   /** How access is taken back at the provider; `{seller}` and `{client}` are replaced. */
   readonly revocation?:
     | { readonly how: "delete_with_access_token"; readonly url: string }
-    | { readonly how: "rfc7009"; readonly url: string };
+    | { readonly how: "rfc7009"; readonly url: string }
+    /** Only on the provider's own page. */
+    | { readonly how: "by_hand"; readonly url: string };
   /** Keys a person can paste instead of connecting. */
   readonly staticKeys?: {
     readonly prefixes: readonly string[];

@@ -27,6 +27,8 @@ export type Grants = {
   revokeToken(token: string): void;
   /** How many refresh tokens came that had been used up before. */
   reused(): number;
+  /** How many grants there are. */
+  live(): number;
 };
 
 const recentMs = 10_000;
@@ -102,6 +104,10 @@ class SimulatedGrants implements Grants {
 
   reused(): number {
     return this.#reused;
+  }
+
+  live(): number {
+    return this.#grants.size;
   }
 
   #renew(grant: Grant): Issued {

@@ -92,7 +92,7 @@ function countAtOnce() {
 
 /** Providers without a way to take access back have none here either. */
 function revocationAt({ revocation }: Provider, base: string): Readonly<Record<string, string>> {
-  if (revocation === undefined) return {};
+  if (revocation === undefined || revocation.how === "by_hand") return {};
   const path = revocation.how === "rfc7009" ? "/revoke" : "/users/{seller}/applications/{client}";
   return { revoke: `${base}${path}` };
 }
@@ -227,20 +227,21 @@ function refusal(error: string, status: number): Response {
 
 function identity({ grants, profile }: Simulation, request: Request): Response {
   const seller = holderOf(grants, request);
-  if (seller === undefined) {
-    return Response.json(
-      { message: "invalid_token", error: "not_found", status: 401, cause: [] },
-      { status: 401 },
-    );
-  }
+  if (seller === undefined) return unauthorized();
   const id = profile.identity.from === "token" ? Number(seller.id) : `usr${seller.id}`;
   const email = `${seller.name.toLowerCase()}@example.com`;
   return Response.json({ id, nickname: seller.name, site_id: seller.site, email });
 }
 
+function unauthorized(): Response {
+  const body = { message: "invalid_token", error: "not_found", status: 401, cause: [] };
+  return Response.json(body, { status: 401 });
+}
+
 function revoke({ grants }: Simulation, request: Request, sellerId: string): Response {
-  if (holderOf(grants, request)?.id !== sellerId)
-    return Response.json({ error: "forbidden" }, { status: 403 });
+  const holder = holderOf(grants, request);
+  if (holder === undefined) return unauthorized();
+  if (holder.id !== sellerId) return Response.json({ error: "forbidden" }, { status: 403 });
   grants.revoke(sellerId);
   return Response.json({ user_id: sellerId, msg: "Autorización eliminada" });
 }

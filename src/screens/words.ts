@@ -1,3 +1,4 @@
+import { accountWords } from "./account-words.ts";
 import { agentWords } from "./agent-words.ts";
 import type { Language } from "./language.ts";
 
@@ -73,6 +74,7 @@ export const words = {
   try_again: { es: "Empezar de nuevo", pt: "Começar de novo", en: "Start again" },
   went_wrong: { es: "Esto no salió bien", pt: "Isto não deu certo", en: "This did not work" },
   code: { es: "Código", pt: "Código", en: "Code" },
+  ...accountWords,
   ...agentWords,
 } as const satisfies Record<string, Words>;
 

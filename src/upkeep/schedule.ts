@@ -3,6 +3,7 @@ import { askProvider } from "#src/accounts/refresh/ask.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import { isRestored, leaseFor } from "#src/accounts/refresh/renew.ts";
 import { dueProviders, leaseDue, returnLease } from "#src/accounts/refresh/store.ts";
+import { finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
@@ -41,7 +42,16 @@ async function rounds(app: Refreshing & KeepingAlive, stopping: AbortSignal): Pr
     await sleep(pauseMs, undefined, { signal: stopping }).catch(() => undefined);
     if (!stopping.aborted && app.random() < nowAndThen) await tidy(app);
     if (!stopping.aborted) await refreshDue(app, stopping);
+    if (!stopping.aborted) await finishRevocations(app, stopping);
     if (!stopping.aborted && app.random() < nowAndThen) await keepAlive(app, stopping);
+  }
+}
+
+async function finishRevocations(app: Refreshing, stopping: AbortSignal): Promise<void> {
+  try {
+    await finishDisconnecting(app, stopping);
+  } catch (error) {
+    app.log.warn("schedule_failed", troubleOf(error));
   }
 }
 

@@ -58,3 +58,19 @@ export async function takeIdle(
     .returning(readColumns);
   return row;
 }
+
+/** How many accounts a person or the provider has to do something about, by state and reason. */
+export function accountsInDoubt(
+  db: Database,
+): Promise<{ state: Account["state"]; lastError: string | null; count: number }[]> {
+  return db
+    .select({
+      state: accounts.state,
+      lastError: accounts.lastError,
+      count: sql<number>`count(*)::int`,
+    })
+    .from(accounts)
+    .where(inArray(accounts.state, ["ambiguous", "reconnect_required", "revoking"]))
+    .groupBy(accounts.state, accounts.lastError)
+    .orderBy(accounts.state);
+}

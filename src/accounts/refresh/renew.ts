@@ -85,7 +85,8 @@ async function refuseUnrefreshable(app: Refreshing, current: Held): Promise<void
     const isOver = await timely(abandonUnanswered(app.db, { id, generation }, app.journal.id));
     if (isOver) throw reconnect(app, current);
   }
-  const waitMs = current.retryAt - app.now().getTime();
+  // What is taken back at the provider has a pace of its own.
+  const waitMs = state === "revoking" ? 0 : current.retryAt - app.now().getTime();
   if (waitMs > 0) throw busy(waitMs);
 }
 

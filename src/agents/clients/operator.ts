@@ -1,13 +1,7 @@
 import { randomBytes } from "node:crypto";
-import {
-  type Account,
-  accountById,
-  isDisconnected,
-  liveAccount,
-  liveAccounts,
-} from "#src/accounts/store.ts";
+import { findConnected } from "#src/accounts/find-account.ts";
 import type { App } from "#src/app.ts";
-import { newId, readId } from "#src/crypto/ids.ts";
+import { newId } from "#src/crypto/ids.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { type Scope, readScopes, scopes } from "../scopes.ts";
@@ -47,7 +41,8 @@ export async function addAgent(
   const name = shownName(wanted.name);
   if (name === undefined) throw wrong("The name is empty");
   refuseUnusable(app, wanted);
-  const account = await accountBehind(app, wanted.account);
+  const account =
+    wanted.account === undefined ? undefined : await findConnected(app, wanted.account);
   const authMethod = methodOf(wanted);
   const secret = authMethod === "secret" ? newToken("clientSecret") : undefined;
   const clientId = `agent_${randomBytes(16).toString("base64url")}`;
@@ -71,22 +66,6 @@ export async function addAgent(
 function orNull({ jwks, jwksUri, agentType, agentVersion }: OperatorAgent) {
   const keys = { jwks: jwks ?? null, jwksUri: jwksUri ?? null };
   return { ...keys, agentType: agentType ?? null, agentVersion: agentVersion ?? null };
-}
-
-async function accountBehind(
-  app: Pick<App, "db">,
-  named: string | undefined,
-): Promise<Account | undefined> {
-  if (named === undefined) return undefined;
-  const [provider = "", sellerId] = named.split(/:(.*)/s);
-  const id = readId(named);
-  const byId = id === undefined ? undefined : await accountById(app.db, id);
-  const found = sellerId === undefined ? byId : await liveAccount(app.db, { provider, sellerId });
-  if (found !== undefined && !isDisconnected(found)) return found;
-  const known = (await liveAccounts(app.db, 10)).map((each) => `${each.provider}:${each.sellerId}`);
-  const hint =
-    known.length === 0 ? "Connect it on the gateway's page first" : `There are ${known.join(", ")}`;
-  throw wrong(`There is no account ${named}`, `It is written provider:seller. ${hint}`);
 }
 
 function scopesIn(text: string): readonly Scope[] {

@@ -22,5 +22,7 @@ export const airtable: Provider = {
   },
   // "You recently refreshed": the one concession Airtable makes to a race.
   errors: [{ status: 409, means: "just_refreshed" }],
+  // Its authorization server names no revocation endpoint.
+  revocation: { how: "by_hand", url: "https://airtable.com/account" },
   staticKeys: { prefixes: ["pat"], retiredPrefixes: ["key"] },
 };

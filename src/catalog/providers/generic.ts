@@ -121,7 +121,8 @@ function readRevocation(
   url: string,
   base: Provider | undefined,
 ): NonNullable<Provider["revocation"]> {
-  return { how: base?.revocation?.how ?? "rfc7009", url };
+  const how = base?.revocation?.how;
+  return { how: how === undefined || how === "by_hand" ? "rfc7009" : how, url };
 }
 
 function readIdentity(text: Text, start: IdentityRule): IdentityRule {

@@ -1,0 +1,112 @@
+import { Failure, asFailure } from "#src/failure.ts";
+import { OutsideTrouble } from "#src/http/outbound.ts";
+import type { Refreshing } from "../refresh/refreshing.ts";
+import { registrationOf } from "../registration.ts";
+import type { ReadAccount } from "../store.ts";
+import { type TakenBack, takeBack } from "./at-provider.ts";
+import { beginRevoking, finishRevoking, postponeRevoking, takeRevoking } from "./store.ts";
+
+export type Disconnecting = Refreshing & {
+  /** Lets go of what ended, in this process. */
+  readonly letGo: (subjects: readonly string[]) => void;
+};
+
+export type Disconnected = {
+  /** `pending`: ended here, and the provider is asked again until it confirms. */
+  readonly atProvider: TakenBack | "pending";
+  /** Where a person takes access back by hand, if the provider has a page for it. */
+  readonly page: string | undefined;
+  /** The provider's or our own word for why it is pending. */
+  readonly reason: string | undefined;
+};
+
+/**
+ * Disconnects an account: first nothing of it can be used here any more, in one commit; then the provider takes
+ * access back; then the stored credential is wiped. A crash in between leaves an account in the state
+ * `revoking`, which cannot be used and is finished by whichever gateway comes by.
+ * Failures: `not_found`.
+ */
+export async function disconnect(
+  app: Disconnecting,
+  accountId: string,
+  why: string,
+): Promise<Disconnected> {
+  const begun = await beginRevoking(app.db, accountId, app.now());
+  if (begun === undefined) throw new Failure("not_found");
+  app.letGo(begun.ended);
+  app.credentials.forget(accountId);
+  app.log.info("account_disconnected", { accountId, why, ended: begun.ended.length });
+  await app.atStep("begun");
+  return await finish(app, begun.account);
+}
+
+/** Accounts whose provider had not confirmed; one after the other, as many as are due. Never rejects. */
+export async function finishDisconnecting(app: Refreshing, stopping?: AbortSignal): Promise<void> {
+  for (let count = 0; count < mostPerRound; count++) {
+    if (stopping?.aborted === true) return;
+    const account = await takeRevoking(app.db);
+    if (account === undefined) return;
+    await finish(app, account);
+  }
+}
+
+const mostPerRound = 50;
+const firstPauseMs = 10_000;
+const longestPauseMs = 3_600_000;
+/** A provider that has not taken it back in a week will not. */
+const patienceMs = 7 * 86_400_000;
+
+async function finish(app: Refreshing, account: ReadAccount): Promise<Disconnected> {
+  const page = pageOf(app, account);
+  try {
+    const atProvider = await takeBackIfWeCan(app, account);
+    await finishRevoking(app.db, account);
+    app.credentials.forget(account.id);
+    const facts = { accountId: account.id, provider: account.provider, atProvider };
+    app.log[atProvider === "by_hand" ? "warn" : "info"]("account_revoked", facts);
+    return { atProvider, page, reason: undefined };
+  } catch (error) {
+    return await giveItTime(app, account, { reason: reasonOf(error), page });
+  }
+}
+
+/** A provider that is no longer configured cannot be asked. */
+async function takeBackIfWeCan(app: Refreshing, account: ReadAccount): Promise<TakenBack> {
+  let registration;
+  try {
+    registration = registrationOf(app, account.provider);
+  } catch {
+    return "by_hand";
+  }
+  return await takeBack(app, account, registration);
+}
+
+async function giveItTime(
+  app: Refreshing,
+  account: ReadAccount,
+  { reason, page }: { reason: string; page: string | undefined },
+): Promise<Disconnected> {
+  const { id, failures, failingSince, readAt } = account;
+  const sinceMs = readAt.getTime() - (failingSince ?? readAt).getTime();
+  if (sinceMs > patienceMs) {
+    await finishRevoking(app.db, account);
+    app.log.error("revocation_given_up", { accountId: id, code: reason });
+    return { atProvider: "by_hand", page, reason };
+  }
+  const waitMs = Math.min(firstPauseMs * 2 ** Math.min(failures, 20), longestPauseMs);
+  await postponeRevoking(app.db, id, { code: reason, waitMs: waitMs * (0.75 + app.random() / 2) });
+  app.log.warn("revocation_pending", { accountId: id, code: reason });
+  return { atProvider: "pending", page, reason };
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof OutsideTrouble) return error.reason;
+  const { code, details } = asFailure(error);
+  return details.hint ?? code;
+}
+
+/** Where a person can do it by hand. */
+function pageOf(app: Pick<Refreshing, "catalog">, { provider }: ReadAccount): string | undefined {
+  const revocation = app.catalog.providers.get(provider)?.revocation;
+  return revocation?.how === "by_hand" ? revocation.url : undefined;
+}
