@@ -1,11 +1,6 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
-import { placeOf } from "#src/accounts/credential.ts";
-import { addAccount } from "#src/accounts/store.ts";
-import { mintSession } from "#src/agents/sessions/session.ts";
-import { newId } from "#src/crypto/ids.ts";
-import { Secret } from "#src/crypto/secret.ts";
-import { savePerson } from "#src/people/store.ts";
+import { addCrowd } from "#test/support/crowd.ts";
 import { startServe } from "#test/support/process.ts";
 import { temporaryFolder } from "#test/support/database.ts";
 import { type World, openWorld } from "#test/support/world.ts";
@@ -21,7 +16,7 @@ test(
   async () => {
     await using world = await openWorld({ endsOnReuse: true, tokenMs: 20 });
     const provider = world.sandbox.providers.get("mercadolibre");
-    const bearers = await addCrowd(world);
+    const bearers = await addCrowd(world, crowd);
     const elsewhere = await temporaryFolder();
     // The world's own gateway stands aside: the two processes do all the work.
     await world.gateway.stop();
@@ -35,14 +30,7 @@ test(
     const begun = performance.now();
     const calls = { answered: 0, others: 0, longest: 0 };
     while ((await left(world)) > 0 && performance.now() - begun < twoMinutes) {
-      const at = performance.now();
-      const some = Array.from({ length: 6 }, (_, n) => {
-        const url = n % 2 === 0 ? first.url : second.url;
-        return whoami(url, bearers[Math.floor(Math.random() * bearers.length)] ?? "");
-      });
-      const answers = await Promise.all(some);
-      calls.longest = Math.max(calls.longest, performance.now() - at);
-      for (const { status } of answers) calls[status === 200 ? "answered" : "others"] += 1;
+      await callSome([first.url, second.url], bearers, calls);
     }
     const seconds = (performance.now() - begun) / 1000;
     printTable(
@@ -77,41 +65,25 @@ test(
   twoMinutes + 30_000,
 );
 
+type Calls = { answered: number; others: number; longest: number };
+
+/** Three calls on each, of anybody. */
+async function callSome(
+  urls: readonly string[],
+  bearers: readonly string[],
+  calls: Calls,
+): Promise<void> {
+  const anybody = () => bearers[Math.floor(Math.random() * bearers.length)] ?? "";
+  const at = performance.now();
+  const some = urls.flatMap((url) => [url, url, url]).map((url) => whoami(url, anybody()));
+  const answers = await Promise.all(some);
+  calls.longest = Math.max(calls.longest, performance.now() - at);
+  for (const { status } of answers) calls[status === 200 ? "answered" : "others"] += 1;
+}
+
 async function left(world: World): Promise<number> {
   const [row] = await world.app.db.execute<{ left: number }>(
     sql`select count(*)::int as left from accounts where generation = 1`,
   );
   return row?.left ?? 0;
-}
-
-/** As many sellers, each with a grant at the provider; some of them have a session. */
-async function addCrowd(world: World): Promise<readonly string[]> {
-  const { app, sandbox } = world;
-  const grants = sandbox.providers.get("mercadolibre")?.grants;
-  const bearers: string[] = [];
-  for (let number = 0; number < crowd; number++) {
-    const sellerId = String(500_000_000 + number);
-    const issued = grants?.issue({ id: sellerId, name: `SELLER_${number}`, site: "MLA" });
-    const [id, personId] = [newId(app.now()), newId(app.now())];
-    await savePerson(app.db, personId);
-    await addAccount(app.db, {
-      id,
-      personId,
-      provider: "mercadolibre",
-      sellerId,
-      kind: "oauth",
-      label: null,
-      site: "MLA",
-      scope: null,
-      accessExpiresAt: new Date(Date.now() + 3_600_000),
-      refreshExpiresAt: null,
-      refreshFrom: new Date(Date.now() + 3_000_000),
-      accessToken: app.seal.close(new Secret(issued?.access ?? ""), placeOf(id, "accessToken")),
-      refreshToken: app.seal.close(new Secret(issued?.refresh ?? ""), placeOf(id, "refreshToken")),
-    });
-    if (number % 10 !== 0) continue;
-    const { bearer } = await mintSession(app, { personId, accountId: id, platform: null });
-    bearers.push(bearer.reveal());
-  }
-  return bearers;
 }

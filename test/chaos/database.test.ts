@@ -20,12 +20,14 @@ afterAll(() =>
   printTable(["killed", "at", "rounds", "kept", "lost", "longest until answered"], table),
 );
 
-describe.each([
-  ["database", "the bundled PostgreSQL is killed with -9"],
-  ["both", "the bundled PostgreSQL and its gateway are killed with -9"],
-] as const)("%s: %s", (word, _) => {
+const victims = {
+  database: "the bundled PostgreSQL is killed with -9",
+  both: "the bundled PostgreSQL and its gateway are killed with -9",
+} as const;
+
+describe.each(["database", "both"] as const)("%s", (word) => {
   test.each(refreshSteps)(
-    "at %s",
+    `${victims[word]} at %s`,
     async (step) => {
       await using world = await bundledWorld();
       let [lost, longest] = [0, 0];

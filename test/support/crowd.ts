@@ -1,0 +1,39 @@
+import { placeOf } from "#src/accounts/credential.ts";
+import { addAccount } from "#src/accounts/store.ts";
+import { mintSession } from "#src/agents/sessions/session.ts";
+import { newId } from "#src/crypto/ids.ts";
+import { Secret } from "#src/crypto/secret.ts";
+import { savePerson } from "#src/people/store.ts";
+import type { World } from "./world.ts";
+
+/** As many sellers, each with a grant at the provider; some of them have a session. */
+export async function addCrowd(world: World, crowd: number): Promise<readonly string[]> {
+  const { app, sandbox } = world;
+  const grants = sandbox.providers.get("mercadolibre")?.grants;
+  const bearers: string[] = [];
+  for (let number = 0; number < crowd; number++) {
+    const sellerId = String(500_000_000 + number);
+    const issued = grants?.issue({ id: sellerId, name: `SELLER_${number}`, site: "MLA" });
+    const [id, personId] = [newId(app.now()), newId(app.now())];
+    await savePerson(app.db, personId);
+    await addAccount(app.db, {
+      id,
+      personId,
+      provider: "mercadolibre",
+      sellerId,
+      kind: "oauth",
+      label: null,
+      site: "MLA",
+      scope: null,
+      accessExpiresAt: new Date(Date.now() + 3_600_000),
+      refreshExpiresAt: null,
+      refreshFrom: new Date(Date.now() + 3_000_000),
+      accessToken: app.seal.close(new Secret(issued?.access ?? ""), placeOf(id, "accessToken")),
+      refreshToken: app.seal.close(new Secret(issued?.refresh ?? ""), placeOf(id, "refreshToken")),
+    });
+    if (number % 10 !== 0) continue;
+    const { bearer } = await mintSession(app, { personId, accountId: id, platform: null });
+    bearers.push(bearer.reveal());
+  }
+  return bearers;
+}
