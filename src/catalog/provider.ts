@@ -97,7 +97,8 @@ export const standardErrors: readonly ErrorRule[] = [
   { code: "unauthorized_client", means: "application_refused" },
   { code: "temporarily_unavailable", means: "busy" },
   { code: "slow_down", means: "busy" },
-  { code: "invalid_request", means: "application_refused" },
-  { code: "invalid_scope", means: "application_refused" },
-  { code: "unsupported_grant_type", means: "application_refused" },
+  // Something is wrong with one request: no reason to stop for every account.
+  { code: "invalid_request", means: "broken" },
+  { code: "invalid_scope", means: "broken" },
+  { code: "unsupported_grant_type", means: "broken" },
 ];

@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import type { Fault } from "#src/sandbox/faults.ts";
 import { newBearer } from "#test/support/browser-like.ts";
+import { addCrowd } from "#test/support/crowd.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 import { printTable } from "./table.ts";
@@ -190,32 +191,44 @@ async function timePasses(world: World): Promise<void> {
   await Bun.sleep(550);
 }
 
-test("five failures in a row close the provider for everybody; then one asks first", async () => {
+test("failures of five accounts in a row close the provider for everybody; then one asks first", async () => {
   await using world = await openWorld();
-  const bearer = await newBearer({ url: world.url });
+  const bearers = await addCrowd(world, 7);
   const simulated = world.sandbox.providers.get("mercadolibre");
-  const ask = () => post(`${world.url}/mcp`, bearer, toolCall("whoami"));
+  const ask = (which: number) => post(`${world.url}/mcp`, bearers[which] ?? "", toolCall("whoami"));
   simulated?.grants.expireAccess();
-  for (let failure = 0; failure < 5; failure++) {
+  for (let which = 0; which < 5; which++) {
     simulated?.faults.push({ kind: "status", status: 500 });
-    expect((await ask()).status).toBe(503);
-    await world.app.db.execute(sql`update accounts set retry_at = null`);
+    expect((await ask(which)).status).toBe(503);
   }
   expect(simulated?.asked.refresh_token).toBe(5);
-  const other = await newBearer({ url: world.url, seller: "100200301" });
-  simulated?.grants.expireAccess();
-  const refused = await post(`${world.url}/mcp`, other, toolCall("whoami"));
-  expect(refused.status).toBe(503);
+  expect((await ask(5)).status).toBe(503);
   expect(simulated?.asked.refresh_token).toBe(5);
 
   await world.app.db.execute(sql`update provider_states set closed_until = now()`);
   await Bun.sleep(550);
   simulated?.faults.push({ kind: "slow", ms: 300 });
-  const probe = ask();
+  const probe = ask(5);
   while (simulated?.asked.refresh_token === 5) await Bun.sleep(2);
   await Bun.sleep(20);
-  expect((await post(`${world.url}/mcp`, other, toolCall("whoami"))).status).toBe(503);
+  expect((await ask(6)).status).toBe(503);
   expect((await probe).status).toBe(200);
+  expect((await ask(6)).status).toBe(200);
+});
+
+test("one account that always fails does not close the provider for the others", async () => {
+  await using world = await openWorld();
+  const [failing = "", other = ""] = await addCrowd(world, 2);
+  const simulated = world.sandbox.providers.get("mercadolibre");
+  simulated?.grants.expireAccess();
+  for (let failure = 0; failure < 8; failure++) {
+    simulated?.faults.push({ kind: "status", status: 400, body: { error: "invalid_request" } });
+    const answer = await post(`${world.url}/mcp`, failing, toolCall("whoami"));
+    expect(answer.status).toBe(503);
+    await world.app.db.execute(sql`update accounts set retry_at = null`);
+  }
+  expect(simulated?.asked.refresh_token).toBe(8);
+  await Bun.sleep(550);
   expect((await post(`${world.url}/mcp`, other, toolCall("whoami"))).status).toBe(200);
 });
 

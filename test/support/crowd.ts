@@ -31,7 +31,7 @@ export async function addCrowd(world: World, crowd: number): Promise<readonly st
       accessToken: app.seal.close(new Secret(issued?.access ?? ""), placeOf(id, "accessToken")),
       refreshToken: app.seal.close(new Secret(issued?.refresh ?? ""), placeOf(id, "refreshToken")),
     });
-    if (number % 10 !== 0) continue;
+    if (crowd > 100 && number % 10 !== 0) continue;
     const { bearer } = await mintSession(app, { personId, accountId: id, platform: null });
     bearers.push(bearer.reveal());
   }

@@ -26,6 +26,12 @@ export type Pass = {
   readonly isEarly: boolean;
 };
 
+export type Failed = {
+  readonly retryAfterSeconds: number | undefined;
+  /** The account's first failure in a row. */
+  readonly isFirst: boolean;
+};
+
 /**
  * Who may ask a provider now, for all replicas together: at most `mostAtOnce` of its profile at the same time;
  * nobody for a while after failures in a row, then one first; nobody at all while the provider refuses us as an
@@ -36,7 +42,7 @@ export type Admission = {
   pass<T>(registration: Registration, pass: Pass, work: () => Promise<T>): Promise<T>;
   /** The provider said something that makes sense. */
   answered(registration: Registration): Promise<void>;
-  failed(registration: Registration, retryAfterSeconds: number | undefined): Promise<void>;
+  failed(registration: Registration, failed: Failed): Promise<void>;
   refused(registration: Registration, code: string): Promise<void>;
 };
 
@@ -89,15 +95,17 @@ export function createAdmission(app: Admitting): Admission {
     },
     answered: (registration) =>
       tell(registration, clearStanding(app.db, registration.provider.name)),
-    failed: (registration, retryAfterSeconds) =>
-      tell(registration, tellFailed(app, registration.provider.name, retryAfterSeconds ?? 0)),
+    failed: (registration, failed) =>
+      tell(registration, tellFailed(app, registration.provider.name, failed)),
     refused: (registration, code) => tell(registration, tellRefused(app, registration, code)),
   };
 }
 
-async function tellFailed(app: Admitting, provider: string, leastSeconds: number): Promise<void> {
+async function tellFailed(app: Admitting, provider: string, failed: Failed): Promise<void> {
+  const { isFirst, retryAfterSeconds: leastSeconds = 0 } = failed;
   const jitter = 0.75 + app.random() / 2;
-  const counted = await countFailure(app.db, provider, { ...failing, leastSeconds, jitter });
+  const about = { ...failing, leastSeconds, jitter, isFirst };
+  const counted = await countFailure(app.db, provider, about);
   const { failures, before } = counted;
   const isNews = before < failing.mostFailures && failures >= failing.mostFailures;
   if (isNews) app.log.error("provider_closed", { provider, failures });

@@ -64,6 +64,8 @@ export type Failing = {
   readonly leastSeconds: number;
   /** Around 1. */
   readonly jitter: number;
+  /** The account's first failure in a row. One account that always fails is no trouble of the provider's. */
+  readonly isFirst: boolean;
 };
 
 /** Counts a failure and closes the provider when there were too many: 2 s, 4 s, 8 s … Returns how many there are and were. */
@@ -72,19 +74,22 @@ export async function countFailure(
   provider: string,
   failing: Failing,
 ): Promise<{ readonly failures: number; readonly before: number }> {
-  const { mostFailures, firstSeconds, longestSeconds, leastSeconds, jitter } = failing;
-  const grown = sql`${firstSeconds} * power(2, least(s.failures + 1 - ${mostFailures}::int, 20))`;
+  const { mostFailures, firstSeconds, longestSeconds, leastSeconds, jitter, isFirst } = failing;
+  const most = sql`${mostFailures}::int`;
+  // After a break whoever asks first counts in any case.
+  const next = sql`s.failures + case when ${isFirst} or s.failures >= ${most} then 1 else 0 end`;
+  const grown = sql`${firstSeconds} * power(2, least(${next} - ${most}, 20))`;
   const pause = sql`greatest(${leastSeconds}::float, least(${longestSeconds}::float, ${grown}) * ${jitter}::float)`;
   // What was on its way when the provider was closed says nothing new.
   const [row] = await db.execute<{ failures: number; before: number }>(sql`
     with earlier as (
       select failures from ${providerStates} where provider = ${provider} for update)
-    insert into ${providerStates} as s (provider, failures) values (${provider}, 1)
+    insert into ${providerStates} as s (provider, failures) values (${provider}, ${Number(isFirst)})
     on conflict (provider) do update set
-      failures = case when s.closed_until > now() then s.failures else s.failures + 1 end,
+      failures = case when s.closed_until > now() then s.failures else ${next} end,
       probe_until = null,
       closed_until = case
-        when s.closed_until > now() or s.failures + 1 < ${mostFailures}::int then s.closed_until
+        when s.closed_until > now() or ${next} < ${most} then s.closed_until
         else now() + ${pause} * interval '1 second' end
     returning failures, coalesce((select failures from earlier), 0) as before`);
   return row ?? { failures: 0, before: 0 };

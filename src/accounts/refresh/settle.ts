@@ -33,7 +33,11 @@ export async function settleRefusal(app: Refreshing, refused: Refused): Promise<
     throw new Failure("provider_refuses_application", undefined, { hint: refusal.code });
   }
   if (refusal.means === "just_refreshed") await app.admission.answered(registration);
-  else await app.admission.failed(registration, refusal.retryAfterSeconds);
+  else {
+    const isFirst = refused.account.failures === 0;
+    const { retryAfterSeconds } = refusal;
+    await app.admission.failed(registration, { retryAfterSeconds, isFirst });
+  }
   return await newerOr(app, refused.account, () => busy(firstBackoffMs));
 }
 

@@ -6,6 +6,8 @@ export const mercadoErrors: readonly ErrorRule[] = [
   { text: "local_rate_limited", means: "busy" },
   { code: "too_many_requests", means: "busy" },
   { code: "unauthorized_application", means: "application_refused" },
+  // Said of one seller's grant as well as of an application: not a verdict about either.
+  { code: "unauthorized_client", means: "broken" },
 ];
 
 export const mercadolibre: Provider = {
