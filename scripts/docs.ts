@@ -8,11 +8,13 @@ import { builtinUpstreams } from "#src/catalog/upstreams/builtin.ts";
 import { type Setting, settings } from "#src/config/settings.ts";
 import { failures } from "#src/failure.ts";
 import { agents } from "#cli/commands/agents.ts";
+import { check } from "#cli/commands/check.ts";
 import { demo } from "#cli/commands/demo.ts";
 import { health } from "#cli/commands/health.ts";
 import { invite } from "#cli/commands/invite.ts";
 import { keys } from "#cli/commands/keys.ts";
 import { migrate } from "#cli/commands/migrate.ts";
+import { revoke } from "#cli/commands/revoke.ts";
 import { serve } from "#cli/commands/serve.ts";
 import { code, coded, table } from "./markdown.ts";
 
@@ -20,7 +22,7 @@ import { code, coded, table } from "./markdown.ts";
 const root = join(import.meta.dir, "..");
 
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only what is the same for every kind of arguments is read
-const commands = [serve, demo, migrate, health, invite, agents, keys] as readonly Pick<
+const commands = [serve, demo, migrate, check, health, revoke, invite, agents, keys] as readonly Pick<
   CommandDef,
   "meta" | "args" | "subCommands"
 >[];
@@ -130,8 +132,9 @@ function begun(prefixes: readonly string[] | undefined): string | undefined {
 }
 
 function revocationOf({ how, url }: NonNullable<Provider["revocation"]>): string {
+  if (how === "by_hand") return `by the person, at ${code(url)}`;
   const method = how === "rfc7009" ? "RFC 7009" : "DELETE with the account's access token";
-  return `${method} at ${code(url)} (in the profile; the gateway does not call it yet)`;
+  return `${method} at ${code(url)}`;
 }
 
 function identityOf(rule: Provider["identity"]): string {

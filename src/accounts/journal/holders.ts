@@ -13,7 +13,7 @@ export type Holders = {
 /** @param replica Our own name, a UUID. */
 export function joinHolders(folder: string, replica: string): Holders {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const own = lock(join(folder, replica));
+  const own = lock(join(folder, replica), ownWaitMs);
   if (own === undefined) throw new Error("the lock of this process is held by another");
   return {
     gone: () => readdirSync(folder).filter((name) => isGone(folder, name, replica)),
@@ -33,12 +33,15 @@ function isGone(folder: string, name: string, replica: string): boolean {
   return true;
 }
 
+/** A neighbour may be looking at our lock at this very moment. */
+const ownWaitMs = 200;
+
 /** Undefined while its process lives. */
-function lock(file: string): DatabaseSync | undefined {
+function lock(file: string, waitMs = 0): DatabaseSync | undefined {
   const database = new DatabaseSync(file);
   try {
     chmodSync(file, 0o600);
-    database.exec("pragma busy_timeout = 200; begin exclusive");
+    database.exec(`pragma busy_timeout = ${waitMs}; begin exclusive`);
     return database;
   } catch {
     database.close();

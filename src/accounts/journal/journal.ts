@@ -147,11 +147,10 @@ function opened(app: Opening, version: Version, bytes: Uint8Array): Answer | "re
     const credential = isObject(fields) ? credentialFrom(fields) : undefined;
     return credential === undefined ? "reserved" : { ...version, credential };
   } catch (error) {
-    app.log.error("journal_answer_unreadable", { accountId: version.id, ...troubleOf(error) });
-    if (error instanceof SealBroken && error.isKeyMissing) {
-      throw new Failure("credential_unreadable", error.message);
-    }
-    return "reserved";
+    // Torn by a crash, or being written by another process at this moment.
+    if (!(error instanceof SealBroken && error.isKeyMissing)) return "reserved";
+    app.log.error("journal_answer_unreadable", { accountId: version.id });
+    throw new Failure("credential_unreadable", error.message);
   }
 }
 

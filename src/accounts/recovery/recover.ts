@@ -5,6 +5,7 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { freeSlots } from "../admission/store.ts";
 import type { Version } from "../journal/answers.ts";
+import { accountById } from "../store.ts";
 import { keepAnswer } from "../refresh/keep.ts";
 import type { Refreshing } from "../refresh/refreshing.ts";
 import { saveRefreshEvent } from "../refresh/store.ts";
@@ -108,7 +109,8 @@ async function recoverLeftBehind(app: Recovering): Promise<void> {
 async function replay(app: Recovering, version: Version): Promise<void> {
   if (app.journal.unstored.has(version.id)) return;
   const answer = await app.journal.read(version).catch(() => undefined);
-  if (answer === undefined || answer === "reserved") return;
+  if (answer === undefined) return;
+  if (answer === "reserved") return await dropIfOver(app, version);
   const stored = await keepAnswer(app, answer);
   if (stored === "later") return;
   app.credentials.forget(version.id);
@@ -119,6 +121,13 @@ async function replay(app: Recovering, version: Version): Promise<void> {
   await timely(saveRefreshEvent(app.db, { ...event, requestId: "recovery" })).catch(
     (error: unknown) => app.log.warn("refresh_event_lost", troubleOf(error)),
   );
+}
+
+/** Room that was made for an answer which another gateway has got meanwhile. */
+async function dropIfOver(app: Recovering, version: Version): Promise<void> {
+  const account = await timely(accountById(app.db, version.id));
+  const isOver = account === undefined || account.generation > version.generation;
+  if (isOver) await app.journal.drop(version);
 }
 
 /** What an open intent without an answer means: room in the journal is made right before the provider is asked. */

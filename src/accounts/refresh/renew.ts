@@ -83,7 +83,7 @@ async function refuseUnrefreshable(app: Refreshing, current: Held): Promise<void
   if (await isRestored(app, { id, generation })) throw reconnect(app, current);
   if (current.intents >= mostIntents) {
     const isOver = await timely(abandonUnanswered(app.db, { id, generation }, app.journal.id));
-    if (isOver) throw reconnect(app, current);
+    if (isOver || state === "revoking") throw reconnect(app, current);
   }
   // What is taken back at the provider has a pace of its own.
   const waitMs = state === "revoking" ? 0 : current.retryAt - app.now().getTime();
@@ -98,6 +98,6 @@ export async function isRestored(
   const highest = app.journal.marks.highest(id);
   if (highest <= generation) return false;
   await timely(markRestored(app.db, [{ id, generation: highest }]));
-  app.log.error("database_restored", { accountId: id, generation, known: highest });
+  app.log.error("account_restored", { accountId: id, generation, known: highest });
   return true;
 }
