@@ -1,10 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { readFileSync, readdirSync, statSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { placeOf } from "#src/accounts/credential.ts";
+import { createSeal } from "#src/crypto/seal.ts";
 import { forwardTcp } from "#test/cli/forwarder.ts";
 import { runServe } from "#test/support/process.ts";
 import { temporaryFolder } from "#test/support/database.ts";
+import { encryptionKey } from "#test/support/world.ts";
 import { type ChaosWorld, chaosWorld, isAnswered, settledCall, whoami } from "./chaos.ts";
 
 describe("while the database is away", () => {
@@ -55,6 +58,31 @@ describe("while the database is away", () => {
     await until(async () => (await generation(world)) === 2);
     expect(world.provider.grants.reused()).toBe(0);
   });
+});
+
+test("an answer that waits on the disk tells nothing, and nobody else may read it", async () => {
+  await using world = await chaosWorld();
+  await using away = await forwardTcp(world.database.url);
+  await using victim = await world.start({ DATABASE_URL: away.url });
+  await answerWhile(world, victim, () => away.shut());
+  const folder = join(world.environment["SMARTDASH_HOME"] ?? "", "journal");
+  const names = readdirSync(folder, { recursive: true }).map((name) => join(folder, String(name)));
+  const entries = [folder, ...names].map((path) => ({ path, stats: statSync(path) }));
+  const files = entries.filter(({ stats }) => stats.isFile());
+  expect(files.length).toBeGreaterThan(2);
+  for (const { stats } of entries) {
+    expect(stats.mode & 0o777).toBe(stats.isFile() ? 0o600 : 0o700);
+  }
+  const kept = Buffer.concat(files.map(({ path }) => readFileSync(path))).toString("latin1");
+  away.open();
+  await until(async () => (await generation(world)) === 2);
+  const secrets = await tokensOf(world);
+  expect(secrets).toHaveLength(2);
+  for (const secret of secrets) {
+    for (const form of [secret, secret.slice(4, 20), btoa(secret).slice(0, 20)]) {
+      expect(kept).not.toContain(form);
+    }
+  }
 });
 
 describe("a database that was restored from a backup", () => {
@@ -277,6 +305,17 @@ async function refreshTwice(world: ChaosWorld): Promise<void> {
 async function generation({ sql }: ChaosWorld): Promise<number> {
   const [row] = await sql<{ generation: number }[]>`select generation from accounts`;
   return row?.generation ?? 0;
+}
+
+/** Both tokens of the account as they are at the provider. */
+async function tokensOf({ sql }: ChaosWorld): Promise<readonly string[]> {
+  const seal = createSeal([Buffer.from(encryptionKey, "base64")]);
+  const rows = await sql<{ id: string; access_token: Uint8Array; refresh_token: Uint8Array }[]>`
+    select id, access_token, refresh_token from accounts`;
+  return rows.flatMap(({ id, access_token, refresh_token }) => [
+    seal.open(access_token, placeOf(id, "accessToken")).reveal(),
+    seal.open(refresh_token, placeOf(id, "refreshToken")).reveal(),
+  ]);
 }
 
 function answersIn({ environment }: ChaosWorld): readonly string[] {
