@@ -66,6 +66,13 @@ async function visitEveryPage(
   for (const summary of await page.locator("summary").all()) await summary.click();
   await look("bearer-open");
   await at(`${url}/`, "home-signed-in");
+  await page.locator("a[href$='/disconnect']").first().click();
+  await page.waitForURL(/\/disconnect$/);
+  await look("disconnect");
+  await page.locator("main form button").click();
+  await page.locator("main form").waitFor({ state: "detached" });
+  await look("disconnected");
+  await at(`${url}/`, "home-disconnected");
 }
 
 /** How many pixels stick out to the right of the window. */
@@ -98,7 +105,7 @@ test("no page has a serious fault that axe knows, in the light or in the dark", 
     }
     seen.push(name);
   });
-  expect(seen).toHaveLength(13);
+  expect(seen).toHaveLength(16);
   expect(rules).toContain("color-contrast");
   expect(rules).toContain("label");
   expect(found).toEqual([]);
