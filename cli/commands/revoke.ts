@@ -20,7 +20,7 @@ export const revoke = command({
       const account = await findAccount(app, named);
       const ends = await whatEndsWith(app.db, account);
       const name = `${account.provider}:${account.sellerId}`;
-      tell(`${name}: ${ends.sessions} sessions, ${ends.grants} grants, ${ends.agents} agents end.`);
+      tell(`${name}: sessions ${ends.sessions}, grants ${ends.grants}, own agents ${ends.agents}.`);
       if (yes !== true) {
         throw new Failure("usage", "Nothing was changed", { hint: "Add --yes to disconnect it" });
       }

@@ -7,9 +7,9 @@ export const accountWords = {
     en: "Disconnect this account?",
   },
   disconnect_ends: {
-    es: "Desde ese momento ningún agente puede usarla. Terminan {sessions} sesiones y {agents} permisos de agentes, y se borra la credencial guardada.",
-    pt: "A partir desse momento nenhum agente pode usá-la. Terminam {sessions} sessões e {agents} permissões de agentes, e a credencial guardada é apagada.",
-    en: "From then on no agent can use it. {sessions} sessions and {agents} permissions of agents end, and the stored credential is erased.",
+    es: "Desde ese momento ningún agente puede usarla y se borra la credencial guardada. Sesiones que terminan: {sessions}; permisos de agentes: {agents}.",
+    pt: "A partir desse momento nenhum agente pode usá-la e a credencial guardada é apagada. Sessões que terminam: {sessions}; permissões de agentes: {agents}.",
+    en: "From then on no agent can use it, and the stored credential is erased. Sessions that end: {sessions}; permissions of agents: {agents}.",
   },
   disconnect_asks_provider: {
     es: "Después pedimos a {provider} que retire el acceso.",

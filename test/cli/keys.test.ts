@@ -136,7 +136,7 @@ test("revoke says what would end, and does it only when told", async () => {
   const bearer = await newBearer({ url: world.url });
   const asked = await run(world, encryptionKey, "revoke", "--account", "mercadolibre:100200300");
   expect(asked.exit).toBe(2);
-  expect(asked.stderr).toContain("mercadolibre:100200300: 1 sessions, 0 grants, 0 agents end.");
+  expect(asked.stderr).toContain("mercadolibre:100200300: sessions 1, grants 0, own agents 0.");
   expect(asked.stderr).toContain("hint: Add --yes");
   expect((await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(200);
   const words = ["revoke", "--account", "mercadolibre:100200300", "--yes", "--json"];

@@ -53,7 +53,7 @@ test("a person disconnects: agents are refused everywhere, the provider takes ac
   }
   const { id } = await accountIn(world);
   const question = await (await visitor.get(`${world.url}/accounts/${id}/disconnect`)).text();
-  expect(question).toContain("1 sessions and 1 permissions");
+  expect(question).toContain("Sessions that end: 1; permissions of agents: 1.");
   expect(await pressDisconnect(visitor, world)).toContain(
     "Mercado Libre has taken the access back",
   );
