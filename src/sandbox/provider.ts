@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Provider } from "#src/catalog/provider.ts";
+import { countAtOnce } from "./at-once.ts";
 import { type Fault, answerOf, oddFields, spoilt } from "./faults.ts";
 import { type Grants, createGrants } from "./grants.ts";
 import { loginPage } from "./login-page.ts";
@@ -70,22 +71,6 @@ export function simulateProvider(options: SimulationOptions): SimulatedProvider 
       if (!pathname.startsWith(`${base}/`)) return undefined;
       const work = () => answer(simulation, request, pathname.slice(base.length));
       return pathname === `${base}/token` ? counted.run(work) : work();
-    },
-  };
-}
-
-function countAtOnce() {
-  let [running, most] = [0, 0];
-  return {
-    most: () => most,
-    async run<T>(work: () => Promise<T>): Promise<T> {
-      running += 1;
-      most = Math.max(most, running);
-      try {
-        return await work();
-      } finally {
-        running -= 1;
-      }
     },
   };
 }

@@ -1,5 +1,9 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
+import { readHeld } from "#src/accounts/credential.ts";
+import { isRestored, renew } from "#src/accounts/refresh/renew.ts";
+import { saveRefreshed } from "#src/accounts/refresh/store.ts";
+import { accountById } from "#src/accounts/store.ts";
 import type { Fault } from "#src/sandbox/faults.ts";
 import { connectSeller, mintBearer, newBearer, newVisitor } from "#test/support/browser-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
@@ -324,4 +328,37 @@ test("a credential sealed with a key that is gone says so, and is kept", async (
     ENCRYPTION_KEY: `${other},${world.environment["ENCRYPTION_KEY"]}`,
   });
   expect((await post(`${both.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(200);
+});
+
+test("an answer that somebody stores between our lease and our question is used, and nothing is asked", async () => {
+  await using world = await openWorld({ endsOnReuse: true });
+  await newBearer({ url: world.url });
+  const [row] = await world.app.db.execute<{ id: string }>(sql`select id from accounts`);
+  await using replica = await refreshingAs(world);
+  const known = await readHeld(replica.app, row?.id ?? "");
+  const account = await accountById(world.app.db, row?.id ?? "");
+  if (known === undefined || account === undefined) throw new Error("there is an account");
+  const app = {
+    ...replica.app,
+    atStep: async (step: string) => {
+      if (step === "intent_committed") await saveRefreshed(world.app.db, account, account);
+    },
+  };
+  const renewed = await renew(app, known, "test");
+  expect(renewed.generation).toBe(2);
+  expect(simulated(world).asked.refresh_token).toBe(0);
+  expect(await eventsIn(world)).toEqual([]);
+});
+
+test("a generation that is newer than what was read a moment ago is no restored database", async () => {
+  await using world = await openWorld();
+  await newBearer({ url: world.url });
+  const [row] = await world.app.db.execute<{ id: string }>(sql`select id from accounts`);
+  await using replica = await refreshingAs(world);
+  const account = await accountById(world.app.db, row?.id ?? "");
+  if (account === undefined) throw new Error("there is an account");
+  await saveRefreshed(world.app.db, account, account);
+  replica.app.journal.marks.saw({ id: account.id, generation: 2 });
+  expect(await isRestored(replica.app, { id: account.id, generation: 1 })).toBe(false);
+  expect(await accountIn(world)).toMatchObject({ state: "active", generation: 2 });
 });

@@ -1,4 +1,5 @@
 import { newId } from "#src/crypto/ids.ts";
+import type { Secret } from "#src/crypto/secret.ts";
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Held, openColumn, openHeld, placeOf, readHeld } from "../credential.ts";
@@ -11,7 +12,7 @@ import { reconnect } from "./failures.ts";
 import { keepAnswer } from "./keep.ts";
 import type { Refreshing } from "./refreshing.ts";
 import { settleRefusal } from "./settle.ts";
-import { returnLease, saveRefreshEvent } from "./store.ts";
+import { returnLease, saveRefreshEvent, saveRefreshStart } from "./store.ts";
 
 export type Asking = {
   /** Leased by us, with the intent in its row. */
@@ -33,11 +34,11 @@ export async function askProvider(app: Refreshing, asking: Asking): Promise<Held
   const ahead = app.now().getTime() - account.readAt.getTime();
   const report = reporter(app, account, requestId);
   await app.atStep("intent_committed");
-  const refreshToken = await prepared(app, account);
-  if (!("reveal" in refreshToken)) return await storeAnswer(app, account, refreshToken);
-  await report("refresh_start");
+  const prepared = await prepare(app, account, requestId);
+  if (prepared === "replaced") return await currentAfter(app, account, undefined);
+  if (!("reveal" in prepared)) return await storeAnswer(app, account, prepared);
   await app.atStep("room_made");
-  const answer = await refreshTokens(app, registration, refreshToken);
+  const answer = await refreshTokens(app, registration, prepared);
   await app.atStep("answered");
   if ("refusal" in answer) {
     await report("refresh_fail", answer.refusal);
@@ -61,16 +62,34 @@ export async function askProvider(app: Refreshing, asking: Asking): Promise<Held
   return held;
 }
 
-/** The refresh token to send, or the answer that is there already. The lease goes back if neither can be. */
-async function prepared(app: Refreshing, account: ReadAccount) {
+/**
+ * The refresh token to send, or the answer that is there already; `replaced` when another process has just
+ * stored one. The lease goes back if none of it can be.
+ */
+async function prepare(
+  app: Refreshing,
+  account: ReadAccount,
+  requestId: string,
+): Promise<Secret | Answer | "replaced"> {
   const version = versionOf(account);
+  let hasRoom = false;
   try {
     const known = await app.journal.read(version);
     if (known !== undefined && known !== "reserved") return known;
     const refreshToken = openColumn(app, account, "refreshToken");
     await app.journal.reserve(version);
-    return refreshToken;
+    hasRoom = true;
+    const event = { id: newId(app.now()), requestId };
+    if (await timely(saveRefreshStart(app.db, version, event))) {
+      const facts = { accountId: account.id, generation: account.generation, requestId };
+      app.log.info("refresh_start", { provider: account.provider, ...facts });
+      return refreshToken;
+    }
+    await dropQuietly(app, account);
+    return "replaced";
   } catch (error) {
+    // An answer that cannot be read now must stay where it is.
+    if (hasRoom) await dropQuietly(app, account);
     await timely(returnLease(app.db, version, app.replica)).catch(() => undefined);
     throw error;
   }
@@ -123,8 +142,8 @@ function dropQuietly(app: Refreshing, account: ReadAccount) {
   });
 }
 
-export function reporter(app: Refreshing, account: ReadAccount, requestId: string) {
-  return async (event: "refresh_start" | "refresh_success" | "refresh_fail", refusal?: Refusal) => {
+function reporter(app: Refreshing, account: ReadAccount, requestId: string) {
+  return async (event: "refresh_success" | "refresh_fail", refusal?: Refusal) => {
     const facts = { accountId: account.id, generation: account.generation, requestId };
     const outcome =
       refusal === undefined ? {} : { code: refusal.code, providerStatus: refusal.status };
@@ -140,6 +159,6 @@ export function reporter(app: Refreshing, account: ReadAccount, requestId: strin
   };
 }
 
-export function versionOf(account: Pick<ReadAccount, "id" | "generation">) {
+function versionOf(account: Pick<ReadAccount, "id" | "generation">) {
   return { id: account.id, generation: account.generation };
 }

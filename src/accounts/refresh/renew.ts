@@ -97,7 +97,9 @@ export async function isRestored(
 ): Promise<boolean> {
   const highest = app.journal.marks.highest(id);
   if (highest <= generation) return false;
-  await timely(markRestored(app.db, [{ id, generation: highest }]));
+  const restored = await timely(markRestored(app.db, [{ id, generation: highest }]));
+  // Otherwise only what the caller has read is old: somebody has stored a newer one meanwhile.
+  if (restored.length === 0) return false;
   app.log.error("account_restored", { accountId: id, generation, known: highest });
   return true;
 }

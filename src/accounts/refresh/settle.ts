@@ -1,6 +1,6 @@
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { type Held, readHeld } from "../credential.ts";
+import { type Held, isUsable, readHeld } from "../credential.ts";
 import type { Refusal } from "../provider-client.ts";
 import type { Registration } from "../registration.ts";
 import type { ReadAccount } from "../store.ts";
@@ -32,13 +32,16 @@ export async function settleRefusal(app: Refreshing, refused: Refused): Promise<
     await app.admission.refused(registration, refusal.code);
     throw new Failure("provider_refuses_application", undefined, { hint: refusal.code });
   }
-  if (refusal.means === "just_refreshed") await app.admission.answered(registration);
-  else {
-    const isFirst = refused.account.failures === 0;
-    const { retryAfterSeconds } = refusal;
-    await app.admission.failed(registration, { retryAfterSeconds, isFirst });
-  }
+  await tellProvidersState(app, refused);
   return await newerOr(app, refused.account, () => busy(firstBackoffMs));
+}
+
+/** Of an answer that says nothing final. */
+async function tellProvidersState(app: Refreshing, { account, registration, refusal }: Refused) {
+  if (refusal.means === "just_refreshed") return await app.admission.answered(registration);
+  const { retryAfterSeconds } = refusal;
+  const isFirst = account.failures === 0;
+  return await app.admission.failed(registration, { retryAfterSeconds, isFirst });
 }
 
 async function settleDead(app: Refreshing, { account, refusal }: Refused): Promise<Held> {
@@ -47,7 +50,8 @@ async function settleDead(app: Refreshing, { account, refusal }: Refused): Promi
   const current = await readHeld(app, account.id);
   if (current !== undefined) app.credentials.put(current.accountId, current);
   // A stale generation died, not the account: whoever replaced it has the credential.
-  if (!isCurrent && current?.state === "active") return current;
+  const isNewer = current !== undefined && current.generation > account.generation;
+  if (!isCurrent && isNewer && isUsable(current)) return current;
   throw reconnect(app, { ...account, accountId: account.id });
 }
 
