@@ -14,7 +14,6 @@ const deno = join(root, "node_modules/deno/deno");
 
 test("under Deno the gateway serves the same source: health, JSON answers, event streams, an orderly end", async () => {
   await using database = await testDatabase();
-  // Deno asks for write permission before it opens a unix socket; `serve` has none, and needs none over TCP.
   await using forwarder = await forwardTcp(database.url);
   await using folder = await newFolder();
   await using upstream = scriptedUpstream(answerByTool);
@@ -33,6 +32,7 @@ test("under Deno the gateway serves the same source: health, JSON answers, event
     environment: {
       ...shared,
       DATABASE_URL: forwarder.url,
+      SMARTDASH_HOME: folder.path,
       PORT: "0",
       DRAIN_MS: "500",
       DENO_DIR: folder.path,

@@ -57,7 +57,7 @@ export async function openJournal(app: Opening): Promise<Journal> {
     await parts.answers.drop(trial);
     return journalOf(app, { ...parts, isDurable: true });
   } catch (error) {
-    const reason = codeOf(error) ?? "unknown";
+    const reason = codeOf(error) ?? (error instanceof Error ? error.name : "unknown");
     if (app.config.isProduction) throw unusable(folder, reason);
     app.log.warn("journal_off", { reason });
     return journalOf(app, inMemory());
