@@ -68,7 +68,8 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
       else log.warn("bundled_database_restarted");
     });
     const { db, listen } = open;
-    return { app: { ...partsFrom(config), ...configured, db, listen, now, log }, close };
+    const parts = partsFrom(config, options.runtime);
+    return { app: { ...parts, ...configured, db, listen, now, log }, close };
   } catch (error) {
     await close();
     throw error;
@@ -77,13 +78,14 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
 
 function partsFrom(
   config: Config,
+  runtime: Runtime,
 ): Omit<App, "config" | "catalog" | "db" | "listen" | "now" | "log"> {
   const keys = config.encryptionKeys.length > 0 ? config.encryptionKeys : [ownKey(config.home)];
   const [first = new Uint8Array()] = keys;
   return {
     seal: createSeal(keys),
     bindingKey: deriveKey(config.secretKey ?? first, "bindings"),
-    outbound: createOutbound(config.providerTimeoutMs),
+    outbound: createOutbound(config.providerTimeoutMs, runtime.onceOnly),
     once: createOnce(),
     random: Math.random,
     replica: randomUUID(),

@@ -38,7 +38,9 @@ export async function startGateway(
   options: GatewayOptions = {},
 ): Promise<Gateway> {
   const journal = await openJournal(opened);
-  const refreshParts = createRefreshParts(opened, journal, options.atStep);
+  const stopped = new AbortController();
+  const { atStep } = options;
+  const refreshParts = createRefreshParts(opened, journal, { atStep, stopping: stopped.signal });
   await recoverAtStart({ ...opened, ...refreshParts });
   let answer: Handle = () => new Response(null, { status: 503 });
   const serving = listen(opened, runtime, (request, peer) => answer(request, peer));
@@ -50,7 +52,10 @@ export async function startGateway(
   const recovery = startRecovery(app);
   const endings = followEndings(app, app.letGo);
   const stopAll = async () => {
-    await Promise.all([leaving.leave(), schedule.stop()]);
+    const scheduled = schedule.stop();
+    await leaving.leave();
+    stopped.abort();
+    await scheduled;
     // A provider's answer that is still on its way is the only copy of a credential.
     await app.once.settled();
     await Promise.all([recovery.stop(), endings.stop()]);

@@ -18,6 +18,7 @@ CREATE TABLE "provider_states" (
 ALTER TABLE "accounts" DROP CONSTRAINT "accounts_state";--> statement-breakpoint
 DROP INDEX "accounts_due";--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "intents" integer DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "accounts" ADD COLUMN "intent_generation" integer;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "intent_journal" uuid;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "failing_since" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "accounts" ADD COLUMN "exhausted_at" timestamp with time zone;--> statement-breakpoint

@@ -49,8 +49,10 @@ export const accounts = pgTable(
     refreshExpiresAt: moment("refresh_expires_at"),
     leaseHolder: uuid("lease_holder"),
     leaseUntil: moment("lease_until"),
-    /** How often the provider was about to be asked for the successor of this generation, without an answer. */
+    /** How often the provider was about to be asked for the successor of a generation, without an answer. */
     intents: integer("intents").notNull().default(0),
+    /** Of which generation: whoever stores a newer one need not know of intents (binaries before them do not). */
+    intentGeneration: integer("intent_generation"),
     /** The journal in which an answer to the open intent would be. */
     intentJournal: uuid("intent_journal"),
     failures: integer("failures").notNull().default(0),

@@ -93,7 +93,8 @@ export function openColumn(
   field: keyof typeof columns,
 ): Secret {
   const sealed = account[field];
-  if (sealed === null) throw new Failure("reconnect_needed");
+  // Nothing, or erased when it was disconnected.
+  if (sealed === null || sealed.length === 0) throw new Failure("reconnect_needed");
   try {
     return app.seal.open(sealed, placeOf(account.id, field));
   } catch (error) {

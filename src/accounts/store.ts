@@ -32,6 +32,8 @@ export const isConnected = notInArray(accounts.state, ["revoking", "revoked"]);
 /** All columns of an account, and the moment. */
 export const readColumns = {
   ...getTableColumns(accounts),
+  // Those for a generation that was replaced say nothing.
+  intents: sql<number>`case when ${accounts.intentGeneration} = ${accounts.generation} then ${accounts.intents} else 0 end`,
   readAt: sql<Date>`now()`.mapWith(accounts.updatedAt),
 };
 
@@ -100,9 +102,13 @@ export const untroubled = {
   updatedAt: sql`now()`,
 } as const;
 
+/** More than any connection is refreshed: a credential that a person brings is newer than all that any journal knows. */
+const newLine = 100_000;
+
 /**
  * A person connected the account again: whatever was stored is replaced, trouble is forgotten. Returns the new
- * generation: above the stored one and above `known`, the newest that a journal has seen.
+ * generation: far above the stored one and `known`, the newest that our journal has seen, so that it is above
+ * what other journals know too.
  */
 export async function replaceCredential(
   db: Database,
@@ -115,7 +121,7 @@ export async function replaceCredential(
       ...credential,
       ...untroubled,
       state: "active",
-      generation: sql`greatest(${accounts.generation}, ${version.known}) + 1`,
+      generation: sql`(greatest(${accounts.generation}, ${version.known}) / ${newLine} + 1) * ${newLine}`,
     })
     .where(and(eq(accounts.id, version.id), ne(accounts.state, "revoked")))
     .returning({ generation: accounts.generation });

@@ -57,7 +57,7 @@ const leastPauseMs = 5000;
 
 /** Beside the call, which does not wait; what fails is not tried again with each call. */
 function renewEarly(app: Refreshing, held: Held, requestId: string): void {
-  renew(app, held, requestId).catch((error: unknown) => {
+  renew(app, held, { requestId, isEarly: true }).catch((error: unknown) => {
     app.log.warn("early_refresh_failed", { accountId: held.accountId, ...troubleOf(error) });
     const known = app.credentials.last(held.accountId) ?? held;
     const retryAt = Math.max(known.retryAt, app.now().getTime() + leastPauseMs);
@@ -77,7 +77,7 @@ async function readAgain(app: Refreshing, known: Held): Promise<Held> {
 
 function renewed(app: Refreshing, held: Held, requestId: string): Promise<Held> {
   if (held.kind === "static") throw reconnect(app, held);
-  return renew(app, held, requestId);
+  return renew(app, held, { requestId });
 }
 
 /** The credential after the upstream refused `standing`. */

@@ -7,9 +7,8 @@ import { type Flow, type Incoming, wholeBody } from "#src/http/exchange.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { headersOut } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import type { RpcId } from "./message.ts";
 import type { OpenStreams } from "./open-streams.ts";
-import { relayEvents } from "./stream.ts";
+import { type Reader, relayEvents } from "./stream.ts";
 
 type Delivering = Pick<App, "config" | "bindingKey" | "now"> & {
   readonly deadlines: Deadlines;
@@ -25,8 +24,7 @@ type Delivery = {
   readonly requestId: string;
   /** Milliseconds. */
   readonly startedAt: number;
-  /** Of the request that waits for its answer. */
-  readonly id: RpcId;
+  readonly reader: Reader;
   /** Present when the first event of a stream may be a 2024-11-05 endpoint. */
   readonly endpoint?: (endpoint: string) => string;
 };
@@ -50,7 +48,8 @@ export async function deliver(
   const { status } = answer;
   if (isStream) {
     const { subjects } = owner.caller;
-    const relayed = { subjects, since: delivery.startedAt, id: delivery.id, endpoint };
+    const { startedAt: since, reader } = delivery;
+    const relayed = { subjects, since, reader, endpoint };
     return new Response(relayEvents(app, answer, relayed), { status, headers });
   }
   const length = answer.headers.get("content-length");

@@ -87,7 +87,11 @@ export async function proxyCall(
       deadline,
       requestId,
       startedAt: exchange.startedAt,
-      id: call.id,
+      reader: {
+        id: call.id,
+        isAwaited: call.httpMethod === "POST",
+        canResume: !call.isModern,
+      },
       ...(isPlainGet ? { endpoint: endpointRewriter(app, request, owner) } : {}),
     });
   } catch (error) {

@@ -17,10 +17,19 @@ type Relayed = {
   readonly subjects: readonly string[];
   /** When the call began, in milliseconds. */
   readonly since: number;
-  /** The request that waits for its answer, if one does. */
-  readonly id: RpcId;
+  readonly reader: Reader;
   /** Rewrites the first event where it names a 2024-11-05 endpoint. */
   readonly endpoint: ((endpoint: string) => string) | undefined;
+};
+
+/** Who reads a stream. */
+export type Reader = {
+  /** The request that waits for its answer; null for none or several. */
+  readonly id: RpcId;
+  /** It sent something and waits; it does not only listen. */
+  readonly isAwaited: boolean;
+  /** It comes back with the last event id that it has seen: MCP before 2026-07-28. */
+  readonly canResume: boolean;
 };
 
 const encoder = new TextEncoder();
@@ -38,9 +47,9 @@ const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 export function relayEvents(
   app: Relaying,
   incoming: Incoming,
-  { subjects, since, id, endpoint }: Relayed,
+  { subjects, since, reader, endpoint }: Relayed,
 ): ReadableStream<Uint8Array> {
-  const relay = new Relay(app, subjects, id);
+  const relay = new Relay(app, subjects, reader);
   const sink = endpoint === undefined ? relay : rewriteEndpoint(relay, endpoint);
   relay.flow = incoming.flow(sink);
   const stream = new ReadableStream<Uint8Array>(relay, queue);
@@ -54,15 +63,17 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   quietSince: number;
   readonly #app: Relaying;
   readonly #subjects: readonly string[];
-  readonly #id: RpcId;
+  readonly #reader: Reader;
+  /** An event id has passed: the reader can resume, and its answer may still come elsewhere. */
+  #isResumable = false;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** The last four bytes, across chunks; a stream begins between two events. */
   #tail = twoLineFeeds;
 
-  constructor(app: Relaying, subjects: readonly string[], id: RpcId) {
+  constructor(app: Relaying, subjects: readonly string[], reader: Reader) {
     this.#app = app;
     this.#subjects = subjects;
-    this.#id = id;
+    this.#reader = reader;
     this.quietSince = app.now().getTime();
   }
 
@@ -82,7 +93,7 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   }
 
   get isAwaited(): boolean {
-    return this.#id !== null;
+    return this.#reader.isAwaited;
   }
 
   cut(because: FailureCode): void {
@@ -91,6 +102,9 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   }
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#reader.canResume && !this.#isResumable) {
+      this.#isResumable = namesEvent(this.#tail, bytes);
+    }
     this.#tail = tailOf(this.#tail, bytes);
     this.quietSince = this.#app.now().getTime();
     this.#controller?.enqueue(bytes);
@@ -113,9 +127,11 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
     this.#controller?.enqueue(comment);
   }
 
-  /** A reader that keeps up or not: what it has not read yet comes first. */
+  /** What the reader has not read yet comes first. One that can resume is not told that its answer failed. */
   #endWith(because: FailureCode): void {
-    this.#controller?.enqueue(encoder.encode(lastEvent(because, this.#id, this.#tail)));
+    if (!this.#isResumable) {
+      this.#controller?.enqueue(encoder.encode(lastEvent(because, this.#reader.id, this.#tail)));
+    }
     this.#controller?.close();
     this.#controller = undefined;
   }
@@ -146,6 +162,19 @@ function lastEvent(because: FailureCode, id: RpcId, tail: number): string {
   const lastByte = tail & 0xff;
   const lineEnd = lastByte === 0x0a || lastByte === 0x0d ? "" : "\n";
   return `${lineEnd}event: interrupted\n\n${event}`;
+}
+
+const [lineFeed, carriageReturn] = [0x0a, 0x0d];
+
+/** Whether a line of these bytes begins with `id:`; `before` are the last bytes of the chunk before. */
+function namesEvent(before: number, bytes: Uint8Array): boolean {
+  const lastBytes = Buffer.from([before >>> 24, before >>> 16, before >>> 8, before]);
+  const text = Buffer.concat([lastBytes, bytes]);
+  for (let at = text.indexOf("id:"); at !== -1; at = text.indexOf("id:", at + 1)) {
+    const previous = text[at - 1];
+    if (at > 0 && (previous === lineFeed || previous === carriageReturn)) return true;
+  }
+  return false;
 }
 
 /** The last four bytes as one number. */

@@ -31,12 +31,18 @@ export class OutsideTrouble extends Error {
 
 const mostBytes = 256 * 1024;
 
-export function createOutbound(timeoutMs: number): Outbound {
+/** @param options What the runtime's own fetch is given besides. */
+export function createOutbound(timeoutMs: number, options: object = {}): Outbound {
   return async (url, request) => {
     if (!/^https?:\/\//.test(url)) throw new OutsideTrouble("unreachable");
     const signal = AbortSignal.timeout(timeoutMs);
     try {
-      const init: RequestInit & { proxy?: false } = { ...request, redirect: "manual", signal };
+      const init: RequestInit & { proxy?: false } = {
+        ...options,
+        ...request,
+        redirect: "manual",
+        signal,
+      };
       // Bun's own: what runs on this machine is not for a proxy.
       if (isLoopback(url)) init.proxy = false;
       const response = await fetch(url, init);

@@ -11,6 +11,7 @@ export const bunRuntime: Runtime = {
   name: "bun",
   serve,
   exchange: bunExchange,
+  onceOnly: {},
   installPostgres,
   liftFetchLimit,
 };

@@ -14,13 +14,19 @@ type DenoServe = (
   ) => Response | Promise<Response>,
 ) => DenoServer;
 
-// The project is typed for Bun; this is the one thing it asks of Deno.
-declare const Deno: { readonly serve: DenoServe };
+// The project is typed for Bun; this is what it asks of Deno.
+declare const Deno: {
+  readonly serve: DenoServe;
+  createHttpClient(options: { poolMaxIdlePerHost: number }): object;
+};
 
 export const denoRuntime: Runtime = {
   name: "deno",
   serve,
   exchange: fetchExchange,
+  // On a connection that was kept, Deno repeats a POST when the other side has closed it.
+  onceOnly:
+    "Deno" in globalThis ? { client: Deno.createHttpClient({ poolMaxIdlePerHost: 0 }) } : {},
   installPostgres: undefined,
   liftFetchLimit: () => undefined,
 };

@@ -30,6 +30,8 @@ export type Runtime = {
   serve(options: ServeOptions): Serving;
   /** How upstreams are spoken to. */
   readonly exchange: Exchange;
+  /** With these, fetch sends a request once: a refresh token must never be sent again behind our back. */
+  readonly onceOnly: object;
   /** Undefined where no PostgreSQL can be bundled: `DATABASE_URL` is then required. */
   readonly installPostgres: InstallPostgres | undefined;
   /** Restarts the process in place, once, so that `fetch` may hold thousands of streams. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { askProvider } from "#src/accounts/refresh/ask.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
-import { isRestored, leaseFor } from "#src/accounts/refresh/renew.ts";
-import { dueProviders, leaseDue, returnLease } from "#src/accounts/refresh/store.ts";
+import { leasedBy } from "#src/accounts/refresh/lease.ts";
+import { isRestored } from "#src/accounts/refresh/renew.ts";
+import { dueProviders, leaseDue } from "#src/accounts/refresh/store.ts";
 import { finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
 import { timely } from "#src/once.ts";
@@ -93,18 +94,17 @@ function registrationIfAny(app: Refreshing, provider: string): Registration | un
 
 /** `over` when nothing is due any more, or the provider is not to be asked now. */
 async function refreshNext(app: Refreshing, registration: Registration): Promise<"more" | "over"> {
-  const pass = { deadline: app.now().getTime() + earlyWaitMs, isEarly: true };
+  const pass = { deadline: performance.now() + earlyWaitMs, isEarly: true };
   let accountId: string | undefined;
   try {
     return await app.admission.pass(registration, pass, async () => {
-      const account = await timely(leaseDue(app.db, registration.provider.name, leaseFor(app)));
-      if (account === undefined) return "over";
-      accountId = account.id;
-      if (await isRestored(app, account)) {
-        await timely(returnLease(app.db, account, app.replica));
-        return "more";
-      }
-      await askProvider(app, { account, registration, requestId: requestIdOf(app) });
+      const { name } = registration.provider;
+      const leased = await leasedBy(app, (lease) => leaseDue(app.db, name, lease));
+      if (leased === undefined) return "over";
+      accountId = leased.account.id;
+      // Marked, and its lease taken, in one statement.
+      if (await isRestored(app, leased.account)) return "more";
+      await askProvider(app, { ...leased, registration, requestId: requestIdOf(app) });
       return "more";
     });
   } catch (error) {

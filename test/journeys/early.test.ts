@@ -128,7 +128,7 @@ for (const [words, aheadMs] of [
     expect(Math.abs(leftMs - 3_600_000)).toBeLessThan(10_000);
 
     // What it stores lives as long as the provider said, for everybody.
-    await renew(odd.app, known, "test");
+    await renew(odd.app, known, { requestId: "test" });
     const [stored] = await world.app.db.execute<{ left: number }>(
       sql`select extract(epoch from access_expires_at - now())::int as left from accounts`,
     );
@@ -137,7 +137,8 @@ for (const [words, aheadMs] of [
     // What it puts off is put off by two seconds, not by ten minutes.
     simulated(world).faults.push({ kind: "status", status: 500 });
     const newer = await readHeld(odd.app, row?.id ?? "");
-    if (newer !== undefined) await renew(odd.app, newer, "test").catch(() => undefined);
+    if (newer !== undefined)
+      await renew(odd.app, newer, { requestId: "test" }).catch(() => undefined);
     simulated(world).grants.expireAccess();
     const busy = await post(`${world.url}/mcp`, bearer, toolCall("whoami"));
     expect(busy.status).toBe(503);

@@ -344,7 +344,7 @@ test("an answer that somebody stores between our lease and our question is used,
       if (step === "intent_committed") await saveRefreshed(world.app.db, account, account);
     },
   };
-  const renewed = await renew(app, known, "test");
+  const renewed = await renew(app, known, { requestId: "test" });
   expect(renewed.generation).toBe(2);
   expect(simulated(world).asked.refresh_token).toBe(0);
   expect(await eventsIn(world)).toEqual([]);

@@ -13,6 +13,7 @@ import {
   freeSlot,
   makeSlots,
   refuseApplication,
+  releaseProbe,
   standingOf,
   takeProbe,
   takeSlot,
@@ -20,7 +21,7 @@ import {
 import { type Turns, createTurns } from "./turns.ts";
 
 export type Pass = {
-  /** Milliseconds; whoever has no turn by then is told to come back. */
+  /** By `performance.now()`; whoever has no turn by then is told to come back. */
   readonly deadline: number;
   /** Nobody waits for it: it leaves half of the places to those for whom somebody does. */
   readonly isEarly: boolean;
@@ -63,11 +64,13 @@ export function createAdmission(app: Admitting): Admission {
   const turns = new Map<string, Turns>();
   const standings = createCache<Standing>({ freshMs: knownMs, staleMs: 0, size: 100, now });
 
-  function turnsOf({ provider }: Registration): Turns {
-    const known = turns.get(provider.name);
+  /** Two lines for each provider: a crowd that nobody waits for is not in a call's way. */
+  function turnsOf({ provider }: Registration, { isEarly }: Pass): Turns {
+    const name = `${provider.name} ${isEarly}`;
+    const known = turns.get(name);
     if (known !== undefined) return known;
-    const made = createTurns(atOnceOf(provider), { mostWaiting, now });
-    turns.set(provider.name, made);
+    const made = createTurns(placesOf(provider, isEarly), mostWaiting);
+    turns.set(name, made);
     return made;
   }
 
@@ -82,13 +85,16 @@ export function createAdmission(app: Admitting): Admission {
   return {
     async pass(registration, pass, work) {
       const { name } = registration.provider;
-      const giveBack = await turnsOf(registration).take(pass.deadline);
+      const giveBack = await turnsOf(registration, pass).take(pass.deadline - performance.now());
       if (giveBack === undefined) throw late();
       try {
         // After the wait: those in line must not find a closed provider one after the other.
         const standing = await standings.get(name, () => timely(standingOf(app.db, name)));
-        await refuseClosed(app, registration, standing);
-        return await withSlot(app, registration, { pass, work });
+        const isProbe = await refuseClosed(app, registration, standing);
+        return await withSlot(app, registration, { pass, work }).finally(() => {
+          // Whoever came to ask nothing leaves the question to the next one.
+          if (isProbe) void tell(registration, releaseProbe(app.db, name));
+        });
       } finally {
         giveBack();
       }
@@ -118,17 +124,18 @@ async function tellRefused(app: Admitting, registration: Registration, code: str
   if (isNews) app.log.error("application_refused", { provider, code });
 }
 
-/** Failures: `provider_busy`, `provider_refuses_application`. */
+/** True for the one who asks first after a break. Failures: `provider_busy`, `provider_refuses_application`. */
 async function refuseClosed(
   app: Admitting,
   registration: Registration,
   standing: Standing | undefined,
-): Promise<void> {
+): Promise<boolean> {
   const failure = standing === undefined ? undefined : closedBecause(app, registration, standing);
-  if (standing === undefined || failure === undefined) return;
+  if (standing === undefined || failure === undefined) return false;
   const { name } = registration.provider;
   const isFirst = standing.closedMs <= 0 && (await timely(takeProbe(app.db, name, probeSeconds)));
   if (!isFirst) throw failure;
+  return true;
 }
 
 function closedBecause(
@@ -155,29 +162,53 @@ async function withSlot<T>(
   { pass, work }: { pass: Pass; work: () => Promise<T> },
 ): Promise<T> {
   const { provider } = registration;
-  const atOnce = atOnceOf(provider);
-  const below = pass.isEarly ? Math.ceil(atOnce / 2) : atOnce;
-  const seconds = Math.ceil(app.config.providerTimeoutMs / 1000) + graceSeconds;
-  const wish = { holder: app.replica, seconds, below };
-  let slot = await timely(takeSlot(app.db, provider.name, wish));
-  if (slot === undefined) await timely(makeSlots(app.db, provider.name, atOnce));
+  const below = placesOf(provider, pass.isEarly);
+  let slot = await oneSlot(app, provider.name, below);
+  if (slot === undefined) await timely(makeSlots(app.db, provider.name, placesOf(provider, false)));
   while (slot === undefined) {
-    slot = await timely(takeSlot(app.db, provider.name, wish));
+    slot = await oneSlot(app, provider.name, below);
     if (slot !== undefined) break;
-    if (app.now().getTime() >= pass.deadline) throw late();
+    if (performance.now() >= pass.deadline) throw late();
     await sleep(pollMs * (0.5 + app.random()));
   }
   try {
     return await work();
   } finally {
-    const freed = freeSlot(app.db, provider.name, { slot, holder: app.replica });
-    // Where the database does not hear of it, the slot ends by itself.
-    await within(freeMs, freed, late).catch(() => undefined);
+    await giveSlotBack(app, provider.name, slot);
   }
 }
 
-function atOnceOf(provider: Registration["provider"]): number {
-  return provider.refresh.mostAtOnce ?? defaultAtOnce;
+/** One that comes after everybody has stopped waiting for it goes back. */
+async function oneSlot(app: Admitting, provider: string, below: number) {
+  const seconds = Math.ceil(app.config.providerTimeoutMs / 1000) + graceSeconds;
+  const taking = takeSlot(app.db, provider, { holder: app.replica, seconds, below });
+  try {
+    return await timely(taking);
+  } catch (error) {
+    void giveBackLate(app, provider, taking);
+    throw error;
+  }
+}
+
+async function giveBackLate(
+  app: Admitting,
+  provider: string,
+  taking: Promise<number | undefined>,
+): Promise<void> {
+  const slot = await taking.catch(() => undefined);
+  if (slot !== undefined) await giveSlotBack(app, provider, slot);
+}
+
+/** Where the database does not hear of it, the slot ends by itself. */
+async function giveSlotBack(app: Admitting, provider: string, slot: number): Promise<void> {
+  const freed = freeSlot(app.db, provider, { slot, holder: app.replica });
+  await within(freeMs, freed, late).catch(() => undefined);
+}
+
+/** How many may ask at once: those for whom somebody waits may take every place, the others half of them. */
+function placesOf(provider: Registration["provider"], isEarly: boolean): number {
+  const atOnce = provider.refresh.mostAtOnce ?? defaultAtOnce;
+  return isEarly ? Math.ceil(atOnce / 2) : atOnce;
 }
 
 /** Recognises a registration without telling anything about it. */

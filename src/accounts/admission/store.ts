@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull, lt, or, sql } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, isNull, lt, or, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { providerSlots, providerStates } from "#db/schema/accounts.ts";
 
@@ -38,6 +38,14 @@ export async function takeProbe(db: Database, provider: string, seconds: number)
     )
     .returning({ provider: providerStates.provider });
   return taken.length === 1;
+}
+
+/** Whoever had it has asked, or will not. */
+export async function releaseProbe(db: Database, provider: string): Promise<void> {
+  await db
+    .update(providerStates)
+    .set({ probeUntil: null })
+    .where(and(eq(providerStates.provider, provider), isNotNull(providerStates.probeUntil)));
 }
 
 /** The provider answered like one that works. */

@@ -1,27 +1,12 @@
 /** Lets so many work at the same time; the others wait in line. */
 export type Turns = {
-  /** Resolves with how to give the turn back; undefined when there is none before `deadline` or the line is full. */
-  take(deadline: number): Promise<(() => void) | undefined>;
+  /** Resolves with how to give the turn back; undefined when there is none in time or the line is full. */
+  take(waitMs: number): Promise<(() => void) | undefined>;
 };
 
-type Waiting = { readonly go: () => void; readonly deadline: number };
-
-export function createTurns(
-  atOnce: number,
-  options: { readonly mostWaiting: number; readonly now: () => number },
-): Turns {
-  const line: Waiting[] = [];
+export function createTurns(atOnce: number, mostWaiting: number): Turns {
+  const line = new Set<() => void>();
   let running = 0;
-
-  function next(): void {
-    running -= 1;
-    const { now } = options;
-    for (let first = line.shift(); first !== undefined; first = line.shift()) {
-      if (first.deadline <= now()) continue;
-      first.go();
-      return;
-    }
-  }
 
   function begin(): () => void {
     running += 1;
@@ -29,21 +14,30 @@ export function createTurns(
     return () => {
       if (isOver) return;
       isOver = true;
-      next();
+      running -= 1;
+      const [next] = line;
+      next?.();
     };
   }
 
   return {
-    take(deadline) {
+    take(waitMs) {
       if (running < atOnce) return Promise.resolve(begin());
-      if (line.length >= options.mostWaiting) return Promise.resolve(undefined);
+      if (line.size >= mostWaiting) return Promise.resolve(undefined);
       return new Promise((resolve) => {
-        const timer = setTimeout(() => resolve(undefined), Math.max(deadline - options.now(), 0));
         const go = () => {
           clearTimeout(timer);
+          line.delete(go);
           resolve(begin());
         };
-        line.push({ go, deadline });
+        const timer = setTimeout(
+          () => {
+            line.delete(go);
+            resolve(undefined);
+          },
+          Math.max(waitMs, 0),
+        );
+        line.add(go);
       });
     },
   };

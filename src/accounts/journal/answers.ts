@@ -7,7 +7,7 @@ export type Version = { readonly id: string; readonly generation: number };
 
 /** One file for each generation whose successor was asked for, until the successor is in the database. */
 export type Answers = {
-  /** Makes room for an answer, so that a disk that fills up meanwhile cannot cost it. */
+  /** Makes room for an answer, so that a disk that fills up meanwhile cannot cost it. What was there is gone. */
   reserve(version: Version): Promise<void>;
   /** Resolves when the disk has the bytes. */
   write(version: Version, bytes: Uint8Array): Promise<void>;
@@ -29,10 +29,9 @@ export async function openAnswers(folder: string): Promise<Answers> {
   return {
     async reserve(version) {
       try {
-        await writeFirst(fileOf(version), new Uint8Array(reservedBytes), "wx");
+        await writeFirst(fileOf(version), new Uint8Array(reservedBytes), "w");
         await flushFolder(folder);
       } catch (error) {
-        if (codeOf(error) === "EEXIST") return;
         await unlink(fileOf(version)).catch(() => undefined);
         throw error;
       }
@@ -55,9 +54,23 @@ export async function openAnswers(folder: string): Promise<Answers> {
   };
 }
 
+/** The ids of the keys that sealed the answers in a folder, as a seal writes them, in hex. */
+export async function sealedAnswers(folder: string): Promise<readonly string[]> {
+  const names = await readdir(folder).catch(() => []);
+  const contents = await Promise.all(names.map((name) => contentOf(join(folder, name))));
+  return contents.flatMap((bytes) =>
+    bytes === undefined || bytes.length === 0 ? [] : [Buffer.from(bytes).toString("hex", 1, 5)],
+  );
+}
+
 async function writeFirst(file: string, bytes: Uint8Array, flags: string): Promise<void> {
   await using handle = await open(file, flags, 0o600);
-  await handle.write(bytes, 0, bytes.length, 0);
+  for (let at = 0; at < bytes.length;) {
+    // A disk that is almost full takes a part and says so.
+    const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, at);
+    if (bytesWritten === 0) throw new Error("the disk takes nothing more");
+    at += bytesWritten;
+  }
   await handle.datasync();
 }
 
@@ -77,7 +90,7 @@ export async function flushFolder(folder: string): Promise<void> {
 
 /** `UUID.NUMBER`; anything else in the folder is not ours. */
 export function versionIn(name: string): readonly Version[] {
-  const [, id = "", generation = ""] = /^([0-9a-f-]{36})\.(\d{1,9})$/.exec(name) ?? [];
+  const [, id = "", generation = ""] = /^([0-9a-f-]{36})\.(\d{1,10})$/.exec(name) ?? [];
   return id === "" ? [] : [{ id, generation: Number(generation) }];
 }
 

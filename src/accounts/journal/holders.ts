@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { readId } from "#src/crypto/ids.ts";
@@ -14,7 +14,8 @@ export type Holders = {
 export function joinHolders(folder: string, replica: string): Holders {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const own = lock(join(folder, replica), ownWaitMs);
-  if (own === undefined) throw new Error("the lock of this process is held by another");
+  if (own === undefined) throw new Error("the lock of this process cannot be taken");
+  chmodSync(join(folder, replica), 0o600);
   return {
     gone: () => readdirSync(folder).filter((name) => isGone(folder, name, replica)),
     leave: () => {
@@ -25,7 +26,9 @@ export function joinHolders(folder: string, replica: string): Holders {
 }
 
 function isGone(folder: string, name: string, replica: string): boolean {
-  if (name === replica || readId(name) === undefined) return false;
+  const isOther = name !== replica && readId(name) !== undefined;
+  // Whatever else lies there is not one of ours.
+  if (!isOther || !lstatSync(join(folder, name)).isFile()) return false;
   const free = lock(join(folder, name));
   if (free === undefined) return false;
   free.close();
@@ -38,13 +41,13 @@ const ownWaitMs = 200;
 
 /** Undefined while its process lives. */
 function lock(file: string, waitMs = 0): DatabaseSync | undefined {
-  const database = new DatabaseSync(file);
+  let database: DatabaseSync | undefined;
   try {
-    chmodSync(file, 0o600);
+    database = new DatabaseSync(file);
     database.exec(`pragma busy_timeout = ${waitMs}; begin exclusive`);
     return database;
   } catch {
-    database.close();
+    database?.close();
     return undefined;
   }
 }

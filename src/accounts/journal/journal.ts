@@ -1,5 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { access, constants, link, mkdir, readFile, unlink, writeFile } from "node:fs/promises";
+import {
+  access,
+  constants,
+  link,
+  mkdir,
+  readFile,
+  stat,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import type { App } from "#src/app.ts";
 import { isObject } from "#src/config/read.ts";
@@ -50,6 +59,7 @@ export async function openJournal(app: Opening): Promise<Journal> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    await refuseOpenToOthers(folder);
     const parts = await openParts(app, folder);
     // Proves that it can be written now, not at the first answer.
     const trial = { id: randomUUID(), generation: 0 };
@@ -62,6 +72,14 @@ export async function openJournal(app: Opening): Promise<Journal> {
     app.log.warn("journal_off", { reason });
     return journalOf(app, inMemory());
   }
+}
+
+/** Whoever else can write here can make accounts look restored, and hold the locks that recovery looks at. */
+async function refuseOpenToOthers(folder: string): Promise<void> {
+  const { mode, uid } = await stat(folder);
+  const isOurs = uid === (process.getuid?.() ?? uid);
+  if (isOurs && (mode & 0o022) === 0) return;
+  throw Object.assign(new Error("others may write it"), { code: "others may write it" });
 }
 
 type Parts = {

@@ -101,11 +101,22 @@ class MarkFiles implements Marks {
 
   /** The new name is there before the old one goes. */
   async #writeAll(): Promise<void> {
-    for (const [id, { generation, before }] of this.#waiting) {
+    for (const [id, next] of this.#waiting) {
       this.#waiting.delete(id);
-      await using _ = await open(this.#fileOf({ id, generation }), "a", 0o600);
-      if (before > 0) await unlink(this.#fileOf({ id, generation: before })).catch(ignoreMissing);
+      try {
+        await this.#writeOne(id, next);
+      } catch (error) {
+        // Kept for the next time, unless a newer one waits already.
+        const newer = this.#waiting.get(id);
+        this.#waiting.set(id, { ...(newer ?? next), before: next.before });
+        throw error;
+      }
     }
+  }
+
+  async #writeOne(id: string, { generation, before }: Waiting): Promise<void> {
+    await using _ = await open(this.#fileOf({ id, generation }), "a", 0o600);
+    if (before > 0) await unlink(this.#fileOf({ id, generation: before })).catch(ignoreMissing);
   }
 
   #fileOf({ id, generation }: Version): string {

@@ -4,12 +4,14 @@ import { timely, within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { freeSlots } from "../admission/store.ts";
+import { saveRefreshEvent } from "../events/store.ts";
 import type { Version } from "../journal/answers.ts";
+import type { Answer } from "../journal/journal.ts";
 import { accountById } from "../store.ts";
 import { keepAnswer } from "../refresh/keep.ts";
 import type { Refreshing } from "../refresh/refreshing.ts";
-import { saveRefreshEvent } from "../refresh/store.ts";
 import {
+  claimIntent,
   freeLeases,
   knownAccounts,
   markRestored,
@@ -20,7 +22,7 @@ import {
 
 type Recovering = Pick<
   Refreshing,
-  "db" | "journal" | "log" | "atStep" | "credentials" | "now" | "random" | "once"
+  "db" | "journal" | "log" | "atStep" | "credentials" | "now" | "random" | "once" | "replica"
 >;
 
 export type Recovery = { stop(): Promise<void> };
@@ -85,12 +87,13 @@ export function recoverNow(app: Recovering): Promise<void> {
 
 /** Answers that arrived while the database was away. Never rejects. */
 async function storeWaiting(app: Recovering): Promise<void> {
-  for (const answer of app.journal.unstored.values()) {
-    const outcome = await keepAnswer(app, answer);
-    if (outcome === "later") return;
-    app.credentials.forget(answer.id);
-    app.log.info("refresh_stored", { accountId: answer.id, generation: answer.generation + 1 });
-  }
+  await Promise.all([...app.journal.unstored.values()].map((answer) => storeOne(app, answer)));
+}
+
+async function storeOne(app: Recovering, answer: Answer): Promise<void> {
+  if ((await keepAnswer(app, answer)) === "later") return;
+  app.credentials.forget(answer.id);
+  app.log.info("refresh_stored", { accountId: answer.id, generation: answer.generation + 1 });
 }
 
 async function recoverLeftBehind(app: Recovering): Promise<void> {
@@ -115,7 +118,7 @@ async function replay(app: Recovering, version: Version): Promise<void> {
   if (stored === "later") return;
   app.credentials.forget(version.id);
   const facts = { accountId: version.id, generation: version.generation };
-  if (stored === undefined) return app.log.info("journal_answer_old", facts);
+  if (stored === "old") return app.log.info("journal_answer_old", facts);
   app.log.warn("refresh_recovered", facts);
   const event = { id: newId(app.now()), event: "refresh_recovered" as const, ...facts };
   await timely(saveRefreshEvent(app.db, { ...event, requestId: "recovery" })).catch(
@@ -126,19 +129,22 @@ async function replay(app: Recovering, version: Version): Promise<void> {
 /** Room that was made for an answer which another gateway has got meanwhile. */
 async function dropIfOver(app: Recovering, version: Version): Promise<void> {
   const account = await timely(accountById(app.db, version.id));
-  const isOver = account === undefined || account.generation > version.generation;
+  const isOver = account?.state === "revoked" || (account?.generation ?? 0) > version.generation;
   if (isOver) await app.journal.drop(version);
 }
 
-/** What an open intent without an answer means: room in the journal is made right before the provider is asked. */
+/**
+ * What an open intent without an answer means: room in the journal is made right before the provider is asked.
+ * Nobody else can ask meanwhile, so what is dropped here is nobody's answer.
+ */
 async function judge(app: Recovering, version: Version): Promise<void> {
+  const claim = { holder: app.replica, journal: app.journal.id };
+  if (!(await timely(claimIntent(app.db, version, claim)))) return;
   const left = await app.journal.read(version);
-  if (left === undefined) return await timely(withdrawIntent(app.db, version));
-  // An answer that was written a moment ago is for the next scan.
-  if (left !== "reserved") return;
-  const isMarked = await timely(markUnanswered(app.db, version));
-  if (!isMarked) return;
+  if (left === undefined) return await timely(withdrawIntent(app.db, version, app.replica));
+  if (left !== "reserved") return await replay(app, version);
   await app.journal.drop(version);
+  await timely(markUnanswered(app.db, version, app.replica));
   app.credentials.forget(version.id);
   app.log.error("refresh_unanswered", { accountId: version.id, generation: version.generation });
 }

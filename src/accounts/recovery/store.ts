@@ -2,45 +2,69 @@ import { and, eq, gt, inArray, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import type { Version } from "../journal/answers.ts";
-import { isCurrent, isFree, mostIntents } from "../refresh/store.ts";
+import { isCurrent, isFree, mostIntents, openIntentCount } from "../refresh/store.ts";
 
 /** Intents without an answer whose holder is gone; their answers would be in this journal. */
-export function openIntents(
-  db: Database,
-  journal: string,
-): Promise<(Version & { state: string })[]> {
+export function openIntents(db: Database, journal: string): Promise<Version[]> {
   return db
-    .select({ id: accounts.id, generation: accounts.generation, state: accounts.state })
+    .select({ id: accounts.id, generation: accounts.generation })
     .from(accounts)
-    .where(and(eq(accounts.intentJournal, journal), gt(accounts.intents, 0), isFree));
+    .where(and(eq(accounts.intentJournal, journal), gt(openIntentCount, 0), isFree));
+}
+
+const judgeSeconds = 10;
+
+/** Takes an open intent, so that nobody asks while it is judged. False when somebody else has it. */
+export async function claimIntent(
+  db: Database,
+  version: Version,
+  claim: { readonly holder: string; readonly journal: string },
+): Promise<boolean> {
+  const isOpen = and(eq(accounts.intentJournal, claim.journal), gt(openIntentCount, 0), isFree);
+  const claimed = await db
+    .update(accounts)
+    .set({
+      leaseHolder: claim.holder,
+      leaseUntil: sql`now() + ${judgeSeconds} * interval '1 second'`,
+    })
+    .where(and(isCurrent(version), isOpen))
+    .returning({ id: accounts.id });
+  return claimed.length === 1;
 }
 
 /** The provider was never asked: the intent is taken back. */
-export async function withdrawIntent(db: Database, version: Version): Promise<void> {
+export async function withdrawIntent(
+  db: Database,
+  version: Version,
+  holder: string,
+): Promise<void> {
   await db
     .update(accounts)
     .set({
-      intents: sql`greatest(${accounts.intents} - 1, 0)`,
+      intents: sql`greatest(${openIntentCount} - 1, 0)`,
       intentJournal: null,
       leaseHolder: null,
       leaseUntil: null,
     })
-    .where(and(isCurrent(version), isFree));
+    .where(and(isCurrent(version), eq(accounts.leaseHolder, holder)));
 }
 
 /** The provider may have been asked, and nobody has its answer. The intent counts, and is closed. */
-export async function markUnanswered(db: Database, version: Version): Promise<boolean> {
-  const marked = await db
+export async function markUnanswered(
+  db: Database,
+  version: Version,
+  holder: string,
+): Promise<void> {
+  await db
     .update(accounts)
     .set({
       state: sql`case when ${accounts.state} = 'active' then 'ambiguous' else ${accounts.state} end`,
       lastError: "unanswered",
       intentJournal: null,
       leaseHolder: null,
+      leaseUntil: null,
     })
-    .where(and(isCurrent(version), gt(accounts.intents, 0), isFree))
-    .returning({ id: accounts.id });
-  return marked.length === 1;
+    .where(and(isCurrent(version), eq(accounts.leaseHolder, holder)));
 }
 
 /** Leases of processes that are gone. */
@@ -63,7 +87,7 @@ export async function markRestored(
   const json = JSON.stringify(marks);
   const rows = await db.execute<{ id: string }>(sql`
     update ${accounts} set state = case when state = 'revoking' then state else 'ambiguous' end,
-      last_error = 'restored', intents = ${mostIntents}, lease_holder = null, lease_until = null,
+      last_error = 'restored', intents = ${mostIntents}, intent_generation = mark.generation, lease_holder = null, lease_until = null,
       intent_journal = null, generation = mark.generation
     from jsonb_to_recordset(${json}::text::jsonb) as mark(id uuid, generation int)
     where accounts.id = mark.id and accounts.generation < mark.generation

@@ -3,22 +3,25 @@ import type { Secret } from "#src/crypto/secret.ts";
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Held, openColumn, openHeld, placeOf, readHeld } from "../credential.ts";
+import { saveRefreshEvent, saveRefreshStart } from "../events/store.ts";
 import type { Answer } from "../journal/journal.ts";
 import { lifetimes } from "../lifetimes.ts";
 import { type Refusal, type Tokens, refreshTokens } from "../provider-client.ts";
 import type { Registration } from "../registration.ts";
 import type { NewCredential, ReadAccount } from "../store.ts";
-import { reconnect } from "./failures.ts";
+import { busy, reconnect } from "./failures.ts";
 import { keepAnswer } from "./keep.ts";
 import type { Refreshing } from "./refreshing.ts";
 import { settleRefusal } from "./settle.ts";
-import { returnLease, saveRefreshEvent, saveRefreshStart } from "./store.ts";
+import { returnLease } from "./store.ts";
 
 export type Asking = {
   /** Leased by us, with the intent in its row. */
   readonly account: ReadAccount;
   readonly registration: Registration;
   readonly requestId: string;
+  /** So long after the lease was asked for that somebody else may ask before our answer comes. */
+  readonly isOverdue: () => boolean;
 };
 
 /**
@@ -38,15 +41,14 @@ export async function askProvider(app: Refreshing, asking: Asking): Promise<Held
   if (prepared === "replaced") return await currentAfter(app, account, undefined);
   if (!("reveal" in prepared)) return await storeAnswer(app, account, prepared);
   await app.atStep("room_made");
+  if (asking.isOverdue()) return await stepBack(app, account);
   const answer = await refreshTokens(app, registration, prepared);
   await app.atStep("answered");
   if ("refusal" in answer) {
     await report("refresh_fail", answer.refusal);
-    try {
-      return await settleRefusal(app, { account, registration, refusal: answer.refusal });
-    } finally {
-      await dropQuietly(app, account);
-    }
+    // Before the lease is free: afterwards the room may be the next one's.
+    await dropQuietly(app, account);
+    return await settleRefusal(app, { account, registration, refusal: answer.refusal });
   }
   const at = new Date(app.now().getTime() - ahead);
   const credential = sealed(app, account, { tokens: answer.tokens, at });
@@ -95,6 +97,13 @@ async function prepare(
   }
 }
 
+/** This process stood still for too long; nothing was asked. */
+async function stepBack(app: Refreshing, account: ReadAccount): Promise<never> {
+  await dropQuietly(app, account);
+  await timely(returnLease(app.db, versionOf(account), app.replica));
+  throw busy(1000);
+}
+
 /** The row as it will be; a provider that sends no new refresh token keeps the old one valid. */
 function sealed(
   app: Refreshing,
@@ -120,7 +129,7 @@ async function storeAnswer(app: Refreshing, account: ReadAccount, answer: Answer
   const held =
     stored === "later"
       ? openHeld(app, { ...account, readAt: new Date(app.now().getTime() - ahead) })
-      : await currentAfter(app, account, stored);
+      : await currentAfter(app, account, stored === "old" ? undefined : stored);
   app.credentials.put(held.accountId, held);
   return held;
 }

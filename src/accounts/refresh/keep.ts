@@ -1,10 +1,12 @@
-import { within } from "#src/once.ts";
 import { Failure } from "#src/failure.ts";
+import { within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import type { Answer } from "../journal/journal.ts";
-import type { ReadAccount } from "../store.ts";
+import { type ReadAccount, accountById } from "../store.ts";
 import type { Refreshing } from "./refreshing.ts";
 import { saveRefreshed } from "./store.ts";
+
+type Keeping = Pick<Refreshing, "db" | "journal" | "log" | "atStep" | "once">;
 
 /** A call waits for this; what takes longer is done behind it. */
 const storeMs = 2000;
@@ -12,26 +14,42 @@ const storeMs = 2000;
 /**
  * Brings an answer from the journal into the row, and then out of the journal. Safe to repeat and to do
  * twice at once: an older generation never replaces a newer one.
- * The row; undefined when a newer generation is there; `later` when the database does not take it now.
+ * The row; `old` when a newer generation is there; `later` when the database does not take it now.
  */
 export async function keepAnswer(
-  app: Pick<Refreshing, "db" | "journal" | "log" | "atStep">,
+  app: Keeping,
   answer: Answer,
-): Promise<ReadAccount | undefined | "later"> {
-  const { id, generation, credential } = answer;
+): Promise<ReadAccount | "old" | "later"> {
+  const { id, generation } = answer;
   app.journal.unstored.set(id, answer);
-  let stored: ReadAccount | undefined;
+  let stored: ReadAccount | "old" | "unknown";
   try {
     const late = () => new Failure("database_unavailable");
-    stored = await within(storeMs, saveRefreshed(app.db, { id, generation }, credential), late);
+    // A statement that hangs is waited for, not joined by another one.
+    const storing = app.once(`store ${id} ${generation}`, () => store(app, answer));
+    stored = await within(storeMs, storing, late);
   } catch (error) {
     app.log.warn("refresh_not_stored_yet", { accountId: id, ...troubleOf(error) });
     return "later";
   }
-  await app.atStep("stored");
+  if (stored !== "unknown") await app.atStep("stored");
   if (app.journal.unstored.get(id)?.generation === generation) app.journal.unstored.delete(id);
+  // Its row may still be on its way back: a database that is being restored, or the wrong one.
+  if (stored === "unknown") return "old";
+  await leaveJournal(app, answer, stored === "old" ? generation + 1 : stored.generation);
+  return stored;
+}
+
+async function store(app: Keeping, answer: Answer): Promise<ReadAccount | "old" | "unknown"> {
+  const { id, generation, credential } = answer;
+  const stored = await saveRefreshed(app.db, { id, generation }, credential);
+  if (stored !== undefined) return stored;
+  return (await accountById(app.db, id)) === undefined ? "unknown" : "old";
+}
+
+async function leaveJournal(app: Keeping, { id, generation }: Answer, known: number) {
   try {
-    await app.journal.marks.mark({ id, generation: stored?.generation ?? generation + 1 });
+    await app.journal.marks.mark({ id, generation: known });
     await app.atStep("marked");
     await app.journal.drop({ id, generation });
     await app.atStep("forgotten");
@@ -39,5 +57,4 @@ export async function keepAnswer(
     // It stays in the journal and is found to be old later.
     app.log.warn("journal_not_cleared", { accountId: id, ...troubleOf(error) });
   }
-  return stored;
 }

@@ -26,12 +26,21 @@ export type RefreshParts = {
   readonly journal: Journal;
   readonly admission: Admission;
   readonly atStep: AtStep;
+  /** Whoever waits for another process stops waiting. */
+  readonly stopping: AbortSignal;
+};
+
+export type RefreshOptions = {
+  readonly atStep?: AtStep | undefined;
+  readonly stopping?: AbortSignal;
 };
 
 export function createRefreshParts(
   app: App,
   journal: Journal,
-  atStep: AtStep = () => undefined,
+  options: RefreshOptions = {},
 ): RefreshParts {
-  return { credentials: createCredentials(app), journal, admission: createAdmission(app), atStep };
+  const { atStep = () => undefined, stopping = new AbortController().signal } = options;
+  const [credentials, admission] = [createCredentials(app), createAdmission(app)];
+  return { credentials, journal, admission, atStep, stopping };
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { type Held, isUsable, readHeld } from "../credential.ts";
 import { recoverNow } from "../recovery/recover.ts";
@@ -6,11 +7,11 @@ import { markRestored } from "../recovery/store.ts";
 import { type Registration, registrationOf } from "../registration.ts";
 import { askProvider } from "./ask.ts";
 import { busy, reconnect } from "./failures.ts";
+import { leaseMs, leasedBy } from "./lease.ts";
 import type { Refreshing } from "./refreshing.ts";
-import { type Lease, abandonUnanswered, leaseRefresh, mostIntents } from "./store.ts";
+import { abandonUnanswered, leaseRefresh, mostIntents } from "./store.ts";
 
 const waitForOthersMs = 100;
-const graceMs = 10_000;
 /** About once a second, whether the process that is waited for is gone. */
 const turnsPerLook = 10;
 
@@ -22,19 +23,28 @@ const turnsPerLook = 10;
  * Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `journal_unavailable`,
  * `database_unavailable`.
  */
-export function renew(app: Refreshing, known: Held, requestId: string): Promise<Held> {
-  const key = `refresh ${known.accountId} ${known.generation}`;
-  return app.once(key, () => renewOnce(app, known, requestId));
+export function renew(app: Refreshing, known: Held, wish: Wish): Promise<Held> {
+  // A call does not stand in the line of those for whom nobody waits.
+  const key = `refresh ${wish.isEarly === true ? "early " : ""}${known.accountId} ${known.generation}`;
+  return app.once(key, () => renewOnce(app, known, wish));
 }
 
-async function renewOnce(app: Refreshing, known: Held, requestId: string): Promise<Held> {
+export type Wish = {
+  readonly requestId: string;
+  /** Nobody waits for it. */
+  readonly isEarly?: boolean;
+};
+
+async function renewOnce(app: Refreshing, known: Held, wish: Wish): Promise<Held> {
+  const { requestId, isEarly = false } = wish;
   const registration = registrationOf(app, known.provider);
-  const deadline = app.now().getTime() + leaseMs(app);
-  for (let turn = 1; app.now().getTime() < deadline; turn++) {
+  const deadline = performance.now() + leaseMs(app);
+  for (let turn = 1; performance.now() < deadline; turn++) {
+    if (app.stopping.aborted) throw new Failure("gateway_stopping");
     const current = await currentOf(app, known);
     if (current.generation > known.generation) return current;
     await refuseUnrefreshable(app, current);
-    const renewed = await app.admission.pass(registration, { deadline, isEarly: false }, () =>
+    const renewed = await app.admission.pass(registration, { deadline, isEarly }, () =>
       askIfFree(app, current, { registration, requestId }),
     );
     if (renewed !== undefined) return renewed;
@@ -52,21 +62,8 @@ async function askIfFree(
 ): Promise<Held | undefined> {
   await app.atStep("begun");
   const version = { id: current.accountId, generation: current.generation };
-  const account = await timely(leaseRefresh(app.db, version, leaseFor(app)));
-  return account === undefined ? undefined : await askProvider(app, { ...asking, account });
-}
-
-/** Longer than a provider may take, so that nobody else begins while its answer may still come. */
-export function leaseFor(app: Pick<Refreshing, "config" | "replica" | "journal">): Lease {
-  return {
-    holder: app.replica,
-    journal: app.journal.id,
-    seconds: Math.ceil(leaseMs(app) / 1000),
-  };
-}
-
-function leaseMs({ config }: Pick<Refreshing, "config">): number {
-  return config.providerTimeoutMs + graceMs;
+  const leased = await leasedBy(app, (lease) => leaseRefresh(app.db, version, lease));
+  return leased === undefined ? undefined : await askProvider(app, { ...asking, ...leased });
 }
 
 async function currentOf(app: Refreshing, known: Held): Promise<Held> {
@@ -82,6 +79,8 @@ async function refuseUnrefreshable(app: Refreshing, current: Held): Promise<void
   if (!isAskable || kind === "static") throw reconnect(app, current);
   if (await isRestored(app, { id, generation })) throw reconnect(app, current);
   if (current.intents >= mostIntents) {
+    // The journal may know that one of them was never asked, or have its answer.
+    await recoverNow(app);
     const isOver = await timely(abandonUnanswered(app.db, { id, generation }, app.journal.id));
     if (isOver || state === "revoking") throw reconnect(app, current);
   }

@@ -1,6 +1,6 @@
 import { type SQL, and, eq, inArray, isNull, lt, lte, ne, or, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
-import { accounts, refreshEvents } from "#db/schema/accounts.ts";
+import { accounts } from "#db/schema/accounts.ts";
 import type { Version } from "../journal/answers.ts";
 import { type NewCredential, type ReadAccount, readColumns, untroubled } from "../store.ts";
 
@@ -19,10 +19,13 @@ const comeBackSeconds = 60;
 /** Nobody holds the lease. */
 export const isFree = or(isNull(accounts.leaseUntil), lt(accounts.leaseUntil, sql`now()`));
 
+/** Intents for the generation that is stored; those for an older one have been answered somehow. */
+export const openIntentCount = sql<number>`case when ${accounts.intentGeneration} = ${accounts.generation} then ${accounts.intents} else 0 end`;
+
 /** Nobody is asking, and no other journal may hold the answer to an open intent. */
 function mayAsk({ journal }: Pick<Lease, "journal">): SQL | undefined {
-  const isOurs = or(eq(accounts.intents, 0), eq(accounts.intentJournal, journal));
-  const waited = sql`${accounts.leaseUntil} < now() - ${comeBackSeconds} * interval '1 second'`;
+  const isOurs = or(sql`${openIntentCount} = 0`, eq(accounts.intentJournal, journal));
+  const waited = sql`coalesce(${accounts.leaseUntil}, '-infinity') < now() - ${comeBackSeconds} * interval '1 second'`;
   return and(isFree, or(isOurs, isNull(accounts.intentJournal), waited));
 }
 
@@ -31,9 +34,10 @@ function leased({ holder, journal, seconds }: Lease) {
   return {
     leaseHolder: holder,
     leaseUntil: sql`now() + ${seconds} * interval '1 second'`,
-    intents: sql`${accounts.intents} + 1`,
+    intents: sql`${openIntentCount} + 1`,
+    intentGeneration: sql`${accounts.generation}`,
     intentJournal: journal,
-    state: sql`case when ${accounts.intents} > 0 and ${accounts.state} = 'active' then 'ambiguous' else ${accounts.state} end`,
+    state: sql`case when ${openIntentCount} > 0 and ${accounts.state} = 'active' then 'ambiguous' else ${accounts.state} end`,
   };
 }
 
@@ -48,7 +52,7 @@ export async function leaseRefresh(
   version: Version,
   lease: Lease,
 ): Promise<ReadAccount | undefined> {
-  const isOpen = and(askable, lt(accounts.intents, mostIntents));
+  const isOpen = and(askable, lt(openIntentCount, mostIntents));
   const [row] = await db
     .update(accounts)
     .set(leased(lease))
@@ -82,7 +86,7 @@ export async function leaseDue(
 const isDue = and(
   inArray(accounts.state, ["active", "ambiguous"]),
   eq(accounts.kind, "oauth"),
-  lt(accounts.intents, mostIntents),
+  lt(openIntentCount, mostIntents),
   or(
     lte(accounts.refreshFrom, sql`now()`),
     and(isNull(accounts.refreshFrom), lt(accounts.accessExpiresAt, sql`now()`)),
@@ -99,17 +103,25 @@ export function dueProviders(db: Database): Promise<{ provider: string; due: num
     .groupBy(accounts.provider);
 }
 
-/** Gives a lease back whose provider was never asked. */
+/** Gives a lease back whose provider was never asked; earlier intents of others have had their time. */
 export async function returnLease(db: Database, version: Version, holder: string): Promise<void> {
   await db
     .update(accounts)
     .set({
       leaseHolder: null,
       leaseUntil: null,
-      intents: sql`greatest(${accounts.intents} - 1, 0)`,
+      intents: sql`greatest(${openIntentCount} - 1, 0)`,
+      intentJournal: null,
     })
     .where(and(isCurrent(version), eq(accounts.leaseHolder, holder)));
 }
+
+/** What is being taken back at its provider stays that, and how long it has been tried. */
+const unlessRevoking = {
+  state: sql`case when ${accounts.state} = 'revoking' then 'revoking' else 'active' end`,
+  failures: sql`case when ${accounts.state} = 'revoking' then ${accounts.failures} else 0 end`,
+  failingSince: sql`case when ${accounts.state} = 'revoking' then ${accounts.failingSince} end`,
+} as const;
 
 /**
  * Stores what a refresh brought, if nobody stored a newer generation meanwhile. Whoever has the provider's
@@ -131,7 +143,7 @@ export async function saveRefreshed(
     .set({
       ...credential,
       ...untroubled,
-      state: sql`case when ${accounts.state} = 'revoking' then 'revoking' else 'active' end`,
+      ...unlessRevoking,
       generation: version.generation + 1,
     })
     .where(isNotNewer)
@@ -204,36 +216,12 @@ export async function abandonUnanswered(
       and(
         isCurrent(version),
         inArray(accounts.state, ["active", "ambiguous"]),
-        sql`${accounts.intents} >= ${mostIntents}`,
+        sql`${openIntentCount} >= ${mostIntents}`,
         mayAsk({ journal }),
       ),
     )
     .returning({ id: accounts.id });
   return ended.length === 1;
-}
-
-/**
- * Notes that a generation is about to be sent. False when it is no longer the current one: whoever found no
- * answer in the journal must look here afterwards, because an answer leaves the journal only for the row.
- */
-export async function saveRefreshStart(
-  db: Database,
-  version: Version,
-  event: { readonly id: string; readonly requestId: string },
-): Promise<boolean> {
-  const rows = await db.execute(sql`
-    insert into ${refreshEvents} (id, account_id, event, generation, request_id)
-    select ${event.id}::uuid, id, 'refresh_start', generation, ${event.requestId}
-    from ${accounts} where id = ${version.id}::uuid and generation = ${version.generation}
-    returning id`);
-  return rows.length === 1;
-}
-
-export async function saveRefreshEvent(
-  db: Database,
-  event: typeof refreshEvents.$inferInsert,
-): Promise<void> {
-  await db.insert(refreshEvents).values(event);
 }
 
 export function isCurrent(version: Version) {

@@ -84,7 +84,7 @@ async function deleteConnection(
     const status = await sendDelete(app, address, held.access.reveal());
     if (status !== 401) return confirmed(status);
   }
-  const renewed = await renew(app, held, "revocation").catch((error: unknown) =>
+  const renewed = await renew(app, held, { requestId: "revocation" }).catch((error: unknown) =>
     goneOr(account, error),
   );
   if (typeof renewed === "string") return renewed;

@@ -1,8 +1,12 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, asFailure } from "#src/failure.ts";
 import { OutsideTrouble } from "#src/http/outbound.ts";
+import { timely } from "#src/once.ts";
+import { recoverNow } from "../recovery/recover.ts";
+import { leaseMs } from "../refresh/lease.ts";
 import type { Refreshing } from "../refresh/refreshing.ts";
 import { registrationOf } from "../registration.ts";
-import type { ReadAccount } from "../store.ts";
+import { type ReadAccount, accountById } from "../store.ts";
 import { type TakenBack, takeBack } from "./at-provider.ts";
 import { beginRevoking, finishRevoking, postponeRevoking, takeRevoking } from "./store.ts";
 
@@ -56,18 +60,42 @@ const longestPauseMs = 3_600_000;
 /** A provider that has not taken it back in a week will not. */
 const patienceMs = 7 * 86_400_000;
 
-async function finish(app: Refreshing, account: ReadAccount): Promise<Disconnected> {
-  const page = pageOf(app, account);
+async function finish(app: Refreshing, begun: ReadAccount): Promise<Disconnected> {
+  const page = pageOf(app, begun);
+  let account = begun;
   try {
+    account = await quiet(app, begun);
     const atProvider = await takeBackIfWeCan(app, account);
-    await finishRevoking(app.db, account);
-    app.credentials.forget(account.id);
+    await erase(app, account.id);
     const facts = { accountId: account.id, provider: account.provider, atProvider };
     app.log[atProvider === "by_hand" ? "warn" : "info"]("account_revoked", facts);
     return { atProvider, page, reason: undefined };
   } catch (error) {
     return await giveItTime(app, account, { reason: reasonOf(error), page });
   }
+}
+
+const lookAgainMs = 200;
+
+/** The account once nobody is renewing it: a token that has just been replaced is the wrong one to take back. */
+async function quiet(app: Refreshing, begun: ReadAccount): Promise<ReadAccount> {
+  const deadline = performance.now() + leaseMs(app);
+  for (;;) {
+    const account = await timely(accountById(app.db, begun.id));
+    if (account === undefined) throw new Failure("not_found");
+    const isBusy = account.leaseUntil !== null && account.leaseUntil > account.readAt;
+    if (!isBusy) return account;
+    if (performance.now() > deadline) throw new Failure("provider_busy");
+    await recoverNow(app);
+    await sleep(lookAgainMs);
+  }
+}
+
+/** Wipes the credential that is stored now, whichever the provider's own renewal has left. */
+async function erase(app: Refreshing, id: string): Promise<void> {
+  const account = await timely(accountById(app.db, id));
+  if (account?.state === "revoking") await timely(finishRevoking(app.db, account));
+  app.credentials.forget(id);
 }
 
 /** A provider that is no longer configured cannot be asked. */
@@ -89,7 +117,7 @@ async function giveItTime(
   const { id, failures, failingSince, readAt } = account;
   const sinceMs = readAt.getTime() - (failingSince ?? readAt).getTime();
   if (sinceMs > patienceMs) {
-    await finishRevoking(app.db, account);
+    await erase(app, id);
     app.log.error("revocation_given_up", { accountId: id, code: reason });
     return { atProvider: "by_hand", page, reason };
   }

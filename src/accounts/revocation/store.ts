@@ -39,10 +39,14 @@ export async function beginRevoking(
   });
 }
 
-/** The account is gone here: its credential is wiped, the row stays as a trace. */
-export async function finishRevoking(db: Database, { id }: Version): Promise<void> {
+/**
+ * The account is gone here: its credential is wiped, the row stays as a trace. False when its credential was
+ * replaced meanwhile: what was taken back was an older one.
+ */
+export async function finishRevoking(db: Database, { id, generation }: Version): Promise<boolean> {
   const nothing = Buffer.alloc(0);
-  await db
+  const isThisOne = and(eq(accounts.id, id), eq(accounts.generation, generation));
+  const finished = await db
     .update(accounts)
     .set({
       state: "revoked",
@@ -55,7 +59,9 @@ export async function finishRevoking(db: Database, { id }: Version): Promise<voi
       retryAt: null,
       updatedAt: sql`now()`,
     })
-    .where(and(eq(accounts.id, id), eq(accounts.state, "revoking")));
+    .where(and(isThisOne, eq(accounts.state, "revoking")))
+    .returning({ id: accounts.id });
+  return finished.length === 1;
 }
 
 /** The provider has not taken it back yet; it is asked again after a while. */

@@ -2,6 +2,7 @@ import { access, constants, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { App } from "#src/app.ts";
 import { codeOf } from "#src/failure.ts";
+import { sealedAnswers } from "#src/accounts/journal/answers.ts";
 import { leftover } from "../keys/reseal.ts";
 import { accountsInDoubt } from "../store.ts";
 
@@ -16,7 +17,7 @@ export type Finding = {
 
 type Checking = Pick<App, "db" | "seal" | "config">;
 
-const checks = [keysInUse, journalWritable, answersStored, accountsSound] as const;
+const checks = [keysInUse, journalWritable, answersStored, answersReadable, accountsSound] as const;
 
 /**
  * Looks at a deployment as it stands, and changes nothing. The settings, the database and its migrations have been
@@ -81,6 +82,22 @@ async function answersStored({ config }: Checking): Promise<readonly Finding[]> 
       status: "warn",
       message: `${names.length} refreshes are under way or wait in the journal`,
       hint: "Keep the folder and its keys; a running gateway stores them within seconds.",
+    },
+  ];
+}
+
+/** An answer that waits needs the key that sealed it as much as a row does. */
+async function answersReadable({ config, seal }: Checking): Promise<readonly Finding[]> {
+  const ids = await sealedAnswers(join(config.journal, "answers"));
+  const [first] = seal.keyIds;
+  const others = ids.filter((id) => id !== first);
+  if (others.length === 0) return [];
+  return [
+    {
+      code: others.every((id) => seal.keyIds.includes(id)) ? "key_retired" : "key_missing",
+      status: "fail",
+      message: `${others.length} answers in the journal need another key than the first of ENCRYPTION_KEY`,
+      hint: "Keep that key until a running gateway has stored them, which takes seconds.",
     },
   ];
 }
