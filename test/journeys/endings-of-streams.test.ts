@@ -106,6 +106,20 @@ test("the official client is told at once, instead of waiting for its own limit"
   await client.close();
 });
 
+for (const [name, before] of [
+  ["between two events", 'id: 1\ndata: {"jsonrpc":"2.0","method":"notifications/message"}\n\n'],
+  ["within an event", `id: 1\n${whole}id: 2\ndata: {"jsonr`],
+] as const) {
+  test(`a stream that can be resumed and breaks off ${name} is not declared failed, and no half event counts as seen`, async () => {
+    await using upstream = await breakingUpstream(before);
+    await using world = await openWorld({ environment: pointedAt(upstream.url) });
+    const bearer = await newBearer({ url: world.url });
+    const answer = await post(`${world.url}/mcp`, bearer, toolCall("slow", {}, 7));
+    const text = (await answer.text()).replace(": open\n\n", "");
+    expect(text).toBe(before);
+  });
+}
+
 test("a stream that only listens and breaks off gets an event of its own", async () => {
   await using upstream = await breakingUpstream(whole);
   await using world = await openWorld({ environment: pointedAt(upstream.url) });

@@ -1,5 +1,6 @@
 import { openJournal } from "#src/accounts/journal/journal.ts";
 import { type Refreshing, createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import { createOnce } from "#src/once.ts";
 import type { App } from "#src/app.ts";
 import type { World } from "./world.ts";
 
@@ -11,7 +12,7 @@ export async function refreshingAs(
   change: (app: App) => App = (app) => app,
 ): Promise<RefreshingApp> {
   const replica = crypto.randomUUID();
-  const app = change({ ...world.app, replica, publicUrl: world.url });
+  const app = change({ ...world.app, replica, once: createOnce(), publicUrl: world.url });
   const journal = await openJournal(app);
   return {
     app: { ...app, ...createRefreshParts(app, journal) },
