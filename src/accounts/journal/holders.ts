@@ -19,6 +19,7 @@ export function joinHolders(folder: string, replica: string): Holders {
   return {
     gone: () => readdirSync(folder).filter((name) => isGone(folder, name, replica)),
     leave: () => {
+      if (!own.isOpen) return;
       own.close();
       remove(join(folder, replica));
     },
