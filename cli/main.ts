@@ -74,6 +74,17 @@ function usageFailure(message: string, hint = "smartdash --help lists the comman
 try {
   await run(process.argv.slice(2));
 } catch (error) {
-  tellFailure(error);
+  tellFailure(asUsage(error));
   process.exitCode = usageExit;
+}
+
+/** citty throws errors of its own for a missing option or subcommand. */
+function asUsage(error: unknown): unknown {
+  const isCitty = error instanceof Error && !(error instanceof Failure) && "code" in error;
+  const words = process.argv.slice(2).filter((word) => !word.startsWith("-"));
+  if (!isCitty) return error;
+  return usageFailure(
+    withoutColours(error.message),
+    `smartdash ${words.slice(0, 1).join(" ")} --help shows how`,
+  );
 }

@@ -22,10 +22,17 @@ import { code, coded, table } from "./markdown.ts";
 const root = join(import.meta.dir, "..");
 
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only what is the same for every kind of arguments is read
-const commands = [serve, demo, migrate, check, health, revoke, invite, agents, keys] as readonly Pick<
-  CommandDef,
-  "meta" | "args" | "subCommands"
->[];
+const commands = [
+  serve,
+  demo,
+  migrate,
+  check,
+  health,
+  revoke,
+  invite,
+  agents,
+  keys,
+] as readonly Pick<CommandDef, "meta" | "args" | "subCommands">[];
 
 const generators: Readonly<Record<string, () => string>> = {
   settings: settingsTable,

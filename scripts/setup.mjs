@@ -2,16 +2,18 @@
 // Costs nothing when they are there.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const stamp = join(root, "node_modules", ".smartdash-setup");
 const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const wanted = createHash("sha256")
-  .update(readFileSync(join(root, "bun.lock")))
-  .digest("hex");
+const patches = join(root, "db/patches");
+const inputs = [join(root, "bun.lock"), ...readdirSync(patches).map((name) => join(patches, name))];
+const hash = createHash("sha256");
+for (const file of inputs) hash.update(readFileSync(file));
+const wanted = hash.digest("hex");
 
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {
   console.error("smartdash: installing Bun and the packages (once; about 10 s and 600 MB)");

@@ -148,6 +148,10 @@ export const failures = {
     http: 503,
     doc: "The provider asked us to wait or is out of order; the credential is kept. Try again after Retry-After.",
   },
+  renewal_pending: {
+    http: 503,
+    doc: "Another gateway is renewing this credential, or died while it did and may still come back with the answer. Within two minutes somebody goes on. The account is kept.",
+  },
   journal_unavailable: {
     http: 503,
     doc: "The journal cannot be written now (is the disk full?), so the provider was not asked to renew the credential: its answer could be lost. The account is kept.",

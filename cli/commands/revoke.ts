@@ -2,6 +2,7 @@ import { findAccount } from "#src/accounts/find-account.ts";
 import { openJournal } from "#src/accounts/journal/journal.ts";
 import { createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
 import { type Disconnected, disconnect } from "#src/accounts/revocation/disconnect.ts";
+import { registrationOf } from "#src/accounts/registration.ts";
 import { whatEndsWith } from "#src/accounts/revocation/store.ts";
 import { Failure } from "#src/failure.ts";
 import { command, withApp } from "../command.ts";
@@ -24,6 +25,8 @@ export const revoke = command({
       if (yes !== true) {
         throw new Failure("usage", "Nothing was changed", { hint: "Add --yes to disconnect it" });
       }
+      // Without them access at the provider would be left behind, although a gateway could take it back.
+      if (account.kind === "oauth") registrationOf(app, account.provider);
       const journal = await openJournal(app);
       try {
         const parts = createRefreshParts(app, journal);

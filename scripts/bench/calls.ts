@@ -1,5 +1,5 @@
 import type { Socket } from "bun";
-import { postRequest, takeMessage } from "./framing.ts";
+import { requestsOf, takeMessage } from "./framing.ts";
 import type { CallsAnswer, CallsJob } from "./jobs.ts";
 import { Latencies } from "./latencies.ts";
 import { processorMicros } from "./processes.ts";
@@ -26,18 +26,19 @@ export async function measureCalls(job: CallsJob): Promise<CallsAnswer> {
 class CallsRun {
   readonly #job: CallsJob;
   readonly #address: URL;
-  readonly #request: Buffer;
+  readonly #requests: readonly Buffer[];
   readonly #sockets = new Set<Socket<Call>>();
   readonly #failed = Promise.withResolvers<never>();
   #latencies = new Latencies();
   #failures = 0;
   #firstFailure: string | undefined;
   #closing = false;
+  #sent = 0;
 
   constructor(job: CallsJob) {
     this.#job = job;
     this.#address = new URL(job.url);
-    this.#request = postRequest(this.#address, job.headers, job.body);
+    this.#requests = requestsOf(this.#address, job);
   }
 
   async measure(): Promise<CallsAnswer> {
@@ -94,9 +95,12 @@ class CallsRun {
   }
 
   #send(socket: Socket<Call>): void {
+    const request = this.#requests[this.#sent % this.#requests.length];
+    if (request === undefined) throw new Error("there is nothing to send");
+    this.#sent += 1;
     socket.data.sentAt = Bun.nanoseconds();
     // A kilobyte fits into an empty socket buffer; where it does not, the connection is given up.
-    if (socket.write(this.#request) < this.#request.length) socket.terminate();
+    if (socket.write(request) < request.length) socket.terminate();
   }
 
   #receive(socket: Socket<Call>, bytes: Buffer): void {

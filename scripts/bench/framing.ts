@@ -37,6 +37,22 @@ function takeChunks(buffer: Buffer, head: string, bodyStart: number): Message | 
   }
 }
 
+/** The same POST with each bearer in turn, or with the target's own headers. */
+export function requestsOf(
+  url: URL,
+  sending: {
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body: string;
+    readonly bearers?: readonly string[];
+  },
+): readonly Buffer[] {
+  const { headers, body, bearers } = sending;
+  if (bearers === undefined) return [postRequest(url, headers, body)];
+  return bearers.map((bearer) =>
+    postRequest(url, { ...headers, Authorization: `Bearer ${bearer}` }, body),
+  );
+}
+
 /** The bytes of one JSON POST; headers given by the target win over the usual ones. */
 export function postRequest(
   url: URL,

@@ -1,53 +1,66 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { FolderDatabase } from "./database.ts";
 import { clientHeaders } from "./issuers.ts";
 import type { Address } from "./jobs.ts";
-import { seed } from "./seed.ts";
+import { own } from "./owned.ts";
+import { type Seeding, seed } from "./seed.ts";
 import type { Running } from "./targets.ts";
 
 export type StartedGateway = Running & {
   readonly pid: number;
   /** Where the operator's agent gets its tokens, and how it proves itself there. */
   readonly token: Address;
+  /** A session's of each account; `headers` carry the first. */
+  readonly bearers: readonly string[];
+  readonly database: FolderDatabase;
 };
 
 const binary = join(import.meta.dir, "../../dist/smartdash");
 
 /**
- * Starts the compiled gateway as operators run it, with one account whose upstream is `upstreamUrl` and one
- * agent: `headers` are what carries a session of it, `pid` is the process whose time and memory count.
+ * Starts the compiled gateway as operators run it, with one account, unless `seeding` says more, whose upstream
+ * is `upstreamUrl`, and one agent: `pid` is the process whose time and memory count.
  * Its database runs beside it, as a process of this bench. Gives nothing, after a line, without a build.
  */
-export async function startGateway(upstreamUrl: string): Promise<StartedGateway | undefined> {
+export async function startGateway(
+  upstreamUrl: string,
+  seeding: Seeding = {},
+): Promise<StartedGateway | undefined> {
   if (!existsSync(binary)) {
     console.error("gateway: there is no dist/smartdash; run `bun run build` first");
     return undefined;
   }
-  const seeded = await seed(upstreamUrl);
+  const seeded = await seed(upstreamUrl, seeding);
   const child = Bun.spawn([binary, "serve"], {
     env: { ...process.env, ...seeded.environment },
     stdout: "pipe",
     stderr: "ignore",
   });
+  const end = own(async () => {
+    child.kill("SIGTERM");
+    await child.exited;
+  });
   const url = await announcedUrl(child.stdout);
   return {
     url: `${url}/mcp/mercadolibre`,
     pid: child.pid,
-    headers: { Authorization: `Bearer ${seeded.bearer}` },
+    headers: { Authorization: `Bearer ${seeded.bearers[0]}` },
+    bearers: seeded.bearers,
+    database: seeded.database,
     token: {
       url: `${url}/token`,
       headers: clientHeaders(seeded.clientId, seeded.clientSecret),
     },
     stop: async () => {
-      child.kill("SIGTERM");
-      await child.exited;
+      await end();
       await seeded.stop();
     },
   };
 }
 
 /** The gateway says where it serves in its first line. */
-async function announcedUrl(output: ReadableStream<Uint8Array>): Promise<string> {
+export async function announcedUrl(output: ReadableStream<Uint8Array>): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of output) {

@@ -64,6 +64,28 @@ const goals: readonly Goal[] = [
     read: (readings, target) =>
       target === "gateway" ? readings.median("jwt", "timesSession") : undefined,
   },
+  {
+    title: "calls/s with dying tokens, × live ones'",
+    bound: 0.5,
+    digits: 3,
+    atLeast: true,
+    read: (readings, target) =>
+      target === "gateway" ? readings.median("dying", "timesLive") : undefined,
+  },
+  {
+    title: "calls failed while PostgreSQL restarts",
+    bound: 0,
+    digits: 0,
+    read: (readings, target) =>
+      target === "gateway" ? readings.median("restarted", "pacedFailures") : undefined,
+  },
+  {
+    title: "longest call ms, PostgreSQL away for 12 s",
+    bound: 1000,
+    digits: 0,
+    read: (readings, target) =>
+      target === "gateway" ? readings.median("away", "pacedLongest") : undefined,
+  },
 ];
 
 /** Against the runtime by which node-oidc-provider is faster. */

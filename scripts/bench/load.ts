@@ -2,10 +2,12 @@
 import { measureCalls } from "./calls.ts";
 import { announce } from "./child.ts";
 import type { JobMessage, JobName, JobResult, Jobs } from "./jobs.ts";
+import { measurePacedCalls } from "./paced-calls.ts";
 import { closeStreams, measureFirstEvents, openStreams } from "./streams.ts";
 
 const workers: { [Name in JobName]: (ask: Jobs[Name]["ask"]) => Promise<Jobs[Name]["answer"]> } = {
   calls: measureCalls,
+  pacedCalls: measurePacedCalls,
   firstEvents: measureFirstEvents,
   openStreams,
   closeStreams,

@@ -1,53 +1,34 @@
 /**
- * bun scripts/bench/main.ts [--seconds N] [--rounds N] [--only calls|streams|tokens]
+ * bun scripts/bench/main.ts [--seconds N] [--rounds N] [--only calls|streams|tokens|refresh|restart]
  *
  * Measures short MCP calls and streams directly, through nginx, through the barest Bun proxy and through the gateway,
- * and access tokens beside node-oidc-provider's: round-robin in one run, because only ratios within one run mean
- * anything. Loopback only; it passes no judgement.
+ * access tokens beside node-oidc-provider's, calls whose tokens die beside calls whose tokens live, and calls before,
+ * during and after a restart of PostgreSQL: round-robin in one run, because only ratios within one run mean anything.
+ * Loopback only; it passes no judgement.
  */
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { measureCallRounds, measureFirstEventRounds } from "./call-rounds.ts";
 import type { Plan } from "./call-rounds.ts";
+import { measureDyingTokens } from "./dying-tokens.ts";
 import { renderGoals } from "./goals.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
 import type { Bench } from "./idle-streams.ts";
 import { referenceNames } from "./issuers.ts";
 import { startLoadGenerator } from "./load-generator.ts";
-import { startScript, stopEverything } from "./owned.ts";
+import { runOwned, startScript } from "./owned.ts";
 import { Readings } from "./readings.ts";
+import { measureRestart } from "./restart.ts";
 import { renderTable } from "./table.ts";
 import { startTarget, targetNames } from "./targets.ts";
 import type { Target } from "./targets.ts";
 import { measureTokens } from "./tokens.ts";
 
-const jobs = ["calls", "streams", "tokens"] as const;
+const jobs = ["calls", "streams", "tokens", "refresh", "restart"] as const;
 type Job = (typeof jobs)[number];
 type Options = Plan & { readonly wanted: ReadonlySet<Job> };
 
-let interruptedWith: number | undefined;
-for (const [signal, code] of [
-  ["SIGINT", 130],
-  ["SIGTERM", 143],
-] as const) {
-  process.once(signal, () => {
-    interruptedWith = code;
-    void stopEverything().finally(() => process.exit(code));
-  });
-}
-
-try {
-  await bench(readOptions());
-} catch (error) {
-  // What an interruption breaks is no news.
-  if (interruptedWith === undefined) {
-    console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  process.exitCode = interruptedWith ?? 1;
-} finally {
-  await stopEverything();
-}
-process.exit();
+await runOwned("bench", () => bench(readOptions()));
 
 async function bench({ wanted, ...plan }: Options): Promise<void> {
   const startedAt = performance.now();
@@ -65,6 +46,18 @@ async function bench({ wanted, ...plan }: Options): Promise<void> {
     await measureTokens(bench);
     console.log(`\n${renderTable(readings, [...referenceNames, "issuer"])}`);
     console.log(`\n${renderTable(readings, ["session", "jwt"])}`);
+  }
+  if (wanted.has("refresh")) {
+    console.error(`refresh: ${plan.rounds} rounds of ${plan.seconds} s at 32 connections`);
+    await measureDyingTokens(bench);
+    console.log(`\n${renderTable(readings, ["live", "dying"])}`);
+  }
+  if (wanted.has("restart")) {
+    console.error(
+      "restart: PostgreSQL stops and starts, then is killed and stays away for a while",
+    );
+    await measureRestart(bench);
+    console.log(`\n${renderTable(readings, ["before", "restarted", "away", "after"])}`);
   }
   console.log(`\n${renderGoals(readings)}`);
   for (const note of readings.notes) console.log(`note: ${note}`);
@@ -110,7 +103,7 @@ function readOptions(): Options {
   });
   const { only } = values;
   const wanted = jobs.filter((job) => only === undefined || only === job);
-  if (wanted.length === 0) throw new Error("--only is calls, streams or tokens");
+  if (wanted.length === 0) throw new Error(`--only is one of ${jobs.join(", ")}`);
   return {
     seconds: numberBetween("--seconds", values.seconds, { from: 0.2, to: 30 }),
     rounds: Math.round(numberBetween("--rounds", values.rounds, { from: 1, to: 20 })),

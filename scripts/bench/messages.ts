@@ -8,10 +8,16 @@ export const requestId = 1;
 export const echoCall = toolsCall("echo", { text: kilobyte });
 // A listener says little; a long body would be counted into each stream's memory.
 export const streamCall = toolsCall("stream", {});
+/** The body of a call that is answered a second later; its id makes the upstream look closer. */
+export const slowCall = toolsCall("slow", {}, requestId + 1);
 
-function toolsCall(name: "echo" | "stream", args: { readonly text?: string }): string {
+function toolsCall(
+  name: "echo" | "stream" | "slow",
+  args: { readonly text?: string },
+  id = requestId,
+): string {
   const params = { name, arguments: args };
-  return JSON.stringify({ jsonrpc: "2.0", id: requestId, method: "tools/call", params });
+  return JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params });
 }
 
 export function echoAnswer(id: unknown): string {

@@ -6,18 +6,48 @@ const owned = new Set<Stop>();
 
 /** Remembers how to end something, so that every way out of the bench ends it; the result ends it once. */
 export function own(stop: Stop): Stop {
-  const once: Stop = async () => {
-    if (owned.delete(once)) await stop();
+  let stopping: Promise<void> | undefined;
+  const once: Stop = () => {
+    stopping ??= stop().finally(() => owned.delete(once));
+    return stopping;
   };
   owned.add(once);
   return once;
 }
 
-/** Ends what is still running, newest first. */
-export async function stopEverything(): Promise<void> {
-  for (const stop of [...owned].toReversed()) {
+/** Ends what is still running, newest first, and what is begun meanwhile. */
+async function stopEverything(): Promise<void> {
+  for (let stop = newest(); stop !== undefined; stop = newest()) {
     await stop().catch((error: unknown) => console.error("could not stop:", error));
   }
+}
+
+function newest(): Stop | undefined {
+  return [...owned].at(-1);
+}
+
+/** Does the work of a script and ends the process, with everything that is owned, also when it is interrupted. */
+export async function runOwned(name: string, work: () => Promise<void>): Promise<never> {
+  let interrupted: Promise<never> | undefined;
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.on(signal, () => {
+      // What an interruption breaks is no news.
+      process.on("unhandledRejection", () => undefined);
+      interrupted ??= stopEverything().then(() => process.exit(code));
+    });
+  }
+  try {
+    await work();
+  } catch (error) {
+    if (interrupted !== undefined) return await interrupted;
+    console.error(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+  await stopEverything();
+  return await (interrupted ?? process.exit());
 }
 
 /** Asks one process to end, and after two seconds makes it. */

@@ -33,6 +33,20 @@ export const measures = [
   { name: "verifiedP50", title: "call p50 ms", digits: 3, ratio: false },
   { name: "verifiedP99", title: "call p99 ms", digits: 3, ratio: false },
   { name: "timesSession", title: "calls/s, × the session's", digits: 3, ratio: false },
+  { name: "timesLive", title: "calls/s, × with live tokens", digits: 3, ratio: false },
+  {
+    name: "processorTimesLive",
+    title: "CPU per call, × with live tokens",
+    digits: 3,
+    ratio: false,
+  },
+  { name: "deadPercent", title: "calls that met a dead token, %", digits: 2, ratio: false },
+  { name: "awayMillis", title: "PostgreSQL away, ms", digits: 0, ratio: false },
+  { name: "pacedCalls", title: "calls, at an even pace", digits: 0, ratio: false },
+  { name: "pacedP50", title: "call p50 ms", digits: 2, ratio: false },
+  { name: "pacedP99", title: "call p99 ms", digits: 2, ratio: false },
+  { name: "pacedLongest", title: "longest call ms", digits: 2, ratio: false },
+  { name: "pacedFailures", title: "calls that failed", digits: 0, ratio: false },
 ] as const;
 export type Measure = (typeof measures)[number]["name"];
 

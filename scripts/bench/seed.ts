@@ -1,74 +1,124 @@
-import { noMarks } from "#src/accounts/journal/marks.ts";
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startBundled } from "#db/embedded.ts";
 import { migrate } from "#db/migrate.ts";
 import { openDatabase } from "#db/open.ts";
+import { noMarks } from "#src/accounts/journal/marks.ts";
 import { saveConnection } from "#src/accounts/save-connection.ts";
 import { addAgent } from "#src/agents/clients/operator.ts";
 import { mintSession } from "#src/agents/sessions/session.ts";
-import { openApp } from "#src/app.ts";
+import { type App, openApp } from "#src/app.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
+import { FolderDatabase } from "./database.ts";
+import { own } from "./owned.ts";
 
 export type Seeded = {
   readonly environment: Readonly<Record<string, string>>;
-  /** A session's. */
-  readonly bearer: string;
+  /** Of one session for each account. */
+  readonly bearers: readonly [string, ...string[]];
   readonly clientId: string;
   readonly clientSecret: string;
+  /** It runs beside whatever uses it. */
+  readonly database: FolderDatabase;
   stop(): Promise<void>;
 };
 
-/** A database with one connected account whose access token lives for an hour, a session for it and an agent that acts on it. */
-export async function seed(upstreamUrl: string): Promise<Seeded> {
-  if (bunRuntime.installPostgres === undefined) throw new Error("there is a PostgreSQL to install");
+export type AccountTokens = {
+  readonly access: string;
+  readonly refresh: string;
+  readonly accessSeconds: number;
+};
+
+/** What a seeded gateway finds; each part has a usual value. */
+export type Seeding = {
+  readonly accounts?: number;
+  /** What the provider gave for a seller. */
+  readonly tokensOf?: (sellerId: string) => AccountTokens;
+  /** Further or other settings. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+};
+
+/** A database with connected accounts, a session for each and an agent that acts on the first. */
+export async function seed(upstreamUrl: string, seeding: Seeding = {}): Promise<Seeded> {
   const folder = await mkdtemp(join(tmpdir(), "sd-bench-"));
-  const database = await startBundled(folder, bunRuntime.installPostgres);
-  const stop = async () => {
-    await database.stop();
+  const database = new FolderDatabase(folder);
+  const stop = own(async () => {
+    await database.end();
     await rm(folder, { recursive: true, force: true });
-  };
+  });
   try {
-    return { ...(await fill({ databaseUrl: database.url, upstreamUrl, home: folder })), stop };
+    const environment = {
+      DATABASE_URL: await database.start(),
+      ENCRYPTION_KEY: randomBytes(32).toString("base64"),
+      MELI_CLIENT_ID: "bench",
+      MELI_CLIENT_SECRET: "bench",
+      PORT: "0",
+      DRAIN_MS: "100",
+      SMARTDASH_HOME: folder,
+      SMARTDASH_SIGNUP: "open",
+      SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstreamUrl } }),
+      ...given(seeding.environment),
+    };
+    return { environment, ...(await fill(environment, seeding)), database, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-type Filling = {
-  readonly databaseUrl: string;
-  readonly upstreamUrl: string;
-  readonly home: string;
-};
+function given(environment: Seeding["environment"] = {}): Readonly<Record<string, string>> {
+  const entries = Object.entries(environment).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as const],
+  );
+  return Object.fromEntries(entries);
+}
 
-async function fill({ databaseUrl, upstreamUrl, home }: Filling): Promise<Omit<Seeded, "stop">> {
-  const open = openDatabase(databaseUrl, 1);
+type Environment = Seeded["environment"];
+
+async function fill(
+  environment: Environment,
+  seeding: Seeding,
+): Promise<Pick<Seeded, "bearers" | "clientId" | "clientSecret">> {
+  const open = openDatabase(environment["DATABASE_URL"] ?? "", 1);
   await migrate(open.sql);
   await open.close();
-  const environment = {
-    DATABASE_URL: databaseUrl,
-    ENCRYPTION_KEY: randomBytes(32).toString("base64"),
-    MELI_CLIENT_ID: "bench",
-    MELI_CLIENT_SECRET: "bench",
-    PORT: "0",
-    DRAIN_MS: "100",
-    SMARTDASH_HOME: home,
-    SMARTDASH_SIGNUP: "open",
-    SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstreamUrl } }),
+  const { app, close } = await openApp({
+    environment: { ...environment, LOG_LEVEL: "warn" },
+    runtime: bunRuntime,
+    role: "command",
+  });
+  try {
+    const { accounts = 1, tokensOf = usualTokens } = seeding;
+    const first = await connect(app, "1", tokensOf);
+    const bearers: [string, ...string[]] = [first.bearer];
+    for (let number = 2; number <= accounts; number += 1) {
+      bearers.push((await connect(app, String(number), tokensOf)).bearer);
+    }
+    return { bearers, ...(await addBenchAgent(app, first.accountId)) };
+  } finally {
+    await close();
+  }
+}
+
+/** Of a provider that nobody asks: the access token outlives the bench. */
+function usualTokens(sellerId: string): AccountTokens {
+  return {
+    access: `bench-access-token-${sellerId}`,
+    refresh: `bench-refresh-token-${sellerId}`,
+    accessSeconds: 3600,
   };
-  return { environment, ...(await connect(environment)) };
 }
 
 async function connect(
-  environment: Seeded["environment"],
-): Promise<Pick<Seeded, "bearer" | "clientId" | "clientSecret">> {
-  const { app, close } = await openApp({ environment, runtime: bunRuntime, role: "command" });
+  app: App,
+  sellerId: string,
+  tokensOf: (sellerId: string) => AccountTokens,
+): Promise<{ readonly accountId: string; readonly bearer: string }> {
   const provider = app.catalog.providers.get("mercadolibre");
   if (provider === undefined) throw new Error("Mercado Libre is built in");
+  const { access, refresh, accessSeconds } = tokensOf(sellerId);
   const saved = await saveConnection(
     { ...app, journal: { marks: noMarks } },
     {
@@ -77,11 +127,11 @@ async function connect(
       personId: undefined,
       expectedSellerId: undefined,
       invite: undefined,
-      identity: { sellerId: "1", label: null, site: null },
+      identity: { sellerId, label: null, site: null },
       tokens: {
-        access: new Secret("bench-access-token"),
-        refresh: new Secret("bench-refresh-token"),
-        accessSeconds: 3600,
+        access: new Secret(access),
+        refresh: new Secret(refresh),
+        accessSeconds,
         refreshSeconds: undefined,
         scope: undefined,
       },
@@ -89,6 +139,13 @@ async function connect(
     },
   );
   const { bearer } = await mintSession(app, { ...saved, platform: null });
+  return { accountId: saved.accountId, bearer: bearer.reveal() };
+}
+
+async function addBenchAgent(
+  app: App,
+  accountId: string,
+): Promise<Pick<Seeded, "clientId" | "clientSecret">> {
   const { clientId, secret } = await addAgent(app, {
     name: "Bench",
     redirectUris: [],
@@ -99,9 +156,8 @@ async function connect(
     agentType: undefined,
     agentVersion: undefined,
     upstreams: ["mercadolibre"],
-    account: saved.accountId,
+    account: accountId,
   });
-  await close();
   if (secret === undefined) throw new Error("the agent is confidential");
-  return { bearer: bearer.reveal(), clientId, clientSecret: secret.reveal() };
+  return { clientId, clientSecret: secret.reveal() };
 }

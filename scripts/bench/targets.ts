@@ -30,7 +30,7 @@ const starters: Readonly<
     const { url, child, stop } = await startScript("stand-in.ts", [upstreamUrl]);
     return { url, pid: child.pid, headers: {}, stop };
   },
-  gateway: startGateway,
+  gateway: (upstreamUrl) => startGateway(upstreamUrl),
 };
 
 export type Target = Omit<Running, "stop"> & { readonly name: TargetName; readonly stop: Stop };

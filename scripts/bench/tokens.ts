@@ -18,7 +18,12 @@ const warmMillis = 250;
 const firstSeconds = 1;
 
 const tokenMeasures = ["tokens32", "tokenProcessor", "tokenP50", "tokenP99"] as const;
-const callMeasures = ["verified32", "verifiedProcessor", "verifiedP50", "verifiedP99"] as const;
+export const callMeasures = [
+  "verified32",
+  "verifiedProcessor",
+  "verifiedP50",
+  "verifiedP99",
+] as const;
 
 /**
  * Client-credentials tokens from the gateway and from node-oidc-provider, then calls that carry such a token and
@@ -98,7 +103,7 @@ function load(
   return run("calls", { url, headers, ...what, connections, warmMillis, measureMillis, pids });
 }
 
-function note(
+export function note(
   readings: Readings,
   column: Column,
   [rate, processor, p50, p99]: readonly [Measure, Measure, Measure, Measure],
@@ -112,7 +117,7 @@ function note(
   readings.notes.push(`${column}: ${answer.failures} failed, first: ${answer.firstFailure}`);
 }
 
-function turned<T>(list: readonly T[], by: number): readonly T[] {
+export function turned<T>(list: readonly T[], by: number): readonly T[] {
   const at = by % list.length;
   return [...list.slice(at), ...list.slice(0, at)];
 }

@@ -2,14 +2,18 @@
  * The MCP server behind every target: raw TCP and answers from memory, so that it costs little beside what is measured.
  *
  *   POST any path, tools/call "stream"   one event at once, then silence for as long as the client stays
+ *   POST any path, tools/call "slow"     about 1 KB of JSON after a second; with an id of its own
  *   POST any path, any other tools/call  about 1 KB of JSON
+ *   POST /mortal/N, any of these         the same, but one of N calls meets a token that has died: 401
  *   GET  /open                           how many streams are open now
+ *   GET  /refused                        how many calls came to /mortal/N, and how many were refused
  */
 import type { Socket } from "bun";
 import { announce } from "./child.ts";
 import { takeMessage } from "./framing.ts";
 import type { Message } from "./framing.ts";
 import { echoAnswer, firstEvent, requestId } from "./messages.ts";
+import { MortalTokens } from "./mortal-tokens.ts";
 
 type Connection = { rest: Buffer | undefined; streams: boolean };
 
@@ -23,6 +27,9 @@ const streamStart = Buffer.from(
     "X-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n" +
     `${firstEvent.length.toString(16)}\r\n${firstEvent}\r\n`,
 );
+const refusal = json(JSON.stringify({ error: "invalid_token" }), "401 Unauthorized");
+const slowMillis = 1000;
+const mortalTokens = new MortalTokens();
 let openStreams = 0;
 
 const listener = Bun.listen<Connection>({
@@ -57,36 +64,52 @@ function receive(socket: Socket<Connection>, bytes: Buffer): void {
       connection.streams = true;
       openStreams += 1;
     }
-    // A kilobyte fits into an empty socket buffer; a client that does not read is dropped.
-    if (socket.write(answer) < answer.length) socket.terminate();
+    if ("later" in answer) setTimeout(() => send(socket, answer.later), slowMillis);
+    else send(socket, answer);
     buffer = buffer.subarray(request.end);
   }
 }
 
-function answerTo(request: Message): Buffer {
-  if (request.head.startsWith("GET /open ")) return json(String(openStreams));
-  if (!request.head.startsWith("POST ")) return notAllowed;
-  const { body } = request;
+/** A kilobyte fits into an empty socket buffer; a client that does not read is dropped. */
+function send(socket: Socket<Connection>, answer: Buffer): void {
+  if (socket.write(answer) < answer.length) socket.terminate();
+}
+
+type Answer = Buffer | { readonly later: Buffer };
+
+function answerTo({ head, body }: Message): Answer {
+  if (head.startsWith("GET /open ")) return json(String(openStreams));
+  if (head.startsWith("GET /refused ")) return json(JSON.stringify(mortalTokens.counts));
+  if (!head.startsWith("POST ")) return notAllowed;
+  if (head.startsWith("POST /mortal/") && mortalTokens.refuses(head, callsForEachRefusal(head)))
+    return refusal;
   if (body.includes('"stream"')) return streamStart;
   if (body.includes(usualId) && body.includes('"tools/call"')) return usualAnswer;
   return unusualAnswer(body);
 }
 
+function callsForEachRefusal(head: string): number {
+  return Number.parseInt(head.slice("POST /mortal/".length), 10);
+}
+
 /** What a gateway may say on its own account: it shakes hands, lists tools, or numbers its requests anew. */
-function unusualAnswer(body: string): Buffer {
+function unusualAnswer(body: string): Answer {
   const parsed: unknown = JSON.parse(body);
   if (typeof parsed !== "object" || parsed === null || !("id" in parsed)) return accepted;
   const { id } = parsed;
   const method = "method" in parsed ? parsed.method : undefined;
-  if (method === "tools/call") return json(echoAnswer(id));
+  if (method === "tools/call") {
+    const answer = json(echoAnswer(id));
+    return body.includes('"slow"') ? { later: answer } : answer;
+  }
   if (method === "tools/list") return json(JSON.stringify({ jsonrpc: "2.0", id, result: tools }));
   if (method === "initialize")
     return json(JSON.stringify({ jsonrpc: "2.0", id, result: greeting }));
   return json(JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32601, message: "unknown" } }));
 }
 
-function json(body: string): Buffer {
-  const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+function json(body: string, status = "200 OK"): Buffer {
+  const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
   return Buffer.from(`${head}\r\n\r\n${body}`);
 }
 
@@ -96,5 +119,5 @@ const greeting = {
   serverInfo: { name: "bench-upstream", version: "1" },
 };
 const tools = {
-  tools: ["echo", "stream"].map((name) => ({ name, inputSchema: { type: "object" } })),
+  tools: ["echo", "stream", "slow"].map((name) => ({ name, inputSchema: { type: "object" } })),
 };

@@ -15,10 +15,9 @@ export async function findAccount(app: Pick<App, "db">, named: string): Promise<
   const known = (await liveAccounts(app.db, mostShown)).map(
     (each) => `${each.provider}:${each.sellerId}`,
   );
-  const hint =
-    known.length === 0 ? "Connect it on the gateway's page first" : `There are ${known.join(", ")}`;
-  throw new Failure("usage", `There is no account ${named}`, {
-    hint: `It is written provider:seller. ${hint}`,
+  const hint = known.length === 0 ? "None is connected" : `Connected are ${known.join(", ")}`;
+  throw new Failure("usage", `There is no connected account ${named}`, {
+    hint: `It is written provider:seller, or its id. ${hint}`,
   });
 }
 

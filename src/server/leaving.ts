@@ -15,6 +15,8 @@ type Going = Pick<App, "config" | "log"> & { readonly openStreams: OpenStreams }
 
 /** At most, and never more than a quarter of DRAIN_MS. */
 const farewellMs = 1000;
+/** Turns of the event loop without a request make a lull. */
+const stillTurns = 5;
 
 /**
  * First the streams that only listen are told and end, `/readyz` says no, and answers tell their connections
@@ -23,12 +25,28 @@ const farewellMs = 1000;
  */
 export function createLeaving(app: Going, serving: Serving): Leaving {
   let isLeaving = false;
+  let activity = 0;
+  /** A moment in which nothing begins or ends: a request that has been read already must not lose its connection. */
+  const lull = async (limitMs: number) => {
+    const deadline = performance.now() + limitMs;
+    let seen = activity;
+    for (let still = 0; still < stillTurns && performance.now() < deadline; still += 1) {
+      await new Promise<void>((resolve) => void setImmediate(resolve));
+      if (activity !== seen) still = -1;
+      seen = activity;
+    }
+  };
   return {
     isLeaving: () => isLeaving,
     around: (handle) => (request, peer) => {
       const answer = handle(request, peer);
       if (!isLeaving) return answer;
-      return answer instanceof Promise ? answer.then(closing) : closing(answer);
+      activity += 1;
+      if (!(answer instanceof Promise)) return closing(answer);
+      return answer.then((given) => {
+        activity += 1;
+        return closing(given);
+      });
     },
     async leave() {
       isLeaving = true;
@@ -37,6 +55,7 @@ export function createLeaving(app: Going, serving: Serving): Leaving {
       const farewell = Math.min(farewellMs, drainMs / 4);
       await sleep(farewell);
       app.openStreams.stop("listening");
+      await lull(farewell);
       await serving.stop(drainMs - farewell, () => {
         const cut = app.openStreams.stop("all");
         if (cut > 0) app.log.warn("streams_cut", { count: cut });

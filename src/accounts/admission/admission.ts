@@ -99,12 +99,16 @@ export function createAdmission(app: Admitting): Admission {
         giveBack();
       }
     },
-    answered: (registration) =>
-      tell(registration, clearStanding(app.db, registration.provider.name)),
+    answered: (registration) => tell(registration, tellAnswered(app, registration.provider.name)),
     failed: (registration, failed) =>
       tell(registration, tellFailed(app, registration.provider.name, failed)),
     refused: (registration, code) => tell(registration, tellRefused(app, registration, code)),
   };
+}
+
+async function tellAnswered(app: Admitting, provider: string): Promise<void> {
+  const isNews = await clearStanding(app.db, provider, failing.mostFailures);
+  if (isNews) app.log.info("provider_open", { provider });
 }
 
 async function tellFailed(app: Admitting, provider: string, failed: Failed): Promise<void> {

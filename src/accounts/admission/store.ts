@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNotNull, isNull, lt, or, sql } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { providerSlots, providerStates } from "#db/schema/accounts.ts";
 
@@ -33,6 +33,8 @@ export async function takeProbe(db: Database, provider: string, seconds: number)
     .where(
       and(
         eq(providerStates.provider, provider),
+        // What the process knew of the break may be old.
+        or(isNull(providerStates.closedUntil), lte(providerStates.closedUntil, sql`now()`)),
         or(isNull(providerStates.probeUntil), lt(providerStates.probeUntil, sql`now()`)),
       ),
     )
@@ -48,21 +50,32 @@ export async function releaseProbe(db: Database, provider: string): Promise<void
     .where(and(eq(providerStates.provider, provider), isNotNull(providerStates.probeUntil)));
 }
 
-/** The provider answered like one that works. */
-export async function clearStanding(db: Database, provider: string): Promise<void> {
+/** The provider answered like one that works. True when it had been closed or had refused us. */
+export async function clearStanding(
+  db: Database,
+  provider: string,
+  mostFailures: number,
+): Promise<boolean> {
   const hasTrouble = sql`(${providerStates.failures} > 0 or ${providerStates.refusedCode} is not null)`;
-  await db
-    .update(providerStates)
-    .set({
-      failures: 0,
-      closedUntil: null,
-      probeUntil: null,
-      refusedCode: null,
-      refusedRegistration: null,
-    })
-    .where(and(eq(providerStates.provider, provider), hasTrouble));
+  const cleared = await db.execute<{ was_closed: boolean }>(sql`
+    with before as (
+      select failures, refused_code from ${providerStates} where provider = ${provider} for update)
+    update ${providerStates} set failures = 0, closed_until = null, probe_until = null,
+      refused_code = null, refused_registration = null
+    where provider = ${provider} and ${hasTrouble}
+    returning (select failures >= ${mostFailures}::int or refused_code is not null from before) as was_closed`);
+  return cleared[0]?.was_closed === true;
 }
 
+/** Providers that nobody asks now. */
+export function closedProviders(
+  db: Database,
+): Promise<{ provider: string; refusedCode: string | null }[]> {
+  return db
+    .select({ provider: providerStates.provider, refusedCode: providerStates.refusedCode })
+    .from(providerStates)
+    .where(or(isNotNull(providerStates.refusedCode), isNotNull(providerStates.closedUntil)));
+}
 export type Failing = {
   /** So many failures in a row close the provider for a while. */
   readonly mostFailures: number;

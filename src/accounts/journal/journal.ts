@@ -123,7 +123,8 @@ function journalOf(app: Opening, parts: Parts): Journal {
       try {
         await answers.reserve(version);
       } catch (error) {
-        app.log.error("journal_not_reserved", { accountId: version.id, ...troubleOf(error) });
+        const facts = { folder: app.config.journal, accountId: version.id };
+        app.log.error("journal_not_reserved", { ...facts, ...troubleOf(error) });
         throw new Failure("journal_unavailable", undefined, { retryAfterSeconds: 30 });
       }
     },

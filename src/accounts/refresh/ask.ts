@@ -13,7 +13,7 @@ import { busy, reconnect } from "./failures.ts";
 import { keepAnswer } from "./keep.ts";
 import type { Refreshing } from "./refreshing.ts";
 import { settleRefusal } from "./settle.ts";
-import { returnLease } from "./store.ts";
+import { mostIntents, returnLease } from "./store.ts";
 
 export type Asking = {
   /** Leased by us, with the intent in its row. */
@@ -37,6 +37,7 @@ export async function askProvider(app: Refreshing, asking: Asking): Promise<Held
   const ahead = app.now().getTime() - account.readAt.getTime();
   const report = reporter(app, account, requestId);
   await app.atStep("intent_committed");
+  noteUnanswered(app, account);
   const prepared = await prepare(app, account, requestId);
   if (prepared === "replaced") return await currentAfter(app, account, undefined);
   if (!("reveal" in prepared)) return await storeAnswer(app, account, prepared);
@@ -95,6 +96,12 @@ async function prepare(
     await timely(returnLease(app.db, version, app.replica)).catch(() => undefined);
     throw error;
   }
+}
+
+/** Asked before, by a gateway whose journal we cannot read. */
+function noteUnanswered(app: Refreshing, { id, generation, intents, lastError }: ReadAccount) {
+  if (intents < mostIntents || lastError === "unanswered") return;
+  app.log.error("refresh_unanswered", { accountId: id, generation });
 }
 
 /** This process stood still for too long; nothing was asked. */

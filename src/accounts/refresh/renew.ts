@@ -20,7 +20,7 @@ const turnsPerLook = 10;
  *
  * In one process callers share one refresh; across processes a lease with a fencing generation decides
  * who asks the provider, and everybody else waits for the newer row. No transaction is open meanwhile.
- * Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `journal_unavailable`,
+ * Failures: `reconnect_needed`, `renewal_pending`, `provider_busy`, `provider_refuses_application`, `journal_unavailable`,
  * `database_unavailable`.
  */
 export function renew(app: Refreshing, known: Held, wish: Wish): Promise<Held> {
@@ -51,7 +51,7 @@ async function renewOnce(app: Refreshing, known: Held, wish: Wish): Promise<Held
     if (turn % turnsPerLook === 0) await recoverNow(app);
     await sleep(waitForOthersMs * (0.5 + app.random()));
   }
-  throw busy(5000);
+  throw new Failure("renewal_pending", undefined, { retryAfterSeconds: 5 });
 }
 
 /** Undefined when another process is asking, or may hold the answer. */

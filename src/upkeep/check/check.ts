@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { access, constants, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { App } from "#src/app.ts";
 import { codeOf } from "#src/failure.ts";
-import { sealedAnswers } from "#src/accounts/journal/answers.ts";
+import { closedProviders } from "#src/accounts/admission/store.ts";
+import { openAnswers, sealedAnswers } from "#src/accounts/journal/answers.ts";
 import { leftover } from "../keys/reseal.ts";
 import { accountsInDoubt } from "../store.ts";
 
@@ -17,7 +19,14 @@ export type Finding = {
 
 type Checking = Pick<App, "db" | "seal" | "config">;
 
-const checks = [keysInUse, journalWritable, answersStored, answersReadable, accountsSound] as const;
+const checks = [
+  keysInUse,
+  journalWritable,
+  answersStored,
+  answersReadable,
+  providersOpen,
+  accountsSound,
+] as const;
 
 /**
  * Looks at a deployment as it stands, and changes nothing. The settings, the database and its migrations have been
@@ -55,6 +64,7 @@ async function keysInUse(app: Checking): Promise<readonly Finding[]> {
 async function journalWritable({ config }: Checking): Promise<readonly Finding[]> {
   try {
     await access(config.journal, constants.R_OK | constants.W_OK | constants.X_OK);
+    await proveRoom(config.journal);
     return [pass("journal", `${config.journal} can be written`)];
   } catch (error) {
     const reason = codeOf(error) ?? "unknown";
@@ -65,10 +75,29 @@ async function journalWritable({ config }: Checking): Promise<readonly Finding[]
         code: "journal_unusable",
         status: "fail",
         message: `${config.journal} cannot hold the journal (${reason})`,
-        hint: "Set SMARTDASH_JOURNAL to a folder on a local disk that the gateway's user may write.",
+        hint: "Make room there, or set SMARTDASH_JOURNAL to a folder on a local disk that the gateway's user may write.",
       },
     ];
   }
+}
+
+/** As a refresh would. */
+async function proveRoom(folder: string): Promise<void> {
+  const answers = await openAnswers(join(folder, "answers"));
+  const trial = { id: randomUUID(), generation: 0 };
+  await answers.reserve(trial);
+  await answers.drop(trial);
+}
+
+async function providersOpen({ db }: Checking): Promise<readonly Finding[]> {
+  const closed = await closedProviders(db);
+  if (closed.length === 0) return [pass("providers", "Every provider may be asked")];
+  return closed.map(({ provider, refusedCode }) => ({
+    code: refusedCode === null ? "provider_closed" : "application_refused",
+    status: "warn",
+    message: `${provider} is not asked now${refusedCode === null ? "" : `: it refuses the application (${refusedCode})`}`,
+    hint: "See docs/runbook.md",
+  }));
 }
 
 /** An answer stays in the journal for some milliseconds, or while the database is away. */
@@ -108,8 +137,8 @@ async function accountsSound({ db }: Checking): Promise<readonly Finding[]> {
   return inDoubt.map(({ state, lastError, count }) => ({
     code: `account_${state}`,
     status: "warn",
-    message: `${count} accounts are ${state}${lastError === null ? "" : ` (${lastError})`}`,
-    hint: "See reconnect_required in docs/runbook.md",
+    message: `Accounts that are ${state}${lastError === null ? "" : ` (${lastError})`}: ${count}`,
+    hint: "See the findings of check in docs/runbook.md",
   }));
 }
 
