@@ -1,7 +1,10 @@
-import { type Once, createOnce } from "./once.ts";
+import { type Once, createOnce, endsWithin } from "./once.ts";
 
 /** How long what this process knows serves while the database is away. */
 export const withoutDatabaseMs = 60_000;
+
+/** A database that takes longer than this to answer is not waited for by whoever can be served without. */
+export const databasePatienceMs = 250;
 
 /** A bounded memory of what another place knows better. */
 export type Cache<T> = {
@@ -10,8 +13,8 @@ export type Cache<T> = {
   /** What is still kept, however old it is. */
   last(key: string): T | undefined;
   /**
-   * What is known and fresh, or what `load` says. When `load` fails, what was known not too long ago
-   * still serves. `undefined` from `load` is an answer too and is not kept.
+   * What is known and fresh, or what `load` says. When `load` fails, or takes longer than `patienceMs`, what was
+   * known not too long ago still serves. `undefined` from `load` is an answer too and is not kept.
    */
   get(key: string, load: () => Promise<T | undefined>): Promise<T | undefined>;
   put(key: string, value: T): void;
@@ -23,6 +26,8 @@ type CacheOptions = {
   readonly freshMs: number;
   /** How long a value may still serve while `load` fails. */
   readonly staleMs: number;
+  /** How long `load` is waited for when there is something older to serve; without it, as long as it takes. */
+  readonly patienceMs?: number;
   readonly size: number;
   readonly now: () => number;
 };
@@ -35,59 +40,88 @@ type Entry<T> = {
 };
 
 export function createCache<T>(options: CacheOptions): Cache<T> {
-  const entries = new Map<string, Entry<T>>();
-  const once: Once = createOnce();
-  let forgotten = 0;
+  return new BoundedCache<T>(options);
+}
 
-  function put(key: string, value: T): void {
-    entries.delete(key);
-    entries.set(key, { value, at: options.now(), quietUntil: 0 });
-    const [oldest] = entries.size > options.size ? entries.keys() : [];
-    if (oldest !== undefined) entries.delete(oldest);
+class BoundedCache<T> implements Cache<T> {
+  readonly #options: CacheOptions;
+  readonly #entries = new Map<string, Entry<T>>();
+  readonly #once: Once = createOnce();
+  #forgotten = 0;
+
+  constructor(options: CacheOptions) {
+    this.#options = options;
   }
 
-  function fresh(key: string): T | undefined {
-    const entry = entries.get(key);
+  fresh(key: string): T | undefined {
+    const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    const now = options.now();
-    return now - entry.at < options.freshMs || now < entry.quietUntil ? entry.value : undefined;
+    const now = this.#options.now();
+    const isFresh = now - entry.at < this.#options.freshMs || now < entry.quietUntil;
+    return isFresh ? entry.value : undefined;
   }
 
-  function stale(key: string): T | undefined {
-    const entry = entries.get(key);
-    const now = options.now();
-    if (entry === undefined || now - entry.at >= options.staleMs) return undefined;
-    entry.quietUntil = Math.min(now + options.freshMs, entry.at + options.staleMs);
-    return entry.value;
+  last(key: string): T | undefined {
+    return this.#entries.get(key)?.value;
   }
 
-  async function load(key: string, ask: () => Promise<T | undefined>): Promise<T | undefined> {
-    const before = forgotten;
+  get(key: string, ask: () => Promise<T | undefined>): Promise<T | undefined> {
+    const known = this.fresh(key);
+    if (known !== undefined) return Promise.resolve(known);
+    const loading = this.#once(key, () => this.#load(key, ask));
+    const { patienceMs } = this.#options;
+    if (patienceMs === undefined || !this.#entries.has(key)) return loading;
+    return this.#olderAfter(patienceMs, key, loading);
+  }
+
+  put(key: string, value: T): void {
+    const { now, size } = this.#options;
+    this.#entries.delete(key);
+    this.#entries.set(key, { value, at: now(), quietUntil: 0 });
+    const [oldest] = this.#entries.size > size ? this.#entries.keys() : [];
+    if (oldest !== undefined) this.#entries.delete(oldest);
+  }
+
+  forget(key: string): void {
+    this.#forgotten += Number(this.#entries.delete(key)) + 1;
+  }
+
+  forgetWhere(isMeant: (value: T) => boolean): void {
+    this.#forgotten += 1;
+    for (const [key, entry] of this.#entries) if (isMeant(entry.value)) this.#entries.delete(key);
+  }
+
+  async #load(key: string, ask: () => Promise<T | undefined>): Promise<T | undefined> {
+    const before = this.#forgotten;
     try {
       const value = await ask();
       // What was forgotten while it was read must not come back.
-      if (value === undefined || before !== forgotten) entries.delete(key);
-      else put(key, value);
+      if (value === undefined || before !== this.#forgotten) this.#entries.delete(key);
+      else this.put(key, value);
       return value;
     } catch (error) {
-      return stale(key) ?? thrown(error);
+      return this.#stale(key) ?? thrown(error);
     }
   }
 
-  return {
-    fresh,
-    last: (key) => entries.get(key)?.value,
-    get: (key, ask) => {
-      const known = fresh(key);
-      return known === undefined ? once(key, () => load(key, ask)) : Promise.resolve(known);
-    },
-    put,
-    forget: (key) => void (forgotten += Number(entries.delete(key)) + 1),
-    forgetWhere(isMeant) {
-      forgotten += 1;
-      for (const [key, entry] of entries) if (isMeant(entry.value)) entries.delete(key);
-    },
-  };
+  /** What is known is served from then on without asking; `loading` goes on. */
+  async #olderAfter(
+    milliseconds: number,
+    key: string,
+    loading: Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    const isLoaded = await endsWithin(loading, milliseconds);
+    return (isLoaded ? undefined : this.#stale(key)) ?? (await loading);
+  }
+
+  #stale(key: string): T | undefined {
+    const entry = this.#entries.get(key);
+    const { freshMs, staleMs } = this.#options;
+    const now = this.#options.now();
+    if (entry === undefined || now - entry.at >= staleMs) return undefined;
+    entry.quietUntil = Math.min(now + freshMs, entry.at + staleMs);
+    return entry.value;
+  }
 }
 
 function thrown(error: unknown): never {

@@ -132,6 +132,10 @@ export const failures = {
     http: 502,
     doc: "The MCP server broke off in the middle of a stream. Whether the call had an effect is not known; look before you repeat it.",
   },
+  client_left: {
+    http: 499,
+    doc: "The client closed its connection before the answer came; the call was cancelled at the MCP server. Only in the log.",
+  },
   gateway_stopping: {
     http: 503,
     doc: "This gateway process is being stopped. Another one, or the same after its restart, takes the call.",

@@ -48,3 +48,13 @@ export function timely<T>(asked: Promise<T>): Promise<T> {
   const late = () => new Failure("database_unavailable", undefined, { retryAfterSeconds: 5 });
   return within(databaseMs, asked, late);
 }
+
+/** False when it takes longer; true when it has ended, however. Leaves no timer behind. */
+export async function endsWithin(work: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), milliseconds);
+  const ended = () => true;
+  const isOver = await Promise.race([work.then(ended, ended), late.promise]);
+  clearTimeout(timer);
+  return isOver;
+}

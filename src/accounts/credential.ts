@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import { type Cache, createCache, withoutDatabaseMs } from "#src/cache.ts";
+import { type Cache, createCache, databasePatienceMs, withoutDatabaseMs } from "#src/cache.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
@@ -31,6 +31,7 @@ export function createCredentials(app: Pick<App, "now">): Credentials {
   return createCache<Held>({
     freshMs: 5000,
     staleMs: withoutDatabaseMs,
+    patienceMs: databasePatienceMs,
     size: 10_000,
     now,
   });

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
-import { type Cache, createCache, withoutDatabaseMs } from "#src/cache.ts";
+import { type Cache, createCache, databasePatienceMs, withoutDatabaseMs } from "#src/cache.ts";
 import { tokenPrefixes } from "#src/crypto/secret.ts";
 import { timely } from "#src/once.ts";
 import { knownResource } from "./resource.ts";
@@ -37,6 +37,7 @@ export function createCallers(app: Pick<App, "now">): Callers {
   return createCache<Caller>({
     freshMs: 5000,
     staleMs: withoutDatabaseMs,
+    patienceMs: databasePatienceMs,
     size: 10_000,
     now,
   });

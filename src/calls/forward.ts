@@ -24,7 +24,7 @@ export type Outgoing = {
   readonly deadline: Deadline;
 };
 
-/** Sends one call. Failures: `upstream_unreachable`, `upstream_timeout`, `upstream_redirected`, `upstream_invalid`. */
+/** Sends one call. Failures: `upstream_unreachable`, `upstream_timeout`, `upstream_redirected`, `upstream_invalid`, `client_left`. */
 export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Incoming> {
   const { upstream, url, headers, call, cancel, deadline } = outgoing;
   await app.reach.expect(upstream);
@@ -46,10 +46,16 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
     discard(answer);
     throw new Failure(isRedirect ? "upstream_redirected" : "upstream_invalid");
   } catch (error) {
-    if (error instanceof Failure) throw error;
-    if (error instanceof ResponseBroken) throw new Failure("upstream_invalid", error.message);
-    throw new Failure(isLate ? "upstream_timeout" : "upstream_unreachable");
+    throw failureOf(error, { isLate, isCancelled: cancel.isCancelled });
   } finally {
     deadline.lift();
   }
+}
+
+function failureOf(error: unknown, end: { isLate: boolean; isCancelled: boolean }): Failure {
+  if (error instanceof Failure) return error;
+  if (error instanceof ResponseBroken) return new Failure("upstream_invalid", error.message);
+  if (end.isLate) return new Failure("upstream_timeout");
+  // Nobody reads the answer; the log must not blame the upstream.
+  return new Failure(end.isCancelled ? "client_left" : "upstream_unreachable");
 }

@@ -1,6 +1,7 @@
 import { chmod, cp, readFile, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
+import { endsWithin } from "#src/once.ts";
 import { bunExchange } from "./bun-exchange.ts";
 import { type Runtime, type ServeOptions, type Serving, lastWordsMs } from "./runtime.ts";
 
@@ -40,15 +41,6 @@ function serve(options: ServeOptions): Serving {
       await server.stop(true);
     },
   };
-}
-
-/** False when it takes longer. Leaves no timer behind. */
-async function endsWithin(work: Promise<unknown>, milliseconds: number): Promise<boolean> {
-  const late = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => late.resolve(false), milliseconds);
-  const isOver = await Promise.race([work.then(() => true), late.promise]);
-  clearTimeout(timer);
-  return isOver;
 }
 
 /** From the archive inside the compiled binary, or from `node_modules` when run from source. */

@@ -1,7 +1,7 @@
 import { type KeyObject, type webcrypto, createPrivateKey } from "node:crypto";
 import { type JWK, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from "jose";
 import type { App } from "#src/app.ts";
-import { type Cache, createCache } from "#src/cache.ts";
+import { type Cache, createCache, databasePatienceMs } from "#src/cache.ts";
 import type { TokenAlgorithm } from "#src/config/load.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
@@ -57,6 +57,7 @@ export function createSigningKeys(app: Keeping): SigningKeys {
   const cache: Cache<KeyRing> = createCache({
     freshMs: 60_000,
     staleMs: 3_600_000,
+    patienceMs: databasePatienceMs,
     size: 1,
     now,
   });
