@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { readId } from "#src/crypto/ids.ts";
@@ -13,9 +13,10 @@ export type Holders = {
 /** @param replica Our own name, a UUID. */
 export function joinHolders(folder: string, replica: string): Holders {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  // SQLite gives the files that it makes beside it the same mode.
+  closeSync(openSync(join(folder, replica), "a", 0o600));
   const own = lock(join(folder, replica), ownWaitMs);
   if (own === undefined) throw new Error("the lock of this process cannot be taken");
-  chmodSync(join(folder, replica), 0o600);
   return {
     gone: () => readdirSync(folder).filter((name) => isGone(folder, name, replica)),
     leave: () => {
