@@ -18,6 +18,8 @@ export type OpenStreams = {
   readonly cut: (subjects: readonly string[]) => void;
   /** The gateway stops: those that only listen end now, with `all` the others too. Says how many. */
   stop(which: "listening" | "all"): number;
+  /** What they rest on, counted: zero when none is open. */
+  count(): number;
 };
 
 /** Longer than an upstream may take to answer. */
@@ -50,6 +52,7 @@ export function createOpenStreams(now: () => number): OpenStreams {
         open.get(subject)?.forEach((stream) => cutOne(stream, "bearer_invalid"));
       }
     },
+    count: () => open.size,
     stop(which) {
       const streams = new Set<Cuttable>();
       for (const some of open.values()) for (const stream of some) streams.add(stream);

@@ -15,13 +15,13 @@ type Going = Pick<App, "config" | "log"> & { readonly openStreams: OpenStreams }
 
 /** At most, and never more than a quarter of DRAIN_MS. */
 const farewellMs = 1000;
-/** Turns of the event loop without a request make a lull. */
-const stillTurns = 5;
+/** So many milliseconds without a request make a lull. */
+const stillTurns = 3;
 
 /**
  * First the streams that only listen are told and end, `/readyz` says no, and answers tell their connections
- * to close, so that a proxy does not send one more call down a connection that is going away. Then
- * nothing new is taken, and what runs may finish within DRAIN_MS. What is left is told and ends.
+ * to close, so that a proxy does not send one more call down a connection that is going away. Streams that
+ * are awaited may finish within DRAIN_MS; what is left is told and ends. Then nothing new is taken.
  */
 export function createLeaving(app: Going, serving: Serving): Leaving {
   let isLeaving = false;
@@ -31,7 +31,7 @@ export function createLeaving(app: Going, serving: Serving): Leaving {
     const deadline = performance.now() + limitMs;
     let seen = activity;
     for (let still = 0; still < stillTurns && performance.now() < deadline; still += 1) {
-      await new Promise<void>((resolve) => void setImmediate(resolve));
+      await sleep(1);
       if (activity !== seen) still = -1;
       seen = activity;
     }
@@ -53,13 +53,16 @@ export function createLeaving(app: Going, serving: Serving): Leaving {
       app.openStreams.stop("listening");
       const { drainMs } = app.config;
       const farewell = Math.min(farewellMs, drainMs / 4);
+      const end = performance.now() + drainMs;
+      // A connection whose stream has ended goes back to its proxy as one to use again: the streams end first.
+      while (app.openStreams.count() > 0 && performance.now() < end - 2 * farewell) await sleep(20);
+      const cut = app.openStreams.stop("all");
+      if (cut > 0) app.log.warn("streams_cut", { count: cut });
       await sleep(farewell);
-      app.openStreams.stop("listening");
+      app.openStreams.stop("all");
       await lull(farewell);
-      await serving.stop(drainMs - farewell, () => {
-        const cut = app.openStreams.stop("all");
-        if (cut > 0) app.log.warn("streams_cut", { count: cut });
-      });
+      const left = Math.max(end - performance.now(), 0);
+      await serving.stop(left, () => app.openStreams.stop("all"));
     },
   };
 }
