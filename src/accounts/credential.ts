@@ -73,7 +73,9 @@ export function openHeld(app: Reading, account: ReadAccount): Held {
     access: openColumn(app, newest, "accessToken"),
     expiresAt,
     refreshFrom:
-      account.kind === "static" ? Infinity : (refreshFrom?.getTime() ?? expiresAt) + ahead,
+      account.kind === "static"
+        ? Infinity
+        : ((refreshFrom ?? accessExpiresAt)?.getTime() ?? Infinity) + ahead,
     retryAt: (newest.retryAt?.getTime() ?? 0) + ahead,
   };
 }

@@ -12,6 +12,7 @@ import { keepAnswer } from "../refresh/keep.ts";
 import type { Refreshing } from "../refresh/refreshing.ts";
 import {
   claimIntent,
+  endClaim,
   freeLeases,
   knownAccounts,
   markRestored,
@@ -143,8 +144,9 @@ async function judge(app: Recovering, version: Version): Promise<void> {
   const left = await app.journal.read(version);
   if (left === undefined) return await timely(withdrawIntent(app.db, version, app.replica));
   if (left !== "reserved") return await replay(app, version);
-  await app.journal.drop(version);
   await timely(markUnanswered(app.db, version, app.replica));
+  await app.journal.drop(version);
+  await timely(endClaim(app.db, version, app.replica));
   app.credentials.forget(version.id);
   app.log.error("refresh_unanswered", { accountId: version.id, generation: version.generation });
 }

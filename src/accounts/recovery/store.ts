@@ -49,7 +49,7 @@ export async function withdrawIntent(
     .where(and(isCurrent(version), eq(accounts.leaseHolder, holder)));
 }
 
-/** The provider may have been asked, and nobody has its answer. The intent counts, and is closed. */
+/** The provider may have been asked, and nobody has its answer. The intent counts, and is closed; the lease stays ours. */
 export async function markUnanswered(
   db: Database,
   version: Version,
@@ -61,9 +61,15 @@ export async function markUnanswered(
       state: sql`case when ${accounts.state} = 'active' then 'ambiguous' else ${accounts.state} end`,
       lastError: "unanswered",
       intentJournal: null,
-      leaseHolder: null,
-      leaseUntil: null,
     })
+    .where(and(isCurrent(version), eq(accounts.leaseHolder, holder)));
+}
+
+/** Gives back what `claimIntent` took. */
+export async function endClaim(db: Database, version: Version, holder: string): Promise<void> {
+  await db
+    .update(accounts)
+    .set({ leaseHolder: null, leaseUntil: null })
     .where(and(isCurrent(version), eq(accounts.leaseHolder, holder)));
 }
 

@@ -40,7 +40,9 @@ export async function askProvider(app: Refreshing, asking: Asking): Promise<Held
   noteUnanswered(app, account);
   const prepared = await prepare(app, account, requestId);
   if (prepared === "replaced") return await currentAfter(app, account, undefined);
-  if (!("reveal" in prepared)) return await storeAnswer(app, account, prepared);
+  if (!("reveal" in prepared)) {
+    return await storeAnswer(app, account, { answer: prepared, ahead });
+  }
   await app.atStep("room_made");
   if (asking.isOverdue()) return await stepBack(app, account);
   const answer = await refreshTokens(app, registration, prepared);
@@ -58,7 +60,8 @@ export async function askProvider(app: Refreshing, asking: Asking): Promise<Held
     app.log.error("journal_not_written", { accountId: account.id, ...troubleOf(error) }),
   );
   await app.atStep("journaled");
-  const held = await storeAnswer(app, account, { ...versionOf(account), credential });
+  const kept = { answer: { ...versionOf(account), credential }, ahead };
+  const held = await storeAnswer(app, account, kept);
   const noted = Promise.all([app.admission.answered(registration), report("refresh_success")]);
   // While the database is away, the call does not wait for history.
   if (!app.journal.unstored.has(account.id)) await noted;
@@ -130,8 +133,11 @@ function sealed(
  * The credential of an answer, for use at once. It is in the journal; the row has it too, unless the database
  * is away: then it is on top of whatever is read (`unstored`) until it has.
  */
-async function storeAnswer(app: Refreshing, account: ReadAccount, answer: Answer): Promise<Held> {
-  const ahead = app.now().getTime() - account.readAt.getTime();
+async function storeAnswer(
+  app: Refreshing,
+  account: ReadAccount,
+  { answer, ahead }: { answer: Answer; ahead: number },
+): Promise<Held> {
   const stored = await keepAnswer(app, answer);
   const held =
     stored === "later"

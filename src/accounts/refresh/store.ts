@@ -82,7 +82,7 @@ export async function leaseDue(
   return row;
 }
 
-/** A binary before crash-safe rotation leaves `refresh_from` empty. */
+/** A binary before crash-safe rotation leaves `refresh_from` as it was, or empty: then it is early once more. */
 const isDue = and(
   inArray(accounts.state, ["active", "ambiguous"]),
   eq(accounts.kind, "oauth"),

@@ -1,12 +1,13 @@
 import * as oauth from "oauth4webapi";
 import { Failure, asFailure } from "#src/failure.ts";
+import { timely } from "#src/once.ts";
 import { openColumn, openHeld } from "../credential.ts";
 import { authenticationOf } from "../provider-client.ts";
 import type { Refreshing } from "../refresh/refreshing.ts";
 import { renew } from "../refresh/renew.ts";
 import { mostIntents } from "../refresh/store.ts";
 import type { Registration } from "../registration.ts";
-import type { ReadAccount } from "../store.ts";
+import { type ReadAccount, accountById } from "../store.ts";
 
 /** What became of an account's access at its provider. */
 export type TakenBack =
@@ -85,7 +86,7 @@ async function deleteConnection(
     if (status !== 401) return confirmed(status);
   }
   const renewed = await renew(app, held, { requestId: "revocation" }).catch((error: unknown) =>
-    goneOr(account, error),
+    goneOr(app, account, error),
   );
   if (typeof renewed === "string") return renewed;
   return confirmed(await sendDelete(app, address, renewed.access.reveal()));
@@ -102,9 +103,10 @@ function confirmed(status: number): TakenBack {
 }
 
 /** A refresh token that the provider calls dead needs no taking back; one in doubt may still live. */
-function goneOr(account: ReadAccount, error: unknown): TakenBack {
+async function goneOr(app: Refreshing, { id }: ReadAccount, error: unknown): Promise<TakenBack> {
   if (asFailure(error).code !== "reconnect_needed") throw error;
-  return account.intents >= mostIntents ? "by_hand" : "already_gone";
+  const account = await timely(accountById(app.db, id));
+  return (account?.intents ?? 0) >= mostIntents ? "by_hand" : "already_gone";
 }
 
 function refused(status: number): Failure {

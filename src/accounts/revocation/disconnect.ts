@@ -35,7 +35,7 @@ export async function disconnect(
   accountId: string,
   why: string,
 ): Promise<Disconnected> {
-  const begun = await beginRevoking(app.db, accountId, app.now());
+  const begun = await timely(beginRevoking(app.db, accountId, app.now()));
   if (begun === undefined) throw new Failure("not_found");
   app.letGo(begun.ended);
   app.credentials.forget(accountId);
@@ -44,11 +44,11 @@ export async function disconnect(
   return await finish(app, begun.account);
 }
 
-/** Accounts whose provider had not confirmed; one after the other, as many as are due. Never rejects. */
+/** Accounts whose provider had not confirmed; one after the other, as many as are due. */
 export async function finishDisconnecting(app: Refreshing, stopping?: AbortSignal): Promise<void> {
   for (let count = 0; count < mostPerRound; count++) {
     if (stopping?.aborted === true) return;
-    const account = await takeRevoking(app.db);
+    const account = await timely(takeRevoking(app.db));
     if (account === undefined) return;
     await finish(app, account);
   }
@@ -122,7 +122,8 @@ async function giveItTime(
     return { atProvider: "by_hand", page, reason };
   }
   const waitMs = Math.min(firstPauseMs * 2 ** Math.min(failures, 20), longestPauseMs);
-  await postponeRevoking(app.db, id, { code: reason, waitMs: waitMs * (0.75 + app.random() / 2) });
+  const trouble = { code: reason, waitMs: waitMs * (0.75 + app.random() / 2) };
+  await timely(postponeRevoking(app.db, id, trouble));
   app.log.warn("revocation_pending", { accountId: id, code: reason });
   return { atProvider: "pending", page, reason };
 }

@@ -8,7 +8,7 @@ import { openAnswers, sealedAnswers } from "#src/accounts/journal/answers.ts";
 import { leftover } from "../keys/reseal.ts";
 import { accountsInDoubt } from "../store.ts";
 
-/** One thing that was looked at. `code` is stable and has a heading in docs/checks.md. */
+/** One thing that was looked at. `code` is stable and has a row in docs/runbook.md. */
 export type Finding = {
   readonly code: string;
   readonly status: "pass" | "warn" | "fail";
@@ -29,7 +29,7 @@ const checks = [
 ] as const;
 
 /**
- * Looks at a deployment as it stands, and changes nothing. The settings, the database and its migrations have been
+ * Looks at a deployment as it stands; all it writes is room for an answer, which it gives back. The settings, the database and its migrations have been
  * checked before, by opening the app.
  */
 export async function check(app: Checking): Promise<readonly Finding[]> {
