@@ -9,6 +9,7 @@ import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { leaseRefresh, returnLease } from "#src/accounts/refresh/store.ts";
 import { disconnect, finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
+import { createSeal } from "#src/crypto/seal.ts";
 import { asFailure } from "#src/failure.ts";
 import { newBearer } from "#test/support/browser-like.ts";
 import { temporaryFolder } from "#test/support/database.ts";
@@ -178,6 +179,24 @@ describe("recovery", () => {
     await recoverNow(early.app);
     expect(race.answers()).toEqual([]);
     expect(await race.account()).toMatchObject({ state: "active", generation: 2 });
+  });
+
+  test("leaves an answer alone whose key is not configured, until it is", async () => {
+    await using race = await racing();
+    await using dying = await refreshingAs(race.world);
+    const app = { ...dying.app, atStep: dieAt("journaled") };
+    await outcome(renew(app, await held(app, race.id), { requestId: "x" }));
+    await race.world.app.db.execute(sql`update accounts set lease_until = now()`);
+    const seal = createSeal([Buffer.alloc(32, 9)]);
+    await using stranger = await refreshingAs(race.world, (each) => ({ ...each, seal }));
+    await recoverNow(stranger.app);
+    expect(race.answers()).toHaveLength(1);
+    expect(await race.account()).toMatchObject({ state: "active", generation: 1 });
+    await using next = await refreshingAs(race.world);
+    await recoverNow(next.app);
+    expect(race.answers()).toEqual([]);
+    expect(await race.account()).toMatchObject({ state: "active", generation: 2 });
+    expect(race.provider.grants.reused()).toBe(0);
   });
 
   test("is not stopped by something strange in its folder", async () => {
