@@ -29,11 +29,13 @@ export function isDisconnected({ state }: Pick<Account, "state">): boolean {
 /** The same in SQL. */
 export const isConnected = notInArray(accounts.state, ["revoking", "revoked"]);
 
+/** Intents for the generation that is stored; those for an older one have been answered somehow. */
+export const openIntentCount = sql<number>`case when ${accounts.intentGeneration} = ${accounts.generation} then ${accounts.intents} else 0 end`;
+
 /** All columns of an account, and the moment. */
 export const readColumns = {
   ...getTableColumns(accounts),
-  // Those for a generation that was replaced say nothing.
-  intents: sql<number>`case when ${accounts.intentGeneration} = ${accounts.generation} then ${accounts.intents} else 0 end`,
+  intents: openIntentCount,
   readAt: sql<Date>`now()`.mapWith(accounts.updatedAt),
 };
 

@@ -55,10 +55,13 @@ export function oddFields(fault: Fault | undefined): Readonly<Record<string, unk
 }
 
 /** A real answer as a fault lets it through. */
-export async function spoilt(text: string, fault: Fault | undefined): Promise<Response> {
+export async function spoilt(
+  text: string,
+  fault: Fault | undefined,
+  now: () => number,
+): Promise<Response> {
   const headers = new Headers({ "content-type": "application/json", "cache-control": "no-store" });
-  if (fault?.kind === "date")
-    headers.set("date", new Date(Date.now() + fault.aheadMs).toUTCString());
+  if (fault?.kind === "date") headers.set("date", new Date(now() + fault.aheadMs).toUTCString());
   if (fault?.kind === "swallowed") await sleep(longestHangMs, undefined, { ref: false });
   if (fault?.kind === "truncated") return new Response(text.slice(0, 40), { headers });
   return new Response(fault?.kind === "drip" ? dripping(text, fault.ms) : text, { headers });

@@ -183,7 +183,7 @@ function exchange({ grants, codes }: Simulation, form: URLSearchParams) {
 }
 
 function handOut(
-  { profile, accessSeconds }: Simulation,
+  { profile, accessSeconds, now }: Simulation,
   issued: { access: string; refresh: string; seller: Seller },
   fault: Fault | undefined,
 ): Promise<Response> {
@@ -200,7 +200,7 @@ function handOut(
       ? {}
       : { [profile.refresh.expiresInField]: 5_184_000 }),
   };
-  return spoilt(JSON.stringify({ ...body, ...oddFields(fault) }), fault);
+  return spoilt(JSON.stringify({ ...body, ...oddFields(fault) }), fault, now);
 }
 
 /** Old applications put the words into `message`, the documentation into `error_description`. */

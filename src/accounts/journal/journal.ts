@@ -33,8 +33,6 @@ export type Answer = Version & { readonly credential: NewCredential };
 export type Journal = {
   /** Names the folder, not the process. */
   readonly id: string;
-  /** False in development without a folder that can be written. */
-  readonly isDurable: boolean;
   readonly marks: Marks;
   readonly holders: Holders;
   /** Failures: `journal_unavailable`; the provider must not be asked then. */
@@ -65,7 +63,7 @@ export async function openJournal(app: Opening): Promise<Journal> {
     const trial = { id: randomUUID(), generation: 0 };
     await parts.answers.reserve(trial);
     await parts.answers.drop(trial);
-    return journalOf(app, { ...parts, isDurable: true });
+    return journalOf(app, parts);
   } catch (error) {
     const reason = codeOf(error) ?? (error instanceof Error ? error.name : "unknown");
     if (app.config.isProduction) throw unusable(folder, reason);
@@ -84,7 +82,6 @@ async function refuseOpenToOthers(folder: string): Promise<void> {
 
 type Parts = {
   readonly id: string;
-  readonly isDurable: boolean;
   readonly answers: Answers;
   readonly marks: Marks;
   readonly holders: Holders;
@@ -195,7 +192,6 @@ function inMemory(): Parts {
   const unknown = () => Promise.resolve(undefined);
   return {
     id: randomUUID(),
-    isDurable: false,
     answers: {
       reserve: nothing,
       write: nothing,

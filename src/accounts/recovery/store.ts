@@ -2,7 +2,8 @@ import { and, eq, gt, inArray, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import type { Version } from "../journal/answers.ts";
-import { isCurrent, isFree, mostIntents, openIntentCount } from "../refresh/store.ts";
+import { isCurrent, isFree, mostIntents } from "../refresh/store.ts";
+import { openIntentCount } from "../store.ts";
 
 /** Intents without an answer whose holder is gone; their answers would be in this journal. */
 export function openIntents(db: Database, journal: string): Promise<Version[]> {

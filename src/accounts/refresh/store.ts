@@ -2,7 +2,13 @@ import { type SQL, and, eq, inArray, isNull, lt, lte, ne, or, sql } from "drizzl
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import type { Version } from "../journal/answers.ts";
-import { type NewCredential, type ReadAccount, readColumns, untroubled } from "../store.ts";
+import {
+  type NewCredential,
+  type ReadAccount,
+  openIntentCount,
+  readColumns,
+  untroubled,
+} from "../store.ts";
 
 /** Who is about to ask the provider, for how long nobody else may, and where the answer will be kept. */
 export type Lease = {
@@ -18,9 +24,6 @@ const comeBackSeconds = 60;
 
 /** Nobody holds the lease. */
 export const isFree = or(isNull(accounts.leaseUntil), lt(accounts.leaseUntil, sql`now()`));
-
-/** Intents for the generation that is stored; those for an older one have been answered somehow. */
-export const openIntentCount = sql<number>`case when ${accounts.intentGeneration} = ${accounts.generation} then ${accounts.intents} else 0 end`;
 
 /** Nobody is asking, and no other journal may hold the answer to an open intent. */
 function mayAsk({ journal }: Pick<Lease, "journal">): SQL | undefined {
