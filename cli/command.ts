@@ -9,32 +9,60 @@ import { loadRuntime } from "#src/runtime/runtime.ts";
 import { type App, type OpenOptions, openApp } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { environment } from "./environment.ts";
-import { tellFailure } from "./terminal.ts";
+import { isWatched, print, tell, tellFailure } from "./terminal.ts";
+
+/** What a command has to say when it is done. */
+export type Outcome = {
+  /** What `--json` prints, as one object on stdout; its fields stay. */
+  readonly json: object;
+  /** The result for people, on stdout. */
+  readonly text?: string;
+  /** What else people are told, on stderr. */
+  readonly talk?: string;
+  /** Told on a terminal alone: cron would send mail about it. */
+  readonly chat?: string;
+  /** 1 found something, 75 try again. */
+  readonly exit?: 1 | 75;
+};
 
 type Definition<T extends ArgsDef> = {
   readonly name: string;
   readonly description: string;
+  /** Whole command lines, the usual one first. */
+  readonly examples: readonly string[];
   readonly args: T;
-  run(args: ParsedArgs<T>): Promise<void>;
+  /** Nothing when it has printed by itself. */
+  run(args: ParsedArgs<T & typeof common>): Promise<Outcome | void>;
 };
 
 const ourFault = 70;
+const common = {
+  json: { type: "boolean", description: "Print one JSON object" },
+} as const satisfies ArgsDef;
 
-/** A subcommand that turns every failure into words and an exit code. */
-export function command<const T extends ArgsDef>(definition: Definition<T>): CommandDef<T> {
-  const { name, description, args } = definition;
-  return defineCommand({
+const examples = new WeakMap<object, readonly string[]>();
+
+/** A subcommand that prints its outcome and turns every failure into words and an exit code. */
+export function command<const T extends ArgsDef>(definition: Definition<T>): CommandDef {
+  const { name, description } = definition;
+  const args = { ...definition.args, ...common };
+  const made = defineCommand({
     meta: { name, description },
     args,
     run: async (context) => {
+      const isJson = context.args.json === true;
       try {
-        refuseUnknown(definition, context.args);
-        await definition.run(context.args);
+        refuseUnknown({ name, args }, context.args);
+        const outcome = await definition.run(context.args);
+        if (outcome !== undefined) show(outcome, isJson);
       } catch (error) {
-        process.exitCode = tellFailure(error).meaning.exit ?? ourFault;
+        process.exitCode = tellFailure(error, isJson).meaning.exit ?? ourFault;
       }
     },
   });
+  examples.set(made, definition.examples);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what differs is the type of its arguments
+  return made as unknown as CommandDef;
 }
 
 /** Commands about one thing. */
@@ -47,13 +75,30 @@ export function group(definition: {
   return defineCommand({ meta: { name, description }, subCommands });
 }
 
-/** citty passes over what it does not know; a mistyped option would then act with its default. */
+/** The command lines that show how a command is used. */
+export function examplesOf(made: object): readonly string[] {
+  return examples.get(made) ?? [];
+}
+
+function show({ json, text, talk, chat, exit }: Outcome, isJson: boolean): void {
+  if (isJson) print(JSON.stringify(json));
+  else if (text !== undefined && text !== "") print(text);
+  if (talk !== undefined && !isJson) tell(talk);
+  if (chat !== undefined && isWatched && !isJson) tell(chat);
+  if (exit !== undefined) process.exitCode = exit;
+}
+
+/**
+ * citty passes over what it does not know; a mistyped option would then act with its default. Words beyond
+ * those that a command names are mistakes too.
+ */
 function refuseUnknown(definition: { name: string; args: ArgsDef }, given: object): void {
-  const { _: words, ...options } = { _: [], ...given };
+  const { _: all, ...options } = { _: [], ...given };
+  const wanted = Object.values(definition.args).filter(({ type }) => type === "positional").length;
   const unknown = Object.keys(options)
     .map((option) => option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`))
     .find((option) => !(option in definition.args));
-  const [word] = words;
+  const word: string | undefined = all[wanted];
   if (unknown === undefined && word === undefined) return;
   const what = unknown === undefined ? `'${word}'` : `--${unknown}`;
   throw new Failure("usage", `smartdash ${definition.name} does not know ${what}`, {

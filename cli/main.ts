@@ -1,19 +1,9 @@
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
-import { version } from "#src/upkeep/version.ts";
+import { version } from "#src/runtime/version.ts";
+import { examplesOf } from "./command.ts";
+import { subCommands } from "./table-of-commands.ts";
 import { print, tellFailure } from "./terminal.ts";
 import { Failure } from "#src/failure.ts";
-
-const subCommands = {
-  serve: () => import("./commands/serve.ts").then((file) => file.serve),
-  demo: () => import("./commands/demo.ts").then((file) => file.demo),
-  check: () => import("./commands/check.ts").then((file) => file.check),
-  migrate: () => import("./commands/migrate.ts").then((file) => file.migrate),
-  health: () => import("./commands/health.ts").then((file) => file.health),
-  revoke: () => import("./commands/revoke.ts").then((file) => file.revoke),
-  invite: () => import("./commands/invite.ts").then((file) => file.invite),
-  agents: () => import("./commands/agents.ts").then((file) => file.agents),
-  keys: () => import("./commands/keys.ts").then((file) => file.keys),
-} as const;
 
 const main = defineCommand({
   meta: {
@@ -26,16 +16,17 @@ const main = defineCommand({
 });
 
 const usageExit = 2;
+const wantsHelp = new Set(["--help", "-h", "help"]);
 
 async function run(words: readonly string[]): Promise<void> {
   const [first, ...rest] = words;
   if (first === "--version" || first === "-v")
     return print(`smartdash ${version.number} (${version.revision})`);
-  if (first === undefined || first === "--help" || first === "-h" || first === "help") {
-    return print(await usage());
-  }
+  if (first === undefined || wantsHelp.has(first)) return print(await usage());
   if (!(first in subCommands)) throw usageFailure(`There is no command '${first}'`);
-  if (rest.includes("--help") || rest.includes("-h")) return print(await usage(first, rest));
+  // Completion hands on the words of another command line.
+  const isAsked = first !== "complete" && rest.some((word) => word === "--help" || word === "-h");
+  if (isAsked) return print(await usage(first, rest));
   await runCommand(main, { rawArgs: [...words] });
 }
 
@@ -44,13 +35,16 @@ async function usage(name?: string, rest: readonly string[] = []): Promise<strin
   const inner = command === undefined ? undefined : await innerCommand(command, rest);
   const shown = inner ?? command;
   const text = shown === undefined ? await renderUsage(main) : await renderUsage(shown, main);
-  return process.stdout.isTTY ? text : withoutColours(text);
+  const examples = shown === undefined ? [] : examplesOf(shown);
+  const lines = examples.map((example) => `  ${example}\n`).join("");
+  const whole = lines === "" ? text : `${text.trimEnd()}\n\nEXAMPLES\n\n${lines}`;
+  return process.stdout.isTTY ? whole : withoutColours(whole);
 }
 
 /** `agents add --help` is about `agents add`. */
 async function innerCommand(command: CommandDef, rest: readonly string[]) {
-  const { subCommands } = command;
-  const known = typeof subCommands === "function" ? await subCommands() : await subCommands;
+  const { subCommands: inner } = command;
+  const known = typeof inner === "function" ? await inner() : await inner;
   const found = known?.[rest.find((word) => !word.startsWith("-")) ?? ""];
   return typeof found === "function" ? await found() : await found;
 }
@@ -74,7 +68,7 @@ function usageFailure(message: string, hint = "smartdash --help lists the comman
 try {
   await run(process.argv.slice(2));
 } catch (error) {
-  tellFailure(asUsage(error));
+  tellFailure(asUsage(error), process.argv.includes("--json"));
   process.exitCode = usageExit;
 }
 

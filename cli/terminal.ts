@@ -10,6 +10,9 @@ const talk = createConsola({
   formatOptions: { colors: process.stderr.isTTY, date: false },
 });
 
+/** Somebody looks at a terminal, and is not waiting for mail from cron. */
+export const isWatched: boolean = process.stderr.isTTY;
+
 /** A result: what a script reads. */
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -20,15 +23,60 @@ export function tell(text: string): void {
   talk.log(redact(text));
 }
 
-/** What went wrong, with its code and a way out. */
-export function tellFailure(error: unknown): Failure {
+/** What went wrong, with its code and a way out; as an object on stdout too, for whoever asked for JSON. */
+export function tellFailure(error: unknown, isJson = false): Failure {
   const failure = asFailure(error);
+  const { code, message } = failure;
   const { hint } = failure.details;
-  talk.error(
-    redact(
-      `${failure.message}\n  code: ${failure.code}${hint === undefined ? "" : `\n  hint: ${hint}`}`,
-    ),
-  );
-  if (failure.code === "internal") talk.log(redact(JSON.stringify(troubleOf(error))));
+  const doc = `docs/errors.md#${code}`;
+  const advice = hint === undefined ? "" : `\n  hint: ${hint}`;
+  talk.error(redact(`${message}\n  code: ${code} (${doc})${advice}`));
+  if (isJson) print(redact(JSON.stringify({ error: { code, message, hint, doc } })));
+  if (code === "internal") talk.log(redact(JSON.stringify(troubleOf(error))));
   return failure;
+}
+
+const firstMs = 1000;
+const everyMs = 5000;
+
+/** Says after a second, and then every five, what is being waited for. */
+export async function patiently<T>(what: () => string, work: Promise<T>): Promise<T> {
+  let timer = setTimeout(say, firstMs);
+  function say() {
+    tell(`${what()} …`);
+    timer = setTimeout(say, everyMs);
+  }
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const columns = 80;
+const gap = "  ";
+
+/** Rows under headings, in 80 columns: what does not fit loses its end, the widest column first. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [headings, ...rows];
+  const widths = headings.map((_, at) => Math.max(...all.map((row) => (row[at] ?? "").length)));
+  const sum = () => widths.reduce((total, width) => total + width + gap.length, -gap.length);
+  while (sum() > columns) {
+    const widest = widths.indexOf(Math.max(...widths));
+    widths[widest] = (widths[widest] ?? 1) - 1;
+  }
+  const line = (row: readonly string[]) =>
+    widths.map((width, at) => fitted(row[at] ?? "", width)).join(gap);
+  return all.map((row) => line(row).trimEnd()).join("\n");
+}
+
+function fitted(text: string, width: number): string {
+  return text.length <= width ? text.padEnd(width) : `${text.slice(0, width - 1)}…`;
+}
+
+/** Asks on the terminal; false where nobody can answer. */
+export async function agrees(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY || !isWatched) return false;
+  const options = { type: "confirm", initial: false, cancel: "undefined" } as const;
+  return (await talk.prompt(question, options)) === true;
 }

@@ -1,4 +1,4 @@
-import { type SQL, and, isNull, lt, sql } from "drizzle-orm";
+import { type SQL, and, isNull, sql } from "drizzle-orm";
 import type { Database } from "./open.ts";
 import { consents, endings, grants } from "./schema/agents.ts";
 
@@ -57,8 +57,4 @@ export async function endingsSince(
       coalesce((select jsonb_agg(jsonb_build_object('id', id, 'subject', subject))
         from ${endings} where at > ${since}), '[]'::jsonb) as ended`);
   return { now: new Date(row?.now ?? 0), ended: row?.ended ?? [] };
-}
-
-export async function forgetEndings(db: Database, before: Date): Promise<void> {
-  await db.delete(endings).where(lt(endings.at, before));
 }

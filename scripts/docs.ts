@@ -1,38 +1,18 @@
 import { Glob } from "bun";
-import type { CommandDef, CommandMeta } from "citty";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { clientConfigurations } from "#src/agents/client-configuration.ts";
 import { builtinProviders } from "#src/catalog/catalog.ts";
 import { type ErrorRule, type Provider, standardErrors } from "#src/catalog/provider.ts";
 import { builtinUpstreams } from "#src/catalog/upstreams/builtin.ts";
-import { type Setting, settings } from "#src/config/settings.ts";
+import type { Setting } from "#src/config/setting.ts";
+import { settings } from "#src/config/settings.ts";
 import { failures } from "#src/failure.ts";
-import { agents } from "#cli/commands/agents.ts";
-import { check } from "#cli/commands/check.ts";
-import { demo } from "#cli/commands/demo.ts";
-import { health } from "#cli/commands/health.ts";
-import { invite } from "#cli/commands/invite.ts";
-import { keys } from "#cli/commands/keys.ts";
-import { migrate } from "#cli/commands/migrate.ts";
-import { revoke } from "#cli/commands/revoke.ts";
-import { serve } from "#cli/commands/serve.ts";
+import { commandsTable, findingSections } from "./docs-commands.ts";
 import { code, coded, table } from "./markdown.ts";
 
 /** Rewrites the generated parts of every document; `test/documents.test.ts` compares them. */
 const root = join(import.meta.dir, "..");
-
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only what is the same for every kind of arguments is read
-const commands = [
-  serve,
-  demo,
-  migrate,
-  check,
-  health,
-  revoke,
-  invite,
-  agents,
-  keys,
-] as readonly Pick<CommandDef, "meta" | "args" | "subCommands">[];
 
 const generators: Readonly<Record<string, () => string>> = {
   settings: settingsTable,
@@ -42,6 +22,13 @@ const generators: Readonly<Record<string, () => string>> = {
   "standard-errors": () => dialect(standardErrors),
   upstreams: upstreamsTable,
   commands: commandsTable,
+  checks: findingSections,
+  nginx: () => fileAs("nginx", "nginx.conf"),
+  unit: () => fileAs("ini", "smartdash.service"),
+  timer: () =>
+    ["smartdash-cleanup.service", "smartdash-cleanup.timer"]
+      .map((name) => fileAs("ini", name))
+      .join("\n\n"),
   clients: clientSections,
 };
 
@@ -63,6 +50,12 @@ export function withGenerated(text: string): string {
 export function documents(): readonly string[] {
   const inside = (pattern: string) => [...new Glob(pattern).scanSync({ cwd: root })];
   return inside("*.md").concat(inside("docs/**/*.md")).toSorted();
+}
+
+/** A file of scripts/deploy, as it is. */
+function fileAs(language: string, name: string): string {
+  const text = readFileSync(join(root, "scripts/deploy", name), "utf8").trim();
+  return `\`\`\`${language}\n${text}\n\`\`\``;
 }
 
 function settingsTable(): string {
@@ -216,21 +209,6 @@ function upstreamsTable(): string {
     ],
   );
   return table(["Upstream", "MCP server", "Credential"], rows);
-}
-
-function commandsTable(): string {
-  const all = commands.flatMap((each) => {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- cli/command.ts makes plain objects
-    const inner = Object.values(each.subCommands ?? {}) as readonly (typeof commands)[number][];
-    return [each].concat(inner);
-  });
-  const rows = all.map(({ meta, args }) => {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- cli/command.ts makes both plain objects
-    const { name = "", description = "" } = meta as CommandMeta;
-    const options = Object.keys(args ?? {}).map((option) => code(`--${option}`));
-    return [code(`smartdash ${name}`), description, options.join(" ")];
-  });
-  return table(["Command", "What it does", "Options"], rows);
 }
 
 function clientSections(): string {

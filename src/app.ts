@@ -15,6 +15,10 @@ import { type Outbound, createOutbound } from "./http/outbound.ts";
 import { type Once, createOnce, within } from "./once.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import { type Log, createLog } from "./telemetry/log.ts";
+import { type Write, boundedWriter } from "./telemetry/output.ts";
+import { type Metrics, createMetrics } from "./telemetry/metrics.ts";
+import { type Tracing, createTracing } from "./telemetry/trace.ts";
+import { version } from "./runtime/version.ts";
 
 /** What an operation may lean on. Operations ask for the parts they use. */
 export type App = {
@@ -32,6 +36,9 @@ export type App = {
   /** From 0 up to 1, for jitter; never for secrets. */
   readonly random: () => number;
   readonly log: Log;
+  readonly metrics: Metrics;
+  /** Undefined when no collector is configured. */
+  readonly tracing: Tracing | undefined;
   /** Names this process in leases. */
   readonly replica: string;
   /** Origin that browsers and agents see, without a trailing slash. */
@@ -45,6 +52,10 @@ export type OpenOptions = {
   readonly runtime: Runtime;
   /** A gateway owns the bundled database; a command joins the one that runs, or starts it for itself. */
   readonly role: "gateway" | "command";
+  /** How the log of a gateway is written; JSON lines unless somebody looks at a terminal. */
+  readonly isPretty?: boolean;
+  /** Where the log goes; a gateway's to stdout, a command's to stderr unless said. */
+  readonly write?: Write;
 };
 
 /** Reads the settings, opens the database, and refuses to go on with either half right. */
@@ -52,13 +63,23 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
   const configured = await configure(options);
   const { config } = configured;
   const now = () => new Date();
-  const log = createLog({ level: config.logLevel, now, write: writeToStderr });
+  const metrics = createMetrics(version);
+  const log = createLog({
+    level: levelFor(config, options.role),
+    isPretty: options.isPretty === true,
+    now,
+    // The results of a command are alone on stdout.
+    write: options.write ?? (options.role === "gateway" ? writeToStdout : writeToStderr),
+    count: (level, event) => metrics.line(level, event),
+  });
+  const tracing = await tracingFor(config);
   const bundled = await bundledDatabase(config, options);
   const url = bundled?.url ?? config.databaseUrl?.reveal() ?? "";
   const open = openDatabase(url, config.databaseConnections);
   const close = async () => {
     await open.close();
     await bundled?.stop();
+    await tracing?.stop();
     log.flush();
   };
   try {
@@ -69,7 +90,8 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
     });
     const { db, listen } = open;
     const parts = partsFrom(config, options.runtime);
-    return { app: { ...parts, ...configured, db, listen, now, log }, close };
+    const telemetry = { log, metrics, tracing };
+    return { app: { ...parts, ...configured, db, listen, now, ...telemetry }, close };
   } catch (error) {
     await close();
     throw error;
@@ -79,7 +101,7 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
 function partsFrom(
   config: Config,
   runtime: Runtime,
-): Omit<App, "config" | "catalog" | "db" | "listen" | "now" | "log"> {
+): Omit<App, "config" | "catalog" | "db" | "listen" | "now" | "log" | "metrics" | "tracing"> {
   const keys = config.encryptionKeys.length > 0 ? config.encryptionKeys : [ownKey(config.home)];
   const [first = new Uint8Array()] = keys;
   return {
@@ -158,6 +180,16 @@ function ownKey(home: string): Uint8Array {
   return key;
 }
 
-function writeToStderr(text: string): void {
-  process.stderr.write(text);
+/** A command that went well says nothing: cron would send mail about it. */
+function levelFor({ logLevel }: Config, role: OpenOptions["role"]): Config["logLevel"] {
+  return role === "command" && logLevel === "info" ? "warn" : logLevel;
 }
+
+function tracingFor({ tracing }: Config): Promise<Tracing> | undefined {
+  const { endpoint, ...rest } = tracing;
+  if (endpoint === undefined) return undefined;
+  return createTracing({ endpoint, version: version.number, ...rest });
+}
+
+const writeToStdout = boundedWriter(() => process.stdout);
+const writeToStderr = boundedWriter(() => process.stderr);

@@ -1,4 +1,5 @@
 import { DatabaseProblem } from "#db/problem.ts";
+import { commandFailures } from "./failure/command-failures.ts";
 import { oauthErrors } from "./failure/oauth-errors.ts";
 import { pageFailures } from "./failure/page-failures.ts";
 
@@ -14,62 +15,7 @@ type Meaning = {
 
 /** Everything that can go wrong on purpose. A test keeps docs/errors.md equal to this table. */
 export const failures = {
-  settings_invalid: {
-    http: 500,
-    exit: 2,
-    doc: "One or more settings are missing or wrong; every one is listed with its remedy. Nothing was started.",
-  },
-  usage: {
-    http: 400,
-    exit: 2,
-    doc: "The command line is wrong. `smartdash COMMAND --help` shows how it is used.",
-  },
-  home_in_use: {
-    http: 500,
-    exit: 75,
-    doc: "Another gateway runs on the same SMARTDASH_HOME. Stop it, use another folder, or give both a DATABASE_URL.",
-  },
-  home_unusable: {
-    http: 500,
-    exit: 2,
-    doc: "SMARTDASH_HOME cannot hold the bundled database; the message says why.",
-  },
-  journal_unusable: {
-    http: 500,
-    exit: 2,
-    doc: "SMARTDASH_JOURNAL cannot be written. In production nothing is served without it: a provider's answer that is lost costs the connection.",
-  },
-  bundled_database_failed: {
-    http: 500,
-    exit: 70,
-    doc: "The bundled PostgreSQL did not start. Its log is `postgres.log` in SMARTDASH_HOME.",
-  },
-  database_unavailable: {
-    http: 503,
-    exit: 75,
-    doc: "PostgreSQL cannot be reached or did not answer in time. Nothing was lost: it works again once the database is back. At a start, check that it runs and that DATABASE_URL names it.",
-  },
-  database_refused: {
-    http: 500,
-    exit: 2,
-    doc: "PostgreSQL answers, but refuses: wrong password, no such database, or a right is missing. Check DATABASE_URL.",
-  },
-  migration_changed: {
-    http: 500,
-    exit: 1,
-    doc: "The database was migrated by a binary that carries another wording of a migration.",
-  },
-  migrations_pending: {
-    http: 500,
-    exit: 1,
-    doc: "The database needs `smartdash migrate` before this binary can serve it.",
-  },
-  port_unavailable: {
-    http: 500,
-    exit: 75,
-    doc: "HOST and PORT cannot be listened on, usually because another program does.",
-  },
-  not_running: { http: 503, exit: 75, doc: "No gateway answers at the address that was asked." },
+  ...commandFailures,
   internal: {
     http: 500,
     exit: 70,
@@ -115,6 +61,10 @@ export const failures = {
     doc: "This Mcp-Session-Id was not given to this caller. Initialize again.",
   },
   upstream_unknown: { http: 404, doc: "No upstream of this name is configured." },
+  upstream_switched_off: {
+    http: 503,
+    doc: "The operator has switched this MCP server off for a while (`smartdash switch`). Try again later; nothing is lost.",
+  },
   upstream_unreachable: { http: 502, doc: "The MCP server could not be reached." },
   upstream_timeout: {
     http: 504,

@@ -10,6 +10,9 @@ import type { Handle, Runtime } from "./runtime/runtime.ts";
 import { createAnswer } from "./server/answer.ts";
 import { createLeaving } from "./server/leaving.ts";
 import { withParts } from "./server/parts.ts";
+import { startAlerts } from "./upkeep/alerts/alerts.ts";
+import { addGauges } from "./upkeep/gauges.ts";
+import { metricsAnswer } from "./upkeep/routes.ts";
 import { startSchedule } from "./upkeep/schedule.ts";
 
 export type Gateway = {
@@ -46,25 +49,46 @@ export async function startGateway(
   const serving = listen(opened, runtime, (request, peer) => answer(request, peer));
   const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
   const app = { ...withParts({ ...opened, publicUrl }, runtime), ...refreshParts };
+  await app.switches.load();
   const leaving = createLeaving(app, serving);
   answer = leaving.around(createAnswer({ ...app, isLeaving: leaving.isLeaving }, serving.port));
+  addGauges(app, app.openStreams);
+  const metrics = serveMetrics(app, runtime);
+  const alerts = startAlerts(app);
   const schedule = startSchedule(app);
   const recovery = startRecovery(app);
   const endings = followEndings(app, app.letGo);
   const stopAll = async () => {
-    const scheduled = schedule.stop();
+    const scheduled = Promise.all([schedule.stop(), alerts.stop()]);
     await leaving.leave();
     stopped.abort();
     await scheduled;
     // A provider's answer that is still on its way is the only copy of a credential.
     await app.once.settled();
     await Promise.all([recovery.stop(), endings.stop()]);
+    app.switches.stop();
     app.deadlines.stop();
     app.heartbeat.stop();
     await app.recorder.stop();
+    await metrics?.stop(0);
   };
   let stopping: Promise<void> | undefined;
   return { publicUrl, port: serving.port, stop: () => (stopping ??= stopAll()) };
+}
+
+/** On a port of its own, which only this machine reaches. */
+function serveMetrics(app: App, runtime: Runtime) {
+  const { port } = app.config.metrics;
+  if (port === undefined) return undefined;
+  const handle = (request: Request) =>
+    new URL(request.url).pathname === "/metrics"
+      ? metricsAnswer(app)
+      : new Response(null, { status: 404 });
+  try {
+    return runtime.serve({ hostname: "127.0.0.1", port, maxBodyBytes: 1024, handle });
+  } catch {
+    throw new Failure("port_unavailable", `METRICS_PORT ${port} cannot be listened on`);
+  }
 }
 
 function listen(app: App, runtime: Runtime, handle: Handle) {

@@ -28,6 +28,8 @@ const arrow = [
   "sandbox",
   "wings",
   "server",
+  "rehearsal",
+  "check",
   "cli",
 ] as const;
 

@@ -5,8 +5,10 @@ import { dirname, join } from "node:path";
 import { endpoints, metadataPaths, tokenEndpointAliases } from "#src/agents/endpoints.ts";
 import { mcpRoutes } from "#src/calls/routes.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
+import { problems } from "#src/check/problems.ts";
 import { settings } from "#src/config/settings.ts";
 import { failures } from "#src/failure.ts";
+import { subCommands } from "#cli/table-of-commands.ts";
 import { documents, generatedParts, withGenerated } from "../scripts/docs.ts";
 
 const root = join(import.meta.dir, "..");
@@ -39,11 +41,50 @@ test("every failure code has a heading to link to", () => {
 });
 
 test("every command is in the README", () => {
-  const table = /const subCommands = \{([\s\S]*?)\} as const/.exec(read("cli/main.ts"))?.[1] ?? "";
-  const names = [...table.matchAll(/^ {2}"?([\w-]+)"?:/gm)].map((match) => match[1] ?? "");
+  const names = Object.keys(subCommands);
   const readme = textOf("README.md");
   expect(names).not.toEqual([]);
   expect(names.filter((name) => !readme.includes(`| \`smartdash ${name}\` |`))).toEqual([]);
+});
+
+test("every finding of check has a heading to link to, and no other has one", () => {
+  const document = textOf("docs/checks.md");
+  const headings = [...document.matchAll(/^### (\w+)$/gm)].map((match) => match[1] ?? "");
+  expect(headings.toSorted()).toEqual(Object.keys(problems).toSorted());
+});
+
+test("every alert has a heading in the runbook", () => {
+  const runbook = textOf("docs/runbook.md");
+  const found = [
+    ...sources()
+      .join("\n")
+      .matchAll(/kind: "(\w+)",\s+subject/g),
+  ];
+  const kinds = found.map((match) => match[1] ?? "");
+  expect(kinds.length).toBeGreaterThan(8);
+  expect(kinds.filter((kind) => !runbook.includes(`\n### Alert ${kind}\n`))).toEqual([]);
+});
+
+const notMetrics = new Set(["smartdash_migrations", "smartdash_endings"]);
+
+test("every metric is documented", () => {
+  const document = textOf("docs/metrics.md");
+  const found = [
+    ...sources()
+      .join("\n")
+      .matchAll(/"((?:smartdash|process)_\w+)"/g),
+  ];
+  const names = found.map((match) => match[1] ?? "").filter((name) => !notMetrics.has(name));
+  expect(names.length).toBeGreaterThan(10);
+  expect(names.filter((name) => !document.includes(`| \`${name}\` |`))).toEqual([]);
+});
+
+test("every example of a command's help is a command that there is", () => {
+  const names = Object.keys(subCommands);
+  const all = filesOf("cli/commands/*.ts").join("\n");
+  const examples = [...all.matchAll(/["`]smartdash ([a-z][\w-]*)/g)];
+  const wrong = examples.map((match) => match[1] ?? "").filter((name) => !names.includes(name));
+  expect(wrong).toEqual([]);
 });
 
 test("every route is in the README", () => {

@@ -5,11 +5,14 @@ import { listAgents } from "#src/agents/clients/store.ts";
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { command, group, withApp } from "../command.ts";
-import { print, tell } from "../terminal.ts";
 
 const add = command({
   name: "agents add",
   description: "Add an agent of your own; prints its client id and, once, its secret",
+  examples: [
+    'smartdash agents add --name "Stock robot" --account mercadolibre:100200300',
+    'smartdash agents add --name "Own app" --redirect-uris https://app.example.com/callback --public',
+  ],
   args: {
     name: { type: "string", required: true, description: "What people see" },
     account: { type: "string", description: "The account it acts on by itself: provider:seller" },
@@ -23,7 +26,6 @@ const add = command({
     jwks: { type: "string", description: "File or https address of its public keys, no secret" },
     "agent-type": { type: "string", description: "Claim agent_type of its tokens, e.g. claude" },
     "agent-version": { type: "string", description: "Claim agent_version of its tokens" },
-    json: { type: "boolean", description: "Print one JSON object" },
   },
   run: async (args) => {
     const isAddress = args.jwks?.startsWith("https://") === true;
@@ -42,24 +44,24 @@ const add = command({
       }),
     );
     const shown = secret?.reveal();
-    if (args.json === true) {
-      return print(JSON.stringify({ client_id: clientId, client_secret: shown }));
-    }
-    print(`client_id      ${clientId}`);
-    if (shown === undefined) return;
-    print(`client_secret  ${shown}`);
-    tell("The secret is not shown again.");
+    const lines = [`client_id      ${clientId}`];
+    if (shown !== undefined) lines.push(`client_secret  ${shown}`);
+    return {
+      json: { client_id: clientId, client_secret: shown },
+      text: lines.join("\n"),
+      ...(shown === undefined ? {} : { talk: "The secret is not shown again." }),
+    };
   },
 });
 
 const list = command({
   name: "agents list",
   description: "List the agents that you added",
+  examples: ["smartdash agents list", "smartdash agents list --all --json"],
   args: {
     all: { type: "boolean", description: "Also clients that registered themselves" },
-    json: { type: "boolean", description: "Print one JSON object" },
   },
-  run: async ({ all, json }) => {
+  run: async ({ all }) => {
     const rows = await withApp({ role: "command" }, ({ db }) => listAgents(db, all === true));
     const agents = rows.map((row) => ({
       client_id: row.clientId,
@@ -70,23 +72,27 @@ const list = command({
       grant_types: row.grantTypes,
       created_at: row.createdAt.toISOString(),
     }));
-    if (json === true) return print(JSON.stringify({ agents }));
-    if (agents.length === 0) return tell("There are none yet: smartdash agents add --name …");
-    for (const { client_id: id, name, upstreams, created_at: at } of agents) {
-      print(
-        `${id}  ${at.slice(0, 10)}  ${name}${upstreams === null ? "" : `  ${upstreams.join(",")}`}`,
-      );
+    if (agents.length === 0) {
+      return { json: { agents }, talk: "There are none yet: smartdash agents add --name …" };
     }
+    const lines = agents.map(({ client_id: id, name, upstreams, created_at: at }) =>
+      [id, at.slice(0, 10), name, ...(upstreams === null ? [] : [upstreams.join(",")])].join("  "),
+    );
+    return { json: { agents }, text: lines.join("\n") };
   },
 });
 
 const remove = command({
   name: "agents remove",
   description: "Remove a client, also one that registered itself, and end what it was granted",
+  examples: ["smartdash agents remove --client agent_…"],
   args: { client: { type: "string", required: true, description: "Its client id" } },
   run: async ({ client }) => {
     await withApp({ role: "command" }, (app) => removeClient(app, client));
-    tell(`${client} is removed; its tokens end within two seconds.`);
+    return {
+      json: { client_id: client, removed: true },
+      talk: `${client} is removed; its tokens end within two seconds.`,
+    };
   },
 });
 

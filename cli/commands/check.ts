@@ -1,25 +1,124 @@
-import { type Finding, check as checkDeployment } from "#src/upkeep/check/check.ts";
-import { command, withApp } from "../command.ts";
-import { print } from "../terminal.ts";
+import { readFileSync, writeFileSync } from "node:fs";
+import { type CheckOptions, check as checkDeployment } from "#src/check/check.ts";
+import { chapters } from "#src/check/chapters.ts";
+import type { Finding } from "#src/check/finding.ts";
+import { type SignedReport, junit, reportOf, verifyReport } from "#src/check/report.ts";
+import { Failure } from "#src/failure.ts";
+import { loadRuntime } from "#src/runtime/runtime.ts";
+import { type Outcome, command, withApp } from "../command.ts";
+import { environment } from "../environment.ts";
+import { patiently } from "../terminal.ts";
 
 export const check = command({
   name: "check",
   description:
-    "Look whether this deployment can go on: keys, journal, accounts; exit code 1 if not",
-  args: { json: { type: "boolean", description: "Print one JSON object" } },
-  run: async ({ json }) => {
-    const findings = await withApp({ role: "command" }, checkDeployment);
-    const hasFailed = findings.some(({ status }) => status === "fail");
-    print(
-      json === true
-        ? JSON.stringify({ status: hasFailed ? "fail" : "pass", findings })
-        : findings.map(lineOf).join("\n"),
-    );
-    if (hasFailed) process.exitCode = 1;
+    "Execute the production checklist before a deploy; exit code 1 if something must be done",
+  examples: [
+    "smartdash check",
+    "smartdash check --quick --offline",
+    "smartdash check --json > report.json && smartdash check verify report.json",
+    "smartdash check --junit check.xml",
+  ],
+  args: {
+    action: {
+      type: "positional",
+      required: false,
+      description: "verify: whether a report is ours",
+    },
+    report: { type: "positional", required: false, description: "The report to verify" },
+    quick: { type: "boolean", description: "Five seconds: execute no flows, wait for no stream" },
+    offline: { type: "boolean", description: "Nothing but this machine and the database" },
+    live: { type: "boolean", description: "Also ask real accounts who they are; read-only" },
+    thorough: { type: "boolean", description: "Wait for 65 s of silence on a stream, not for 35" },
+    all: { type: "boolean", description: "Also list what is well" },
+    junit: { type: "string", description: "Also write a JUnit XML file" },
+    fingerprint: { type: "string", description: "verify: of the node that signed, if another" },
+  },
+  run: async (args) => {
+    if (args.action === "verify") return await verify(args.report, args.fingerprint);
+    if (args.action !== undefined) {
+      throw new Failure("usage", `smartdash check does not know '${args.action}'`, {
+        hint: "smartdash check, or smartdash check verify REPORT",
+      });
+    }
+    const isQuick = args.quick === true;
+    const options = {
+      environment: environment(),
+      runtime: await loadRuntime(),
+      isOffline: args.offline === true,
+      isLive: args.live === true,
+      patience: isQuick ? "quick" : args.thorough === true ? "long" : "usual",
+    } as const satisfies CheckOptions;
+    const isListening = !isQuick && args.offline !== true;
+    const what = isListening ? "Checking, and listening to a quiet stream" : "Checking";
+    const report = await patiently(() => what, run(options));
+    if (args.junit !== undefined) writeFileSync(args.junit, junit(report));
+    return outcomeOf(report, args.all === true);
   },
 });
 
+function run(options: CheckOptions): Promise<SignedReport> {
+  return withApp({ role: "command" }, async (app) => {
+    const findings = await checkDeployment(app, options);
+    const { isOffline, isLive, patience } = options;
+    return reportOf(app, options.environment, {
+      findings,
+      options: { isOffline, isLive, patience },
+    });
+  });
+}
+
+function outcomeOf(report: SignedReport, isWhole: boolean): Outcome {
+  const { counts, findings, signature } = report;
+  const shown = findings.filter(
+    ({ status }) => isWhole || (status !== "pass" && status !== "skipped"),
+  );
+  const lines = shown.flatMap((finding, at) => {
+    const isFirst = shown[at - 1]?.chapter !== finding.chapter;
+    const heading = `${finding.chapter}. ${chapters[finding.chapter]}`;
+    return isFirst ? [heading, lineOf(finding)] : [lineOf(finding)];
+  });
+  const sum = `${counts.pass} well, ${counts.warn} warnings, ${counts.fail} must be mended, ${counts.skipped} not looked at`;
+  return {
+    json: report,
+    text: [...lines, sum].join("\n"),
+    talk:
+      signature === null
+        ? "The report is not signed: see node_key_unreadable."
+        : `Signed by node ${signature.fingerprint.slice(0, 16)}; --json has the report.`,
+    ...(counts.fail > 0 ? { exit: 1 } : {}),
+  };
+}
+
 function lineOf({ status, code, message, hint }: Finding): string {
-  const line = `${status}  ${message}  [${code}]`;
-  return hint === undefined || status === "pass" ? line : `${line}\n      ${hint}`;
+  const line = `  ${status.padEnd(7)} ${message}  [${code}]`;
+  const isWell = status === "pass" || status === "skipped";
+  return hint === undefined || isWell
+    ? line
+    : `${line}\n          ${hint} (docs/checks.md#${code})`;
+}
+
+async function verify(file: string | undefined, fingerprint: string | undefined): Promise<Outcome> {
+  if (file === undefined)
+    throw new Failure("usage", "Say which report: smartdash check verify FILE");
+  const text = read(file);
+  const verified = await withApp({ role: "command" }, (app) =>
+    Promise.resolve(verifyReport(app, environment(), { text, fingerprint })),
+  );
+  const { checkedAt, status, isSameBuild, isSameConfig } = verified;
+  const build = isSameBuild ? "this build" : "another build";
+  const config = isSameConfig ? "these settings" : "other settings";
+  return {
+    json: verified,
+    text: `Signed by node ${verified.fingerprint.slice(0, 16)} at ${checkedAt}: ${status}, for ${build} and ${config}.`,
+    ...(isSameBuild && isSameConfig ? {} : { exit: 1 }),
+  };
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    throw new Failure("usage", `${file} cannot be read`);
+  }
 }

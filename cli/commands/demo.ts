@@ -13,8 +13,9 @@ const accessSeconds = 60;
 export const demo = command({
   name: "demo",
   description: "The whole gateway with simulated providers, on loopback; nothing to set up",
+  examples: ["smartdash demo", "PORT=8080 smartdash demo"],
   args: {},
-  run: async () => {
+  run: async ({ json }) => {
     const stopped = untilStopped();
     const runtime = await loadRuntime();
     runtime.liftFetchLimit();
@@ -24,7 +25,8 @@ export const demo = command({
         { role: "gateway", environment: settings(sandbox.environment) },
         async (app) => {
           const gateway = await startGateway(app, runtime);
-          print(welcome(gateway.publicUrl));
+          const url = gateway.publicUrl;
+          print(json === true ? JSON.stringify({ url }) : welcome(url));
           await stopped;
           await gateway.stop();
         },

@@ -1,15 +1,16 @@
 import { loadConfig } from "#src/config/load.ts";
+import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { createOutbound } from "#src/http/outbound.ts";
 import { command } from "../command.ts";
 import { environment } from "../environment.ts";
-import { print } from "../terminal.ts";
 
 const limitMs = 5000;
 
 export const health = command({
   name: "health",
   description: "Ask the running gateway how it is (for probes)",
+  examples: ["smartdash health", "smartdash health --url http://127.0.0.1:8000"],
   args: { url: { type: "string", description: "Where it listens; default http://127.0.0.1:PORT" } },
   run: async ({ url }) => {
     const { config } = loadConfig(environment());
@@ -22,7 +23,17 @@ export const health = command({
         hint: "Start it with: smartdash serve",
       });
     });
-    print(answer.text);
-    if (answer.status !== 200) process.exitCode = 1;
+    const said = parsed(answer.text);
+    const json = said ?? { status: "fail", output: `HTTP ${answer.status}` };
+    return { json, text: JSON.stringify(json), ...(answer.status === 200 ? {} : { exit: 1 }) };
   },
 });
+
+function parsed(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,25 +1,25 @@
 import { rotateKeys } from "#src/agents/tokens/signing-keys.ts";
 import { type Progress, reseal } from "#src/upkeep/keys/reseal.ts";
 import { command, group, withApp } from "../command.ts";
-import { print, tell } from "../terminal.ts";
+import { tell } from "../terminal.ts";
 
 const rotate = command({
   name: "keys rotate",
   description:
     "Let the next key sign access tokens; the current one goes on proving what it signed",
+  examples: ["smartdash keys rotate", "smartdash keys rotate --lost"],
   args: {
     lost: {
       type: "boolean",
       description: "A key has leaked: end every token that earlier keys signed, within two seconds",
     },
-    json: { type: "boolean", description: "Print one JSON object" },
   },
-  run: async ({ json, lost }) => {
+  run: async ({ lost }) => {
     const isLost = lost === true;
     const kid = await withApp({ role: "command" }, (app) => rotateKeys(app, { isLost }));
-    if (json === true) return print(JSON.stringify({ kid, isLost }));
-    tell(`Access tokens are signed with key ${kid} from now on.`);
-    if (isLost) tell("Every earlier token ends within two seconds; agents have to refresh.");
+    const signs = `Access tokens are signed with key ${kid} from now on.`;
+    const ends = "Every earlier token ends within two seconds; agents have to refresh.";
+    return { json: { kid, isLost }, talk: isLost ? `${signs}\n${ends}` : signs };
   },
 });
 
@@ -27,22 +27,24 @@ const resealing = command({
   name: "keys reseal",
   description:
     "Seal every stored credential anew with the first ENCRYPTION_KEY, while gateways serve",
-  args: { json: { type: "boolean", description: "Print one JSON object" } },
-  run: async ({ json }) => {
+  examples: ["smartdash keys reseal"],
+  args: {},
+  run: async () => {
     const tellSometimes = atMostEvery(1000, ({ table, column, done, of }: Progress) =>
       tell(`${table}.${column}: ${done} of ${of}`),
     );
     const { resealed, left } = await withApp({ role: "command" }, (app) =>
       reseal(app, tellSometimes),
     );
-    if (json === true) print(JSON.stringify({ resealed, left }));
-    else tell(`${resealed} values are sealed with the first ENCRYPTION_KEY now.`);
-    for (const { table, column, keyId, count } of left) {
-      tell(`${count} of ${table}.${column} are still sealed with the key ${keyId}.`);
-    }
-    if (left.length === 0) return;
-    tell("A gateway may still run with that key as its first, or the key is missing here.");
-    process.exitCode = 1;
+    const lines = left.map(
+      ({ table, column, keyId, count }) =>
+        `${count} of ${table}.${column} are still sealed with the key ${keyId}.`,
+    );
+    const why = "A gateway may still run with that key as its first, or the key is missing here.";
+    const done = `${resealed} values are sealed with the first ENCRYPTION_KEY now.`;
+    const json = { resealed, left };
+    if (left.length === 0) return { json, talk: done };
+    return { json, talk: [done, ...lines, why].join("\n"), exit: 1 };
   },
 });
 

@@ -1,16 +1,54 @@
-import { migrateDatabase } from "#src/upkeep/migrate.ts";
-import { command } from "../command.ts";
+import { migrateDatabase, migrationStatus } from "#src/upkeep/migrate.ts";
+import { Failure } from "#src/failure.ts";
+import { command, type Outcome } from "../command.ts";
 import { environment } from "../environment.ts";
-import { print, tell } from "../terminal.ts";
+import { patiently, table } from "../terminal.ts";
 
 export const migrate = command({
   name: "migrate",
   description: "Bring the database to the shape this binary needs",
-  args: { json: { type: "boolean", description: "Print one JSON object" } },
-  run: async ({ json }) => {
-    const { applied, database } = await migrateDatabase(environment());
-    if (json === true) return print(JSON.stringify({ applied, database }));
+  examples: [
+    "smartdash migrate",
+    "smartdash migrate --status",
+    "smartdash migrate --dry-run > pending.sql",
+  ],
+  args: {
+    status: { type: "boolean", description: "Only say what is applied; exit code 1 if not all is" },
+    "dry-run": { type: "boolean", description: "Only print the SQL that would run" },
+  },
+  run: async ({ status, "dry-run": dryRun }) => {
+    if (status === true && dryRun === true) {
+      throw new Failure("usage", "Either --status or --dry-run");
+    }
+    if (status === true) return await showStatus();
+    if (dryRun === true) return await showSql();
+    const { applied, database } = await patiently(
+      () => "Migrating",
+      migrateDatabase(environment()),
+    );
     const outcome = applied.length === 0 ? "Nothing to do" : `Applied ${applied.join(", ")}`;
-    tell(`${outcome}: ${database} is up to date.`);
+    return { json: { applied, database }, talk: `${outcome}: ${database} is up to date.` };
   },
 });
+
+async function showStatus(): Promise<Outcome> {
+  const { migrations, database } = await migrationStatus(environment());
+  const pending = migrations.filter(({ isApplied }) => !isApplied).map(({ name }) => name);
+  const rows = migrations.map(({ name, isApplied }) => [name, isApplied ? "applied" : "pending"]);
+  return {
+    json: { database, pending, applied: migrations.length - pending.length },
+    text: table(["migration", "state"], rows),
+    ...(pending.length === 0 ? {} : { exit: 1, talk: "Run: smartdash migrate" }),
+  };
+}
+
+async function showSql(): Promise<Outcome> {
+  const { migrations, database } = await migrationStatus(environment());
+  const pending = migrations.filter(({ isApplied }) => !isApplied);
+  const sql = pending.map((each) => `-- ${each.name}\n${each.sql.trim()}`).join("\n\n");
+  return {
+    json: { database, pending: pending.map(({ name, sql: text }) => ({ name, sql: text })) },
+    text: sql,
+    talk: pending.length === 0 ? `${database} is up to date.` : "Nothing was changed.",
+  };
+}

@@ -1,49 +1,111 @@
-import { findAccount } from "#src/accounts/find-account.ts";
 import { openJournal } from "#src/accounts/journal/journal.ts";
 import { createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
-import { type Disconnected, disconnect } from "#src/accounts/revocation/disconnect.ts";
-import { registrationOf } from "#src/accounts/registration.ts";
-import { whatEndsWith } from "#src/accounts/revocation/store.ts";
+import type { Disconnected } from "#src/accounts/revocation/disconnect.ts";
+import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { command, withApp } from "../command.ts";
-import { print, tell } from "../terminal.ts";
+import { type Plan, type Revoked, planRevocation, revokeAll } from "#src/upkeep/revoke/revoke.ts";
+import type { Living, Selection } from "#src/upkeep/revoke/store.ts";
+import { type Outcome, command, withApp } from "../command.ts";
+import { agrees, patiently, tell } from "../terminal.ts";
+
+const kinds = ["account", "agent", "session", "grant", "person", "provider"] as const;
 
 export const revoke = command({
   name: "revoke",
-  description: "Disconnect an account: here at once, then at its provider",
+  description: "End access: of an account (also at its provider), an agent, a session, a person …",
+  examples: [
+    "smartdash revoke --account mercadolibre:100200300",
+    "smartdash revoke --agent agent_… --yes",
+    "smartdash revoke --provider airtable --yes --json",
+  ],
   args: {
-    account: { type: "string", required: true, description: "Its id, or provider:seller" },
-    yes: { type: "boolean", description: "Do it; without this it only says what would end" },
-    json: { type: "boolean", description: "Print one JSON object" },
+    account: { type: "string", description: "An account: its id, or provider:seller" },
+    agent: { type: "string", description: "An agent: its client id" },
+    session: { type: "string", description: "A session: its id" },
+    grant: { type: "string", description: "What a person allowed an agent: its id" },
+    person: { type: "string", description: "Everything of a person: its id" },
+    provider: { type: "string", description: "Every account at a provider: its name" },
+    yes: { type: "boolean", description: "Do it without asking; for scripts" },
   },
-  run: async ({ account: named, yes, json }) => {
-    await withApp({ role: "command" }, async (app) => {
-      const account = await findAccount(app, named);
-      const ends = await whatEndsWith(app.db, account);
-      const name = `${account.provider}:${account.sellerId}`;
-      tell(`${name}: sessions ${ends.sessions}, grants ${ends.grants}, own agents ${ends.agents}.`);
-      if (yes !== true) {
-        throw new Failure("usage", "Nothing was changed", { hint: "Add --yes to disconnect it" });
+  run: async (args) => {
+    const selection = selectionIn(args);
+    return await withApp({ role: "command" }, async (app) => {
+      const plan = await planRevocation(app, selection);
+      tell(wordsForPlan(plan));
+      if (args.yes !== true && !(await agrees("End all of this?"))) {
+        throw new Failure("usage", "Nothing was changed", { hint: "Add --yes to end it" });
       }
-      // Without them access at the provider would be left behind, although a gateway could take it back.
-      if (account.kind === "oauth") registrationOf(app, account.provider);
-      const journal = await openJournal(app);
-      try {
-        const parts = createRefreshParts(app, journal);
-        // The running gateways hear of it through the database.
-        const disconnecting = { ...app, ...parts, letGo: () => undefined };
-        const done = await disconnect(disconnecting, account.id, "ended_by_operator");
-        if (json === true) print(JSON.stringify({ accountId: account.id, ...ends, ...done }));
-        tell(wordsFor(done, name));
-        if (done.atProvider === "pending") process.exitCode = 75;
-      } finally {
-        journal.holders.leave();
-      }
+      return outcomeOf(plan, await withJournal(app, plan));
     });
   },
 });
 
-function wordsFor({ atProvider, page, reason }: Disconnected, name: string): string {
+function selectionIn(args: { readonly [K in (typeof kinds)[number]]?: string | undefined }) {
+  const given = kinds.flatMap((kind): Selection[] => {
+    const id = args[kind];
+    return id === undefined || id === "" ? [] : [{ kind, id }];
+  });
+  const [only] = given;
+  if (only !== undefined && given.length === 1) return only;
+  throw new Failure("usage", "Say what to end, with exactly one option", {
+    hint: kinds.map((kind) => `--${kind}`).join(", "),
+  });
+}
+
+async function withJournal(app: App, plan: Plan): Promise<Revoked> {
+  const journal = await openJournal(app);
+  try {
+    const refreshing = { ...app, ...createRefreshParts(app, journal) };
+    let done = 0;
+    const work = revokeAll(refreshing, plan, (count) => {
+      done = count;
+    });
+    return await patiently(() => `Disconnected ${done} of ${plan.accounts.length} accounts`, work);
+  } finally {
+    journal.holders.leave();
+  }
+}
+
+const mostNamed = 20;
+
+function wordsForPlan({ selection, accounts, living }: Plan): string {
+  const names = accounts.slice(0, mostNamed).map((each) => `${each.provider}:${each.sellerId}`);
+  const more = accounts.length > mostNamed ? ` and ${accounts.length - mostNamed} more` : "";
+  const named =
+    names.length === 0 ? `${selection.kind} ${selection.id}` : `${names.join(", ")}${more}`;
+  return `${named}: ${counted(living)}.`;
+}
+
+function counted({ sessions, grants, agents, signIns }: Living): string {
+  const browsers = signIns === 0 ? "" : `, browsers ${signIns}`;
+  return `sessions ${sessions}, grants ${grants}, own agents ${agents}${browsers}`;
+}
+
+function outcomeOf(plan: Plan, done: Revoked): Outcome {
+  const { left, streamsCut } = done;
+  const { sessions, grants, agents } = plan.living;
+  const liveTokens = left.sessions + left.grants + left.refreshTokens;
+  const [first] = done.accounts;
+  const pending = done.accounts.filter(({ atProvider }) => atProvider === "pending").length;
+  const proof = `Live tokens left: ${liveTokens}. Streams cut: ${streamsCut}.`;
+  const lines = done.accounts.length > mostNamed ? [] : done.accounts.map(wordsFor);
+  return {
+    json: {
+      ...plan.selection,
+      ...(first === undefined ? {} : { accountId: first.id, atProvider: first.atProvider }),
+      accounts: done.accounts,
+      sessions,
+      grants,
+      agents,
+      liveTokensLeft: liveTokens,
+      streamsCut,
+    },
+    talk: [...lines, proof].join("\n"),
+    ...(pending > 0 ? { exit: 75 } : {}),
+  };
+}
+
+function wordsFor({ atProvider, page, reason, name }: Disconnected & { name: string }): string {
   const where = page === undefined ? "" : `, at ${page}`;
   const words = {
     taken_back: `${name} is disconnected, and the provider has taken the access back.`,

@@ -1,37 +1,48 @@
 import { existsSync } from "node:fs";
-import { loadRuntime } from "#src/runtime/runtime.ts";
+import { loadConfig } from "#src/config/load.ts";
+import { asFailure } from "#src/failure.ts";
 import { isAnybodyHere } from "#src/people/store.ts";
+import { loadRuntime } from "#src/runtime/runtime.ts";
+import { version } from "#src/runtime/version.ts";
 import { startGateway } from "#src/server.ts";
-import { version } from "#src/upkeep/version.ts";
+import { tellOfStart } from "#src/upkeep/alerts/local.ts";
 import { command, withApp } from "../command.ts";
-import { print } from "../terminal.ts";
+import { environment } from "../environment.ts";
 import { untilStopped } from "../until-stopped.ts";
 
 export const serve = command({
   name: "serve",
-  description: "Run the gateway until SIGTERM or Ctrl-C",
+  description: "Run the gateway until SIGTERM or Ctrl-C; its log is on stdout",
+  examples: ["smartdash serve", "smartdash serve --json | jq ."],
   args: {},
-  run: async () => {
+  run: async ({ json }) => {
     const stopped = untilStopped();
     const runtime = await loadRuntime();
     runtime.liftFetchLimit();
-    await withApp({ role: "gateway" }, async (app) => {
+    const isPretty = process.stdout.isTTY && json !== true;
+    const { config } = loadConfig(environment());
+    const serving = withApp({ role: "gateway", isPretty }, async (app) => {
+      await tellOfStart(config, undefined);
       if (app.config.isProduction && existsSync(".env.local")) {
         app.log.warn("env_file_present", { file: ".env.local", note: "never read; remove it" });
       }
       const gateway = await startGateway(app, runtime);
-      app.log.info("serving", {
+      app.log.announce("serving", {
         url: gateway.publicUrl,
         port: gateway.port,
         version: version.number,
       });
-      print(`smartdash ${version.number} serves ${gateway.publicUrl}`);
       if (app.config.signUp === "invite" && !(await isAnybodyHere(app.db).catch(() => true))) {
         app.log.warn("nobody_signed_up", { note: "smartdash invite prints a link" });
       }
       const signal = await stopped;
       app.log.info("stopping", { signal });
       await gateway.stop();
+    });
+    await serving.catch(async (error: unknown) => {
+      const failure = asFailure(error);
+      if (failure.code.includes("database")) await tellOfStart(config, failure);
+      throw error;
     });
   },
 });

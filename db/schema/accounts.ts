@@ -111,7 +111,10 @@ export const refreshEvents = pgTable(
     providerStatus: integer("provider_status"),
     at: moment("at").notNull().defaultNow(),
   },
-  (table) => [index("refresh_events_account").on(table.accountId, table.at)],
+  (table) => [
+    index("refresh_events_account").on(table.accountId, table.at),
+    index("refresh_events_at").on(table.at),
+  ],
 );
 
 /** How a provider's token endpoint has been answering all of us. */

@@ -59,14 +59,21 @@ export async function startGateway(
   };
 }
 
-/** The gateway says where it serves in its first line. */
-export async function announcedUrl(output: ReadableStream<Uint8Array>): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of output) {
-    text += decoder.decode(chunk, { stream: true });
-    const url = /serves (\S+)/.exec(text)?.[1];
-    if (url !== undefined) return url;
-  }
-  throw new Error("the gateway ended before it served");
+/** The gateway says where it serves in its log, which is read on: a pipe that nobody empties fills up. */
+export function announcedUrl(output: ReadableStream<Uint8Array>): Promise<string> {
+  const found = Promise.withResolvers<string>();
+  const read = async () => {
+    const decoder = new TextDecoder();
+    let text = "";
+    for await (const chunk of output) {
+      if (text.length < mostAnnounced) text += decoder.decode(chunk, { stream: true });
+      const url = /"event":"serving","url":"([^"]+)"/.exec(text)?.[1];
+      if (url !== undefined) found.resolve(url);
+    }
+    found.reject(new Error("the gateway ended before it served"));
+  };
+  void read();
+  return found.promise;
 }
+
+const mostAnnounced = 64 * 1024;

@@ -6,48 +6,57 @@ export type ClientConfiguration = {
   readonly text: string;
 };
 
-type Target = { readonly name: string; readonly url: string; readonly bearer: string };
+type Target = {
+  readonly name: string;
+  readonly url: string;
+  /** Undefined for clients that sign in by themselves (OAuth). */
+  readonly bearer: string | undefined;
+};
 
-/** Ready to paste, for clients that take a fixed header; docs in the vendors' own pages. */
+/** Ready to paste; with a bearer for clients that take a fixed header. Docs in the vendors' own pages. */
 export function clientConfigurations(target: Target): readonly ClientConfiguration[] {
   const { name, url, bearer } = target;
-  const headers = { Authorization: `Bearer ${bearer}` };
+  const headers = bearer === undefined ? {} : { headers: { Authorization: `Bearer ${bearer}` } };
+  const header = bearer === undefined ? "" : ` --header "Authorization: Bearer ${bearer}"`;
   const json = (value: unknown) => JSON.stringify(value, null, 2);
   return [
     {
       client: "Antigravity",
       where: "~/.gemini/config/mcp_config.json",
-      text: json({ mcpServers: { [name]: { serverUrl: url, headers } } }),
+      text: json({ mcpServers: { [name]: { serverUrl: url, ...headers } } }),
     },
     {
       client: "Claude Code",
       where: undefined,
-      text: `claude mcp add --transport http ${name} ${url} --header "Authorization: Bearer ${bearer}"`,
+      text: `claude mcp add --transport http ${name} ${url}${header}`,
     },
     {
       client: "Cursor",
       where: "~/.cursor/mcp.json",
-      text: json({ mcpServers: { [name]: { url, headers } } }),
+      text: json({ mcpServers: { [name]: { url, ...headers } } }),
     },
     {
       client: "VS Code",
       where: ".vscode/mcp.json",
-      text: json({ servers: { [name]: { type: "http", url, headers } } }),
+      text: json({ servers: { [name]: { type: "http", url, ...headers } } }),
     },
     {
       client: "Codex",
       where: "~/.codex/config.toml",
-      text: `# shell: export SMARTDASH_BEARER=${bearer}\n[mcp_servers.${name}]\nurl = "${url}"\nbearer_token_env_var = "SMARTDASH_BEARER"`,
+      text:
+        bearer === undefined
+          ? `[mcp_servers.${name}]\nurl = "${url}"`
+          : `# shell: export SMARTDASH_BEARER=${bearer}\n[mcp_servers.${name}]\nurl = "${url}"\nbearer_token_env_var = "SMARTDASH_BEARER"`,
     },
     {
       client: "Gemini CLI",
       where: "~/.gemini/settings.json",
-      text: json({ mcpServers: { [name]: { httpUrl: url, headers } } }),
+      text: json({ mcpServers: { [name]: { httpUrl: url, ...headers } } }),
     },
     {
       client: "curl",
       where: undefined,
-      text: `curl ${url} -H "Authorization: Bearer ${bearer}" -H "Content-Type: application/json" -H "Accept: application/json, text/event-stream" -d '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'`,
+      text: `curl ${url} -H "Authorization: Bearer ${bearer ?? "$BEARER"}" -H "Content-Type: application/json" -H "Accept: application/json, text/event-stream" -d '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'`,
     },
   ];
 }

@@ -1,4 +1,5 @@
 import type { JSONWebKeySet } from "jose";
+import { recordEvent } from "#db/events.ts";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
@@ -9,6 +10,7 @@ import type { Clients } from "./clients/find-client.ts";
 import { createClientDocuments } from "./clients/client-document.ts";
 import type { LetGo } from "./endings.ts";
 import { tokenEndpointAddresses } from "./endpoints.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
 import { type SigningKeys, createSigningKeys, keysSubject } from "./tokens/signing-keys.ts";
 
@@ -22,7 +24,14 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
   const callers = createCallers(app);
   const registered = createCache<Client>({ freshMs: 5000, staleMs: 60_000, size: 10_000, now });
   const touched = createCache<true>({ freshMs: 3_600_000, staleMs: 0, size: 10_000, now });
-  const documents = createClientDocuments({ ...app, guardedFetch }, app.config.clientDocuments);
+  const noteDrift = (subject: string) =>
+    recordEvent(app.db, { name: "client_document_drifted", subject }).catch((error: unknown) =>
+      app.log.warn("event_not_stored", troubleOf(error)),
+    );
+  const documents = createClientDocuments(
+    { ...app, guardedFetch, noteDrift: (clientId) => void noteDrift(clientId) },
+    app.config.clientDocuments,
+  );
   const signingKeys = createSigningKeys(app);
   const documentGate = createFloodGate({ perMinute: perMinute.documents, burst: 150, now });
   const counted = createCache<true>({ freshMs: 60_000, staleMs: 0, size: 10_000, now });

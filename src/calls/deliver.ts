@@ -2,6 +2,7 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import { switchedOff } from "#src/guards/switches.ts";
 import type { Cancel } from "#src/http/cancel.ts";
 import { type Flow, type Incoming, wholeBody } from "#src/http/exchange.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
@@ -47,7 +48,7 @@ export async function deliver(
   const headers = headersOut(app, answer.headers, { ...owner, isStream, requestId });
   const { status } = answer;
   if (isStream) {
-    const { subjects } = owner.caller;
+    const subjects = [...owner.caller.subjects, switchedOff(owner.upstream.name)];
     const { startedAt: since, reader } = delivery;
     const relayed = { subjects, since, reader, endpoint };
     return new Response(relayEvents(app, answer, relayed), { status, headers });

@@ -1,6 +1,7 @@
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
+import { readTraceparent } from "#src/telemetry/trace.ts";
 import { hasDuplicateKeys, hasLookalike } from "./json-keys.ts";
 
 export type RpcId = string | number | null;
@@ -22,6 +23,8 @@ export type Call = {
   readonly bodyVersion: unknown;
   /** The client shows its person links that a server asks it to (elicitation in URL mode). */
   readonly opensLinks: boolean;
+  /** Trace context that the message itself carries (`_meta`). */
+  readonly traceparent: string | undefined;
 };
 
 export const mostBodyBytes = 4 * 1024 * 1024;
@@ -58,6 +61,7 @@ const noMessage = {
   id: null,
   isModern: false,
   bodyVersion: undefined,
+  traceparent: undefined,
 } as const;
 
 function parse(body: Uint8Array): unknown {
@@ -96,11 +100,18 @@ function single(request: Request, message: Message): Described {
     rpcMethod: method,
     rpcMethods: method === undefined ? [] : [method],
     opensLinks: opensLinks(about[capabilitiesKey]),
+    traceparent: traceparentIn(about["traceparent"]),
     name: nameIn(method, parameters),
     id: typeof id === "string" || typeof id === "number" ? id : null,
     isModern: [request.headers.get("mcp-protocol-version"), bodyVersion].some(isModernVersion),
     bodyVersion,
   };
+}
+
+function traceparentIn(value: unknown): string | undefined {
+  return typeof value === "string" && readTraceparent(value) !== undefined
+    ? value.slice(0, 55)
+    : undefined;
 }
 
 function isModernVersion(version: unknown): boolean {

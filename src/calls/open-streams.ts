@@ -14,12 +14,14 @@ export type OpenStreams = {
   /** What ended while the upstream was still being asked ends the stream at once. `since`: when the call began. */
   join(subjects: readonly string[], stream: Cuttable, since: number): void;
   leave(subjects: readonly string[], stream: Cuttable): void;
-  /** Ends every stream that rests on one of these. */
-  readonly cut: (subjects: readonly string[]) => void;
+  /** Ends every stream that rests on this; says how many there were. */
+  readonly cut: (subject: string) => number;
   /** The gateway stops: those that only listen end now, with `all` the others too. Says how many. */
   stop(which: "listening" | "all"): number;
   /** What they rest on, counted: zero when none is open. */
   count(): number;
+  /** How many are open. */
+  streams(): number;
 };
 
 /** Longer than an upstream may take to answer. */
@@ -28,6 +30,11 @@ const rememberMs = 10 * 60_000;
 export function createOpenStreams(now: () => number): OpenStreams {
   const open = new Map<string, Set<Cuttable>>();
   const ended = createCache<number>({ freshMs: rememberMs, staleMs: 0, size: 10_000, now });
+  const all = () => {
+    const streams = new Set<Cuttable>();
+    for (const some of open.values()) for (const stream of some) streams.add(stream);
+    return streams;
+  };
   return {
     join(subjects, stream, since) {
       for (const subject of subjects) {
@@ -35,9 +42,8 @@ export function createOpenStreams(now: () => number): OpenStreams {
         if (streams === undefined) open.set(subject, new Set([stream]));
         else streams.add(stream);
       }
-      if (subjects.some((subject) => (ended.fresh(subject) ?? 0) >= since)) {
-        stream.cut("bearer_invalid");
-      }
+      const over = subjects.find((subject) => (ended.fresh(subject) ?? 0) >= since);
+      if (over !== undefined) stream.cut(reasonOf(over));
     },
     leave(subjects, stream) {
       for (const subject of subjects) {
@@ -46,21 +52,24 @@ export function createOpenStreams(now: () => number): OpenStreams {
         if (streams?.size === 0) open.delete(subject);
       }
     },
-    cut(subjects) {
-      for (const subject of subjects) {
-        ended.put(subject, now());
-        open.get(subject)?.forEach((stream) => cutOne(stream, "bearer_invalid"));
-      }
+    cut(subject) {
+      ended.put(subject, now());
+      const streams = [...(open.get(subject) ?? [])];
+      for (const stream of streams) cutOne(stream, reasonOf(subject));
+      return streams.length;
     },
     count: () => open.size,
+    streams: () => all().size,
     stop(which) {
-      const streams = new Set<Cuttable>();
-      for (const some of open.values()) for (const stream of some) streams.add(stream);
-      const meant = [...streams].filter(({ isAwaited }) => which === "all" || !isAwaited);
+      const meant = [...all()].filter(({ isAwaited }) => which === "all" || !isAwaited);
       for (const stream of meant) cutOne(stream, "gateway_stopping");
       return meant.length;
     },
   };
+}
+
+function reasonOf(subject: string): FailureCode {
+  return subject.startsWith("off:") ? "upstream_switched_off" : "bearer_invalid";
 }
 
 /** One that fails must not keep the others open. */

@@ -2,12 +2,14 @@ import type { Caller, Knowing } from "#src/agents/caller.ts";
 import { reconnect } from "#src/accounts/refresh/failures.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import type { App } from "#src/app.ts";
+import type { Switches } from "#src/guards/switches.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
 import { Cancel } from "#src/http/cancel.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
+import type { Span } from "#src/telemetry/trace.ts";
 import { bearerOf, checkScopes } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
 import { type Standing, renewedStanding, standingFor, standingNow } from "./credential-header.ts";
@@ -18,6 +20,7 @@ import { headersIn } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { type Call, checkHeaders, checkMirrors, readCall } from "./message.ts";
 import type { OpenStreams } from "./open-streams.ts";
+import type { Reader } from "./stream.ts";
 
 /** What a call leans on. */
 export type Proxying = App &
@@ -28,6 +31,7 @@ export type Proxying = App &
     readonly heartbeat: Heartbeat;
     readonly openStreams: OpenStreams;
     readonly databaseWatch: DatabaseWatch;
+    readonly switches: Switches;
     /** Which generation of an account's credential an upstream refused although it was fresh. */
     readonly refused: Cache<number>;
   };
@@ -41,6 +45,8 @@ export type Exchange = {
   call?: Call;
   upstreamStatus?: number;
   failure?: FailureCode;
+  /** Where traces are collected. */
+  readonly span?: Span | undefined;
 };
 
 /** The name of the query parameter that carries a 2024-11-05 message endpoint. */
@@ -63,6 +69,7 @@ export async function proxyCall(
   const call = await readCall(request);
   exchange.call = call;
   checkScopes(caller, call.rpcMethods);
+  app.switches.check(upstream.name);
   checkHeaders(request, call);
   const standing =
     standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
@@ -72,6 +79,7 @@ export async function proxyCall(
   const { deadline, leave } = watchClient(app, request, cancel);
   const send = ({ headers: credential }: Standing) => {
     const headers = headersIn(app, request, { ...owner, credential });
+    passTraceOn(headers, exchange, call);
     if (!call.isModern) checkMirrors(headers, call);
     return forward(app, { upstream, url, headers, call, cancel, deadline });
   };
@@ -87,11 +95,7 @@ export async function proxyCall(
       deadline,
       requestId,
       startedAt: exchange.startedAt,
-      reader: {
-        id: call.id,
-        isAwaited: call.httpMethod === "POST",
-        canResume: !call.isModern,
-      },
+      reader: readerOf(call),
       ...(isPlainGet ? { endpoint: endpointRewriter(app, request, owner) } : {}),
     });
   } catch (error) {
@@ -100,6 +104,16 @@ export async function proxyCall(
   } finally {
     leave();
   }
+}
+
+function readerOf({ id, httpMethod, isModern }: Call): Reader {
+  return { id, isAwaited: httpMethod === "POST", canResume: !isModern };
+}
+
+/** Our own span as the parent; without traces, what the client said in `_meta` where it sent no header. */
+function passTraceOn(headers: Record<string, string>, { span }: Exchange, call: Call): void {
+  const traceparent = span?.traceparent ?? headers["traceparent"] ?? call.traceparent;
+  if (traceparent !== undefined) headers["traceparent"] = traceparent;
 }
 
 /**

@@ -22,7 +22,7 @@ const longestName = 200;
  * Up to 1,000 rows a second are stored; beyond 5,000 waiting rows the newest are dropped and counted in the
  * log, which has a line for every call in any case.
  */
-export function createRecorder(app: Pick<App, "db" | "now" | "log">): Recorder {
+export function createRecorder(app: Pick<App, "db" | "now" | "log" | "metrics">): Recorder {
   const waiting: CallRow[] = [];
   let dropped = 0;
   let running: Promise<boolean> | undefined;
@@ -54,6 +54,9 @@ export function createRecorder(app: Pick<App, "db" | "now" | "log">): Recorder {
       const durationMs = Math.round(app.now().getTime() - startedAt);
       const facts = factsOf(exchange, status, durationMs);
       app.log[status >= 500 ? "warn" : "info"]("call", facts);
+      const { upstream, rpcMethod: method } = facts;
+      app.metrics.call({ upstream, method, status }, durationMs / 1000);
+      endSpan(exchange, facts);
       // Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database.
       if (caller === undefined || call === undefined) return;
       if (waiting.length >= mostWaiting) {
@@ -104,6 +107,20 @@ function factsOf(exchange: Exchange, status: number, durationMs: number) {
     grantId: caller?.kind === "grant" ? caller.id : undefined,
     agentId: caller?.kind === "agent" ? caller.id : undefined,
   };
+}
+
+function endSpan({ span }: Exchange, facts: ReturnType<typeof factsOf>): void {
+  if (span === undefined) return;
+  const { rpcMethod, name, upstream, status, upstreamStatus, requestId } = facts;
+  const said = {
+    "mcp.method.name": rpcMethod,
+    "mcp.tool.name": name,
+    "smartdash.upstream": upstream,
+    "smartdash.request_id": requestId,
+    "http.response.status_code": status,
+    "smartdash.upstream_status": upstreamStatus,
+  };
+  span.end(said, status >= 500);
 }
 
 /** PostgreSQL takes neither NUL nor half a surrogate pair. */

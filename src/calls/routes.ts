@@ -7,6 +7,7 @@ import { Failure, asFailure } from "#src/failure.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { failureAnswer } from "./failure-answer.ts";
 import { upstreamHealth } from "./health.ts";
+import { type Probes, isProbe } from "./probe.ts";
 import { type Exchange, type Proxying, proxyCall } from "./proxy.ts";
 import type { Recorder } from "./record.ts";
 import { relinkAnswer } from "./relink.ts";
@@ -44,7 +45,7 @@ export function resourceMetadata(
   );
 }
 
-export type McpServing = Proxying & { readonly recorder: Recorder };
+export type McpServing = Proxying & { readonly recorder: Recorder; readonly probes: Probes };
 
 /** Answers one request at an MCP address. Never throws. */
 export async function answerMcp(
@@ -54,7 +55,8 @@ export async function answerMcp(
 ): Promise<Response> {
   const { route, path, requestId } = found;
   const { upstream } = route;
-  const exchange: Exchange = { requestId, upstream, startedAt: app.now().getTime() };
+  const span = app.tracing?.begin("mcp", "server", request.headers.get("traceparent"));
+  const exchange: Exchange = { requestId, upstream, startedAt: app.now().getTime(), span };
   let answer: Response;
   try {
     answer = await answerRoute(app, request, { route, exchange });
@@ -93,5 +95,6 @@ function answerRoute(
   }
   if (method !== "POST" && method !== "GET" && method !== "DELETE")
     throw new Failure("method_not_allowed");
+  if (isProbe(request)) return app.probes.answer(request, asked.exchange.requestId);
   return proxyCall(app, request, asked.exchange);
 }

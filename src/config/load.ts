@@ -4,12 +4,13 @@ import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Level } from "#src/telemetry/log.ts";
 import { type Environment, type Problem, type Reader, createReader } from "./read.ts";
+import { type OperationsConfig, operationsFrom } from "./operations.ts";
 import { type RegistrationSettings, registrationsFrom } from "./registrations.ts";
 
 export type TokenAlgorithm = "EdDSA" | "ES256";
 export type ClientDocuments = "fetch" | "bundled" | "off";
 
-export type Config = {
+export type Config = OperationsConfig & {
   readonly isProduction: boolean;
   readonly host: string;
   readonly port: number;
@@ -96,6 +97,7 @@ function configFrom(read: Reader, environment: Environment): Config {
     databaseUrl: databaseUrl === undefined ? undefined : read.secret("DATABASE_URL"),
     databaseConnections: read.number("DATABASE_CONNECTIONS"),
     ...foldersFrom(read, environment),
+    ...operationsFrom(read),
     encryptionKeys: read.keys("ENCRYPTION_KEY"),
     secretKey,
     logLevel: readLevel(read.text("LOG_LEVEL")),

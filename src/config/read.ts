@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { readKey } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
-import { type Setting, type SettingName, settings } from "./settings.ts";
+import type { Setting } from "./setting.ts";
+import { type SettingName, settings } from "./settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -15,6 +16,8 @@ export type Reader = {
   secret(name: SettingName): Secret | undefined;
   url(name: SettingName): string | undefined;
   number(name: SettingName): number;
+  /** The same of a setting without a default; undefined when it is not set. */
+  optionalNumber(name: SettingName): number | undefined;
   flag(name: SettingName): boolean;
   keys(name: SettingName): readonly Uint8Array[];
   list(name: SettingName): readonly string[];
@@ -33,6 +36,8 @@ export function createReader(environment: Environment): Reader {
     secret: (name) => mapped(readText(given, name), (value) => new Secret(value)),
     url: (name) => readUrl(given, name),
     number: (name) => readNumber(given, name),
+    optionalNumber: (name) =>
+      readText(given, name) === undefined ? undefined : readNumber(given, name),
     flag: (name) => readFlag(given, name),
     keys: (name) => readKeys(given, name),
     list: (name) => readList(given, name),

@@ -1,24 +1,5 @@
-export type SettingKind =
-  | "text"
-  | "url"
-  | "port"
-  | "count"
-  | "milliseconds"
-  | "flag"
-  | "choice"
-  | "keys"
-  | "list"
-  | "json";
-
-export type Setting = {
-  readonly kind: SettingKind;
-  /** As it would be written in the environment; undefined means "not set". */
-  readonly default?: string;
-  readonly doc: string;
-  /** Never shown, not even when it is wrong. */
-  readonly secret?: true;
-  readonly choices?: readonly string[];
-};
+import { operationSettings } from "./operation-settings.ts";
+import type { Setting } from "./setting.ts";
 
 /** Every setting of the gateway, all read from the environment. A test keeps the documents equal to this table. */
 export const settings = {
@@ -204,6 +185,7 @@ export const settings = {
     default: "10000",
     doc: "On SIGTERM: how long running calls may finish before they are cut.",
   },
+  ...operationSettings,
 } as const satisfies Record<string, Setting>;
 
 export type SettingName = keyof typeof settings;

@@ -38,6 +38,7 @@ export const tokenPrefixes = {
   device: "sd_dev_",
   invite: "sd_inv_",
   clientSecret: "sd_sec_",
+  probe: "sd_chk_",
 } as const;
 
 /** A bearer of 256 random bits behind its prefix. */

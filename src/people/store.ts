@@ -1,4 +1,4 @@
-import { and, eq, gt, isNull, lt, sql } from "drizzle-orm";
+import { and, eq, gt, isNull, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
 
@@ -105,20 +105,4 @@ export async function isStateKnown(db: Database, stateFingerprint: Uint8Array): 
     .from(connectAttempts)
     .where(eq(connectAttempts.stateFingerprint, stateFingerprint));
   return rows.length > 0;
-}
-
-/** Attempts end by themselves after 15 minutes; an hour later nobody needs to be told so any more. */
-export async function forgetAttempts(db: Database, now: Date): Promise<void> {
-  const before = new Date(now.getTime() - 3_600_000);
-  await db.delete(connectAttempts).where(lt(connectAttempts.expiresAt, before));
-}
-
-export async function forgetSignIns(db: Database, now: Date): Promise<void> {
-  await db.delete(signIns).where(lt(signIns.expiresAt, now));
-}
-
-/** A month later nobody needs to be told that an invitation was used or is too old. */
-export async function forgetInvites(db: Database, now: Date): Promise<void> {
-  const before = new Date(now.getTime() - 30 * 86_400_000);
-  await db.delete(invites).where(lt(invites.expiresAt, before));
 }

@@ -4,6 +4,7 @@ import type { Provider } from "#src/catalog/provider.ts";
 import { countAtOnce } from "./at-once.ts";
 import { type Fault, answerOf, oddFields, spoilt } from "./faults.ts";
 import { type Grants, createGrants } from "./grants.ts";
+import { identityOf } from "./identity.ts";
 import { loginPage } from "./login-page.ts";
 import { type Seller, sellers } from "./sellers.ts";
 
@@ -96,7 +97,7 @@ async function answer(simulation: Simulation, request: Request, path: string): P
     case "POST /revoke":
       return revokeToken(simulation, request);
     case "GET /identity":
-      return identity(simulation, request);
+      return whoIs(simulation, request);
     default:
       return Response.json(
         { message: "resource not found", error: "not_found", status: 404 },
@@ -157,6 +158,7 @@ function isOurClient(
       form.get("client_id") === known.clientId && form.get("client_secret") === known.clientSecret
     );
   }
+  if (profile.clientAuthentication === "none") return form.get("client_id") === known.clientId;
   const [id, secret] = Buffer.from(basic ?? "", "base64")
     .toString()
     .split(":")
@@ -210,12 +212,9 @@ function refusal(error: string, status: number): Response {
   return Response.json({ message, error, status, cause: [] }, { status });
 }
 
-function identity({ grants, profile }: Simulation, request: Request): Response {
+function whoIs({ grants, profile }: Simulation, request: Request): Response {
   const seller = holderOf(grants, request);
-  if (seller === undefined) return unauthorized();
-  const id = profile.identity.from === "token" ? Number(seller.id) : `usr${seller.id}`;
-  const email = `${seller.name.toLowerCase()}@example.com`;
-  return Response.json({ id, nickname: seller.name, site_id: seller.site, email });
+  return seller === undefined ? unauthorized() : Response.json(identityOf(profile, seller));
 }
 
 function unauthorized(): Response {

@@ -1,7 +1,8 @@
 import type { Provider } from "#src/catalog/provider.ts";
 import { airtable } from "#src/catalog/providers/airtable.ts";
 import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
-import type { Environment } from "#src/config/read.ts";
+import { builtinProviders } from "#src/catalog/catalog.ts";
+import { type Environment, isObject } from "#src/config/read.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { type SimulatedProvider, holderOf, simulateProvider } from "./provider.ts";
 import { simulateUpstream } from "./upstream.ts";
@@ -19,10 +20,16 @@ export type SandboxOptions = {
   /** Milliseconds; tokens end by this clock. */
   readonly now: () => number;
   readonly profiles?: readonly Provider[];
+  /** What the configuration says of providers that are not built in, by name. */
+  readonly definitions?: Readonly<Record<string, unknown>>;
   /** See `SimulationOptions`. */
   readonly endsOnReuse?: boolean;
   readonly tokenMs?: number;
 };
+
+function isBuiltin(name: string): boolean {
+  return builtinProviders.some((provider) => provider.name === name);
+}
 
 const clientId = "4242424242424242";
 const clientSecret = "sandbox-client-secret";
@@ -60,7 +67,7 @@ export function startSandbox(runtime: Pick<Runtime, "serve">, options: SandboxOp
   return {
     origin,
     providers,
-    environment: environmentFor(origin, providers),
+    environment: environmentFor(origin, providers, options.definitions ?? {}),
     stop: async () => {
       await serving.stop(0);
       await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
@@ -71,8 +78,14 @@ export function startSandbox(runtime: Pick<Runtime, "serve">, options: SandboxOp
 function environmentFor(
   origin: string,
   providers: ReadonlyMap<string, SimulatedProvider>,
+  definitions: Readonly<Record<string, unknown>>,
 ): Environment {
-  const overrides = [...providers].map(([name, provider]) => [name, provider.overrides(origin)]);
+  const overrides = [...providers].map(([name, provider]) => {
+    const own = definitions[name];
+    const ids = isBuiltin(name) ? {} : { client_id: clientId, client_secret: clientSecret };
+    const { issuer: _, promises_iss: __, ...rest } = isObject(own) ? own : {};
+    return [name, { ...rest, ...ids, ...provider.overrides(origin) }];
+  });
   const upstreams = [...providers.keys()].map((name) => [name, { url: `${origin}/mcp/${name}` }]);
   return {
     SMARTDASH_PROVIDERS: JSON.stringify(Object.fromEntries(overrides)),
@@ -81,5 +94,11 @@ function environmentFor(
     MELI_CLIENT_SECRET: clientSecret,
     AIRTABLE_CLIENT_ID: clientId,
     AIRTABLE_CLIENT_SECRET: clientSecret,
+    ...(providers.has("mercadopago")
+      ? { MERCADOPAGO_CLIENT_ID: clientId, MERCADOPAGO_CLIENT_SECRET: clientSecret }
+      : {}),
+    ...(providers.has("supabase")
+      ? { SUPABASE_CLIENT_ID: clientId, SUPABASE_CLIENT_SECRET: clientSecret }
+      : {}),
   };
 }

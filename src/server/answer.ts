@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { Hono } from "hono";
 import { mountAccounts } from "#src/accounts/routes.ts";
 import type { RefreshParts } from "#src/accounts/refresh/refreshing.ts";
@@ -15,6 +14,7 @@ import type { Handle } from "#src/runtime/runtime.ts";
 import { mountPeople } from "#src/people/routes.ts";
 import { failurePage } from "#src/screens/page.ts";
 import { languageOf } from "#src/screens/language.ts";
+import { createRequestIds } from "#src/telemetry/request-id.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { mountUpkeep } from "#src/upkeep/routes.ts";
 import type { Parts } from "./parts.ts";
@@ -29,12 +29,10 @@ export function createAnswer(app: Serving, port: number): Handle {
   const frontDoor = createFrontDoor({ ...app.config, publicUrl: app.publicUrl, port });
   const routes = mcpRoutes(app);
   const pages = createPages(app, routes);
-  const prefix = randomBytes(6).toString("base64url");
-  let count = 0;
+  const requestIdOf = createRequestIds();
 
   return (request, peer) => {
-    count += 1;
-    const requestId = `${prefix}-${count.toString(36)}`;
+    const requestId = requestIdOf(request);
     const path = pathOf(request.url);
     const route = routes.get(path) ?? routes.get(path.replace(/\/$/, ""));
     try {

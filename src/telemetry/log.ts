@@ -1,3 +1,4 @@
+import type { Write } from "./output.ts";
 import { redact } from "./redact.ts";
 
 export const levels = ["debug", "info", "warn", "error"] as const;
@@ -10,14 +11,20 @@ export type Log = {
   info(event: string, fields?: Fields): void;
   warn(event: string, fields?: Fields): void;
   error(event: string, fields?: Fields): void;
+  /** What is said whatever the level. */
+  announce(event: string, fields?: Fields): void;
   /** Writes what is waiting. Call before the process ends. */
   flush(): void;
 };
 
 export type LogOptions = {
   readonly level: Level;
+  /** For people at a terminal; otherwise JSON lines. */
+  readonly isPretty?: boolean;
+  /** Hears of every line, also of those below `level`. */
+  readonly count?: (level: Level, event: string) => void;
   readonly now: () => Date;
-  readonly write: (text: string) => void;
+  readonly write: Write;
 };
 
 const gatherMs = 20;
@@ -30,35 +37,37 @@ export function createLog(options: LogOptions): Log {
   let dropped = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  let moment = 0;
-  let text = "";
-  /** Many lines fall into one millisecond. */
-  function time(): string {
-    const now = options.now();
-    if (now.getTime() === moment) return text;
-    moment = now.getTime();
-    text = now.toISOString();
-    return text;
-  }
+  const time = createTime(options.now);
 
   function flush(): void {
     clearTimeout(timer);
     timer = undefined;
-    if (dropped > 0) waiting.push(JSON.stringify({ level: "warn", event: "log_dropped", dropped }));
-    if (waiting.length > 0) options.write(redact(`${waiting.join("\n")}\n`));
+    if (dropped > 0)
+      waiting.push(JSON.stringify({ time: time(), level: "warn", event: "log_dropped", dropped }));
+    const count = waiting.length;
+    const isTaken = count === 0 || options.write(redact(`${waiting.join("\n")}\n`));
+    dropped = isTaken ? 0 : dropped + count;
     waiting = [];
-    dropped = 0;
+  }
+
+  function add(level: Level, event: string, fields?: Fields): void {
+    if (waiting.length >= mostWaiting) {
+      dropped += 1;
+      return;
+    }
+    waiting.push(
+      options.isPretty === true
+        ? prettyLine(time(), `${level.padEnd(5)} ${event}`, fields)
+        : `{"time":"${time()}","level":"${level}","event":"${event}"${tail(fields)}`,
+    );
+    timer ??= setTimeout(flush, gatherMs);
   }
 
   function line(level: Level) {
-    if (levels.indexOf(level) < lowest) return () => undefined;
+    const isWritten = levels.indexOf(level) >= lowest;
     return (event: string, fields?: Fields) => {
-      if (waiting.length >= mostWaiting) {
-        dropped += 1;
-        return;
-      }
-      waiting.push(`{"at":"${time()}","level":"${level}","event":"${event}"${tail(fields)}`);
-      timer ??= setTimeout(flush, gatherMs);
+      options.count?.(level, event);
+      if (isWritten) add(level, event, fields);
     };
   }
 
@@ -67,7 +76,21 @@ export function createLog(options: LogOptions): Log {
     info: line("info"),
     warn: line("warn"),
     error: line("error"),
+    announce: (event, fields) => add("info", event, fields),
     flush,
+  };
+}
+
+/** Many lines fall into one millisecond. */
+function createTime(clock: () => Date): () => string {
+  let moment = 0;
+  let text = "";
+  return () => {
+    const now = clock();
+    if (now.getTime() === moment) return text;
+    moment = now.getTime();
+    text = now.toISOString();
+    return text;
   };
 }
 
@@ -75,4 +98,11 @@ export function createLog(options: LogOptions): Log {
 function tail(fields: Fields = {}): string {
   const json = JSON.stringify(fields);
   return json === "{}" ? "}" : `,${json.slice(1)}`;
+}
+
+/** Time of day, what happened, and what is known about it. */
+function prettyLine(time: string, what: string, fields: Fields = {}): string {
+  const facts = Object.entries(fields).filter(([, value]) => value !== undefined);
+  const text = facts.map(([name, value]) => `${name}=${String(value)}`).join(" ");
+  return `${time.slice(11, 19)} ${what} ${text}`.trimEnd();
 }

@@ -1,32 +1,53 @@
 import { runningBundled, startBundled } from "#db/embedded.ts";
-import { type MigrationOutcome, migrate } from "#db/migrate.ts";
+import { type Migration, type MigrationOutcome, migrate, pendingMigrations } from "#db/migrate.ts";
+import { migrations } from "#db/migrations/embedded.ts";
 import { ping } from "#db/ping.ts";
-import { openDatabase } from "#db/open.ts";
+import { type OpenDatabase, openDatabase } from "#db/open.ts";
 import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
 import { loadRuntime } from "#src/runtime/runtime.ts";
 
+type Named = { readonly database: string };
+
 /** Applies pending migrations; needs only the database's settings, not a whole configuration. */
-export async function migrateDatabase(
+export function migrateDatabase(environment: Environment): Promise<MigrationOutcome & Named> {
+  return onDatabase(environment, ({ sql }) => migrate(sql));
+}
+
+export type MigrationStatus = Named & {
+  readonly migrations: readonly (Migration & { readonly isApplied: boolean })[];
+};
+
+/** Which migrations of this binary a database has. Changes nothing. Failures: `migration_changed`. */
+export async function migrationStatus(environment: Environment): Promise<MigrationStatus> {
+  const { pending, database } = await onDatabase(environment, async ({ sql }) => ({
+    pending: new Set(await pendingMigrations(sql)),
+  }));
+  const all = migrations.map(({ name, sql }) => ({ name, sql, isApplied: !pending.has(name) }));
+  return { database, migrations: all };
+}
+
+async function onDatabase<T extends object>(
   environment: Environment,
-): Promise<MigrationOutcome & { readonly database: string }> {
+  work: (open: OpenDatabase) => Promise<T>,
+): Promise<T & Named> {
   const { config, problems } = loadConfig(environment);
   refuse(
     problems.filter(({ setting }) => setting === "DATABASE_URL" || setting === "SMARTDASH_HOME"),
   );
   const shared = config.databaseUrl?.reveal();
-  if (shared !== undefined) return { ...(await migrateAt(shared)), database: nameOf(shared) };
+  if (shared !== undefined) return { ...(await at(shared, work)), database: nameOf(shared) };
   const running = await runningBundled(config.home);
   const database = `the bundled PostgreSQL in ${config.home}`;
-  if (running !== undefined) return { ...(await migrateAt(running)), database };
+  if (running !== undefined) return { ...(await at(running, work)), database };
   const { installPostgres } = await loadRuntime();
   if (installPostgres === undefined)
     throw new Failure("settings_invalid", "DATABASE_URL is required here");
   const bundled = await startBundled(config.home, installPostgres);
   try {
-    return { ...(await migrateAt(bundled.url)), database };
+    return { ...(await at(bundled.url, work)), database };
   } finally {
     await bundled.stop();
   }
@@ -34,18 +55,24 @@ export async function migrateDatabase(
 
 const firstAnswerMs = 15_000;
 
-async function migrateAt(url: string): Promise<MigrationOutcome> {
+async function at<T>(url: string, work: (open: OpenDatabase) => Promise<T>): Promise<T> {
   const open = openDatabase(url, 1);
   try {
     await within(firstAnswerMs, ping(open.db), () => new Failure("database_unavailable"));
-    return await migrate(open.sql);
+    return await work(open);
   } finally {
     await open.close();
   }
 }
 
 /** Host and database, without user and password. */
-function nameOf(url: string): string {
+export function nameOf(url: string): string {
   const { host, pathname, searchParams } = new URL(url);
   return `${searchParams.get("host") ?? host}${pathname}`;
+}
+
+/** Names of the migrations that a database lacks. */
+export async function pendingNames(environment: Environment): Promise<readonly string[]> {
+  const { migrations: all } = await migrationStatus(environment);
+  return all.filter(({ isApplied }) => !isApplied).map(({ name }) => name);
 }

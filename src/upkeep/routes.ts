@@ -1,27 +1,59 @@
+import type { App } from "#src/app.ts";
+import { isSame } from "#src/crypto/secret.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
+import { Failure } from "#src/failure.ts";
+import { version } from "#src/runtime/version.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import { version } from "./version.ts";
+import { type UpkeepWatch, overdueDays } from "./upkeep-watch.ts";
 
-type Showing = { readonly databaseWatch: DatabaseWatch; readonly isLeaving: () => boolean };
+type Showing = Pick<App, "config" | "metrics"> & {
+  readonly databaseWatch: DatabaseWatch;
+  readonly upkeepWatch: UpkeepWatch;
+  readonly isLeaving: () => boolean;
+};
 type Status = "pass" | "warn" | "fail";
 
 /**
  * `/livez` (the process), `/readyz` and `/health` (with its database). GET and HEAD. Names no account.
  * While the database is away and what the process holds still serves, the answer is `warn` with 200.
+ * `/metrics` needs METRICS_TOKEN as a bearer.
  */
 export function mountUpkeep(routes: PageRoutes, app: Showing): void {
   routes.get("/livez", () => health("pass", {}));
   routes.get("/readyz", () =>
-    app.isLeaving() ? health("fail", { process: "gateway_stopping" }) : withDatabase(app),
+    app.isLeaving() ? health("fail", { process: "gateway_stopping" }) : readiness(app),
   );
-  routes.get("/health", () => withDatabase(app));
+  routes.get("/health", () => wholeHealth(app));
+  routes.get("/metrics", ({ req }) => {
+    const { token } = app.config.metrics;
+    if (token === undefined) throw new Failure("not_found");
+    const given = /^Bearer +(.+)$/i.exec(req.header("authorization") ?? "")?.[1];
+    if (given === undefined) throw new Failure("bearer_missing");
+    if (!isSame(given, token.reveal())) throw new Failure("bearer_invalid");
+    return metricsAnswer(app);
+  });
+}
+
+/** Every metric, for Prometheus. */
+export async function metricsAnswer({ metrics }: Pick<App, "metrics">): Promise<Response> {
+  const headers = { "content-type": metrics.contentType, "cache-control": "no-store" };
+  return new Response(await metrics.text(), { headers });
 }
 
 const statuses = { pass: "pass", degraded: "warn", fail: "fail" } as const;
 
-async function withDatabase(app: Showing): Promise<Response> {
+async function readiness(app: Showing): Promise<Response> {
   const { status, code } = await app.databaseWatch.look();
   return health(statuses[status], { database: code }, status === "degraded");
+}
+
+async function wholeHealth(app: Showing): Promise<Response> {
+  const { status, code } = await app.databaseWatch.look();
+  const days = await app.upkeepWatch.daysSinceCleanup();
+  const isOverdue = days !== undefined && days > overdueDays;
+  const checks = { database: code, cleanup: isOverdue ? "cleanup_overdue" : "pass" };
+  const worst = statuses[status] === "pass" && isOverdue ? "warn" : statuses[status];
+  return health(worst, checks, status === "degraded");
 }
 
 /** The expired draft-inadarei-api-health-check-06 is what monitors understand. */

@@ -9,7 +9,7 @@ import { type Registration, registrationOf } from "#src/accounts/registration.ts
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type KeepingAlive, keepAlive } from "./keep-alive.ts";
-import { tidy } from "./tidy.ts";
+import { tidy } from "./cleanup/cleanup.ts";
 
 export type Schedule = { stop(): Promise<void> };
 

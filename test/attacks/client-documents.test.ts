@@ -285,7 +285,7 @@ test("SS-10: no more than a thousand documents are kept", async () => {
     const headers = new Map([["content-type", "application/json"]]);
     return Promise.resolve({ status: 200, headers, text: JSON.stringify(documentOf(url)) });
   };
-  const log = createLog({ level: "error", now: () => new Date(), write: () => undefined });
+  const log = createLog({ level: "error", now: () => new Date(), write: () => true });
   const documents = createClientDocuments({ now: () => new Date(), log, guardedFetch }, "fetch");
   const id = (index: number) => `https://client.example/${index}.json`;
   for (let index = 0; index <= 1000; index++) await documents(id(index));

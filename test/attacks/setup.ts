@@ -25,7 +25,7 @@ export async function startBeside(world: World, environment: Environment = {}): 
   let offset = 0;
   const lines: string[] = [];
   const now = () => new Date(Date.now() + offset);
-  const log = createLog({ level: "debug", now, write: (text) => void lines.push(text) });
+  const log = createLog({ level: "debug", now, write: (text) => lines.push(text) > 0 });
   const gateway = await startGateway({ ...app, now, log }, bunRuntime);
   return {
     url: gateway.publicUrl,

@@ -16,10 +16,7 @@ import { openWorld } from "#test/support/world.ts";
 test("registered and authorization begun on one process, allowed on the other, redeemed on the first", async () => {
   await using world = await openWorld();
   const port = await freePort();
-  await using second = await startServe(
-    { ...world.environment, PUBLIC_URL: world.url },
-    { port, stderr: "pipe" },
-  );
+  await using second = await startServe({ ...world.environment, PUBLIC_URL: world.url }, { port });
   expect(second.url).toBe(world.url);
   const there = `http://localhost:${port}`;
   let at = world.url;

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { randomInt } from "node:crypto";
 import { binary, root, start } from "#test/cli/program.ts";
+import { serving } from "#test/support/process.ts";
 import { chaosWorld, isAnswered, settledCall, whoami } from "./chaos.ts";
 import { roundsOr } from "./moments.ts";
 import { printTable } from "./table.ts";
@@ -14,7 +15,7 @@ test("the compiled binary, killed with -9 at any moment of a refresh, loses at m
   let lost = 0;
   for (let round = 0; round < rounds; round++) {
     await using gateway = start([binary(), "serve"], { cwd: root, environment });
-    const [, url = ""] = await gateway.says(/serves (\S+)/);
+    const [, url = ""] = await gateway.says(serving);
     const answer = await settledCall(url, world.bearer);
     if (!isAnswered(answer)) {
       expect(answer.text).toContain("reconnect_needed");

@@ -14,7 +14,13 @@ import { heardLines } from "#test/data/script.ts";
 type Armed = { readonly word: string; readonly step: RefreshStep };
 let armed: Armed | undefined;
 
-const opened = await openApp({ environment: process.env, runtime: bunRuntime, role: "gateway" });
+const opened = await openApp({
+  environment: process.env,
+  runtime: bunRuntime,
+  role: "gateway",
+  // What it says on stdout is its answer to a word.
+  write: (text) => process.stderr.write(text),
+});
 const gateway = await startGateway(opened.app, bunRuntime, {
   atStep(step) {
     if (armed?.step !== step) return;

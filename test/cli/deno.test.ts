@@ -2,6 +2,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { testDatabase } from "#test/support/database.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
+import { serving } from "#test/support/process.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { encryptionKey } from "#test/support/world.ts";
 import { forwardTcp } from "./forwarder.ts";
@@ -39,7 +40,7 @@ test("under Deno the gateway serves the same source: health, JSON answers, event
       DENO_NO_UPDATE_CHECK: "1",
     },
   });
-  const [, url] = await program.says(/serves (http:\S+)/);
+  const [, url] = await program.says(serving);
 
   const health = await fetch(`${url}/health`);
   expect(health.status).toBe(200);

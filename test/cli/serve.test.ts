@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { migrations } from "#db/migrations/embedded.ts";
 import { emptyDatabase, testDatabase } from "#test/support/database.ts";
+import { serving } from "#test/support/process.ts";
 import { encryptionKey } from "#test/support/world.ts";
 import { binary, databasePid, isAlive, newFolder, run, start } from "./program.ts";
 
@@ -35,7 +36,7 @@ test("a database without tables is refused with the way out, migrated once, and 
   expect(told.stderr).toContain("up to date");
 
   await using gateway = start([binary(), "serve"], launch);
-  await gateway.says(/serves http/);
+  await gateway.says(serving);
   expect((await gateway.end("SIGTERM")).exit).toBe(0);
 });
 
@@ -44,7 +45,7 @@ test("health tells a running gateway from none; a second one on its port gives w
   await using database = await testDatabase();
   const environment = { ...settings, DATABASE_URL: database.url };
   await using gateway = start([binary(), "serve"], { cwd: folder.path, environment });
-  const [, port = ""] = await gateway.says(/serves http:\/\/localhost:(\d+)/);
+  const [, port = ""] = await gateway.says(/"port":(\d+)/);
   const sameport = { cwd: folder.path, environment: { ...environment, PORT: port } };
 
   const well = await run(["health"], sameport);
@@ -70,7 +71,7 @@ test("with its own database a gateway is ready within five seconds and takes it 
   for (const which of ["first start", "second start"]) {
     const startedAt = performance.now();
     await using gateway = start([binary(), "serve"], { cwd: folder.path, environment });
-    const [, url] = await gateway.says(/serves (http:\S+)/);
+    const [, url] = await gateway.says(serving);
     expect((await fetch(`${url}/livez`)).status).toBe(200);
     const milliseconds = performance.now() - startedAt;
     console.log(`${which}: first 200 after ${milliseconds.toFixed(0)} ms`);
@@ -96,10 +97,10 @@ test("in production a .env.local in the working directory is warned about; other
       cwd: folder.path,
       environment: { ...environment, SMARTDASH_MODE: mode },
     });
-    await gateway.says(/serves http/);
-    const { exit, stderr } = await gateway.end("SIGTERM");
+    await gateway.says(serving);
+    const { exit, stdout } = await gateway.end("SIGTERM");
     expect(exit).toBe(0);
-    said.push(...stderr.split("\n").filter((line) => line.includes("env_file_present")));
+    said.push(...stdout.split("\n").filter((line) => line.includes("env_file_present")));
   }
   expect(said).toHaveLength(1);
   expect(JSON.parse(said[0] ?? "")).toMatchObject({ level: "warn", file: ".env.local" });

@@ -54,7 +54,7 @@ export async function insertEverywhere(sql: Sql, shape: Shape): Promise<readonly
     const columns = shape.columns.filter((column) => column.table === table);
     const values = columns.map((column) => [column.name, valueFor(column, shape, rows)] as const);
     const names = new Set(columns.map(({ name }) => name));
-    const key = ["id", "fingerprint"].find((name) => names.has(name)) ?? "client_id";
+    const key = ["id", "fingerprint", "object_id"].find((name) => names.has(name)) ?? "client_id";
     const own = key === "fingerprint" ? Buffer.from(id) : id;
     await sql`insert into ${sql(table)} ${sql({ ...Object.fromEntries(values), [key]: own })}`;
     rows.push({ table, key, id });

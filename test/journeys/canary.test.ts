@@ -33,7 +33,7 @@ test("planted secrets appear in no log, page, error, header, URL or database col
     LOG_LEVEL: "debug",
     SECRET_KEY: Buffer.alloc(32, 5).toString("base64"),
   };
-  await using gateway = await startServe(environment, { stderr: "pipe" });
+  await using gateway = await startServe(environment);
   const seen: string[] = [];
   const visitor = newVisitor();
   const record = async (response: Response) => {
@@ -80,7 +80,7 @@ test("planted secrets appear in no log, page, error, header, URL or database col
   await record(await fetch(`${gateway.url}/health`));
   gateway.child.kill("SIGTERM");
   await gateway.child.exited;
-  const logs = await gateway.errors();
+  const logs = gateway.logs();
   expect(logs).toContain("refresh_success");
   expect(logs).toContain('"event":"call"');
 

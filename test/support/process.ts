@@ -5,8 +5,8 @@ export type Served = AsyncDisposable & {
   readonly url: string;
   readonly pid: number;
   readonly child: Bun.Subprocess;
-  /** What it wrote to stderr, where that was asked for. */
-  errors(): Promise<string>;
+  /** What it has logged so far. */
+  logs(): string;
 };
 
 const root = join(import.meta.dir, "../..");
@@ -14,20 +14,21 @@ const root = join(import.meta.dir, "../..");
 /** A gateway in a process of its own, from source; ready when it has said where it serves. */
 export async function startServe(
   environment: Environment,
-  { stderr = "inherit", port = 0 }: { stderr?: "inherit" | "pipe"; port?: number } = {},
+  { port = 0 }: { port?: number } = {},
 ): Promise<Served> {
   const child = Bun.spawn([process.execPath, join(root, "cli/main.ts"), "serve"], {
     cwd: root,
     env: { ...process.env, ...environment, PORT: String(port) },
     stdout: "pipe",
-    stderr,
+    stderr: "inherit",
   });
-  const url = await announced(child.stdout);
+  const output = { text: "" };
+  const url = await announced(child.stdout, output);
   return {
     url,
     pid: child.pid,
     child,
-    errors: () => new Response(child.stderr ?? null).text(),
+    logs: () => output.text,
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
       await child.exited;
@@ -35,16 +36,24 @@ export async function startServe(
   };
 }
 
-async function announced(output: ReadableStream<Uint8Array>): Promise<string> {
+/** Resolves with the line that says where it serves; reads on for as long as something is written. */
+function announced(output: ReadableStream<Uint8Array>, said: { text: string }): Promise<string> {
   const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of output) {
-    text += decoder.decode(chunk, { stream: true });
-    const url = /serves (\S+)/.exec(text)?.[1];
-    if (url !== undefined) return url;
-  }
-  throw new Error(`the gateway ended before it served: ${text}`);
+  const found = Promise.withResolvers<string>();
+  const read = async () => {
+    for await (const chunk of output) {
+      said.text += decoder.decode(chunk, { stream: true });
+      const url = serving.exec(said.text)?.[1];
+      if (url !== undefined) found.resolve(url);
+    }
+    found.reject(new Error(`the gateway ended before it served: ${said.text}`));
+  };
+  void read();
+  return found.promise;
 }
+
+/** How `serve` says that it serves, and where. */
+export const serving = /"event":"serving","url":"([^"]+)"/;
 
 /** A port that was free a moment ago, for a process that announces another address than it listens at. */
 export async function freePort(): Promise<number> {

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { type App, openApp } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
@@ -6,7 +7,8 @@ import { type Sandbox, type SandboxOptions, startSandbox } from "#src/sandbox/sa
 import { type Gateway, startGateway } from "#src/server.ts";
 import { type TestDatabase, temporaryFolder, testDatabase } from "./database.ts";
 
-export const encryptionKey = Buffer.alloc(32, 7).toString("base64");
+/** Looks random, and is always the same. */
+export const encryptionKey = hash("sha256", "smartdash tests", "base64");
 
 export type World = AsyncDisposable & {
   readonly database: TestDatabase;

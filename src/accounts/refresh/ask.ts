@@ -45,7 +45,7 @@ export async function askProvider(app: Refreshing, asking: Asking): Promise<Held
   }
   await app.atStep("room_made");
   if (asking.isOverdue()) return await stepBack(app, account);
-  const answer = await refreshTokens(app, registration, prepared);
+  const answer = await measured(app, registration, prepared);
   await app.atStep("answered");
   if ("refusal" in answer) {
     await report("refresh_fail", answer.refusal);
@@ -66,6 +66,17 @@ export async function askProvider(app: Refreshing, asking: Asking): Promise<Held
   // While the database is away, the call does not wait for history.
   if (!app.journal.unstored.has(account.id)) await noted;
   return held;
+}
+
+async function measured(app: Refreshing, registration: Registration, refreshToken: Secret) {
+  const provider = registration.provider.name;
+  const startedAt = performance.now();
+  const span = app.tracing?.begin("oauth.refresh", "client");
+  const answer = await refreshTokens(app, registration, refreshToken);
+  const outcome = "refusal" in answer ? answer.refusal.code : "success";
+  app.metrics.refresh(provider, outcome, (performance.now() - startedAt) / 1000);
+  span?.end({ "smartdash.provider": provider, "smartdash.outcome": outcome }, "refusal" in answer);
+  return answer;
 }
 
 /**

@@ -18,6 +18,8 @@ export type Refreshing = Pick<
   | "catalog"
   | "config"
   | "publicUrl"
+  | "metrics"
+  | "tracing"
 > &
   RefreshParts;
 

@@ -21,7 +21,11 @@ const mostBytes = 5 * 1024;
 const mostDocuments = 1000;
 const [shortestMs, usualMs, longestMs] = [60_000, 3_600_000, 86_400_000];
 
-type Documenting = Pick<App, "now" | "log"> & { readonly guardedFetch: GuardedFetch };
+type Documenting = Pick<App, "now" | "log"> & {
+  readonly guardedFetch: GuardedFetch;
+  /** Hears of a well-known client that has changed its document. */
+  readonly noteDrift?: (clientId: string) => void;
+};
 type Known = { readonly client: Client; readonly fetchedAt: number; readonly freshUntil: number };
 
 /**
@@ -93,6 +97,7 @@ async function fetchDocument(
   const client = clientIn(clientId, answer);
   if (pinned !== undefined && isDrifted(pinned, client)) {
     app.log.warn("client_document_drifted", { clientId });
+    app.noteDrift?.(clientId);
   }
   const fetchedAt = app.now().getTime();
   const freshUntil = fetchedAt + freshFor(answer.headers.get("cache-control"));

@@ -75,9 +75,13 @@ function scopesIn(text: string): readonly Scope[] {
   return known;
 }
 
-/** Removes a client, whoever registered it, and ends what it was granted. Failures: `not_found`. */
-export async function removeClient(app: Pick<App, "db" | "now">, clientId: string): Promise<void> {
-  if (await removeAgent(app.db, clientId, app.now())) return;
+/** Removes a client, whoever registered it, and ends what it was granted; returns what ended. Failures: `not_found`. */
+export async function removeClient(
+  app: Pick<App, "db" | "now">,
+  clientId: string,
+): Promise<readonly string[]> {
+  const ended = await removeAgent(app.db, clientId, app.now());
+  if (ended.length > 0) return ended;
   throw new Failure("not_found", `There is no client ${clientId}`, {
     hint: "smartdash agents list --all shows them",
   });

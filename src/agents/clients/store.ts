@@ -1,4 +1,4 @@
-import { and, desc, eq, getTableColumns, inArray, isNull, lt, not, sql } from "drizzle-orm";
+import { and, desc, eq, getTableColumns, inArray, isNull, not, sql } from "drizzle-orm";
 import { endGrantsWhere, recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
@@ -49,24 +49,22 @@ export function listAgents(db: Database, isAll: boolean): Promise<AgentRow[]> {
     .orderBy(desc(agents.createdAt));
 }
 
-/** Removes a client and ends every grant it has. False when nobody of this id is known. */
-export async function removeAgent(db: Database, clientId: string, now: Date): Promise<boolean> {
+/** Removes a client and ends every grant it has; returns what ended: nothing when nobody of this id is known. */
+export async function removeAgent(
+  db: Database,
+  clientId: string,
+  now: Date,
+): Promise<readonly string[]> {
   return await db.transaction(async (transaction) => {
     const removed = await transaction
       .delete(agents)
       .where(eq(agents.clientId, clientId))
       .returning({ id: agents.id });
     const ended = await endGrantsWhere(transaction, eq(grants.clientId, clientId), now);
-    await recordEndings(
-      transaction,
-      removed.map(({ id }) => `agent:${id}`),
-    );
-    return removed.length + ended.length > 0;
+    const subjects = removed.map(({ id }) => `agent:${id}`);
+    await recordEndings(transaction, subjects);
+    return [...subjects, ...ended];
   });
-}
-
-export async function forgetAgents(db: Database): Promise<void> {
-  await db.delete(agents).where(isExpired);
 }
 
 /** How many clients have registered themselves and were never used. */
@@ -96,8 +94,4 @@ export async function useAssertion(
     .onConflictDoNothing()
     .returning({ expiresAt: usedAssertions.expiresAt });
   return used.length === 1;
-}
-
-export async function forgetAssertions(db: Database, now: Date): Promise<void> {
-  await db.delete(usedAssertions).where(lt(usedAssertions.expiresAt, now));
 }

@@ -1,4 +1,4 @@
-import { and, eq, gt, lt } from "drizzle-orm";
+import { and, eq, gt } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { deviceCodes, grants } from "#db/schema/agents.ts";
 import { type NewGrant, type NewRefreshToken, beginGrant } from "../grants/store.ts";
@@ -106,9 +106,4 @@ export async function redeemDevice(
       .returning({ id: deviceCodes.id });
     return used.length === 1 && (await beginGrant(transaction, rest));
   });
-}
-
-export async function forgetDevices(db: Database, now: Date): Promise<void> {
-  const dayAgo = new Date(now.getTime() - 86_400_000);
-  await db.delete(deviceCodes).where(lt(deviceCodes.expiresAt, dayAgo));
 }

@@ -1,4 +1,4 @@
-import { and, desc, eq, isNotNull, isNull, lt, sql } from "drizzle-orm";
+import { and, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import { endGrantsWhere } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/agents.ts";
@@ -166,18 +166,6 @@ export async function endGrants(
   return await db.transaction((transaction) => endGrantsWhere(transaction, isMeant, now));
 }
 
-/** Grants that nobody can use any more: begun more than two hours ago, and no refresh token lives. */
-export async function endSpentGrants(db: Database, now: Date): Promise<void> {
-  const before = new Date(now.getTime() - 2 * 3_600_000);
-  const isSpent = sql`${grants.activatedAt} < ${before.toISOString()}::timestamptz and not exists (
-    select 1 from refresh_tokens r
-    where r.grant_id = ${grants.id} and r.expires_at > ${now.toISOString()}::timestamptz)`;
-  await db
-    .update(grants)
-    .set({ endedAt: now })
-    .where(and(isNull(grants.endedAt), isSpent));
-}
-
 /** What agents may do for a person now. */
 export function openGrants(db: Database, personId: string): Promise<Grant[]> {
   return db
@@ -187,12 +175,4 @@ export function openGrants(db: Database, personId: string): Promise<Grant[]> {
       and(eq(grants.personId, personId), isNotNull(grants.activatedAt), isNull(grants.endedAt)),
     )
     .orderBy(desc(grants.activatedAt));
-}
-
-/** Codes and tokens that nobody can use any more, and grants that nobody came for. */
-export async function forgetAuthorizations(db: Database, now: Date): Promise<void> {
-  const dayAgo = new Date(now.getTime() - 86_400_000);
-  await db.delete(authorizationCodes).where(lt(authorizationCodes.expiresAt, dayAgo));
-  await db.delete(refreshTokens).where(lt(refreshTokens.expiresAt, dayAgo));
-  await db.delete(grants).where(and(isNull(grants.activatedAt), lt(grants.createdAt, dayAgo)));
 }

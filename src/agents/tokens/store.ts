@@ -12,7 +12,7 @@ export type NewSigningKey = Pick<
 >;
 
 /** How long a replaced key still proves tokens: longer than any of them lives. */
-const keepPreviousHours = 2;
+export const keepPreviousHours = 2;
 
 /** Every key with which a token may still be proven. */
 export function signingKeyRows(db: Database): Promise<SigningKeyRow[]> {
@@ -65,13 +65,6 @@ export async function replaceSigningKeys(
     await transaction.insert(signingKeys).values([...keys]);
     await recordEndings(transaction, ended);
   });
-}
-
-export async function forgetSigningKeys(db: Database): Promise<void> {
-  const old = sql`now() - ${2 * keepPreviousHours} * interval '1 hour'`;
-  await db
-    .delete(signingKeys)
-    .where(and(eq(signingKeys.state, "previous"), sql`${signingKeys.replacedAt} < ${old}`));
 }
 
 /** An open grant with what a call has to know about it. */

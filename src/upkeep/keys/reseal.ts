@@ -1,4 +1,5 @@
 import type { App } from "#src/app.ts";
+import { resealNodeKey } from "#src/crypto/node-key.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import {
   type SealedColumn,
@@ -34,10 +35,10 @@ const firstId = "00000000-0000-0000-0000-000000000000";
  * What does not open (its key is missing, or it was changed) is left and counted.
  */
 export async function reseal(
-  app: Pick<App, "db" | "seal">,
+  app: Pick<App, "db" | "seal" | "config">,
   tell: (progress: Progress) => void = () => undefined,
 ): Promise<Resealed> {
-  let resealed = 0;
+  let resealed = Number(resealNodeKey(app.config.home, app.seal));
   // A gateway that still seals with an older key may add to what was left.
   for (let pass = 0; pass < passes; pass++) {
     for (const place of sealedColumns) resealed += await resealColumn(app, place, tell);

@@ -1,0 +1,71 @@
+import { findAccount } from "#src/accounts/find-account.ts";
+import { whatEndsWith } from "#src/accounts/revocation/store.ts";
+import { type ListedAccount, accountsFor } from "#src/upkeep/accounts/store.ts";
+import { command, group, withApp } from "../command.ts";
+import { table } from "../terminal.ts";
+
+const list = command({
+  name: "accounts list",
+  description: "List connected accounts, those that need something first",
+  examples: [
+    "smartdash accounts list",
+    "smartdash accounts list --state reconnect_required --json",
+  ],
+  args: {
+    provider: { type: "string", description: "Only of this provider" },
+    state: {
+      type: "string",
+      description: "Only in this state: active, ambiguous, reconnect_required, revoking, revoked",
+    },
+    limit: { type: "string", default: "1000", description: "So many at most" },
+  },
+  run: async ({ provider, state, limit }) => {
+    const found = await withApp({ role: "command" }, ({ db }) =>
+      accountsFor(db, { provider, state, most: Math.max(1, Number.parseInt(limit, 10) || 1000) }),
+    );
+    const accounts = found.map(named);
+    if (accounts.length === 0) return { json: { accounts }, talk: "There is none." };
+    const rows = accounts.map((row) => [
+      row.account,
+      row.state,
+      String(row.generation),
+      row.accessExpiresAt?.toISOString().slice(0, 16) ?? "never",
+      row.lastError ?? "",
+    ]);
+    const headings = ["account", "state", "generation", "token ends (UTC)", "trouble"];
+    return { json: { accounts }, text: table(headings, rows) };
+  },
+});
+
+function named(row: ListedAccount) {
+  return { account: `${row.provider}:${row.sellerId}`, ...row };
+}
+
+const show = command({
+  name: "accounts show",
+  description: "Say everything about one account but its credential",
+  examples: ["smartdash accounts show mercadolibre:100200300"],
+  args: {
+    account: { type: "positional", required: true, description: "Its id, or provider:seller" },
+  },
+  run: async ({ account }) => {
+    const shown = await withApp({ role: "command" }, async (app) => {
+      const { accessToken: _, refreshToken: __, ...row } = await findAccount(app, account);
+      return { ...row, ...(await whatEndsWith(app.db, row)) };
+    });
+    const facts = Object.entries(shown).filter(([, value]) => value !== null);
+    const width = Math.max(...facts.map(([name]) => name.length));
+    const lines = facts.map(([name, value]) => `${name.padEnd(width)}  ${asText(value)}`);
+    return { json: { account: shown }, text: lines.join("\n") };
+  },
+});
+
+function asText(value: unknown): string {
+  return value instanceof Date ? value.toISOString() : String(value);
+}
+
+export const accounts = group({
+  name: "accounts",
+  description: "The accounts that people have connected",
+  subCommands: { list, show },
+});

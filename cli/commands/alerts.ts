@@ -1,0 +1,66 @@
+import { testAlerts } from "#src/upkeep/alerts/alerts.ts";
+import { type Alert, allAlerts } from "#src/upkeep/alerts/store.ts";
+import { command, group, withApp } from "../command.ts";
+import { patiently, table } from "../terminal.ts";
+
+const list = command({
+  name: "alerts list",
+  description: "Say what is wrong now, and what was",
+  examples: ["smartdash alerts list", "smartdash alerts list --json"],
+  args: {},
+  run: async () => {
+    const rows = await withApp({ role: "command" }, ({ db }) => allAlerts(db));
+    const alerts = rows.map(shown);
+    if (alerts.length === 0) return { json: { alerts }, talk: "There was nothing yet." };
+    const lines = alerts.map(({ state, kind, firedAt, summary }) => [
+      state,
+      kind,
+      firedAt.toISOString().slice(0, 16),
+      summary,
+    ]);
+    const isFiring = alerts.some(({ state }) => state === "firing");
+    return {
+      json: { alerts },
+      text: table(["state", "kind", "since (UTC)", "what"], lines),
+      ...(isFiring ? { exit: 1 } : {}),
+    };
+  },
+});
+
+function shown({ kind, subject, state, summary, firedAt, seenAt, pending }: Alert) {
+  return { kind, subject, state, summary, firedAt, seenAt, undelivered: pending };
+}
+
+const test = command({
+  name: "alerts test",
+  description: "Send a test message to every configured sink",
+  examples: ["smartdash alerts test"],
+  args: {},
+  run: async () => {
+    const sent = await patiently(
+      () => "Sending",
+      withApp({ role: "command" }, (app) => testAlerts(app)),
+    );
+    const json = { sinks: sent };
+    if (sent.length === 0) {
+      return { json, talk: "No sink is configured: see ALERT_… in docs/settings.md.", exit: 1 };
+    }
+    const rows = sent.map(({ sink, isTaken, reason }) => [
+      sink,
+      isTaken ? "taken" : "not taken",
+      reason,
+    ]);
+    const isWell = sent.every(({ isTaken }) => isTaken);
+    return {
+      json,
+      text: table(["sink", "outcome", "answer"], rows),
+      ...(isWell ? {} : { exit: 1 }),
+    };
+  },
+});
+
+export const alerts = group({
+  name: "alerts",
+  description: "What operators are told, and where",
+  subCommands: { list, test },
+});

@@ -1,0 +1,49 @@
+import { type Removed, cleanup as cleanUp, countLeftovers } from "#src/upkeep/cleanup/cleanup.ts";
+import { Failure } from "#src/failure.ts";
+import { pinging } from "#src/upkeep/cleanup/ping.ts";
+import { command, withApp } from "../command.ts";
+import { patiently, table } from "../terminal.ts";
+
+export const cleanup = command({
+  name: "cleanup",
+  description: "Remove what nobody needs any more; for cron, once a week or more often",
+  examples: [
+    "smartdash cleanup",
+    "smartdash cleanup --dry-run",
+    "smartdash cleanup --ping https://hc-ping.com/your-uuid",
+  ],
+  args: {
+    "dry-run": { type: "boolean", description: "Only count what would go" },
+    ping: {
+      type: "string",
+      description: "Address that is told of the start, the end and a failure (healthchecks.io)",
+    },
+  },
+  run: async ({ "dry-run": dryRun, ping }) => {
+    if (ping !== undefined && !/^https?:\/\//.test(ping)) {
+      throw new Failure("usage", "--ping takes an http(s) address");
+    }
+    if (dryRun === true) {
+      const counted = await withApp({ role: "command" }, countLeftovers);
+      return { json: { dryRun: true, wouldRemove: counted }, text: tableOf(counted) };
+    }
+    let at = "";
+    const removed = await patiently(
+      () => `Cleaning up${at}`,
+      pinging(ping, () =>
+        withApp({ role: "command" }, (app) =>
+          cleanUp(app, (name, count) => {
+            at = `: ${name} ${count}`;
+          }),
+        ),
+      ),
+    );
+    const total = Object.values(removed).reduce((sum, count) => sum + count, 0);
+    return { json: { dryRun: false, removed }, chat: `Removed ${total} rows.` };
+  },
+});
+
+function tableOf(counted: Removed): string {
+  const rows = Object.entries(counted).map(([name, count]) => [name, String(count)]);
+  return table(["what", "rows"], rows);
+}

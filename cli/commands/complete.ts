@@ -1,0 +1,24 @@
+import tab from "@bomb.sh/tab/citty";
+import { defineCommand, runCommand } from "citty";
+import { version } from "#src/runtime/version.ts";
+import { subCommands } from "../table-of-commands.ts";
+
+/** Prints a script for the shell; the script asks this command what could come next. */
+export const complete = defineCommand({
+  meta: {
+    name: "complete",
+    description: "Print shell completion: complete bash, complete zsh, complete fish",
+  },
+  args: {
+    shell: { type: "positional", required: false, description: "bash, zsh or fish" },
+  },
+  run: async ({ rawArgs }) => {
+    const { complete: _, ...others } = subCommands;
+    const main = defineCommand({
+      meta: { name: "smartdash", version: version.number, description: "OAuth + MCP gateway" },
+      subCommands: others,
+    });
+    await tab(main);
+    await runCommand(main, { rawArgs: ["complete", ...rawArgs] });
+  },
+});

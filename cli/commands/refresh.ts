@@ -1,0 +1,138 @@
+import { findAccount } from "#src/accounts/find-account.ts";
+import { openJournal } from "#src/accounts/journal/journal.ts";
+import { readHeld } from "#src/accounts/credential.ts";
+import { createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import { renew } from "#src/accounts/refresh/renew.ts";
+import { accountById } from "#src/accounts/store.ts";
+import type { App } from "#src/app.ts";
+import { Failure } from "#src/failure.ts";
+import { openRehearsal } from "#src/rehearsal/rehearsal.ts";
+import { type Consequence, consequences } from "#src/rehearsal/simulate-refresh.ts";
+import { loadRuntime } from "#src/runtime/runtime.ts";
+import { accountsFor } from "#src/upkeep/accounts/store.ts";
+import { type RefreshDescription, describeRefresh } from "#src/upkeep/refresh/describe.ts";
+import { type Outcome, command, withApp } from "../command.ts";
+import { environment } from "../environment.ts";
+import { patiently, table } from "../terminal.ts";
+
+export const refresh = command({
+  name: "refresh",
+  description: "Renew an account's credential; with --simulate only say what would happen",
+  examples: [
+    "smartdash refresh --simulate",
+    "smartdash refresh --simulate mercadolibre:100200300",
+    "smartdash refresh mercadolibre:100200300",
+  ],
+  args: {
+    account: { type: "positional", required: false, description: "Its id, or provider:seller" },
+    simulate: {
+      type: "boolean",
+      description: "Ask no provider: show the state, and try every answer on a simulated one",
+    },
+  },
+  run: async ({ account, simulate }) => {
+    if (simulate === true) {
+      return await patiently(
+        () => "Simulating",
+        withApp({ role: "command" }, (app) => simulation(app, account)),
+      );
+    }
+    if (account === undefined) {
+      throw new Failure("usage", "Say which account, or --simulate", {
+        hint: "smartdash accounts list shows them",
+      });
+    }
+    return await patiently(
+      () => "Asking the provider",
+      withApp({ role: "command" }, (app) => reallyRefresh(app, account)),
+    );
+  },
+});
+
+async function reallyRefresh(app: App, named: string): Promise<Outcome> {
+  const { id, provider, sellerId } = await findAccount(app, named);
+  const journal = await openJournal(app);
+  try {
+    const refreshing = { ...app, ...createRefreshParts(app, journal) };
+    const held = await readHeld(refreshing, id);
+    if (held === undefined) throw new Failure("not_found");
+    const renewed = await renew(refreshing, held, {
+      requestId: `command-${app.replica.slice(0, 8)}`,
+    });
+    const ends = new Date(renewed.expiresAt).toISOString();
+    return {
+      json: {
+        account: `${provider}:${sellerId}`,
+        generation: renewed.generation,
+        accessExpiresAt: ends,
+      },
+      talk: `${provider}:${sellerId} is renewed: generation ${renewed.generation}, good until ${ends.slice(0, 16)} UTC.`,
+    };
+  } finally {
+    journal.holders.leave();
+  }
+}
+
+const mostShown = 20;
+
+async function simulation(app: App, named: string | undefined): Promise<Outcome> {
+  const wanted =
+    named === undefined
+      ? await accountsFor(app.db, { most: mostShown })
+      : [await findAccount(app, named)];
+  const read = await Promise.all(wanted.map(({ id }) => accountById(app.db, id)));
+  const accounts = read.flatMap((each) => (each === undefined ? [] : [describeRefresh(app, each)]));
+  const providers = await rehearsed(
+    app,
+    new Set(accounts.map(({ account }) => account.split(":")[0])),
+  );
+  return {
+    json: { accounts, providers },
+    text: [...accounts.map(wordsFor), ...providers.map(tableFor)].join("\n\n"),
+    talk: "No provider was asked, nothing was changed.",
+  };
+}
+
+type Simulated = { readonly provider: string; readonly answers: readonly Consequence[] };
+
+/** Of the providers whose accounts are shown; of all that are configured when there are no accounts. */
+async function rehearsed(app: App, named: ReadonlySet<string | undefined>): Promise<Simulated[]> {
+  const settings = { ...environment(), PROVIDER_TIMEOUT_MS: "1000" };
+  await using rehearsal = await openRehearsal(app, settings, await loadRuntime());
+  const profiles = rehearsal.profiles.filter(({ name }) => named.size === 0 || named.has(name));
+  const found: Simulated[] = [];
+  for (const profile of profiles) {
+    found.push({ provider: profile.name, answers: await consequences(rehearsal, profile) });
+  }
+  return found;
+}
+
+function wordsFor(described: RefreshDescription): string {
+  const { wouldSend, problem, lease, ...facts } = described;
+  const lines = Object.entries(facts).flatMap(([name, value]) =>
+    value === null || name === "account" ? [] : [`  ${name.padEnd(17)}${said(value)}`],
+  );
+  const held = lease === null ? "nobody" : `${lease.holder} until ${said(lease.until)}`;
+  const sends =
+    wouldSend === undefined ? [`nothing: ${problem}`] : [wouldSend.to, ...wouldSend.parameters];
+  return [
+    described.account,
+    ...lines,
+    `  ${"lease".padEnd(17)}${held}`,
+    `  ${"would send".padEnd(17)}${sends.join(`\n${" ".repeat(19)}`)}`,
+  ].join("\n");
+}
+
+function said(value: unknown): string {
+  return value instanceof Date ? value.toISOString() : String(value);
+}
+
+function tableFor({ provider, answers }: Simulated): string {
+  const rows = answers.map(({ answer, outcome, account, nextTrySeconds, isProviderClosed }) => [
+    answer,
+    outcome,
+    account,
+    isProviderClosed ? "provider closed" : nextTrySeconds === 0 ? "" : `${nextTrySeconds} s`,
+  ]);
+  return `If ${provider} answers:\n${table(["answer", "a call gets", "account", "again in"], rows)}`;
+}

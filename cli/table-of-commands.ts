@@ -1,0 +1,24 @@
+/** Every subcommand, loaded when it is used. */
+export const subCommands = {
+  serve: () => import("./commands/serve.ts").then((file) => file.serve),
+  demo: () => import("./commands/demo.ts").then((file) => file.demo),
+  check: () => import("./commands/check.ts").then((file) => file.check),
+  health: () => import("./commands/health.ts").then((file) => file.health),
+  migrate: () => import("./commands/migrate.ts").then((file) => file.migrate),
+  cleanup: () => import("./commands/cleanup.ts").then((file) => file.cleanup),
+  refresh: () => import("./commands/refresh.ts").then((file) => file.refresh),
+  revoke: () => import("./commands/revoke.ts").then((file) => file.revoke),
+  switch: () => import("./commands/switch.ts").then((file) => file.switchCommand),
+  invite: () => import("./commands/invite.ts").then((file) => file.invite),
+  accounts: () => import("./commands/accounts.ts").then((file) => file.accounts),
+  agents: () => import("./commands/agents.ts").then((file) => file.agents),
+  providers: () => import("./commands/providers.ts").then((file) => file.providers),
+  keys: () => import("./commands/keys.ts").then((file) => file.keys),
+  alerts: () => import("./commands/alerts.ts").then((file) => file.alerts),
+  "client-config": () =>
+    import("./commands/client-config.ts").then((file) => file.clientConfiguration),
+  import: () => import("./commands/import.ts").then((file) => file.importing),
+  logs: () => import("./commands/logs.ts").then((file) => file.logs),
+  bundle: () => import("./commands/bundle.ts").then((file) => file.bundle),
+  complete: () => import("./commands/complete.ts").then((file) => file.complete),
+} as const;

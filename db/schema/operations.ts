@@ -1,0 +1,76 @@
+import { sql } from "drizzle-orm";
+import { check, index, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { accounts } from "./accounts.ts";
+import { moment } from "./columns.ts";
+
+/** What the operator has switched off, for every replica, until it is switched on again. */
+export const switches = pgTable("switches", {
+  /** `upstream:NAME`. */
+  subject: text("subject").primaryKey(),
+  reason: text("reason"),
+  at: moment("at").notNull().defaultNow(),
+});
+
+/** Work that one of all replicas and commands does at a time, and when it was last done. */
+export const tasks = pgTable("tasks", {
+  name: text("name").primaryKey(),
+  takenBy: uuid("taken_by"),
+  takenUntil: moment("taken_until"),
+  doneAt: moment("done_at"),
+  /** What it did, in numbers. */
+  outcome: jsonb("outcome").$type<Readonly<Record<string, number>>>(),
+});
+
+/** What happened in one process and others have to know: what alerts are made of beside the other tables. */
+export const events = pgTable(
+  "events",
+  {
+    id: uuid("id").primaryKey(),
+    at: moment("at").notNull().defaultNow(),
+    name: text("name").notNull(),
+    /** What it happened to; never a secret. */
+    subject: text("subject").notNull(),
+    count: integer("count").notNull().default(1),
+  },
+  (table) => [index("events_name").on(table.name, table.at)],
+);
+
+/** Conditions that an operator is told about; one row for each thing that is or was wrong. */
+export const alerts = pgTable(
+  "alerts",
+  {
+    kind: text("kind").notNull(),
+    subject: text("subject").notNull(),
+    state: text("state", { enum: ["firing", "resolved"] }).notNull(),
+    summary: text("summary").notNull(),
+    firedAt: moment("fired_at").notNull().defaultNow(),
+    seenAt: moment("seen_at").notNull().defaultNow(),
+    /** The last message about it: what it said and when. */
+    told: text("told", { enum: ["firing", "resolved"] }),
+    toldAt: moment("told_at"),
+    messageId: uuid("message_id"),
+    /** Sinks that have not taken the last message yet. */
+    pending: text("pending").array().notNull().default([]),
+    tries: integer("tries").notNull().default(0),
+  },
+  (table) => [
+    primaryKey({ columns: [table.kind, table.subject] }),
+    check("alerts_state", sql`${table.state} in ('firing', 'resolved')`),
+  ],
+);
+
+/** Credentials that were taken over from another store: each once, however often the import runs. */
+export const imports = pgTable(
+  "imports",
+  {
+    source: text("source").notNull(),
+    objectId: text("object_id").notNull(),
+    accountId: uuid("account_id").references(() => accounts.id, { onDelete: "cascade" }),
+    outcome: text("outcome", { enum: ["pending", "imported", "stale", "known"] }).notNull(),
+    at: moment("at").notNull().defaultNow(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.source, table.objectId] }),
+    index("imports_account").on(table.accountId),
+  ],
+);

@@ -1,0 +1,100 @@
+import { createHash } from "node:crypto";
+import { chmod, copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Enums, Models, Serialize, Spec } from "@cyclonedx/cyclonedx-library";
+
+/**
+ * Makes everything of a release in `dist/release`: a binary for each target, `sbom.cdx.json` (CycloneDX, what is inside
+ * the binary), `LICENSES.txt` and `SHA256SUMS`. `--target` makes one binary alone.
+ */
+const root = join(import.meta.dir, "..");
+const out = join(root, "dist/release");
+const { values } = parseArgs({ options: { target: { type: "string", multiple: true } } });
+const allTargets = [
+  "bun-linux-x64",
+  "bun-linux-x64-musl",
+  "bun-linux-arm64",
+  "bun-linux-arm64-musl",
+  "bun-darwin-x64",
+  "bun-darwin-arm64",
+];
+const targets = values.target ?? allTargets;
+
+await rm(out, { recursive: true, force: true });
+await mkdir(out, { recursive: true });
+for (const target of targets) await build(target);
+const packages = await packagesInside();
+await writeFile(join(out, "sbom.cdx.json"), billOfMaterials(packages));
+await writeFile(join(out, "LICENSES.txt"), packages.map(licenceLine).join("\n") + "\n");
+await writeFile(join(out, "SHA256SUMS"), await sums());
+console.log(`${targets.length} binaries and ${packages.length} packages in dist/release`);
+
+async function build(target: string): Promise<void> {
+  const command = [process.execPath, join(root, "scripts/build.ts"), "--target", target];
+  const child = Bun.spawn(command, { cwd: root, stdout: "inherit", stderr: "inherit" });
+  if ((await child.exited) !== 0) throw new Error(`${target} could not be built`);
+  const from = join(root, "dist", `smartdash-${target}`);
+  const to = join(out, `smartdash-${target.replace(/^bun-/, "")}`);
+  await copyFile(from, to);
+  await chmod(to, 0o755);
+}
+
+type Package = { readonly name: string; readonly version: string; readonly license: string };
+
+/** What is bundled: the dependencies and theirs, Bun, and the PostgreSQL of the platform. */
+async function packagesInside(): Promise<readonly Package[]> {
+  const own = await manifest(root);
+  const found = new Map<string, Package>();
+  const waiting = Object.keys({ ...own.dependencies, ...own.optionalDependencies, bun: "" });
+  for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+    if (found.has(name)) continue;
+    const known = await manifest(join(root, "node_modules", name)).catch(() => undefined);
+    if (known === undefined) continue;
+    found.set(name, { name, version: known.version, license: known.license ?? "see its files" });
+    if (name !== "bun") waiting.push(...Object.keys(known.dependencies ?? {}));
+  }
+  return [...found.values()].toSorted((left, right) => (left.name < right.name ? -1 : 1));
+}
+
+type Manifest = {
+  readonly version: string;
+  readonly license?: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+};
+
+async function manifest(folder: string): Promise<Manifest> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- package managers have read these fields before
+  return JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as Manifest;
+}
+
+function billOfMaterials(packages: readonly Package[]): string {
+  const bom = new Models.Bom();
+  bom.metadata.component = new Models.Component(Enums.ComponentType.Application, "smartdash");
+  for (const { name, version, license } of packages) {
+    const component = new Models.Component(Enums.ComponentType.Library, name, { version });
+    component.bomRef.value = `${name}@${version}`;
+    component.licenses.add(new Models.NamedLicense(license));
+    bom.components.add(component);
+  }
+  const serializer = new Serialize.JsonSerializer(
+    new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6),
+  );
+  return serializer.serialize(bom, { sortLists: true, space: 2 });
+}
+
+function licenceLine({ name, version, license }: Package): string {
+  return `${name} ${version}: ${license}`;
+}
+
+async function sums(): Promise<string> {
+  const names = [...new Bun.Glob("*").scanSync({ cwd: out })].toSorted();
+  const lines = await Promise.all(
+    names.map(async (name) => {
+      const bytes = await readFile(join(out, name));
+      return `${createHash("sha256").update(bytes).digest("hex")}  ${name}\n`;
+    }),
+  );
+  return lines.join("");
+}

@@ -1,0 +1,72 @@
+import { pendingNames } from "#src/upkeep/migrate.ts";
+import type { App } from "#src/app.ts";
+import type { Environment } from "#src/config/read.ts";
+import type { Setting } from "#src/config/setting.ts";
+import { settings } from "#src/config/settings.ts";
+import { asFailure } from "#src/failure.ts";
+import { allSwitches } from "#src/guards/store.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
+import { version } from "#src/runtime/version.ts";
+import { formsOf } from "#src/telemetry/find-secrets.ts";
+import { redact } from "#src/telemetry/redact.ts";
+import { countAccounts } from "#src/upkeep/accounts/store.ts";
+import { allAlerts } from "#src/upkeep/alerts/store.ts";
+import { allTasks } from "#src/upkeep/tasks/store.ts";
+import { check } from "./check.ts";
+import { databaseFacts, recentTrouble } from "./store.ts";
+
+/**
+ * What helps to find a fault: build, settings without their secrets, findings, counts. Names no account, person or
+ * agent; secrets are left out by name, and whatever still looks like one, or is the value of one, is replaced.
+ */
+export async function supportBundle(
+  app: App,
+  { environment, runtime }: { readonly environment: Environment; readonly runtime: Runtime },
+): Promise<string> {
+  const { db } = app;
+  const options = { environment, runtime, isOffline: true, isLive: false } as const;
+  const parts = {
+    madeAt: () => Promise.resolve(app.now().toISOString()),
+    build: () =>
+      Promise.resolve({
+        ...version,
+        runtime: runtime.name,
+        platform: process.platform,
+        architecture: process.arch,
+      }),
+    settings: () => Promise.resolve(shownSettings(environment)),
+    upstreams: () =>
+      Promise.resolve([...app.catalog.upstreams.values()].map(({ name, url }) => ({ name, url }))),
+    database: () => databaseFacts(db),
+    pendingMigrations: () => pendingNames(environment),
+    accounts: () => countAccounts(db),
+    recentRefreshFailures: () => recentTrouble(db),
+    alerts: () => allAlerts(db),
+    switches: () => allSwitches(db),
+    tasks: () => allTasks(db),
+    findings: () => check(app, { ...options, patience: "quick" }),
+  };
+  const bundle: Record<string, unknown> = {};
+  for (const [name, read] of Object.entries(parts)) {
+    bundle[name] = await read().catch((error: unknown) => ({ failed: asFailure(error).code }));
+  }
+  return withoutSecrets(JSON.stringify(bundle, null, 2), environment);
+}
+
+function shownSettings(environment: Environment): Readonly<Record<string, string>> {
+  const given = Object.entries<Setting>(settings).flatMap(([name, { secret }]) => {
+    const value = environment[name]?.trim();
+    if (value === undefined || value === "") return [];
+    return [[name, secret === true ? "(set)" : value]];
+  });
+  return Object.fromEntries(given);
+}
+
+function withoutSecrets(text: string, environment: Environment): string {
+  const values = Object.entries<Setting>(settings).flatMap(([name, { secret }]) =>
+    secret === true ? formsOf(environment[name]?.trim() ?? "") : [],
+  );
+  let clean = redact(text);
+  for (const value of values) clean = clean.replaceAll(value, "[redacted]");
+  return clean;
+}

@@ -1,0 +1,164 @@
+import type { App } from "#src/app.ts";
+import type { Environment } from "#src/config/read.ts";
+import { Failure, asFailure } from "#src/failure.ts";
+import { type Rehearsal, connect, openRehearsal } from "#src/rehearsal/rehearsal.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
+import { allAlerts } from "#src/upkeep/alerts/store.ts";
+import {
+  type Rehearsing,
+  clientsServed,
+  healthAnswers,
+  killSwitchHolds,
+  limitsHold,
+  oneRefresh,
+  streamOpensAndEnds,
+} from "./calls.ts";
+import {
+  argumentsClean,
+  filesClosed,
+  keysStrong,
+  keysYoung,
+  modeIsProduction,
+  noEnvFile,
+  nodeKeyOpens,
+} from "./credentials.ts";
+import {
+  backupRecent,
+  cleanupRuns,
+  clocksAgree,
+  constraintsThere,
+  databaseItself,
+} from "./database.ts";
+import { type Finding, pass, problem } from "./finding.ts";
+import { oauthFlows } from "./flows.ts";
+import { liveAccountsWork, providersKnowUs } from "./live.ts";
+import { alertsArrive, canariesSilent } from "./observed.ts";
+import { type Patience, throughPublicUrl } from "./public.ts";
+import {
+  addressesSafe,
+  descriptorsEnough,
+  providersConfigured,
+  signUpClosed,
+  troubleHeard,
+} from "./settings.ts";
+import {
+  accountsSound,
+  answersReadable,
+  answersStored,
+  journalWritable,
+  keysInUse,
+  providersOpen,
+  switchesOn,
+} from "./state.ts";
+
+export type CheckOptions = {
+  readonly environment: Environment;
+  readonly runtime: Runtime;
+  /** Nothing but this machine and the database. */
+  readonly isOffline: boolean;
+  /** Real accounts are asked who they are. */
+  readonly isLive: boolean;
+  /** `quick` executes no flows and waits for no quiet stream. */
+  readonly patience: Patience;
+};
+
+type Checking = App & { readonly environment: Environment };
+
+/** What is looked at where it stands; nothing is written but room in the journal, which is given back. */
+const standing = [
+  modeIsProduction,
+  noEnvFile,
+  keysStrong,
+  keysYoung,
+  keysInUse,
+  nodeKeyOpens,
+  filesClosed,
+  argumentsClean,
+  providersConfigured,
+  providersOpen,
+  addressesSafe,
+  databaseItself,
+  constraintsThere,
+  clocksAgree,
+  journalWritable,
+  answersStored,
+  answersReadable,
+  accountsSound,
+  backupRecent,
+  cleanupRuns,
+  troubleHeard,
+  alertsQuiet,
+  signUpClosed,
+  descriptorsEnough,
+  switchesOn,
+] as const;
+
+/** In this order: the last one knows everything that was secret in what went before. */
+const rehearsed = [
+  clientsServed,
+  oneRefresh,
+  streamOpensAndEnds,
+  healthAnswers,
+  limitsHold,
+  killSwitchHolds,
+  alertsArrive,
+  canariesSilent,
+] as const;
+
+/**
+ * The production checklist, executed: settings, files and the database as they are; every flow with this binary and
+ * these settings on simulated providers; the running gateway through its public address. Never stops half-way: what
+ * cannot be looked at is a finding too.
+ * @param tell Hears what is being done.
+ */
+export async function check(
+  app: App,
+  options: CheckOptions,
+  tell: (what: string) => void = () => undefined,
+): Promise<readonly Finding[]> {
+  const { isOffline, isLive, patience } = options;
+  const all = [
+    standingFindings({ ...app, environment: options.environment }),
+    ...(patience === "quick" ? [] : [rehearse(app, options)]),
+    ...(isOffline ? [] : [throughPublicUrl(app, patience), providersKnowUs(app)]),
+    ...(isLive && !isOffline ? [liveAccountsWork(app)] : []),
+  ];
+  tell(`Checking ${all.length} parts at the same time`);
+  const found = (await Promise.all(all)).flat();
+  return found.toSorted((left, right) => left.chapter - right.chapter);
+}
+
+async function standingFindings(app: Checking): Promise<readonly Finding[]> {
+  const found: Finding[] = [];
+  for (const each of standing) found.push(...(await each(app)));
+  return found;
+}
+
+async function rehearse(app: App, options: CheckOptions): Promise<readonly Finding[]> {
+  let world: Rehearsal;
+  try {
+    world = await openRehearsal(app, options.environment, options.runtime);
+  } catch (error) {
+    const { code, message } = asFailure(error);
+    return [problem("rehearsal_impossible", `${message} (${code})`)];
+  }
+  await using rehearsal = world;
+  const found = [...(await oauthFlows(rehearsal))];
+  const first = rehearsal.profiles[0]?.name ?? "";
+  try {
+    const connected = await connect(rehearsal, { provider: first, seller: "100200301" });
+    const rehearsing: Rehearsing = { ...rehearsal, connected };
+    for (const each of rehearsed) found.push(...(await each(rehearsing)));
+  } catch (error) {
+    const reason =
+      error instanceof Failure || !(error instanceof Error) ? asFailure(error).code : error.message;
+    found.push(problem("proxy_failed", `The rehearsal broke off: ${reason}`));
+  }
+  return found;
+}
+
+async function alertsQuiet({ db }: App): Promise<readonly Finding[]> {
+  const firing = (await allAlerts(db)).filter(({ state }) => state === "firing");
+  if (firing.length === 0) return [pass(5, "alerts", "No alert fires")];
+  return firing.map(({ summary }) => problem("alert_firing", summary));
+}

@@ -1,0 +1,38 @@
+import { eq } from "drizzle-orm";
+import { recordEndings } from "#db/endings.ts";
+import type { Database } from "#db/open.ts";
+import { switches } from "#db/schema/operations.ts";
+
+export type Switch = typeof switches.$inferSelect;
+
+/** Everything that is switched off. */
+export function allSwitches(db: Database): Promise<Switch[]> {
+  return db.select().from(switches).orderBy(switches.subject);
+}
+
+/** Switches off, and tells every replica with the commit; a second time only the reason changes. */
+export async function saveSwitch(
+  db: Database,
+  off: { readonly subject: string; readonly reason: string | null },
+  told: string,
+): Promise<void> {
+  await db.transaction(async (transaction) => {
+    await transaction
+      .insert(switches)
+      .values(off)
+      .onConflictDoUpdate({ target: switches.subject, set: { reason: off.reason } });
+    await recordEndings(transaction, [told]);
+  });
+}
+
+/** Switches on again; false when it was not off. */
+export async function removeSwitch(db: Database, subject: string, told: string): Promise<boolean> {
+  return await db.transaction(async (transaction) => {
+    const removed = await transaction
+      .delete(switches)
+      .where(eq(switches.subject, subject))
+      .returning({ subject: switches.subject });
+    await recordEndings(transaction, [told]);
+    return removed.length === 1;
+  });
+}

@@ -1,0 +1,33 @@
+import type { Runtime } from "#src/runtime/runtime.ts";
+
+export type Received = {
+  readonly path: string;
+  readonly headers: Headers;
+  readonly body: string;
+};
+
+/** Takes whatever is sent to it, on loopback: the other end of alerts in a rehearsal. */
+export type Receiver = {
+  readonly url: string;
+  readonly received: readonly Received[];
+  stop(): Promise<void>;
+};
+
+export function startReceiver(runtime: Pick<Runtime, "serve">): Receiver {
+  const received: Received[] = [];
+  const serving = runtime.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    maxBodyBytes: 1024 * 1024,
+    handle: async (request) => {
+      const { pathname: path } = new URL(request.url);
+      received.push({ path, headers: request.headers, body: await request.text() });
+      return new Response("ok");
+    },
+  });
+  return {
+    url: `http://127.0.0.1:${serving.port}`,
+    received,
+    stop: () => serving.stop(0),
+  };
+}

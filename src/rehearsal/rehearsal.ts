@@ -1,0 +1,185 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connectable } from "#src/accounts/registration.ts";
+import { liveAccounts } from "#src/accounts/store.ts";
+import { openJournal } from "#src/accounts/journal/journal.ts";
+import { type RefreshParts, createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import { mintSession } from "#src/agents/sessions/session.ts";
+import { type App, openApp } from "#src/app.ts";
+import type { Provider } from "#src/catalog/provider.ts";
+import { airtable } from "#src/catalog/providers/airtable.ts";
+import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
+import type { Environment } from "#src/config/read.ts";
+import { Failure } from "#src/failure.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
+import { type Sandbox, startSandbox } from "#src/sandbox/sandbox.ts";
+import { type Gateway, startGateway } from "#src/server.ts";
+import { type Receiver, startReceiver } from "./receiver.ts";
+import { type SilentUpstream, startSilentUpstream } from "./silent-upstream.ts";
+import { type Visitor, newVisitor, walkToCallback } from "./visitor.ts";
+
+/**
+ * This binary with a deployment's settings, on loopback: a database of its own, simulated providers that behave as
+ * the configured profiles say, and nothing of any real seller.
+ */
+export type Rehearsal = AsyncDisposable & {
+  readonly app: App & RefreshParts;
+  readonly gateway: Gateway;
+  readonly url: string;
+  readonly sandbox: Sandbox;
+  readonly silent: SilentUpstream;
+  readonly alerts: Receiver;
+  readonly profiles: readonly Provider[];
+  /** What was logged so far. */
+  log(): string;
+  /** Settings that must never be seen anywhere. */
+  readonly secrets: Readonly<Record<string, string>>;
+};
+
+type Deployment = Pick<App, "catalog" | "config" | "publicUrl">;
+
+export const silentName = "rehearsal-silent";
+const accessSeconds = 3600;
+
+/** Failures: `home_unusable` where no PostgreSQL is bundled or none can run in the temporary folder. */
+export async function openRehearsal(
+  deployment: Deployment,
+  environment: Environment,
+  runtime: Runtime,
+): Promise<Rehearsal> {
+  if (runtime.installPostgres === undefined) throw new Failure("home_unusable");
+  await using stack = new AsyncDisposableStack();
+  const home = await mkdtemp(join(tmpdir(), "sd-"));
+  stack.defer(() => rm(home, { recursive: true, force: true }));
+  const profiles = profilesOf(deployment);
+  const { sandbox, silent, alerts } = startOutside(deployment, runtime, stack);
+  const secrets = rehearsedSecrets();
+  const written: string[] = [];
+  const opened = await openApp({
+    runtime,
+    role: "gateway",
+    environment: {
+      ...rehearsed(environment, sandbox),
+      ...secrets,
+      SMARTDASH_HOME: home,
+      SMARTDASH_UPSTREAMS: withSilent(sandbox, silent),
+      SMARTDASH_DEFAULT_UPSTREAM: profiles[0]?.name,
+      ALERT_WEBHOOK_URL: `${alerts.url}/hook`,
+    },
+    write: (text) => written.push(text) > 0,
+  });
+  stack.defer(() => opened.close());
+  const gateway = await startGateway(opened.app, runtime);
+  stack.defer(() => gateway.stop());
+  const { publicUrl } = gateway;
+  // Beside the gateway, like a command.
+  const app = { ...opened.app, publicUrl, replica: randomUUID() };
+  const journal = await openJournal(app);
+  stack.defer(() => journal.holders.leave());
+  const owned = stack.move();
+  return {
+    app: { ...app, ...createRefreshParts(app, journal) },
+    gateway,
+    url: publicUrl,
+    sandbox,
+    silent,
+    alerts,
+    profiles,
+    log() {
+      opened.app.log.flush();
+      return written.join("");
+    },
+    secrets,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function profilesOf(deployment: Deployment): readonly Provider[] {
+  const configured = connectable(deployment).map(({ provider }) => provider);
+  return configured.length === 0 ? [mercadolibre, airtable] : configured;
+}
+
+/** Everything that a gateway talks to. */
+function startOutside(deployment: Deployment, runtime: Runtime, stack: AsyncDisposableStack) {
+  const profiles = profilesOf(deployment);
+  const definitions = deployment.config.providers;
+  const sandbox = startSandbox(runtime, { accessSeconds, now: Date.now, profiles, definitions });
+  stack.defer(() => sandbox.stop());
+  const silent = startSilentUpstream(runtime);
+  stack.defer(() => silent.stop());
+  const alerts = startReceiver(runtime);
+  stack.defer(() => alerts.stop());
+  return { sandbox, silent, alerts };
+}
+
+/** The deployment's limits and choices; its database, addresses, keys and sinks stay out. */
+function rehearsed(environment: Environment, sandbox: Sandbox): Environment {
+  const {
+    DATABASE_URL: _,
+    PUBLIC_URL: __,
+    SMARTDASH_JOURNAL: ___,
+    METRICS_PORT: ____,
+    ...rest
+  } = environment;
+  const without = Object.entries(rest).filter(
+    ([name]) => !/^(ALERT_|OTEL_|.*_REDIRECT_URI$)/.test(name),
+  );
+  return {
+    ...Object.fromEntries(without),
+    ...sandbox.environment,
+    HOST: "127.0.0.1",
+    PORT: "0",
+    LOG_LEVEL: "debug",
+    SMARTDASH_SIGNUP: "open",
+    SMARTDASH_CLIENT_DOCUMENTS: "bundled",
+    DRAIN_MS: "200",
+  };
+}
+
+function rehearsedSecrets() {
+  const key = () => randomBytes(32).toString("base64");
+  return {
+    ENCRYPTION_KEY: key(),
+    SECRET_KEY: key(),
+    METRICS_TOKEN: key(),
+    ALERT_WEBHOOK_SECRET: `whsec_${key()}`,
+  };
+}
+
+function withSilent(sandbox: Sandbox, silent: SilentUpstream): string {
+  const upstreams: unknown = JSON.parse(sandbox.environment["SMARTDASH_UPSTREAMS"] ?? "{}");
+  return JSON.stringify({
+    ...Object(upstreams),
+    [silentName]: { url: silent.url, credential: "none" },
+  });
+}
+
+/** A seller who has connected, and a bearer for it. */
+export type Connected = {
+  readonly visitor: Visitor;
+  readonly accountId: string;
+  readonly personId: string;
+  readonly bearer: string;
+};
+
+export const usualSeller = "100200300";
+
+/** Walks the way of a person's browser, of one that is signed in already where it is given. Failures: an error whose text names the step. */
+export async function connect(
+  { app, url }: Pick<Rehearsal, "app" | "url">,
+  wish: { readonly provider: string; readonly seller?: string; readonly visitor?: Visitor },
+): Promise<Connected> {
+  const { provider, seller = usualSeller, visitor = newVisitor() } = wish;
+  const callback = await walkToCallback(visitor, { url, provider, seller });
+  const done = await visitor.get(callback);
+  if (done.status !== 303) throw new Error(`the callback answered ${done.status}`);
+  const account = (await liveAccounts(app.db, 50)).find(
+    (each) => each.provider === provider && each.sellerId.endsWith(seller),
+  );
+  if (account === undefined) throw new Error("no account was stored");
+  const { id: accountId, personId } = account;
+  const { bearer } = await mintSession(app, { accountId, personId, platform: null });
+  return { visitor, accountId, personId, bearer: bearer.reveal() };
+}

@@ -1,0 +1,166 @@
+import { readdirSync } from "node:fs";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Level } from "./log.ts";
+
+/** What is counted in this process, in Prometheus' text format. No label ever names an account, a person or an agent. */
+export type Metrics = {
+  /** One proxied exchange. `seconds` until its answer began. */
+  call(
+    labels: { upstream: string; method: string | undefined; status: number },
+    seconds: number,
+  ): void;
+  /** One question at a provider's token endpoint; `outcome` is `success` or the provider's own word. */
+  refresh(provider: string, outcome: string, seconds: number): void;
+  line(level: Level, event: string): void;
+  /** A number that is read when somebody asks. Failures of `read` leave the last values. */
+  gauge(
+    name: string,
+    help: string,
+    read: () => Promise<readonly Sample[]> | readonly Sample[],
+  ): void;
+  text(): Promise<string>;
+  readonly contentType: string;
+};
+
+export type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
+
+/** Whatever else a client may call a method is counted as `other`: labels have to stay few. */
+const methods = new Set([
+  "initialize",
+  "ping",
+  "server/discover",
+  "tools/list",
+  "tools/call",
+  "resources/list",
+  "resources/templates/list",
+  "resources/read",
+  "resources/subscribe",
+  "resources/unsubscribe",
+  "prompts/list",
+  "prompts/get",
+  "completion/complete",
+  "logging/setLevel",
+  "subscriptions/listen",
+  "notifications/initialized",
+  "notifications/cancelled",
+]);
+
+const mostWords = 50;
+const callBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+export function createMetrics(build: { number: string; revision: string }): Metrics {
+  const registry = new Registry();
+  const { calls, callSeconds, refreshes, refreshSeconds, lines } = instruments(registry);
+  const known = boundedWords();
+  const metrics: Metrics = {
+    call({ upstream, method, status }, seconds) {
+      const named = method === undefined ? "none" : methods.has(method) ? method : "other";
+      calls.inc({ upstream, method: named, status });
+      callSeconds.observe({ upstream }, seconds);
+    },
+    refresh(provider, outcome, seconds) {
+      refreshes.inc({ provider, outcome: known(outcome) });
+      refreshSeconds.observe({ provider }, seconds);
+    },
+    line: (level, event) => lines.inc({ level, event }),
+    gauge: (name, help, read) => addGauge(registry, { name, help, read }),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+  metrics.gauge("smartdash_build_info", "What runs; always 1", () => [
+    { labels: { version: build.number, revision: build.revision }, value: 1 },
+  ]);
+  addProcessGauges(metrics);
+  return metrics;
+}
+
+function instruments(registry: Registry) {
+  const registers = [registry];
+  return {
+    calls: new Counter({
+      name: "smartdash_mcp_requests_total",
+      help: "Proxied MCP exchanges",
+      labelNames: ["upstream", "method", "status"],
+      registers,
+    }),
+    callSeconds: new Histogram({
+      name: "smartdash_mcp_request_duration_seconds",
+      help: "Time until the answer of a proxied MCP exchange began",
+      labelNames: ["upstream"],
+      buckets: callBuckets,
+      registers,
+    }),
+    refreshes: new Counter({
+      name: "smartdash_oauth_refresh_total",
+      help: "Questions at providers' token endpoints for a newer credential",
+      labelNames: ["provider", "outcome"],
+      registers,
+    }),
+    refreshSeconds: new Histogram({
+      name: "smartdash_oauth_refresh_duration_seconds",
+      help: "Time that a provider took to answer a refresh",
+      labelNames: ["provider"],
+      registers,
+    }),
+    lines: new Counter({
+      name: "smartdash_events_total",
+      help: "Events of the log, also those that LOG_LEVEL leaves out",
+      labelNames: ["level", "event"],
+      registers,
+    }),
+  };
+}
+
+/** A provider may answer with any word: beyond fifty they are one. */
+function boundedWords(): (word: string) => string {
+  const words = new Set<string>();
+  return (word) => {
+    if (words.size < mostWords) words.add(word);
+    return words.has(word) ? word : "other";
+  };
+}
+
+type Reading = { name: string; help: string; read: Parameters<Metrics["gauge"]>[2] };
+
+function addGauge(registry: Registry, { name, help, read }: Reading): void {
+  const gauge = new Gauge({
+    name,
+    help,
+    labelNames: ["provider", "state", "kind", "version", "revision"],
+    registers: [],
+    async collect() {
+      try {
+        const samples = await read();
+        this.reset();
+        for (const { labels, value } of samples) this.set(labels, value);
+      } catch {
+        // The database is away: the last values stand.
+      }
+    },
+  });
+  // A gateway that takes the place of another in this process reads its own.
+  registry.removeSingleMetric(name);
+  registry.registerMetric(gauge);
+}
+
+function addProcessGauges(metrics: Metrics): void {
+  const one = (value: number): readonly Sample[] => [{ labels: {}, value }];
+  const startedAt = Date.now() / 1000 - process.uptime();
+  metrics.gauge("process_start_time_seconds", "When this process started", () => one(startedAt));
+  metrics.gauge("process_resident_memory_bytes", "Resident memory", () =>
+    one(process.memoryUsage.rss()),
+  );
+  metrics.gauge("process_cpu_seconds_total", "Processor time used", () => {
+    const { user, system } = process.cpuUsage();
+    return one((user + system) / 1e6);
+  });
+  metrics.gauge("process_open_fds", "Open file descriptors", () => one(openDescriptors()));
+}
+
+function openDescriptors(): number {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return 0;
+  }
+}

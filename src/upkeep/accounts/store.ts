@@ -1,0 +1,49 @@
+import { and, eq, getTableColumns, sql } from "drizzle-orm";
+import type { Database } from "#db/open.ts";
+import { type accountStates, accounts } from "#db/schema/accounts.ts";
+import type { Account } from "#src/accounts/store.ts";
+
+export type ListedAccount = Omit<Account, "accessToken" | "refreshToken">;
+
+/** Accounts without their credentials: those in trouble first, then the newest. */
+export async function accountsFor(
+  db: Database,
+  which: {
+    readonly provider?: string | undefined;
+    readonly state?: string | undefined;
+    readonly most: number;
+  },
+): Promise<ListedAccount[]> {
+  const { accessToken: _, refreshToken: __, ...columns } = getTableColumns(accounts);
+  const { provider, state, most } = which;
+  return await db
+    .select(columns)
+    .from(accounts)
+    .where(
+      and(
+        provider === undefined ? undefined : eq(accounts.provider, provider),
+        state === undefined ? undefined : sql`${accounts.state} = ${state}`,
+      ),
+    )
+    .orderBy(sql`${accounts.state} in ('active', 'revoked')`, sql`${accounts.createdAt} desc`)
+    .limit(most);
+}
+
+export type AccountCount = {
+  readonly provider: string;
+  readonly state: (typeof accountStates)[number];
+  readonly count: number;
+};
+
+/** How many accounts are in which state. */
+export function countAccounts(db: Database): Promise<AccountCount[]> {
+  return db
+    .select({
+      provider: accounts.provider,
+      state: accounts.state,
+      count: sql<number>`count(*)::int`,
+    })
+    .from(accounts)
+    .groupBy(accounts.provider, accounts.state)
+    .orderBy(accounts.provider, accounts.state);
+}

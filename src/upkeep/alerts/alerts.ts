@@ -1,0 +1,176 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { App } from "#src/app.ts";
+import { type Failure, asFailure } from "#src/failure.ts";
+import { timely } from "#src/once.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import { cleanupTask } from "../cleanup/cleanup.ts";
+import { secondsSince, takeTask, taskDone } from "../tasks/store.ts";
+import { lookAtCertificate } from "./certificate.ts";
+import { tellLocally } from "./local.ts";
+import { type AlertMessage, type Delivery, type Sink, sinksOf } from "./sinks.ts";
+import {
+  type Alert,
+  type Condition,
+  accountsLost,
+  applicationsRefused,
+  callsTimingOut,
+  certificateEnding,
+  documentsDrifted,
+  refreshesFailing,
+  savePending,
+  saveConditions,
+  signingKeyOld,
+  takeUntold,
+  tokensLapsing,
+  undelivered,
+} from "./store.ts";
+
+export type Alerting = Pick<
+  App,
+  "db" | "config" | "log" | "outbound" | "now" | "publicUrl" | "replica" | "random"
+>;
+
+export type AlertWatch = { stop(): Promise<void> };
+
+const [everyMs, everySeconds, pingSeconds] = [15_000, 10, 60];
+const mostTries = 5;
+/** A database that is away for a moment is nobody's business. */
+const patienceMs = 60_000;
+const cleanupSeconds = 8 * 86_400;
+
+/** Every replica asks; one of them at a time looks, for all. */
+export function startAlerts(app: Alerting): AlertWatch {
+  const stopping = new AbortController();
+  const running = lookOn(app, stopping.signal);
+  return {
+    stop: () => {
+      stopping.abort();
+      return running;
+    },
+  };
+}
+
+async function lookOn(app: Alerting, stopping: AbortSignal): Promise<void> {
+  let awaySince: number | undefined;
+  while (!stopping.aborted) {
+    const pauseMs = everyMs * (0.75 + app.random() / 2);
+    await sleep(pauseMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
+    if (stopping.aborted) return;
+    const failure = await look(app).then(() => undefined, asFailure);
+    awaySince = failure === undefined ? undefined : (awaySince ?? app.now().getTime());
+    await tellOfDatabase(app, failure, awaySince);
+  }
+}
+
+/** What needs a database cannot tell that there is none. */
+async function tellOfDatabase(app: Alerting, failure: Failure | undefined, since?: number) {
+  if (since !== undefined && app.now().getTime() - since < patienceMs) return;
+  await tellLocally(app, {
+    kind: "database_unavailable",
+    subject: "database",
+    summary: `The database has not answered for a minute (${failure?.code ?? ""})`,
+    isFiring: failure !== undefined,
+  });
+}
+
+async function look(app: Alerting): Promise<void> {
+  const task = { name: "alerts", holder: app.replica, everySeconds };
+  if (!(await timely(takeTask(app.db, task)))) return;
+  await lookAtCertificate(app);
+  const found = await evaluate(app);
+  await timely(taskDone(app.db, "alerts", { firing: found.length }));
+  if (found.length === 0) await reassure(app);
+}
+
+/** Finds what is wrong, tells what is new about it. Returns what fires. */
+export async function evaluate(app: Alerting): Promise<readonly Condition[]> {
+  const conditions = [];
+  for (const find of finders) conditions.push(...(await timely(find(app.db))));
+  await timely(saveConditions(app.db, conditions));
+  const sinks = sinksOf(app);
+  const names = sinks.map(({ name }) => name);
+  for (const alert of await timely(takeUntold(app.db, names, app.config.alerting.cooldownMs))) {
+    const { kind, subject, summary, state } = alert;
+    app.log[state === "firing" ? "error" : "info"]("alert", { kind, subject, summary, state });
+  }
+  for (const alert of await timely(undelivered(app.db))) await deliver(app, alert, sinks);
+  return conditions;
+}
+
+const finders = [
+  refreshesFailing,
+  callsTimingOut,
+  accountsLost,
+  applicationsRefused,
+  tokensLapsing,
+  documentsDrifted,
+  certificateEnding,
+  signingKeyOld,
+  cleanupOverdue,
+] as const;
+
+async function cleanupOverdue(db: App["db"]): Promise<Condition[]> {
+  const seconds = await secondsSince(db, cleanupTask);
+  if (seconds < cleanupSeconds) return [];
+  const summary = `smartdash cleanup has not run for ${Math.floor(seconds / 86_400)} days`;
+  return [{ kind: "cleanup_overdue", subject: "cleanup", summary }];
+}
+
+export type Delivered = Delivery & { readonly sink: string };
+
+async function deliverTo(sink: Sink, message: AlertMessage): Promise<Delivered> {
+  return { sink: sink.name, ...(await sink.deliver(message)) };
+}
+
+/** Each sink that has not taken it is tried once a look, five times in all. */
+async function deliver(app: Alerting, alert: Alert, sinks: readonly Sink[]): Promise<void> {
+  const waiting = sinks.filter(({ name }) => alert.pending.includes(name));
+  const message = messageOf(app, alert);
+  const outcomes = await Promise.all(waiting.map((sink) => deliverTo(sink, message)));
+  const failed = outcomes.filter(({ isTaken }) => !isTaken);
+  const tries = alert.tries + 1;
+  const isOver = tries >= mostTries;
+  for (const { sink, reason } of failed) {
+    const facts = { sink, kind: alert.kind, reason, tries };
+    app.log[isOver ? "error" : "warn"](isOver ? "alert_given_up" : "alert_not_delivered", facts);
+  }
+  const pending = isOver ? [] : failed.map(({ sink }) => sink);
+  await timely(savePending(app.db, alert, { pending, tries }));
+}
+
+function messageOf(app: Alerting, alert: Alert): AlertMessage {
+  const { kind, subject, summary, told, messageId, toldAt } = alert;
+  const [id, at] = [messageId ?? randomUUID(), toldAt ?? app.now()];
+  return { id, state: told ?? "firing", kind, subject, summary, at, gateway: app.publicUrl };
+}
+
+/** A monitor that hears nothing for a while raises the alarm by itself. */
+async function reassure(app: Alerting): Promise<void> {
+  const { healthchecks } = app.config.alerting;
+  if (healthchecks === undefined) return;
+  const task = { name: "healthchecks", holder: app.replica, everySeconds: pingSeconds };
+  if (!(await timely(takeTask(app.db, task)))) return;
+  try {
+    await app.outbound(healthchecks.reveal(), { method: "POST", headers: {}, body: "" });
+    await timely(taskDone(app.db, "healthchecks", {}));
+  } catch (error) {
+    app.log.warn("healthchecks_not_pinged", troubleOf(error));
+  }
+}
+
+/** Sends a message to every sink that says that it is a test. */
+export async function testAlerts(
+  app: Pick<App, "config" | "outbound" | "now" | "publicUrl">,
+): Promise<readonly Delivered[]> {
+  const message: AlertMessage = {
+    id: randomUUID(),
+    state: "test",
+    kind: "test",
+    subject: "alerts",
+    summary: "This is a test of smartdash alerts; nothing is wrong",
+    at: app.now(),
+    gateway: app.publicUrl,
+  };
+  return await Promise.all(sinksOf(app).map((sink) => deliverTo(sink, message)));
+}

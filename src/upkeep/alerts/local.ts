@@ -1,0 +1,107 @@
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { App } from "#src/app.ts";
+import { isObject } from "#src/config/read.ts";
+import type { Failure } from "#src/failure.ts";
+import { createOutbound } from "#src/http/outbound.ts";
+import { createLog } from "#src/telemetry/log.ts";
+import { type AlertMessage, sinksOf } from "./sinks.ts";
+
+type Telling = Pick<App, "config" | "outbound" | "now" | "publicUrl" | "log">;
+
+export type LocalCondition = {
+  readonly kind: string;
+  readonly subject: string;
+  readonly summary: string;
+  readonly isFiring: boolean;
+};
+
+type Told = { readonly state: "firing" | "resolved"; readonly at: number };
+
+/**
+ * Tells of what a database cannot be asked about: by this process alone, with the same cool-down, which is kept in
+ * SMARTDASH_HOME so that a gateway that is restarted every few seconds does not tell every few seconds. Never rejects.
+ */
+export async function tellLocally(app: Telling, condition: LocalCondition): Promise<void> {
+  const { kind, subject, summary, isFiring } = condition;
+  const before = readTold(app, kind);
+  const state = isFiring ? "firing" : "resolved";
+  if ((before?.state ?? "resolved") === state) return;
+  const now = app.now();
+  const isQuiet =
+    before !== undefined && now.getTime() - before.at < app.config.alerting.cooldownMs;
+  if (isFiring && isQuiet) return;
+  app.log[isFiring ? "error" : "info"]("alert", { kind, subject, summary, state });
+  const message: AlertMessage = {
+    id: randomUUID(),
+    state,
+    kind,
+    subject,
+    summary,
+    at: now,
+    gateway: app.publicUrl,
+  };
+  writeTold(app, kind, { state, at: now.getTime() });
+  await Promise.all(
+    sinksOf(app).map(async (sink) => {
+      const { isTaken, reason } = await sink.deliver(message);
+      if (!isTaken)
+        app.log.warn("alert_not_delivered", { sink: sink.name, kind, reason, tries: 1 });
+    }),
+  );
+}
+
+/** The database could not be opened at a start, or can again. Never rejects. */
+export async function tellOfStart(
+  config: App["config"],
+  failure: Failure | undefined,
+): Promise<void> {
+  const log = createLog({
+    level: config.logLevel,
+    now: () => new Date(),
+    write: (text) => process.stdout.write(text),
+  });
+  const publicUrl = config.publicUrl ?? `http://localhost:${config.port}`;
+  const outbound = createOutbound(startPatienceMs);
+  await tellLocally(
+    { config, log, outbound, publicUrl, now: () => new Date() },
+    {
+      kind: "database_init_failed",
+      subject: "database",
+      summary: `The gateway cannot start: its database cannot be opened (${failure?.code ?? ""})`,
+      isFiring: failure !== undefined,
+    },
+  );
+  log.flush();
+}
+
+const startPatienceMs = 5000;
+
+function fileIn({ config }: Telling): string {
+  return join(config.home, "alerts.json");
+}
+
+function readAll(app: Telling): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(readFileSync(fileIn(app), "utf8"));
+    return isObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function readTold(app: Telling, kind: string): Told | undefined {
+  const value = readAll(app)[kind];
+  if (!isObject(value) || typeof value["at"] !== "number") return undefined;
+  return { state: value["state"] === "firing" ? "firing" : "resolved", at: value["at"] };
+}
+
+function writeTold(app: Telling, kind: string, told: Told): void {
+  try {
+    mkdirSync(app.config.home, { recursive: true });
+    writeFileSync(fileIn(app), JSON.stringify({ ...readAll(app), [kind]: told }), { mode: 0o600 });
+  } catch {
+    // Then it may be told again.
+  }
+}

@@ -1,0 +1,188 @@
+import { databaseNow } from "#db/ping.ts";
+import { openHeld, placeOf } from "#src/accounts/credential.ts";
+import { identify } from "#src/accounts/identity.ts";
+import { lifetimes } from "#src/accounts/lifetimes.ts";
+import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import { renew } from "#src/accounts/refresh/renew.ts";
+import { type Registration, registrationOf } from "#src/accounts/registration.ts";
+import { beginRevoking, finishRevoking } from "#src/accounts/revocation/store.ts";
+import { accountById } from "#src/accounts/store.ts";
+import type { App } from "#src/app.ts";
+import { isObject } from "#src/config/read.ts";
+import { openFernet } from "#src/crypto/fernet.ts";
+import { newId } from "#src/crypto/ids.ts";
+import { Secret } from "#src/crypto/secret.ts";
+import { Failure, asFailure } from "#src/failure.ts";
+import { timely } from "#src/once.ts";
+import type { ParseSource, SourceRow } from "./parse-source.ts";
+import { type Import, importOf, saveIdentity, saveImported, saveOutcome } from "./store.ts";
+
+export type Importing = App & Refreshing;
+
+export type Wish = {
+  readonly source: ParseSource;
+  /** Whose accounts they are. */
+  readonly provider: string;
+  /** Fernet keys, 32 bytes each. */
+  readonly keys: readonly Uint8Array[];
+  readonly isDryRun: boolean;
+  readonly deletesSource: boolean;
+};
+
+/**
+ * `imported`: refreshed here, ours alone. `stale`: the provider no longer honours it. `known`: the seller has a live
+ * account here. `waiting`: the provider was busy; run it again. `unreadable`: no key opens it, or no token is in it.
+ */
+export type Counts = Record<
+  "imported" | "stale" | "known" | "waiting" | "unreadable" | "readable",
+  number
+>;
+
+const workers = 4;
+
+/**
+ * Takes accounts over from another store. A refresh token has one owner: each is refreshed here at once, which proves
+ * that it is ours and makes the copy in the source worthless. Can be stopped at any moment and run again: what was
+ * taken over is in the database before the provider is asked, and is not read from the source again.
+ * Failures: `source_refused`, `provider_unknown`, `provider_not_configured`, `provider_refuses_application`.
+ */
+export async function importAccounts(
+  app: Importing,
+  wish: Wish,
+  tell: (counts: Counts) => void = () => undefined,
+): Promise<Counts> {
+  const registration = registrationOf(app, wish.provider);
+  const counts: Counts = {
+    imported: 0,
+    stale: 0,
+    known: 0,
+    waiting: 0,
+    unreadable: 0,
+    readable: 0,
+  };
+  for await (const page of wish.source.rows()) {
+    const waiting = [...page];
+    const work = async () => {
+      for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) {
+        counts[await importOne(app, { ...wish, registration }, row)] += 1;
+        tell(counts);
+      }
+    };
+    await Promise.all(Array.from({ length: workers }, work));
+  }
+  return counts;
+}
+
+type Taking = Wish & { readonly registration: Registration };
+
+async function importOne(app: Importing, wish: Taking, row: SourceRow): Promise<keyof Counts> {
+  const key = { source: wish.source.name, objectId: row.objectId };
+  const before = await timely(importOf(app.db, key));
+  if (wish.isDryRun) {
+    if (before !== undefined && before.outcome !== "pending") return before.outcome;
+    return readTokens(wish, row) === undefined ? "unreadable" : "readable";
+  }
+  const outcome =
+    before === undefined ? await takeOver(app, wish, row) : await goOn(app, wish, before);
+  if (outcome === "imported" && wish.deletesSource) await wish.source.remove(row.objectId);
+  return outcome;
+}
+
+type Legacy = {
+  readonly access: string;
+  readonly refresh: string;
+  readonly userId: string | undefined;
+};
+
+/** What the former system has sealed: a JSON object with the provider's tokens. */
+function readTokens({ keys }: Wish, row: SourceRow): Legacy | undefined {
+  const text = openFernet(row.tokens, keys);
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!isObject(value)) return undefined;
+    const { access_token: access, refresh_token: refresh, user_id: user } = value;
+    if (typeof access !== "string" || typeof refresh !== "string") return undefined;
+    const isNamed = typeof user === "string" || typeof user === "number";
+    return { access, refresh, userId: isNamed ? String(user) : row.userId };
+  } catch {
+    return undefined;
+  }
+}
+
+async function takeOver(app: Importing, wish: Taking, row: SourceRow): Promise<keyof Counts> {
+  const tokens = readTokens(wish, row);
+  if (tokens === undefined) return "unreadable";
+  const key = { source: wish.source.name, objectId: row.objectId };
+  const id = newId(app.now());
+  const at = await timely(databaseNow(app.db));
+  const { defaultAccessSeconds: accessSeconds } = wish.registration.provider.refresh;
+  const isAdded = await timely(
+    saveImported(app.db, key, {
+      id,
+      personId: newId(app.now()),
+      provider: wish.provider,
+      // Until the provider has said who it is.
+      sellerId: tokens.userId ?? `import-${row.objectId}`,
+      kind: "oauth",
+      label: null,
+      site: null,
+      scope: row.scope ?? null,
+      accessToken: app.seal.close(new Secret(tokens.access), placeOf(id, "accessToken")),
+      refreshToken: app.seal.close(new Secret(tokens.refresh), placeOf(id, "refreshToken")),
+      ...lifetimes({ at, jitter: app.random() }, { accessSeconds, refreshSeconds: undefined }),
+    }),
+  );
+  if (!isAdded) return "known";
+  return await prove(app, wish, { ...key, accountId: id });
+}
+
+/** One that an earlier run has begun with. */
+async function goOn(app: Importing, wish: Taking, before: Import): Promise<keyof Counts> {
+  if (before.outcome !== "pending") return before.outcome;
+  return await prove(app, wish, before);
+}
+
+type Begun = Pick<Import, "source" | "objectId" | "accountId">;
+
+/** Refreshes once, with the same care as any refresh, and asks the provider whose account it is. */
+async function prove(app: Importing, wish: Taking, begun: Begun): Promise<keyof Counts> {
+  const account =
+    begun.accountId === null ? undefined : await timely(accountById(app.db, begun.accountId));
+  const settle = async (outcome: "imported" | "stale" | "known") => {
+    await timely(saveOutcome(app.db, begun, outcome));
+    return outcome;
+  };
+  if (account === undefined || account.state === "reconnect_required") return await settle("stale");
+  try {
+    const held = openHeld(app, account);
+    // A second run, after the first was stopped behind its refresh.
+    const isOurs = account.generation > 1;
+    const renewed = isOurs ? held : await renew(app, held, { requestId: "import" });
+    const { provider } = wish.registration;
+    const identity = await identify(app, provider, { access: renewed.access, fields: undefined });
+    if (await timely(saveIdentity(app.db, account.id, identity))) return await settle("imported");
+    await letGo(app, account.id);
+    return await settle("known");
+  } catch (error) {
+    return await settleFailure(error, settle);
+  }
+}
+
+async function settleFailure(
+  error: unknown,
+  settle: (outcome: "stale") => Promise<keyof Counts>,
+): Promise<keyof Counts> {
+  const failure = asFailure(error);
+  if (failure.code === "reconnect_needed") return await settle("stale");
+  const isTemporary = failure.meaning.http === 503 || failure.code === "identity_failed";
+  if (isTemporary) return "waiting";
+  throw error instanceof Failure ? error : failure;
+}
+
+/** Another account of the same seller is live: this copy is not needed, and the provider is not told. */
+async function letGo(app: Importing, id: string): Promise<void> {
+  await timely(beginRevoking(app.db, id, app.now()));
+  const account = await timely(accountById(app.db, id));
+  if (account !== undefined) await timely(finishRevoking(app.db, account));
+}

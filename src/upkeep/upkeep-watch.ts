@@ -1,0 +1,23 @@
+import type { App } from "#src/app.ts";
+import { createCache } from "#src/cache.ts";
+import { timely } from "#src/once.ts";
+import { cleanupTask } from "./cleanup/cleanup.ts";
+import { secondsSince } from "./tasks/store.ts";
+
+/** Whether cron still does its part; asked once a minute at most. */
+export type UpkeepWatch = {
+  /** Undefined while the database does not say. */
+  daysSinceCleanup(): Promise<number | undefined>;
+};
+
+export const overdueDays = 8;
+const daySeconds = 86_400;
+
+export function createUpkeepWatch(app: Pick<App, "db" | "now">): UpkeepWatch {
+  const now = () => app.now().getTime();
+  const known = createCache<number>({ freshMs: 60_000, staleMs: 3_600_000, size: 1, now });
+  const load = async () => (await timely(secondsSince(app.db, cleanupTask))) / daySeconds;
+  return {
+    daysSinceCleanup: () => known.get(cleanupTask, load).catch(() => undefined),
+  };
+}

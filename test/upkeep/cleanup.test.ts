@@ -1,0 +1,129 @@
+import { expect, test } from "bun:test";
+import { sql } from "drizzle-orm";
+import { cleanup, countLeftovers } from "#src/upkeep/cleanup/cleanup.ts";
+import { leftovers } from "#src/upkeep/cleanup/store.ts";
+import { runBeside } from "#test/cli/run.ts";
+import { connectSeller, newBearer, newVisitor } from "#test/support/browser-like.ts";
+import { post, toolCall } from "#test/support/mcp.ts";
+import { type World, openWorld } from "#test/support/world.ts";
+
+/** Makes a row of every kind old enough to go, beside the ones that are in use. */
+async function litter({ app: { db } }: World): Promise<void> {
+  await db.execute(sql`
+    with p as (insert into people (id, created_at) values (gen_random_uuid(), now() - interval '1 year') returning id),
+      q as (insert into people (id, created_at) values (gen_random_uuid(), now() - interval '1 year') returning id),
+      a as (insert into accounts (id, person_id, provider, seller_id, kind, state, access_token, updated_at)
+        select gen_random_uuid(), id, 'x', 'x', 'static', 'revoked', ''::bytea, now() - interval '1 year' from q returning id, person_id),
+      b as (insert into accounts (id, person_id, provider, seller_id, kind, state, access_token)
+        select gen_random_uuid(), person_id, 'x', 'live', 'static', 'active', ''::bytea from a returning id, person_id),
+      s as (insert into sessions (id, person_id, account_id, token_fingerprint, expires_at)
+        select gen_random_uuid(), person_id, id, '\\x01'::bytea, now() - interval '1 year' from b),
+      g as (insert into grants (id, person_id, account_id, client_id, client_name, upstream, resource, scope, created_at, activated_at, ended_at)
+        select gen_random_uuid(), person_id, id, 'c', 'c', 'x', 'x', 'x', now() - interval '1 year', now() - interval '1 year', now() - interval '1 year' from b),
+      n as (insert into grants (id, person_id, account_id, client_id, client_name, upstream, resource, scope, created_at)
+        select gen_random_uuid(), person_id, id, 'c', 'c', 'x', 'x', 'x', now() - interval '1 year' from b),
+      o as (insert into grants (id, person_id, account_id, client_id, client_name, upstream, resource, scope)
+        select gen_random_uuid(), person_id, id, 'o', 'o', 'x', 'x', 'x' from b returning id),
+      c as (insert into authorization_codes (fingerprint, grant_id, redirect_uri, challenge, expires_at)
+        select '\\x01'::bytea, id, 'x', 'x', now() - interval '1 year' from o),
+      r as (insert into refresh_tokens (fingerprint, grant_id, expires_at)
+        select '\\x01'::bytea, id, now() - interval '1 year' from o),
+      d as (insert into device_codes (id, device_fingerprint, user_fingerprint, client_id, resource, scope, interval_seconds, expires_at)
+        values (gen_random_uuid(), '\\x01'::bytea, '\\x01'::bytea, 'x', 'x', 'x', 5, now() - interval '1 year')),
+      t as (insert into connect_attempts (id, state_fingerprint, browser_fingerprint, provider, callback_path, verifier_sealed, expires_at)
+        values (gen_random_uuid(), '\\x01'::bytea, '\\x01'::bytea, 'x', '/', ''::bytea, now() - interval '1 year')),
+      w as (insert into sign_ins (id, person_id, cookie_fingerprint, expires_at)
+        select gen_random_uuid(), person_id, '\\x01'::bytea, now() - interval '1 year' from b),
+      i as (insert into invites (id, fingerprint, expires_at) values (gen_random_uuid(), '\\x01'::bytea, now() - interval '1 year')),
+      u as (insert into used_assertions (fingerprint, expires_at) values ('\\x01'::bytea, now() - interval '1 year')),
+      k as (insert into signing_keys (id, algorithm, state, public_jwk, private_jwk, replaced_at)
+        values (gen_random_uuid(), 'EdDSA', 'previous', '{}', ''::bytea, now() - interval '1 year')),
+      e as (insert into endings (subject, at) values ('session:x', now() - interval '1 year')),
+      f as (insert into agents (id, client_id, kind, name, redirect_uris, grant_types, auth_method, scope, created_at, used_at) values
+        (gen_random_uuid(), 'unused', 'dynamic', 'x', '{}', '{}', 'none', '', now() - interval '1 year', null),
+        (gen_random_uuid(), 'dead', 'dynamic', 'x', '{}', '{}', 'none', '', now() - interval '1 year', now() - interval '1 year'),
+        (gen_random_uuid(), 'mine', 'operator', 'x', '{}', '{}', 'none', '', now() - interval '1 year', now() - interval '1 year')),
+      v as (insert into refresh_events (id, account_id, event, generation, request_id, at)
+        select gen_random_uuid(), id, 'refresh_start', 1, 'x', now() - interval '1 year' from b),
+      h as (insert into calls (id, at, person_id, request_id, upstream, http_method, status, duration_ms)
+        select gen_random_uuid(), now() - interval '1 year', person_id, 'x', 'x', 'POST', 200, 1 from b),
+      j as (insert into events (id, name, subject, at) values (gen_random_uuid(), 'x', 'x', now() - interval '1 year'))
+    insert into alerts (kind, subject, state, summary, seen_at) values ('x', 'x', 'resolved', 'x', now() - interval '1 year')`);
+}
+
+test("cleanup removes one of every kind of leftover, and nothing that is in use", async () => {
+  await using world = await openWorld();
+  const bearer = await newBearer({ url: world.url });
+  await litter(world);
+  const before = await countLeftovers(world.app);
+  const kinds = leftovers.map(({ name }) => name);
+  expect(kinds.filter((name) => before[name] === 0)).toEqual([]);
+  const told = await runBeside(world, ["cleanup", "--dry-run", "--json"]);
+  expect(told.json).toEqual({ dryRun: true, wouldRemove: before });
+  expect(await countLeftovers(world.app)).toEqual(before);
+
+  const done = await runBeside(world, ["cleanup"]);
+  // Cron would send mail about a single word.
+  expect({ exit: done.exit, stdout: done.stdout, stderr: done.stderr }).toEqual({
+    exit: 0,
+    stdout: "",
+    stderr: "",
+  });
+  expect(Object.values(await countLeftovers(world.app)).filter((count) => count > 0)).toEqual([]);
+  expect((await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(200);
+  const agents = await world.app.db.execute(sql`select client_id from agents`);
+  expect(agents.map(({ client_id: id }) => id)).toEqual(["mine"]);
+});
+
+test("two at once share the work, in batches", async () => {
+  await using world = await openWorld();
+  const { db } = world.app;
+  await db.execute(sql`
+    insert into calls (id, at, request_id, upstream, http_method, status, duration_ms)
+    select gen_random_uuid(), now() - interval '1 year', 'x', 'x', 'POST', 200, 1 from generate_series(1, 5000)`);
+  const [first, second] = await Promise.all([
+    runBeside(world, ["cleanup", "--json"]),
+    runBeside(world, ["cleanup", "--json"]),
+  ]);
+  const removed = [first, second].map(
+    ({ json }) => (json["removed"] as Record<string, number>)["calls"] ?? 0,
+  );
+  expect([first.exit, second.exit]).toEqual([0, 0]);
+  expect(removed.reduce((sum, count) => sum + count, 0)).toBe(5000);
+});
+
+test("health and an alert notice when it has not run for eight days", async () => {
+  await using world = await openWorld();
+  const { db } = world.app;
+  await db.execute(sql`update smartdash_migrations set applied_at = now() - interval '9 days'`);
+  const answer = await fetch(`${world.url}/health`);
+  expect(answer.status).toBe(200);
+  expect(await answer.json()).toMatchObject({
+    status: "warn",
+    checks: { database: "pass", cleanup: "cleanup_overdue" },
+  });
+  await cleanup(world.app);
+  const found = await runBeside(world, ["check", "--quick", "--offline", "--json", "--all"]);
+  expect(JSON.stringify(found.json)).toContain('"code":"cleanup"');
+});
+
+test("a monitor is told of the start, the end and a failure", async () => {
+  await using world = await openWorld();
+  await connectSeller(newVisitor(), { url: world.url });
+  const pinged: string[] = [];
+  const monitor = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: (request) => {
+      pinged.push(new URL(request.url).pathname);
+      return new Response("OK");
+    },
+  });
+  const url = `http://127.0.0.1:${monitor.port}/uuid`;
+  expect((await runBeside(world, ["cleanup", "--ping", url])).exit).toBe(0);
+  expect(pinged).toEqual(["/uuid/start", "/uuid"]);
+  const broken = { DATABASE_URL: "postgres://nobody@127.0.0.1:1/none" };
+  expect((await runBeside(world, ["cleanup", "--ping", url], broken)).exit).toBe(75);
+  expect(pinged).toEqual(["/uuid/start", "/uuid", "/uuid/start", "/uuid/fail"]);
+  await monitor.stop(true);
+});

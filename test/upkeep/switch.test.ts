@@ -1,0 +1,68 @@
+import { expect, test } from "bun:test";
+import { runBeside } from "#test/cli/run.ts";
+import { newBearer } from "#test/support/browser-like.ts";
+import { post, toolCall } from "#test/support/mcp.ts";
+import { secondGateway } from "#test/support/second-gateway.ts";
+import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
+import { openWorld } from "#test/support/world.ts";
+
+function listening(): Response {
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new TextEncoder().encode("data: {}\n\n")),
+  });
+  return new Response(body, { headers: { "content-type": "text/event-stream" } });
+}
+
+test("an upstream that is switched off is off on every gateway, with its streams, also after a restart", async () => {
+  await using upstream = scriptedUpstream(listening);
+  await using world = await openWorld({ environment: pointedAt(upstream.url) });
+  await using second = await secondGateway(world);
+  const bearer = await newBearer({ url: world.url });
+  const streams = await Promise.all(
+    [world.url, second.url].map((url) => post(`${url}/mcp/mercadolibre`, bearer, toolCall("x"))),
+  );
+  const texts = streams.map((answer) => answer.text());
+
+  const off = await runBeside(world, [
+    "switch",
+    "off",
+    "mercadolibre",
+    "--reason",
+    "lunch",
+    "--json",
+  ]);
+  expect<Record<string, unknown>>({ exit: off.exit, ...off.json }).toEqual({
+    exit: 0,
+    upstream: "mercadolibre",
+    state: "off",
+    streamsCut: 2,
+  });
+  for (const text of await Promise.all(texts)) expect(text).toContain("upstream_switched_off");
+  await using third = await secondGateway(world);
+  for (const url of [world.url, second.url, third.url]) {
+    const refused = await post(`${url}/mcp/mercadolibre`, bearer, toolCall("whoami"));
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "60"]);
+    expect(await refused.text()).toContain("lunch");
+  }
+  // Another upstream goes on.
+  const other = await post(`${world.url}/mcp/airtable`, bearer, toolCall("x"));
+  expect(other.status).toBe(403);
+  const listed = await runBeside(world, ["switch", "list", "--json"]);
+  expect(listed.json["off"]).toMatchObject([{ subject: "upstream:mercadolibre", reason: "lunch" }]);
+
+  const on = await runBeside(world, ["switch", "on", "mercadolibre", "--json"]);
+  expect(on.json).toEqual({ upstream: "mercadolibre", state: "on", wasOff: true });
+  await Bun.sleep(2000);
+  for (const url of [world.url, second.url, third.url]) {
+    const answered = await post(`${url}/mcp/mercadolibre`, bearer, toolCall("whoami"));
+    expect(answered.status).toBe(200);
+    await answered.body?.cancel();
+  }
+});
+
+test("a name that is not an upstream is refused with those there are", async () => {
+  await using world = await openWorld();
+  const refused = await runBeside(world, ["switch", "off", "nowhere"]);
+  expect(refused.exit).toBe(2);
+  expect(refused.stderr).toContain("There are mercadolibre");
+});
