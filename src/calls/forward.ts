@@ -27,7 +27,7 @@ export type Outgoing = {
 /** Sends one call. Failures: `upstream_unreachable`, `upstream_timeout`, `upstream_redirected`, `upstream_invalid`, `client_left`. */
 export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Incoming> {
   const { upstream, url, headers, call, cancel, deadline } = outgoing;
-  await app.reach.expect(upstream);
+  await reached(app, upstream);
   let isLate = false;
   // A GET opens a stream that may have nothing to say for hours.
   if (call.httpMethod !== "GET") {
@@ -46,10 +46,19 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
     discard(answer);
     throw new Failure(isRedirect ? "upstream_redirected" : "upstream_invalid");
   } catch (error) {
-    throw failureOf(error, { isLate, isCancelled: cancel.isCancelled });
+    const failure = failureOf(error, { isLate, isCancelled: cancel.isCancelled });
+    if (failure.code !== "client_left") app.reach.failed(upstream, failure.code);
+    throw failure;
   } finally {
     deadline.lift();
   }
+}
+
+function reached({ reach }: Forwarding, upstream: Upstream): Promise<void> | undefined {
+  return reach.expect(upstream)?.catch((error: unknown) => {
+    if (error instanceof Failure) reach.failed(upstream, error.code);
+    throw error;
+  });
 }
 
 function failureOf(error: unknown, end: { isLate: boolean; isCancelled: boolean }): Failure {

@@ -2,6 +2,7 @@ import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { asFailure } from "#src/failure.ts";
+import type { Switches } from "#src/guards/switches.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Reach } from "./reach.ts";
 
@@ -12,13 +13,17 @@ import type { Reach } from "./reach.ts";
 export async function upstreamHealth(
   app: Pick<App, "config" | "catalog" | "publicUrl"> & {
     readonly reach: Reach;
+    readonly switches: Switches;
     readonly databaseWatch: DatabaseWatch;
   },
   upstream: Upstream,
 ): Promise<Response> {
   const [database, server] = await Promise.all([
     app.databaseWatch.look(),
-    stateOf(async () => app.reach.expect(upstream)),
+    stateOf(async () => {
+      app.switches.check(upstream.name);
+      await app.reach.expect(upstream);
+    }),
   ]);
   const { credential } = upstream;
   const isConnectable =

@@ -1,22 +1,27 @@
 import { connect } from "node:net";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
-import { Failure } from "#src/failure.ts";
+import { Failure, type FailureCode } from "#src/failure.ts";
 
 /** Whether an upstream can be connected to at all; asked only after it was silent for a while. */
 export type Reach = {
   /** Failures: `upstream_timeout`, `upstream_unreachable`. */
   expect(upstream: Upstream): Promise<void> | undefined;
   answered(upstream: Upstream): void;
+  failed(upstream: Upstream, code: FailureCode): void;
+  /** The upstreams whose last exchange of the last five minutes failed, with the code of the failure. */
+  failing(): ReadonlyMap<string, FailureCode>;
   /** When the upstream last answered anything, in milliseconds; undefined when it never did. */
   lastAnswer(upstream: Upstream): number | undefined;
 };
 
 const trustMs = 30_000;
+const failingMs = 5 * 60_000;
 
 /** `fetch` has no limit of its own for connecting, and the limit for an answer is far too long for that. */
 export function createReach(app: Pick<App, "config" | "now" | "once">): Reach {
   const answeredAt = new Map<string, number>();
+  const failedAt = new Map<string, { readonly at: number; readonly code: FailureCode }>();
   const now = () => app.now().getTime();
   return {
     expect({ name, url }) {
@@ -24,7 +29,15 @@ export function createReach(app: Pick<App, "config" | "now" | "once">): Reach {
       if (app.config.usesProxy || (last !== undefined && now() - last < trustMs)) return undefined;
       return app.once(`reach ${name}`, () => knock(url, app.config.upstreamLimits.connectMs));
     },
-    answered: ({ name }) => void answeredAt.set(name, now()),
+    answered({ name }) {
+      answeredAt.set(name, now());
+      if (failedAt.size > 0) failedAt.delete(name);
+    },
+    failed: ({ name }, code) => void failedAt.set(name, { at: now(), code }),
+    failing() {
+      const recent = [...failedAt].filter(([, { at }]) => now() - at < failingMs);
+      return new Map(recent.map(([name, { code }]) => [name, code]));
+    },
     lastAnswer: ({ name }) => answeredAt.get(name),
   };
 }

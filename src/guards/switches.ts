@@ -11,6 +11,8 @@ import { type Switch, allSwitches, removeSwitch, saveSwitch } from "./store.ts";
 export type Switches = {
   /** Failures: `upstream_switched_off`. Asks nobody. */
   check(upstream: string): void;
+  /** The upstreams that are off. */
+  off(): readonly string[];
   /** Reads them when something was switched, or may have been. */
   hear(subjects: readonly string[]): void;
   /** Failures: `database_unavailable`: a gateway does not begin to serve without knowing. */
@@ -66,6 +68,7 @@ export function createSwitches(app: Pick<App, "db" | "log">): Switches {
         { retryAfterSeconds },
       );
     },
+    off: () => [...off.keys()].map((subject) => subject.slice("upstream:".length)),
     hear(subjects) {
       if (subjects.some((subject) => /^(off|on):/.test(subject))) void reload();
     },

@@ -2,6 +2,8 @@ import type { App } from "#src/app.ts";
 import { isSame } from "#src/crypto/secret.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { Failure } from "#src/failure.ts";
+import type { Reach } from "#src/calls/reach.ts";
+import type { Switches } from "#src/guards/switches.ts";
 import { version } from "#src/runtime/version.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import { type UpkeepWatch, overdueDays } from "./upkeep-watch.ts";
@@ -9,13 +11,16 @@ import { type UpkeepWatch, overdueDays } from "./upkeep-watch.ts";
 type Showing = Pick<App, "config" | "metrics"> & {
   readonly databaseWatch: DatabaseWatch;
   readonly upkeepWatch: UpkeepWatch;
+  readonly reach: Pick<Reach, "failing">;
+  readonly switches: Pick<Switches, "off">;
   readonly isLeaving: () => boolean;
 };
 type Status = "pass" | "warn" | "fail";
 
 /**
  * `/livez` (the process), `/readyz` and `/health` (with its database). GET and HEAD. Names no account.
- * While the database is away and what the process holds still serves, the answer is `warn` with 200.
+ * While the database is away and what the process holds still serves, the answer is `warn` with 200; so it is when
+ * an upstream has failed in its last call, is switched off, or cleanup is overdue. Makes no load.
  * `/metrics` needs METRICS_TOKEN as a bearer.
  */
 export function mountUpkeep(routes: PageRoutes, app: Showing): void {
@@ -51,8 +56,17 @@ async function wholeHealth(app: Showing): Promise<Response> {
   const { status, code } = await app.databaseWatch.look();
   const days = await app.upkeepWatch.daysSinceCleanup();
   const isOverdue = days !== undefined && days > overdueDays;
-  const checks = { database: code, cleanup: isOverdue ? "cleanup_overdue" : "pass" };
-  const worst = statuses[status] === "pass" && isOverdue ? "warn" : statuses[status];
+  const troubled = [
+    ...app.reach.failing(),
+    ...app.switches.off().map((name) => [name, "upstream_switched_off"] as const),
+  ].map(([name, why]) => [`upstream:${name}`, why] as const);
+  const checks = {
+    database: code,
+    cleanup: isOverdue ? "cleanup_overdue" : "pass",
+    ...Object.fromEntries(troubled),
+  };
+  const isTroubled = isOverdue || troubled.length > 0;
+  const worst = statuses[status] === "pass" && isTroubled ? "warn" : statuses[status];
   return health(worst, checks, status === "degraded");
 }
 

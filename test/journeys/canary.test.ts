@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
+import { join } from "node:path";
 import type { Environment } from "#src/config/read.ts";
+import { runBeside } from "#test/cli/run.ts";
 import {
   connectSeller,
   locationOf,
@@ -25,13 +27,39 @@ function formsOf(secret: string): string[] {
   ];
 }
 
-test("planted secrets appear in no log, page, error, header, URL or database column", async () => {
+/** Takes whatever is sent to it: alerts, traces. */
+function receiver() {
+  const bodies: string[] = [];
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: async (request) => {
+      bodies.push(`${request.url} ${await request.text()}`);
+      return new Response("ok");
+    },
+  });
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    text: () => bodies.join("\n"),
+    [Symbol.asyncDispose]: () => server.stop(true),
+  };
+}
+
+test("planted secrets appear in no log, page, error, header, URL, metric, trace, alert, bundle, report or database column", async () => {
+  await using sink = receiver();
   await using world = await openWorld({ accessSeconds: 3600 });
   const provider = world.sandbox.providers.get("mercadolibre")!;
   const environment: Environment = {
     ...world.environment,
     LOG_LEVEL: "debug",
     SECRET_KEY: Buffer.alloc(32, 5).toString("base64"),
+    METRICS_TOKEN: "metrics-token-planted-1234",
+    OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
+    OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer otlp-planted-secret",
+    ALERT_WEBHOOK_URL: `${sink.url}/hook/webhook-planted-path`,
+    ALERT_WEBHOOK_SECRET: "webhook-secret-planted-123456",
+    ALERT_SLACK_URL: `${sink.url}/slack`,
+    PARSE_MASTER_KEY: "parse-master-key-planted",
   };
   await using gateway = await startServe(environment);
   const seen: string[] = [];
@@ -78,16 +106,47 @@ test("planted secrets appear in no log, page, error, header, URL or database col
   );
   await record(await visitor.get(`${gateway.url}/`));
   await record(await fetch(`${gateway.url}/health`));
+  const metricsToken = { authorization: `Bearer ${environment["METRICS_TOKEN"]}` };
+  const metrics = await (await fetch(`${gateway.url}/metrics`, { headers: metricsToken })).text();
+  const beside = { environment, url: gateway.url };
+  const printed = [];
+  const bundled = join(environment["SMARTDASH_HOME"] ?? "", "bundle.json");
+  for (const words of [
+    "alerts test",
+    "check --json --offline",
+    "refresh --simulate --json",
+    "accounts show mercadolibre:100200300",
+    "accounts list --json",
+    `bundle --out ${bundled}`,
+    "switch off mercadolibre",
+  ]) {
+    const { stdout, stderr } = await runBeside(beside, words.split(" "));
+    printed.push(stdout, stderr);
+  }
+  const bundle = await Bun.file(bundled).text();
+  expect(bundle).toContain("findings");
   gateway.child.kill("SIGTERM");
   await gateway.child.exited;
+  const sent = sink.text();
+  expect(sent).toContain("/v1/traces");
+  expect(sent).toContain("/slack");
   const logs = gateway.logs();
   expect(logs).toContain("refresh_success");
   expect(logs).toContain('"event":"call"');
 
   const rows = await world.app.db.execute<{ row: string }>(sql`
     select a::text as row from accounts a union all select s::text from sessions s union all select i::text from sign_ins i
-    union all select c::text from connect_attempts c union all select r::text from refresh_events r union all select k::text from calls k`);
-  const sinks = { logs, answers: seen.join("\n"), database: rows.map(({ row }) => row).join("\n") };
+    union all select c::text from connect_attempts c union all select r::text from refresh_events r union all select k::text from calls k
+    union all select x::text from alerts x union all select e::text from events e union all select t::text from tasks t`);
+  const sinks = {
+    logs,
+    answers: seen.join("\n"),
+    database: rows.map(({ row }) => row).join("\n"),
+    metrics,
+    "alerts and traces": sent.replaceAll("/hook/webhook-planted-path", ""),
+    bundle,
+    commands: printed.join("\n"),
+  };
   const secrets = {
     code,
     state,
@@ -101,6 +160,11 @@ test("planted secrets appear in no log, page, error, header, URL or database col
     clientSecret: environment["MELI_CLIENT_SECRET"]!,
     encryptionKey: environment["ENCRYPTION_KEY"]!,
     secretKey: environment["SECRET_KEY"]!,
+    metricsToken: environment["METRICS_TOKEN"]!,
+    otlp: "otlp-planted-secret",
+    webhookPath: "webhook-planted-path",
+    webhookSecret: environment["ALERT_WEBHOOK_SECRET"]!,
+    parseKey: environment["PARSE_MASTER_KEY"]!,
   };
   const leaks = Object.entries(secrets).flatMap(([name, secret]) =>
     Object.entries(sinks).flatMap(([sink, text]) =>

@@ -44,6 +44,16 @@ test("an upstream that is switched off is off on every gateway, with its streams
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "60"]);
     expect(await refused.text()).toContain("lunch");
   }
+  const health = await fetch(`${world.url}/health`);
+  expect([health.status, await health.json()]).toMatchObject([
+    200,
+    { status: "warn", checks: { "upstream:mercadolibre": "upstream_switched_off" } },
+  ]);
+  const own = await fetch(`${world.url}/api/mcp/mercadolibre/health`);
+  expect([own.status, await own.json()]).toMatchObject([
+    200,
+    { status: "warn", checks: { upstream: "upstream_switched_off" } },
+  ]);
   // Another upstream goes on.
   const other = await post(`${world.url}/mcp/airtable`, bearer, toolCall("x"));
   expect(other.status).toBe(403);
@@ -65,4 +75,23 @@ test("a name that is not an upstream is refused with those there are", async () 
   const refused = await runBeside(world, ["switch", "off", "nowhere"]);
   expect(refused.exit).toBe(2);
   expect(refused.stderr).toContain("There are mercadolibre");
+});
+
+test("health warns of an upstream whose last call failed, until one is answered", async () => {
+  let isDown = true;
+  await using upstream = scriptedUpstream(() =>
+    isDown ? Response.redirect("http://127.0.0.1:1/") : Response.json({ jsonrpc: "2.0", id: 1 }),
+  );
+  await using world = await openWorld({ environment: pointedAt(upstream.url) });
+  const bearer = await newBearer({ url: world.url });
+  const health = async () => (await fetch(`${world.url}/health`)).json();
+  expect(await health()).toMatchObject({ status: "pass" });
+  expect((await post(`${world.url}/mcp`, bearer, toolCall("x"))).status).toBe(502);
+  expect(await health()).toMatchObject({
+    status: "warn",
+    checks: { "upstream:mercadolibre": "upstream_redirected" },
+  });
+  isDown = false;
+  expect((await post(`${world.url}/mcp`, bearer, toolCall("x"))).status).toBe(200);
+  expect(await health()).toMatchObject({ status: "pass" });
 });
