@@ -10,6 +10,7 @@ CREATE TABLE "alerts" (
 	"message_id" uuid,
 	"pending" text[] DEFAULT '{}' NOT NULL,
 	"tries" integer DEFAULT 0 NOT NULL,
+	"sending_until" timestamp with time zone,
 	CONSTRAINT "alerts_kind_subject_pk" PRIMARY KEY("kind","subject"),
 	CONSTRAINT "alerts_state" CHECK ("alerts"."state" in ('firing', 'resolved'))
 );

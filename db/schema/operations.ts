@@ -52,6 +52,8 @@ export const alerts = pgTable(
     /** Sinks that have not taken the last message yet. */
     pending: text("pending").array().notNull().default([]),
     tries: integer("tries").notNull().default(0),
+    /** Somebody is sending it until then. */
+    sendingUntil: moment("sending_until"),
   },
   (table) => [
     primaryKey({ columns: [table.kind, table.subject] }),

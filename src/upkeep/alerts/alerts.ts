@@ -21,9 +21,9 @@ import {
   savePending,
   saveConditions,
   signingKeyOld,
+  takeUndelivered,
   takeUntold,
   tokensLapsing,
-  undelivered,
 } from "./store.ts";
 
 export type Alerting = Pick<
@@ -94,7 +94,7 @@ export async function evaluate(app: Alerting): Promise<readonly Condition[]> {
     const { kind, subject, summary, state } = alert;
     app.log[state === "firing" ? "error" : "info"]("alert", { kind, subject, summary, state });
   }
-  for (const alert of await timely(undelivered(app.db))) await deliver(app, alert, sinks);
+  for (const alert of await timely(takeUndelivered(app.db))) await deliver(app, alert, sinks);
   return conditions;
 }
 
@@ -129,14 +129,14 @@ async function deliver(app: Alerting, alert: Alert, sinks: readonly Sink[]): Pro
   const message = messageOf(app, alert);
   const outcomes = await Promise.all(waiting.map((sink) => deliverTo(sink, message)));
   const failed = outcomes.filter(({ isTaken }) => !isTaken);
-  const tries = alert.tries + 1;
+  const { tries } = alert;
   const isOver = tries >= mostTries;
   for (const { sink, reason } of failed) {
     const facts = { sink, kind: alert.kind, reason, tries };
     app.log[isOver ? "error" : "warn"](isOver ? "alert_given_up" : "alert_not_delivered", facts);
   }
   const pending = isOver ? [] : failed.map(({ sink }) => sink);
-  await timely(savePending(app.db, alert, { pending, tries }));
+  await timely(savePending(app.db, alert, pending));
 }
 
 function messageOf(app: Alerting, alert: Alert): AlertMessage {

@@ -175,6 +175,7 @@ export async function takeUntold(
       messageId: sql`gen_random_uuid()`,
       pending: [...sinks],
       tries: 0,
+      sendingUntil: null,
     })
     .where(
       sql`(${alerts.state} = 'firing' and (${alerts.told} is null or (${alerts.told} = 'resolved' and not ${isQuiet})))
@@ -183,23 +184,33 @@ export async function takeUntold(
     .returning();
 }
 
-/** Messages that some sink has not taken yet. */
-export function undelivered(db: Database): Promise<Alert[]> {
-  return db
-    .select()
-    .from(alerts)
-    .where(sql`cardinality(${alerts.pending}) > 0`);
+/**
+ * Messages that some sink has not taken yet, for whoever asks alone: each counts as one more try. Who dies with them
+ * gives them back after a minute.
+ */
+export async function takeUndelivered(db: Database): Promise<Alert[]> {
+  return await db
+    .update(alerts)
+    .set({
+      tries: sql`${alerts.tries} + 1`,
+      sendingUntil: sql`now() + interval '1 minute'`,
+    })
+    .where(
+      sql`cardinality(${alerts.pending}) > 0
+        and (${alerts.sendingUntil} is null or ${alerts.sendingUntil} < now())`,
+    )
+    .returning();
 }
 
 export async function savePending(
   db: Database,
   { kind, subject, messageId }: Pick<Alert, "kind" | "subject" | "messageId">,
-  left: { readonly pending: readonly string[]; readonly tries: number },
+  pending: readonly string[],
 ): Promise<void> {
   const isSame = messageId === null ? sql`false` : eq(alerts.messageId, messageId);
   await db
     .update(alerts)
-    .set({ pending: [...left.pending], tries: left.tries })
+    .set({ pending: [...pending], sendingUntil: null })
     .where(and(eq(alerts.kind, kind), eq(alerts.subject, subject), isSame));
 }
 
