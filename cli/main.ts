@@ -25,7 +25,8 @@ async function run(words: readonly string[]): Promise<void> {
   if (first === undefined || wantsHelp.has(first)) return print(await usage());
   if (!(first in subCommands)) throw usageFailure(`There is no command '${first}'`);
   // Completion hands on the words of another command line.
-  const isAsked = first !== "complete" && rest.some((word) => word === "--help" || word === "-h");
+  const own = first === "complete" && rest[0] === "--" ? [] : rest;
+  const isAsked = own.some((word) => word === "--help" || word === "-h");
   if (isAsked) return print(await usage(first, rest));
   await runCommand(main, { rawArgs: [...words] });
 }
@@ -75,10 +76,9 @@ try {
 /** citty throws errors of its own for a missing option or subcommand. */
 function asUsage(error: unknown): unknown {
   const isCitty = error instanceof Error && !(error instanceof Failure) && "code" in error;
-  const words = process.argv.slice(2).filter((word) => !word.startsWith("-"));
+  const words = process.argv.slice(2);
+  const end = words.findIndex((word) => word.startsWith("-"));
+  const named = words.slice(0, end === -1 ? 2 : Math.min(end, 2)).join(" ");
   if (!isCitty) return error;
-  return usageFailure(
-    withoutColours(error.message),
-    `smartdash ${words.slice(0, 1).join(" ")} --help shows how`,
-  );
+  return usageFailure(withoutColours(error.message), `smartdash ${named} --help shows how`);
 }

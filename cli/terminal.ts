@@ -39,8 +39,9 @@ export function tellFailure(error: unknown, isJson = false): Failure {
 const firstMs = 1000;
 const everyMs = 5000;
 
-/** Says after a second, and then every five, what is being waited for. */
+/** Says on a terminal, after a second and then every five, what is being waited for. */
 export async function patiently<T>(what: () => string, work: Promise<T>): Promise<T> {
+  if (!isWatched) return await work;
   let timer = setTimeout(say, firstMs);
   function say() {
     tell(`${what()} …`);
@@ -55,19 +56,39 @@ export async function patiently<T>(what: () => string, work: Promise<T>): Promis
 
 const columns = 80;
 const gap = "  ";
+const leastLast = 20;
 
-/** Rows under headings, in 80 columns: what does not fit loses its end, the widest column first. */
+/** Rows under headings, in 80 columns: the last column goes on in the next line, others lose their end. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [headings, ...rows];
   const widths = headings.map((_, at) => Math.max(...all.map((row) => (row[at] ?? "").length)));
-  const sum = () => widths.reduce((total, width) => total + width + gap.length, -gap.length);
-  while (sum() > columns) {
-    const widest = widths.indexOf(Math.max(...widths));
+  const last = widths.length - 1;
+  const others = () => widths.slice(0, -1).reduce((sum, width) => sum + width + gap.length, 0);
+  const wanted = Math.min(widths[last] ?? 0, leastLast);
+  while (others() + wanted > columns) {
+    const widest = widths.indexOf(Math.max(...widths.slice(0, -1)));
     widths[widest] = (widths[widest] ?? 1) - 1;
   }
-  const line = (row: readonly string[]) =>
-    widths.map((width, at) => fitted(row[at] ?? "", width)).join(gap);
-  return all.map((row) => line(row).trimEnd()).join("\n");
+  widths[last] = Math.min(widths[last] ?? 0, columns - others());
+  return all.flatMap((row) => linesOf(row, widths)).join("\n");
+}
+
+function linesOf(row: readonly string[], widths: readonly number[]): readonly string[] {
+  const ends = wrapped(row[widths.length - 1] ?? "", widths.at(-1) ?? 0);
+  return ends.map((end, at) => {
+    const cells = widths
+      .slice(0, -1)
+      .map((width, cell) => fitted(at === 0 ? (row[cell] ?? "") : "", width));
+    return [...cells, end].join(gap).trimEnd();
+  });
+}
+
+/** Between words, where it can be. */
+function wrapped(text: string, width: number): readonly string[] {
+  if (text.length <= width) return [text];
+  const space = text.lastIndexOf(" ", width);
+  const end = space > 0 ? space : width;
+  return [text.slice(0, end), ...wrapped(text.slice(end).trimStart(), width)];
 }
 
 function fitted(text: string, width: number): string {

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { DatabaseProblem } from "./problem.ts";
@@ -58,6 +58,13 @@ export function lockHome(home: Home): HomeLock {
     );
   }
   return { release: () => lock.close() };
+}
+
+/** Root makes files for a folder's owner, who has to read them. */
+export function ownLike(folder: string, file: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(folder);
+  if (uid !== 0) chownSync(file, uid, gid);
 }
 
 function makeFolder(folder: string, isRoot: boolean): void {

@@ -84,6 +84,8 @@ function platformOf(target: string): string {
 }
 
 function revision(): string {
+  const given = process.env["SMARTDASH_REVISION"];
+  if (given !== undefined && given !== "") return given;
   const { exitCode, stdout } = Bun.spawnSync(["git", "rev-parse", "--short=12", "HEAD"], {
     cwd: root,
   });

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { type BundledDatabase, runningBundled, startBundled } from "#db/embedded.ts";
+import { ownLike } from "#db/home.ts";
 import { migrate, pendingMigrations } from "#db/migrate.ts";
 import { ping } from "#db/ping.ts";
 import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
@@ -52,6 +53,8 @@ export type OpenOptions = {
   readonly runtime: Runtime;
   /** A gateway owns the bundled database; a command joins the one that runs, or starts it for itself. */
   readonly role: "gateway" | "command";
+  /** Goes on without a database that answers, or with one that lacks migrations: for who looks what is wrong. */
+  readonly isTolerant?: boolean;
   /** How the log of a gateway is written; JSON lines unless somebody looks at a terminal. */
   readonly isPretty?: boolean;
   /** Where the log goes; a gateway's to stdout, a command's to stderr unless said. */
@@ -83,7 +86,7 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
     log.flush();
   };
   try {
-    await bringUpToDate(open, bundled !== undefined);
+    if (options.isTolerant !== true) await bringUpToDate(open, bundled !== undefined);
     bundled?.keepRunning((outcome) => {
       if (outcome === "failed") log.error("bundled_database_failed");
       else log.warn("bundled_database_restarted");
@@ -168,6 +171,7 @@ function ownKey(home: string): Uint8Array {
   mkdirSync(home, { recursive: true });
   try {
     writeFileSync(file, `${randomBytes(32).toString("base64")}\n`, { mode: 0o600, flag: "wx" });
+    ownLike(home, file);
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
   }
@@ -180,9 +184,9 @@ function ownKey(home: string): Uint8Array {
   return key;
 }
 
-/** A command that went well says nothing: cron would send mail about it. */
+/** A command has words of its own, and one that went well says nothing: cron would send mail about it. */
 function levelFor({ logLevel }: Config, role: OpenOptions["role"]): Config["logLevel"] {
-  return role === "command" && logLevel === "info" ? "warn" : logLevel;
+  return role === "command" && logLevel !== "debug" ? "error" : logLevel;
 }
 
 function tracingFor({ tracing }: Config): Promise<Tracing> | undefined {

@@ -92,6 +92,7 @@ export const failures = {
   },
   reconnect_needed: {
     http: 502,
+    exit: 1,
     doc: "The provider no longer honours this account. A person has to connect it again; the answer carries the link.",
   },
   upstream_refuses_credential: {
@@ -100,18 +101,22 @@ export const failures = {
   },
   provider_busy: {
     http: 503,
+    exit: 75,
     doc: "The provider asked us to wait or is out of order; the credential is kept. Try again after Retry-After.",
   },
   renewal_pending: {
     http: 503,
+    exit: 75,
     doc: "Another gateway is renewing this credential, or died while it did and may still come back with the answer. Within two minutes somebody goes on. The account is kept.",
   },
   journal_unavailable: {
     http: 503,
+    exit: 75,
     doc: "The journal cannot be written now (is the disk full?), so the provider was not asked to renew the credential: its answer could be lost. The account is kept.",
   },
   provider_refuses_application: {
     http: 502,
+    exit: 1,
     doc: "The provider refuses this gateway as an application (wrong client id or secret, or blocked). An operator must act; accounts are kept.",
   },
   credential_unreadable: {

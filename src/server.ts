@@ -40,6 +40,9 @@ export async function startGateway(
   runtime: Runtime,
   options: GatewayOptions = {},
 ): Promise<Gateway> {
+  await using stack = new AsyncDisposableStack();
+  const metrics = serveMetrics(opened, runtime);
+  stack.defer(() => metrics?.stop(0));
   const journal = await openJournal(opened);
   const stopped = new AbortController();
   const { atStep } = options;
@@ -47,25 +50,25 @@ export async function startGateway(
   await recoverAtStart({ ...opened, ...refreshParts });
   let answer: Handle = () => new Response(null, { status: 503 });
   const serving = listen(opened, runtime, (request, peer) => answer(request, peer));
+  stack.defer(() => serving.stop(0));
   const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
   const app = { ...withParts({ ...opened, publicUrl }, runtime), ...refreshParts };
   await app.switches.load();
+  // From here on nothing fails any more.
+  stack.move();
   const leaving = createLeaving(app, serving);
   answer = leaving.around(createAnswer({ ...app, isLeaving: leaving.isLeaving }, serving.port));
   addGauges(app, app.openStreams);
-  const metrics = serveMetrics(app, runtime);
-  const alerts = startAlerts(app);
-  const schedule = startSchedule(app);
-  const recovery = startRecovery(app);
-  const endings = followEndings(app, app.letGo);
+  const beside = [startSchedule(app), startAlerts(app)];
+  const later = [startRecovery(app), followEndings(app, app.letGo)];
   const stopAll = async () => {
-    const scheduled = Promise.all([schedule.stop(), alerts.stop()]);
+    const scheduled = Promise.all(beside.map((each) => each.stop()));
     await leaving.leave();
     stopped.abort();
     await scheduled;
     // A provider's answer that is still on its way is the only copy of a credential.
     await app.once.settled();
-    await Promise.all([recovery.stop(), endings.stop()]);
+    await Promise.all(later.map((each) => each.stop()));
     app.switches.stop();
     app.deadlines.stop();
     app.heartbeat.stop();
@@ -87,7 +90,9 @@ function serveMetrics(app: App, runtime: Runtime) {
   try {
     return runtime.serve({ hostname: "127.0.0.1", port, maxBodyBytes: 1024, handle });
   } catch {
-    throw new Failure("port_unavailable", `METRICS_PORT ${port} cannot be listened on`);
+    throw new Failure("port_unavailable", `METRICS_PORT ${port} cannot be listened on`, {
+      hint: "Another program may be using it: choose another METRICS_PORT.",
+    });
   }
 }
 

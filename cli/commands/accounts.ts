@@ -1,6 +1,8 @@
+import { accountStates } from "#db/schema/accounts.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
 import { whatEndsWith } from "#src/accounts/revocation/store.ts";
-import { type ListedAccount, accountsFor } from "#src/upkeep/accounts/store.ts";
+import { Failure } from "#src/failure.ts";
+import { type ListedAccount, accountsFor, openAccess } from "#src/upkeep/accounts/store.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
 
@@ -20,9 +22,12 @@ const list = command({
     limit: { type: "string", default: "1000", description: "So many at most" },
   },
   run: async ({ provider, state, limit }) => {
-    const found = await withApp({ role: "command" }, ({ db }) =>
-      accountsFor(db, { provider, state, most: Math.max(1, Number.parseInt(limit, 10) || 1000) }),
-    );
+    refuseUnlike("--state", state, accountStates);
+    if (!/^[1-9]\d{0,6}$/.test(limit)) throw new Failure("usage", "--limit takes a whole number");
+    const found = await withApp({ role: "command" }, ({ db, catalog }) => {
+      refuseUnlike("--provider", provider, [...catalog.providers.keys()]);
+      return accountsFor(db, { provider, state, most: Number(limit) });
+    });
     const accounts = found.map(named);
     if (accounts.length === 0) return { json: { accounts }, talk: "There is none." };
     const rows = accounts.map((row) => [
@@ -36,6 +41,13 @@ const list = command({
     return { json: { accounts }, text: table(headings, rows) };
   },
 });
+
+function refuseUnlike(option: string, value: string | undefined, known: readonly string[]): void {
+  if (value === undefined || known.includes(value)) return;
+  throw new Failure("usage", `${option} knows no '${value}'`, {
+    hint: `It is one of ${known.join(", ")}`,
+  });
+}
 
 function named(row: ListedAccount) {
   return { account: `${row.provider}:${row.sellerId}`, ...row };
@@ -51,7 +63,13 @@ const show = command({
   run: async ({ account }) => {
     const shown = await withApp({ role: "command" }, async (app) => {
       const { accessToken: _, refreshToken: __, ...row } = await findAccount(app, account);
-      return { ...row, ...(await whatEndsWith(app.db, row)) };
+      const { sessions, grants } = await openAccess(app.db, row.id);
+      return {
+        ...row,
+        ...(await whatEndsWith(app.db, row)),
+        sessionIds: sessions,
+        grantIds: grants,
+      };
     });
     const facts = Object.entries(shown).filter(([, value]) => value !== null);
     const width = Math.max(...facts.map(([name]) => name.length));
@@ -61,6 +79,7 @@ const show = command({
 });
 
 function asText(value: unknown): string {
+  if (Array.isArray(value)) return value.join(", ");
   return value instanceof Date ? value.toISOString() : String(value);
 }
 

@@ -17,7 +17,7 @@ export const bundle = command({
     const runtime = await loadRuntime();
     const text = await patiently(
       () => "Gathering",
-      withApp({ role: "command" }, (app) =>
+      withApp({ role: "command", isTolerant: true }, (app) =>
         supportBundle(app, { environment: environment(), runtime }),
       ),
     );

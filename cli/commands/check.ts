@@ -3,7 +3,7 @@ import { type CheckOptions, check as checkDeployment } from "#src/check/check.ts
 import { chapters } from "#src/check/chapters.ts";
 import type { Finding } from "#src/check/finding.ts";
 import { type SignedReport, junit, reportOf, verifyReport } from "#src/check/report.ts";
-import { Failure } from "#src/failure.ts";
+import { Failure, codeOf } from "#src/failure.ts";
 import { loadRuntime } from "#src/runtime/runtime.ts";
 import { type Outcome, command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
@@ -41,6 +41,8 @@ export const check = command({
         hint: "smartdash check, or smartdash check verify REPORT",
       });
     }
+    const { junit: file } = args;
+    if (file !== undefined) writeJunit(file, "");
     const isQuick = args.quick === true;
     const options = {
       environment: environment(),
@@ -52,13 +54,22 @@ export const check = command({
     const isListening = !isQuick && args.offline !== true;
     const what = isListening ? "Checking, and listening to a quiet stream" : "Checking";
     const report = await patiently(() => what, run(options));
-    if (args.junit !== undefined) writeFileSync(args.junit, junit(report));
+    if (file !== undefined) writeJunit(file, junit(report));
     return outcomeOf(report, args.all === true);
   },
 });
 
+/** Once before, so that nobody waits for a report that cannot be written. */
+function writeJunit(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    throw new Failure("usage", `'${file}' cannot be written (${codeOf(error) ?? "unknown"})`);
+  }
+}
+
 function run(options: CheckOptions): Promise<SignedReport> {
-  return withApp({ role: "command" }, async (app) => {
+  return withApp({ role: "command", isTolerant: true }, async (app) => {
     const findings = await checkDeployment(app, options);
     const { isOffline, isLive, patience } = options;
     return reportOf(app, options.environment, {
@@ -85,7 +96,7 @@ function outcomeOf(report: SignedReport, isWhole: boolean): Outcome {
     talk:
       signature === null
         ? "The report is not signed: see node_key_unreadable."
-        : `Signed by node ${signature.fingerprint.slice(0, 16)}; --json has the report.`,
+        : `Signed by node ${signature.fingerprint}; --json has the report.`,
     ...(counts.fail > 0 ? { exit: 1 } : {}),
   };
 }
@@ -101,8 +112,11 @@ function lineOf({ status, code, message, hint }: Finding): string {
 async function verify(file: string | undefined, fingerprint: string | undefined): Promise<Outcome> {
   if (file === undefined)
     throw new Failure("usage", "Say which report: smartdash check verify FILE");
+  if (fingerprint !== undefined && !/^[0-9a-f]{64}$/i.test(fingerprint)) {
+    throw new Failure("usage", "--fingerprint takes the 64 digits that check prints on that node");
+  }
   const text = read(file);
-  const verified = await withApp({ role: "command" }, (app) =>
+  const verified = await withApp({ role: "command", isTolerant: true }, (app) =>
     Promise.resolve(verifyReport(app, environment(), { text, fingerprint })),
   );
   const { checkedAt, status, isSameBuild, isSameConfig } = verified;
@@ -110,8 +124,13 @@ async function verify(file: string | undefined, fingerprint: string | undefined)
   const config = isSameConfig ? "these settings" : "other settings";
   return {
     json: verified,
-    text: `Signed by node ${verified.fingerprint.slice(0, 16)} at ${checkedAt}: ${status}, for ${build} and ${config}.`,
-    ...(isSameBuild && isSameConfig ? {} : { exit: 1 }),
+    text: `Signed by node ${verified.fingerprint} at ${checkedAt}: ${status}, for ${build} and ${config}.`,
+    ...(isSameBuild && isSameConfig
+      ? {}
+      : {
+          exit: 1,
+          talk: "This is not the build, or not the settings, that the report speaks of.",
+        }),
   };
 }
 

@@ -1,7 +1,12 @@
 import tab from "@bomb.sh/tab/citty";
 import { defineCommand, runCommand } from "citty";
 import { version } from "#src/runtime/version.ts";
+import { Failure } from "#src/failure.ts";
+import { tellFailure } from "../terminal.ts";
 import { subCommands } from "../table-of-commands.ts";
+
+/** `--`: the script asks what could come next. */
+const shells = new Set(["bash", "zsh", "fish", "--"]);
 
 /** Prints a script for the shell; the script asks this command what could come next. */
 export const complete = defineCommand({
@@ -13,6 +18,12 @@ export const complete = defineCommand({
     shell: { type: "positional", required: false, description: "bash, zsh or fish" },
   },
   run: async ({ rawArgs }) => {
+    const [shell = ""] = rawArgs;
+    if (!shells.has(shell)) {
+      tellFailure(new Failure("usage", "smartdash complete takes bash, zsh or fish"));
+      process.exitCode = 2;
+      return;
+    }
     const { complete: _, ...others } = subCommands;
     const main = defineCommand({
       meta: { name: "smartdash", version: version.number, description: "OAuth + MCP gateway" },

@@ -13,6 +13,9 @@ export const health = command({
   examples: ["smartdash health", "smartdash health --url http://127.0.0.1:8000"],
   args: { url: { type: "string", description: "Where it listens; default http://127.0.0.1:PORT" } },
   run: async ({ url }) => {
+    if (url !== undefined && !/^https?:\/\/./.test(url)) {
+      throw new Failure("usage", "--url takes an http(s) address");
+    }
     const { config } = loadConfig(environment());
     const address = url ?? `http://127.0.0.1:${config.port}`;
     const answer = await createOutbound(limitMs)(`${address}/health`, {

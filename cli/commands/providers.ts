@@ -1,3 +1,4 @@
+import { createAdmission } from "#src/accounts/admission/admission.ts";
 import { connectable } from "#src/accounts/registration.ts";
 import { type Tried, tryRegistration } from "#src/accounts/try-registration.ts";
 import { command, group, withApp } from "../command.ts";
@@ -45,11 +46,16 @@ const words: Readonly<Record<Tried["outcome"], string>> = {
 
 const test = command({
   name: "providers test",
-  description: "Ask a provider whether it knows this application; touches nobody's account",
+  description: "Ask a provider whether it knows this application, and let it be asked again if so",
   examples: ["smartdash providers test mercadolibre"],
   args: { provider: { type: "positional", required: true, description: "Its name" } },
   run: async ({ provider }) => {
-    const tried = await withApp({ role: "command" }, (app) => tryRegistration(app, provider));
+    const tried = await withApp({ role: "command" }, async (app) => {
+      const found = await tryRegistration(app, provider);
+      // Gateways that were told otherwise ask again.
+      if (found.outcome === "accepted") await createAdmission(app).answered(found.registration);
+      return found;
+    });
     const { outcome, code, status = null, milliseconds, registration } = tried;
     const { redirectUri } = registration;
     return {

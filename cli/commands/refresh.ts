@@ -131,8 +131,8 @@ function tableFor({ provider, answers }: Simulated): string {
   const rows = answers.map(({ answer, outcome, account, nextTrySeconds, isProviderClosed }) => [
     answer,
     outcome,
-    account,
-    isProviderClosed ? "provider closed" : nextTrySeconds === 0 ? "" : `${nextTrySeconds} s`,
+    account === "active" ? "kept" : "reconnect",
+    isProviderClosed ? "closed" : nextTrySeconds === 0 ? "" : `${nextTrySeconds} s`,
   ]);
   return `If ${provider} answers:\n${table(["answer", "a call gets", "account", "again in"], rows)}`;
 }

@@ -5,6 +5,8 @@ import { isAnybodyHere } from "#src/people/store.ts";
 import { loadRuntime } from "#src/runtime/runtime.ts";
 import { version } from "#src/runtime/version.ts";
 import { startGateway } from "#src/server.ts";
+import type { App } from "#src/app.ts";
+import { migrateDatabase } from "#src/upkeep/migrate.ts";
 import { tellOfStart } from "#src/upkeep/alerts/local.ts";
 import { command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
@@ -13,15 +15,17 @@ import { untilStopped } from "../until-stopped.ts";
 export const serve = command({
   name: "serve",
   description: "Run the gateway until SIGTERM or Ctrl-C; its log is on stdout",
-  examples: ["smartdash serve", "smartdash serve --json | jq ."],
-  args: {},
-  run: async ({ json }) => {
+  examples: ["smartdash serve", "smartdash serve --migrate", "smartdash serve --json | jq ."],
+  args: {
+    migrate: { type: "boolean", description: "First do what smartdash migrate does" },
+  },
+  run: async ({ json, migrate }) => {
     const stopped = untilStopped();
     const runtime = await loadRuntime();
     runtime.liftFetchLimit();
     const isPretty = process.stdout.isTTY && json !== true;
     const { config } = loadConfig(environment());
-    const serving = withApp({ role: "gateway", isPretty }, async (app) => {
+    const serving = prepared(migrate === true, { role: "gateway", isPretty }, async (app) => {
       await tellOfStart(config, undefined);
       if (app.config.isProduction && existsSync(".env.local")) {
         app.log.warn("env_file_present", { file: ".env.local", note: "never read; remove it" });
@@ -46,3 +50,13 @@ export const serve = command({
     });
   },
 });
+
+/** Like `withApp`, with a database that was brought up to date where that is wanted. */
+async function prepared(
+  wantsMigration: boolean,
+  options: Parameters<typeof withApp>[0],
+  work: (app: App) => Promise<void>,
+): Promise<void> {
+  if (wantsMigration) await migrateDatabase(environment());
+  await withApp(options, work);
+}

@@ -48,7 +48,7 @@ const list = command({
     const json = rows.map(({ subject, reason, at }) => ({ subject, reason, since: at }));
     if (rows.length === 0) return { json: { off: json }, talk: "Nothing is switched off." };
     const lines = rows.map(({ subject, reason, at }) => [
-      subject,
+      subject.replace(/^upstream:/, ""),
       at.toISOString().slice(0, 16),
       reason ?? "",
     ]);

@@ -3,7 +3,8 @@ import type { App } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import type { Setting } from "#src/config/setting.ts";
 import { settings } from "#src/config/settings.ts";
-import { asFailure } from "#src/failure.ts";
+import { Failure, asFailure } from "#src/failure.ts";
+import { within } from "#src/once.ts";
 import { allSwitches } from "#src/guards/store.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { version } from "#src/runtime/version.ts";
@@ -46,12 +47,16 @@ export async function supportBundle(
     tasks: () => allTasks(db),
     findings: () => check(app, { ...options, patience: "quick" }),
   };
-  const bundle: Record<string, unknown> = {};
-  for (const [name, read] of Object.entries(parts)) {
-    bundle[name] = await read().catch((error: unknown) => ({ failed: asFailure(error).code }));
-  }
+  const late = () => new Failure("database_unavailable");
+  const entries = Object.entries(parts).map(async ([name, read]) => {
+    const part = within<unknown>(partMs, read(), late);
+    return [name, await part.catch((error: unknown) => ({ failed: asFailure(error).code }))];
+  });
+  const bundle: unknown = Object.fromEntries(await Promise.all(entries));
   return withoutSecrets(JSON.stringify(bundle, null, 2), environment);
 }
+
+const partMs = 20_000;
 
 function shownSettings(environment: Environment): Readonly<Record<string, string>> {
   const given = Object.entries<Setting>(settings).flatMap(([name, { secret }]) => {

@@ -1,4 +1,7 @@
+import { ping } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
+import { within } from "#src/once.ts";
+import { pendingNames } from "#src/upkeep/migrate.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { type Rehearsal, connect, openRehearsal } from "#src/rehearsal/rehearsal.ts";
@@ -65,31 +68,34 @@ export type CheckOptions = {
 type Checking = App & { readonly environment: Environment };
 
 /** What is looked at where it stands; nothing is written but room in the journal, which is given back. */
-const standing = [
+const onThisMachine = [
   modeIsProduction,
   noEnvFile,
   keysStrong,
-  keysYoung,
-  keysInUse,
   nodeKeyOpens,
   filesClosed,
   argumentsClean,
   providersConfigured,
-  providersOpen,
   addressesSafe,
-  databaseItself,
-  constraintsThere,
-  clocksAgree,
   journalWritable,
   answersStored,
   answersReadable,
-  accountsSound,
   backupRecent,
-  cleanupRuns,
   troubleHeard,
-  alertsQuiet,
   signUpClosed,
   descriptorsEnough,
+] as const;
+
+const inTheDatabase = [
+  keysYoung,
+  keysInUse,
+  providersOpen,
+  databaseItself,
+  constraintsThere,
+  clocksAgree,
+  accountsSound,
+  cleanupRuns,
+  alertsQuiet,
   switchesOn,
 ] as const;
 
@@ -121,7 +127,7 @@ export async function check(
     standingFindings({ ...app, environment: options.environment }),
     ...(patience === "quick" ? [] : [rehearse(app, options)]),
     ...(isOffline ? [] : [throughPublicUrl(app, patience), providersKnowUs(app)]),
-    ...(isLive && !isOffline ? [liveAccountsWork(app)] : []),
+    ...(isLive && !isOffline ? [liveOnes(app)] : []),
   ];
   tell(`Checking ${all.length} parts at the same time`);
   const found = (await Promise.all(all)).flat();
@@ -130,8 +136,26 @@ export async function check(
 
 async function standingFindings(app: Checking): Promise<readonly Finding[]> {
   const found: Finding[] = [];
-  for (const each of standing) found.push(...(await each(app)));
+  for (const each of onThisMachine) found.push(...(await each(app)));
+  const trouble = await databaseTrouble(app);
+  if (trouble !== undefined) return [...found, trouble];
+  for (const each of inTheDatabase) found.push(...(await each(app)));
   return found;
+}
+
+const answerMs = 5000;
+
+/** Why the database cannot be looked at. */
+async function databaseTrouble({ db, environment }: Checking): Promise<Finding | undefined> {
+  try {
+    await within(answerMs, ping(db), () => new Failure("database_unavailable"));
+    const pending = await pendingNames(environment);
+    if (pending.length === 0) return undefined;
+    return problem("database_behind", `The database lacks ${pending.join(", ")}`);
+  } catch (error) {
+    const { code, message } = asFailure(error);
+    return problem("database_unreachable", `${message} (${code})`);
+  }
 }
 
 async function rehearse(app: App, options: CheckOptions): Promise<readonly Finding[]> {
@@ -140,7 +164,9 @@ async function rehearse(app: App, options: CheckOptions): Promise<readonly Findi
     world = await openRehearsal(app, options.environment, options.runtime);
   } catch (error) {
     const { code, message } = asFailure(error);
-    return [problem("rehearsal_impossible", `${message} (${code})`)];
+    const isMissing = options.runtime.installPostgres === undefined || code !== "settings_invalid";
+    const words = `${message.replaceAll(/\s*\n\s*/g, " ")} (${code})`;
+    return [problem(isMissing ? "rehearsal_impossible" : "rehearsal_failed", words)];
   }
   await using rehearsal = world;
   const found = [...(await oauthFlows(rehearsal))];
@@ -155,6 +181,13 @@ async function rehearse(app: App, options: CheckOptions): Promise<readonly Findi
     found.push(problem("proxy_failed", `The rehearsal broke off: ${reason}`));
   }
   return found;
+}
+
+/** Without a database there are none to ask. */
+function liveOnes(app: App): Promise<readonly Finding[]> {
+  return liveAccountsWork(app).catch((error: unknown) => [
+    problem("live_failed", asFailure(error).message),
+  ]);
 }
 
 async function alertsQuiet({ db }: App): Promise<readonly Finding[]> {

@@ -43,7 +43,7 @@ export const problemsAtRest = {
     chapter: 1,
     status: "fail",
     remedy:
-      "The report is not signed. Put the key that sealed node.key back into ENCRYPTION_KEY and run `smartdash keys reseal`; or delete node.key, and older reports cannot be verified any more.",
+      "The report is not signed. If node.key belongs to another user (a command was run as root), chown it to the gateway's. Otherwise put the key that sealed node.key back into ENCRYPTION_KEY and run `smartdash keys reseal`; or delete node.key, and older reports cannot be verified any more.",
   },
   file_open: {
     chapter: 1,
@@ -104,6 +104,16 @@ export const problemsAtRest = {
     chapter: 2,
     status: "warn",
     remedy: "It has not been answering: docs/runbook.md#provider_closed.",
+  },
+  database_unreachable: {
+    chapter: 4,
+    status: "fail",
+    remedy: "Nothing in it was looked at: docs/runbook.md#database_unavailable.",
+  },
+  database_behind: {
+    chapter: 4,
+    status: "fail",
+    remedy: "Run: smartdash migrate. Nothing else in it was looked at.",
   },
   database_old: {
     chapter: 4,

@@ -165,6 +165,12 @@ export const problems = {
     remedy:
       "Nothing runs that could be gone back to. Keep the binary that is replaced: the runbook's last step is to put it back.",
   },
+  rehearsal_failed: {
+    chapter: 9,
+    status: "fail",
+    remedy:
+      "The flows were not executed, because the simulated deployment could not be made of these settings: the message names what stands in the way. If the settings are right, report it.",
+  },
   rehearsal_impossible: {
     chapter: 9,
     status: "warn",

@@ -9,6 +9,7 @@ import {
 } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ownLike } from "#db/home.ts";
 import { Failure, codeOf } from "#src/failure.ts";
 import { type Seal, SealBroken } from "./seal.ts";
 import { Secret } from "./secret.ts";
@@ -34,6 +35,7 @@ export function openNodeKey(home: string, seal: Seal): NodeKey {
   try {
     mkdirSync(home, { recursive: true });
     writeFileSync(file, newKey(seal), { mode: 0o600, flag: "wx" });
+    ownLike(home, file);
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw unusable(file, codeOf(error) ?? "unknown");
   }
@@ -69,6 +71,7 @@ export function resealNodeKey(home: string, seal: Seal): boolean {
   const text = Buffer.from(seal.close(opened(file, seal), place)).toString("base64");
   // Whole or not at all.
   writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  ownLike(home, `${file}.new`);
   renameSync(`${file}.new`, file);
   return true;
 }

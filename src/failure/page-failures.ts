@@ -1,8 +1,9 @@
 /** What can go wrong on the pages of a person: connecting, signing in, deciding. */
 export const pageFailures = {
-  provider_unknown: { http: 404, doc: "No provider of this name is configured." },
+  provider_unknown: { http: 404, exit: 2, doc: "No provider of this name is configured." },
   provider_not_configured: {
     http: 503,
+    exit: 2,
     doc: "The provider has no client id or redirect URI in the settings.",
   },
   site_unknown: { http: 400, doc: "The provider has no such country site." },

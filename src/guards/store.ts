@@ -1,4 +1,4 @@
-import { eq } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { switches } from "#db/schema/operations.ts";
@@ -10,7 +10,7 @@ export function allSwitches(db: Database): Promise<Switch[]> {
   return db.select().from(switches).orderBy(switches.subject);
 }
 
-/** Switches off, and tells every replica with the commit; a second time only the reason changes. */
+/** Switches off, and tells every replica with the commit; a second time only the reason changes, if there is another. */
 export async function saveSwitch(
   db: Database,
   off: { readonly subject: string; readonly reason: string | null },
@@ -20,7 +20,10 @@ export async function saveSwitch(
     await transaction
       .insert(switches)
       .values(off)
-      .onConflictDoUpdate({ target: switches.subject, set: { reason: off.reason } });
+      .onConflictDoUpdate({
+        target: switches.subject,
+        set: { reason: sql`coalesce(${off.reason}, ${switches.reason})` },
+      });
     await recordEndings(transaction, [told]);
   });
 }

@@ -1,7 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { connectable } from "#src/accounts/registration.ts";
 import { liveAccounts } from "#src/accounts/store.ts";
 import { openJournal } from "#src/accounts/journal/journal.ts";
@@ -16,6 +14,7 @@ import { Failure } from "#src/failure.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { type Sandbox, startSandbox } from "#src/sandbox/sandbox.ts";
 import { type Gateway, startGateway } from "#src/server.ts";
+import { newHome, onSignals } from "./abandoned.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 import { type SilentUpstream, startSilentUpstream } from "./silent-upstream.ts";
 import { type Visitor, newVisitor, walkToCallback } from "./visitor.ts";
@@ -50,8 +49,25 @@ export async function openRehearsal(
   runtime: Runtime,
 ): Promise<Rehearsal> {
   if (runtime.installPostgres === undefined) throw new Failure("home_unusable");
-  await using stack = new AsyncDisposableStack();
-  const home = await mkdtemp(join(tmpdir(), "sd-"));
+  const stack = new AsyncDisposableStack();
+  stack.defer(onSignals(() => stack.disposeAsync()));
+  try {
+    return await openOn(stack, { deployment, environment, runtime });
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+type Opening = {
+  readonly deployment: Deployment;
+  readonly environment: Environment;
+  readonly runtime: Runtime;
+};
+
+async function openOn(stack: AsyncDisposableStack, opening: Opening): Promise<Rehearsal> {
+  const { deployment, environment, runtime } = opening;
+  const home = await newHome();
   stack.defer(() => rm(home, { recursive: true, force: true }));
   const profiles = profilesOf(deployment);
   const { sandbox, silent, alerts } = startOutside(deployment, runtime, stack);
@@ -78,7 +94,6 @@ export async function openRehearsal(
   const app = { ...opened.app, publicUrl, replica: randomUUID() };
   const journal = await openJournal(app);
   stack.defer(() => journal.holders.leave());
-  const owned = stack.move();
   return {
     app: { ...app, ...createRefreshParts(app, journal) },
     gateway,
@@ -92,7 +107,7 @@ export async function openRehearsal(
       return written.join("");
     },
     secrets,
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
 

@@ -30,12 +30,12 @@ export function trialsFor(profile: Provider): readonly Trial[] {
   const all: Trial[] = [
     { answer: "200 with tokens", fault: undefined },
     ...named,
-    { answer: "429 with Retry-After: 30", fault: { kind: "status", status: 429, retryAfter: 30 } },
+    { answer: "429, Retry-After: 30", fault: { kind: "status", status: 429, retryAfter: 30 } },
     { answer: "500", fault: { kind: "status", status: 500 } },
-    { answer: "503 with Retry-After: 30", fault: { kind: "status", status: 503, retryAfter: 30 } },
+    { answer: "503, Retry-After: 30", fault: { kind: "status", status: 503, retryAfter: 30 } },
     { answer: "403 with a firewall's page", fault: { kind: "firewall_page" } },
     { answer: "no answer in time", fault: { kind: "hang" } },
-    { answer: "200 cut off after the token was used", fault: { kind: "truncated" } },
+    { answer: "200, but cut off", fault: { kind: "truncated" } },
   ];
   return all.filter(({ answer }, at) => all.findIndex((each) => each.answer === answer) === at);
 }
@@ -44,7 +44,7 @@ const usualStatus = 400;
 
 function trialOf({ status = usualStatus, code, text }: ErrorRule): readonly Trial[] {
   if (text !== undefined) {
-    const answer = `${status} "${text}" as text`;
+    const answer = `${status} text ${text}`;
     return [{ answer, fault: { kind: "plain", status, text } }];
   }
   if (code === undefined) return [{ answer: String(status), fault: { kind: "status", status } }];

@@ -86,7 +86,10 @@ function environmentFor(
     const { issuer: _, promises_iss: __, ...rest } = isObject(own) ? own : {};
     return [name, { ...rest, ...ids, ...provider.overrides(origin) }];
   });
-  const upstreams = [...providers.keys()].map((name) => [name, { url: `${origin}/mcp/${name}` }]);
+  const upstreams = [...providers.keys()].map((name) => {
+    const credential = isBuiltin(name) ? {} : { credential: { provider: name } };
+    return [name, { url: `${origin}/mcp/${name}`, ...credential }];
+  });
   return {
     SMARTDASH_PROVIDERS: JSON.stringify(Object.fromEntries(overrides)),
     SMARTDASH_UPSTREAMS: JSON.stringify(Object.fromEntries(upstreams)),

@@ -47,7 +47,14 @@ export function suspectsIn(
   );
   const found = [...values, ...shapes];
   if (found.length > 0 || redact(text) === text) return found;
-  return [{ line, column: 1, kind: "field named like a secret", length: text.length }];
+  return [
+    {
+      line,
+      column: 1,
+      kind: "secret in another encoding, or a field named like one",
+      length: text.length,
+    },
+  ];
 }
 
 /** A secret in every form in which it could slip out. */

@@ -1,11 +1,22 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { clocksAgree } from "#src/check/database.ts";
 import type { Environment } from "#src/config/read.ts";
 import { printTable } from "#test/chaos/table.ts";
-import { binary, start } from "#test/cli/program.ts";
+import { binary, isAlive, start } from "#test/cli/program.ts";
+import { emptyDatabase } from "#test/support/database.ts";
 import { debianProgram } from "#test/support/debian.ts";
 import { freePort } from "#test/support/process.ts";
 import { type Deployment, goodDeployment, problemsIn } from "./deployment.ts";
@@ -401,6 +412,43 @@ test("a real account that its provider does not know is found with --live, and n
   expect(provider.asked.refresh_token - before.refresh_token).toBe(1);
 });
 
+test("a database that is away, and one that lacks migrations, are findings beside all the others", async () => {
+  const away = await world.check(["--quick", "--offline"], {
+    DATABASE_URL: "postgres://nobody@127.0.0.1:1/none",
+  });
+  expect(problemsIn(away).map(({ code }) => code)).toEqual(["database_unreachable"]);
+  await using empty = await emptyDatabase();
+  const behind = await world.check(["--quick", "--offline"], { DATABASE_URL: empty.url });
+  expect(problemsIn(behind).map(({ code }) => code)).toEqual(["database_behind"]);
+  table.push(
+    ["a database that is away", "database_unreachable", "fail"],
+    ["a database without tables", "database_behind", "fail"],
+  );
+});
+
+test("own providers and their MCP servers are rehearsed too", async () => {
+  const acme = {
+    title: "Acme",
+    authorize: "https://login.acme.example/a",
+    token: "https://login.acme.example/t",
+    identity: "https://login.acme.example/me",
+    client_id: "x",
+    client_secret: "a-secret-of-acme",
+  };
+  const settings = {
+    MELI_CLIENT_ID: "",
+    MELI_CLIENT_SECRET: "",
+    SMARTDASH_PROVIDERS: JSON.stringify({ acme }),
+    SMARTDASH_UPSTREAMS: JSON.stringify({
+      acme: { url: "http://127.0.0.1:1/mcp", credential: { provider: "acme" } },
+    }),
+    SMARTDASH_DEFAULT_UPSTREAM: "acme",
+  };
+  const report = await world.check(["--offline"], settings);
+  expect(problemsIn(report)).toEqual([]);
+  expect(report.stdout).toContain("acme: invalid_grant ends the account");
+});
+
 test("few file descriptors, clocks that differ, and a folder that no database runs in are found", async () => {
   const few = `ulimit -n 512; exec ${binary()} check --quick --offline --json`;
   const environment = { ...world.environment };
@@ -468,6 +516,43 @@ test("a report is verified by the node that signed it, and not when a letter was
   expect((await verify("not a report")).exit).toBe(1);
   expect(report.stdout).not.toContain(world.environment["SECRET_KEY"]!);
 });
+
+test("a rehearsal that is interrupted, or was killed before, leaves no folder and no database", async () => {
+  // The bundled PostgreSQL of root runs as somebody else, who has to pass through.
+  const temporary = mkdtempSync(join(tmpdir(), "sd-"));
+  chmodSync(temporary, 0o711);
+  const environment = { ...world.environment, TMPDIR: temporary };
+  const begin = async () => {
+    const program = start([binary(), "check", "--offline"], { cwd: world.home, environment });
+    while (
+      rehearsalsIn(temporary).every((home) => !existsSync(join(home, "data/postmaster.pid")))
+    ) {
+      await Bun.sleep(20);
+    }
+    await Bun.sleep(300);
+    return program;
+  };
+  const asked = await begin();
+  expect((await asked.end("SIGINT")).exit).toBe(130);
+  expect(rehearsalsIn(temporary)).toEqual([]);
+  const killed = await begin();
+  process.kill(killed.pid, "SIGKILL");
+  await killed.ended();
+  const [left = ""] = rehearsalsIn(temporary);
+  const pid = Number.parseInt(await Bun.file(join(left, "data/postmaster.pid")).text(), 10);
+  expect(isAlive(pid)).toBe(true);
+  utimesSync(left, yearAgo, yearAgo);
+  await world.check(["--offline"], { TMPDIR: temporary });
+  expect(rehearsalsIn(temporary)).toEqual([]);
+  expect(isAlive(pid)).toBe(false);
+  rmSync(temporary, { recursive: true });
+});
+
+function rehearsalsIn(folder: string): readonly string[] {
+  return readdirSync(folder)
+    .filter((name) => name.startsWith("sd-rehearsal-"))
+    .map((name) => join(folder, name));
+}
 
 test("--junit writes every finding as a test case", async () => {
   const path = join(world.home, "check.xml");

@@ -54,7 +54,7 @@ describe("a new encryption key", () => {
     expect(await check(world, both)).toEqual({ exit: 1, failed: ["key_retired"] });
     expect(await check(world, newKey)).toEqual({
       exit: 1,
-      failed: ["key_missing", "node_key_unreadable"],
+      failed: ["node_key_unreadable", "key_missing"],
     });
 
     const seen = { calls: 0, failed: 0 };

@@ -116,7 +116,6 @@ function withoutRights(home: string): string {
 
 test("the unit starts, migrates and serves as it is written, without rights that it gives up", async () => {
   const unit = block("ini", "smartdash serve");
-  const [before = ""] = values(unit, "ExecStartPre");
   const [command = ""] = values(unit, "ExecStart");
   expect(values(unit, "NoNewPrivileges")).toEqual(["yes"]);
   const home = join(folder.path, "unit");
@@ -125,13 +124,8 @@ test("the unit starts, migrates and serves as it is written, without rights that
   chmodSync(folder.path, 0o755);
   // The bundled PostgreSQL lets a root's gateway in alone: this one has its own.
   const environment = `SMARTDASH_HOME=${home} PORT=0 MELI_CLIENT_ID=1 MELI_CLIENT_SECRET=x PUBLIC_URL=http://localhost:8000`;
-  const lines = [before, command].map(
-    (each) => `env -i PATH=/usr/bin:/bin ${environment} ${drop}${each}`,
-  );
-  await using program = start(
-    ["/bin/sh", "-c", `umask 0077; ${here(lines[0] ?? "")} && exec ${here(lines[1] ?? "")}`],
-    { cwd: "/" },
-  );
+  const line = `env -i PATH=/usr/bin:/bin ${environment} ${drop}${command}`;
+  await using program = start(["/bin/sh", "-c", `umask 0077; exec ${here(line)}`], { cwd: "/" });
   const [, url = ""] = await program.says(serving);
   const [, own = ""] = await program.says(/"port":(\d+)/);
   expect(url).toBe("http://localhost:8000");

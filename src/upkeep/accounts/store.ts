@@ -1,6 +1,7 @@
-import { and, eq, getTableColumns, sql } from "drizzle-orm";
+import { and, desc, eq, getTableColumns, isNull, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { type accountStates, accounts } from "#db/schema/accounts.ts";
+import { grants, sessions } from "#db/schema/agents.ts";
 import type { Account } from "#src/accounts/store.ts";
 
 export type ListedAccount = Omit<Account, "accessToken" | "refreshToken">;
@@ -27,6 +28,35 @@ export async function accountsFor(
     )
     .orderBy(sql`${accounts.state} in ('active', 'revoked')`, sql`${accounts.createdAt} desc`)
     .limit(most);
+}
+
+const mostIds = 100;
+
+/** Ids of what is open for an account, the newest first, as `revoke` takes them. */
+export async function openAccess(
+  db: Database,
+  id: string,
+): Promise<{ readonly sessions: readonly string[]; readonly grants: readonly string[] }> {
+  const isOpen = and(
+    eq(sessions.accountId, id),
+    isNull(sessions.endedAt),
+    sql`${sessions.expiresAt} > now()`,
+  );
+  const [open, allowed] = await Promise.all([
+    db
+      .select({ id: sessions.id })
+      .from(sessions)
+      .where(isOpen)
+      .orderBy(desc(sessions.id))
+      .limit(mostIds),
+    db
+      .select({ id: grants.id })
+      .from(grants)
+      .where(and(eq(grants.accountId, id), isNull(grants.endedAt)))
+      .orderBy(desc(grants.id))
+      .limit(mostIds),
+  ]);
+  return { sessions: open.map((row) => row.id), grants: allowed.map((row) => row.id) };
 }
 
 export type AccountCount = {

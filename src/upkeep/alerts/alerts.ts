@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { App } from "#src/app.ts";
 import { type Failure, asFailure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { endsWithin, timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { cleanupTask } from "../cleanup/cleanup.ts";
 import { secondsSince, takeTask, taskDone } from "../tasks/store.ts";
@@ -34,6 +34,7 @@ export type Alerting = Pick<
 export type AlertWatch = { stop(): Promise<void> };
 
 const [everyMs, everySeconds, pingSeconds] = [15_000, 10, 60];
+const leaveMs = 1000;
 const mostTries = 5;
 /** A database that is away for a moment is nobody's business. */
 const patienceMs = 60_000;
@@ -44,9 +45,10 @@ export function startAlerts(app: Alerting): AlertWatch {
   const stopping = new AbortController();
   const running = lookOn(app, stopping.signal);
   return {
-    stop: () => {
+    // A sink that hangs does not hold up whoever leaves: another replica sends what it has not taken.
+    stop: async () => {
       stopping.abort();
-      return running;
+      await endsWithin(running, leaveMs);
     },
   };
 }
@@ -69,7 +71,10 @@ async function tellOfDatabase(app: Alerting, failure: Failure | undefined, since
   await tellLocally(app, {
     kind: "database_unavailable",
     subject: "database",
-    summary: `The database has not answered for a minute (${failure?.code ?? ""})`,
+    summary:
+      failure === undefined
+        ? "The database answers again"
+        : `The database has not answered for a minute (${failure.code})`,
     isFiring: failure !== undefined,
   });
 }

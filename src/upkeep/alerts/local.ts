@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ownLike } from "#db/home.ts";
 import type { App } from "#src/app.ts";
 import { isObject } from "#src/config/read.ts";
 import type { Failure } from "#src/failure.ts";
@@ -69,7 +70,10 @@ export async function tellOfStart(
     {
       kind: "database_init_failed",
       subject: "database",
-      summary: `The gateway cannot start: its database cannot be opened (${failure?.code ?? ""})`,
+      summary:
+        failure === undefined
+          ? "The gateway has started: its database is open again"
+          : `The gateway cannot start: its database cannot be opened (${failure.code})`,
       isFiring: failure !== undefined,
     },
   );
@@ -101,6 +105,7 @@ function writeTold(app: Telling, kind: string, told: Told): void {
   try {
     mkdirSync(app.config.home, { recursive: true });
     writeFileSync(fileIn(app), JSON.stringify({ ...readAll(app), [kind]: told }), { mode: 0o600 });
+    ownLike(app.config.home, fileIn(app));
   } catch {
     // Then it may be told again.
   }

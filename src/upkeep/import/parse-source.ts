@@ -53,6 +53,7 @@ export function parseSource(app: Pick<App, "outbound">, access: ParseAccess): Pa
         if (rows.length > 0) yield rows;
         const last = rows.at(-1);
         if (last === undefined || rows.length < pageRows) return;
+        if (last.objectId <= after) throw refused("its pages do not end");
         after = last.objectId;
       }
     },

@@ -1,0 +1,52 @@
+import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const homePrefix = "sd-rehearsal-";
+
+/** A home for a rehearsal, in the folder for temporary things; what earlier ones left there is taken away. */
+export async function newHome(): Promise<string> {
+  await removeAbandoned();
+  return await mkdtemp(join(tmpdir(), homePrefix));
+}
+
+const longestMs = 10 * 60_000;
+
+/** A rehearsal that was killed leaves its folder and its database running: the next one takes both away. */
+async function removeAbandoned(): Promise<void> {
+  const names = await readdir(tmpdir()).catch(() => []);
+  for (const name of names.filter((each) => each.startsWith(homePrefix))) {
+    const folder = join(tmpdir(), name);
+    const found = await stat(folder).catch(() => undefined);
+    const isOurs = found !== undefined && found.uid === (process.getuid?.() ?? found.uid);
+    if (!isOurs || Date.now() - found.mtimeMs < longestMs) continue;
+    await stopServer(folder);
+    await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+/** Only the server of this very folder: the number in its file may be somebody else's by now. */
+async function stopServer(folder: string): Promise<void> {
+  const text = await readFile(join(folder, "data/postmaster.pid"), "utf8").catch(() => "");
+  const pid = Number.parseInt(text, 10);
+  const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  if (!command.includes(folder)) return;
+  try {
+    process.kill(pid, "SIGQUIT");
+  } catch {
+    // It has just ended.
+  }
+}
+
+/** Takes everything away before the process ends on Ctrl-C or SIGTERM. Returns how to stop listening. */
+export function onSignals(dispose: () => Promise<void>): () => void {
+  const end = () => void dispose().finally(() => process.exit(interrupted));
+  process.once("SIGINT", end);
+  process.once("SIGTERM", end);
+  return () => {
+    process.off("SIGINT", end);
+    process.off("SIGTERM", end);
+  };
+}
+
+const interrupted = 130;
