@@ -72,10 +72,10 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
     isPretty: options.isPretty === true,
     now,
     // The results of a command are alone on stdout.
-    write: options.write ?? (options.role === "gateway" ? writeToStdout : writeToStderr),
+    write: options.write ?? writers[options.role],
     count: (level, event) => metrics.line(level, event),
   });
-  const tracing = await tracingFor(config);
+  const tracing = await tracingFor(config, options.role);
   const bundled = await bundledDatabase(config, options);
   const url = bundled?.url ?? config.databaseUrl?.reveal() ?? "";
   const open = openDatabase(url, config.databaseConnections);
@@ -189,11 +189,13 @@ function levelFor({ logLevel }: Config, role: OpenOptions["role"]): Config["logL
   return role === "command" && logLevel !== "debug" ? "error" : logLevel;
 }
 
-function tracingFor({ tracing }: Config): Promise<Tracing> | undefined {
+function tracingFor({ tracing }: Config, role: OpenOptions["role"]): Promise<Tracing> | undefined {
   const { endpoint, ...rest } = tracing;
-  if (endpoint === undefined) return undefined;
+  if (endpoint === undefined || role === "command") return undefined;
   return createTracing({ endpoint, version: version.number, ...rest });
 }
 
-const writeToStdout = boundedWriter(() => process.stdout);
-const writeToStderr = boundedWriter(() => process.stderr);
+const writers = {
+  gateway: boundedWriter(() => process.stdout),
+  command: boundedWriter(() => process.stderr),
+};

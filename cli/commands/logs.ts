@@ -1,7 +1,6 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import type { Setting } from "#src/config/setting.ts";
-import { settings } from "#src/config/settings.ts";
+import { secretValues } from "#src/config/secret-values.ts";
 import { Failure } from "#src/failure.ts";
 import { type Known, type Suspect, suspectsIn } from "#src/telemetry/find-secrets.ts";
 import { command, group } from "../command.ts";
@@ -19,7 +18,7 @@ const audit = command({
   ],
   args: { file: { type: "positional", required: true, description: "A file, or - for stdin" } },
   run: async ({ file }) => {
-    const { lines, suspects } = await auditFile(file, secretsIn(environment()));
+    const { lines, suspects } = await auditFile(file, secretValues(environment()));
     const json = { file, lines, suspects };
     if (suspects.length === 0)
       return { json, talk: `${lines} lines, nothing that looks like a secret.` };
@@ -51,14 +50,6 @@ async function auditFile(file: string, known: readonly Known[]) {
     throw new Failure("usage", `${file} cannot be read`);
   });
   return { lines, suspects };
-}
-
-/** The configured secrets themselves, wherever they are set. */
-function secretsIn(given: Readonly<Record<string, string | undefined>>): readonly Known[] {
-  return Object.entries<Setting>(settings).flatMap(([name, { secret }]) => {
-    const value = secret === true ? given[name]?.trim() : undefined;
-    return value === undefined || value.length < 12 ? [] : [{ name, value }];
-  });
 }
 
 export const logs = group({

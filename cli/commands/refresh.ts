@@ -89,7 +89,7 @@ async function simulation(app: App, named: string | undefined): Promise<Outcome>
   return {
     json: { accounts, providers },
     text: [...accounts.map(wordsFor), ...providers.map(tableFor)].join("\n\n"),
-    talk: "No provider was asked, nothing was changed.",
+    talk: `No provider was asked, nothing was changed.${accounts.length === mostShown ? ` The ${mostShown} accounts that need it most are shown.` : ""}`,
   };
 }
 

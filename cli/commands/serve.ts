@@ -45,7 +45,7 @@ export const serve = command({
     });
     await serving.catch(async (error: unknown) => {
       const failure = asFailure(error);
-      if (failure.code.includes("database")) await tellOfStart(config, failure);
+      if (/database|migration/.test(failure.code)) await tellOfStart(config, failure);
       throw error;
     });
   },

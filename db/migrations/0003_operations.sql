@@ -46,7 +46,7 @@ CREATE TABLE "tasks" (
 	"outcome" jsonb
 );
 --> statement-breakpoint
-ALTER TABLE "imports" ADD CONSTRAINT "imports_account_id_accounts_id_fk" FOREIGN KEY ("account_id") REFERENCES "public"."accounts"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "imports" ADD CONSTRAINT "imports_account_id_accounts_id_fk" FOREIGN KEY ("account_id") REFERENCES "public"."accounts"("id") ON DELETE set null ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "events_name" ON "events" USING btree ("name","at");--> statement-breakpoint
 CREATE INDEX "imports_account" ON "imports" USING btree ("account_id");--> statement-breakpoint
 CREATE INDEX "refresh_events_at" ON "refresh_events" USING btree ("at");

@@ -67,7 +67,7 @@ export const imports = pgTable(
   {
     source: text("source").notNull(),
     objectId: text("object_id").notNull(),
-    accountId: uuid("account_id").references(() => accounts.id, { onDelete: "cascade" }),
+    accountId: uuid("account_id").references(() => accounts.id, { onDelete: "set null" }),
     outcome: text("outcome", { enum: ["pending", "imported", "stale", "known"] }).notNull(),
     at: moment("at").notNull().defaultNow(),
   },

@@ -9,7 +9,7 @@ import { Failure, type FailureCode } from "#src/failure.ts";
 import { Cancel } from "#src/http/cancel.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import type { Span } from "#src/telemetry/trace.ts";
+import type { Span, Tracing } from "#src/telemetry/trace.ts";
 import { bearerOf, checkScopes } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
 import { type Standing, renewedStanding, standingFor, standingNow } from "./credential-header.ts";
@@ -46,7 +46,7 @@ export type Exchange = {
   upstreamStatus?: number;
   failure?: FailureCode;
   /** Where traces are collected. */
-  readonly span?: Span | undefined;
+  span?: Span;
 };
 
 /** The name of the query parameter that carries a 2024-11-05 message endpoint. */
@@ -68,6 +68,7 @@ export async function proxyCall(
   exchange.caller = caller;
   const call = await readCall(request);
   exchange.call = call;
+  if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
   checkScopes(caller, call.rpcMethods);
   app.switches.check(upstream.name);
   checkHeaders(request, call);
@@ -108,6 +109,11 @@ export async function proxyCall(
 
 function readerOf({ id, httpMethod, isModern }: Call): Reader {
   return { id, isAwaited: httpMethod === "POST", canResume: !isModern };
+}
+
+/** Of the client's trace, wherever it names it. */
+function beginSpan(tracing: Tracing, { headers }: Request, exchange: Exchange, call: Call): void {
+  exchange.span = tracing.begin("mcp", "server", headers.get("traceparent") ?? call.traceparent);
 }
 
 /** Our own span as the parent; without traces, what the client said in `_meta` where it sent no header. */

@@ -55,8 +55,7 @@ export async function answerMcp(
 ): Promise<Response> {
   const { route, path, requestId } = found;
   const { upstream } = route;
-  const span = app.tracing?.begin("mcp", "server", request.headers.get("traceparent"));
-  const exchange: Exchange = { requestId, upstream, startedAt: app.now().getTime(), span };
+  const exchange: Exchange = { requestId, upstream, startedAt: app.now().getTime() };
   let answer: Response;
   try {
     answer = await answerRoute(app, request, { route, exchange });

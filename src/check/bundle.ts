@@ -2,6 +2,7 @@ import { pendingNames } from "#src/upkeep/migrate.ts";
 import type { App } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import type { Setting } from "#src/config/setting.ts";
+import { secretValues } from "#src/config/secret-values.ts";
 import { settings } from "#src/config/settings.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
@@ -62,16 +63,17 @@ function shownSettings(environment: Environment): Readonly<Record<string, string
   const given = Object.entries<Setting>(settings).flatMap(([name, { secret }]) => {
     const value = environment[name]?.trim();
     if (value === undefined || value === "") return [];
-    return [[name, secret === true ? "(set)" : value]];
+    // It may name accounts.
+    const isList = name === "SMARTDASH_SIGNUP" && value.includes(":");
+    return [[name, secret === true ? "(set)" : isList ? "(a list)" : value]];
   });
   return Object.fromEntries(given);
 }
 
 function withoutSecrets(text: string, environment: Environment): string {
-  const values = Object.entries<Setting>(settings).flatMap(([name, { secret }]) =>
-    secret === true ? formsOf(environment[name]?.trim() ?? "") : [],
-  );
   let clean = redact(text);
-  for (const value of values) clean = clean.replaceAll(value, "[redacted]");
+  for (const { value } of secretValues(environment)) {
+    for (const form of formsOf(value)) clean = clean.replaceAll(form, "[redacted]");
+  }
   return clean;
 }

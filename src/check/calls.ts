@@ -1,3 +1,4 @@
+import { localFetch } from "#src/rehearsal/local-fetch.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { asFailure } from "#src/failure.ts";
 import { switchOff, switchOn } from "#src/guards/switches.ts";
@@ -46,7 +47,7 @@ export async function streamOpensAndEnds(world: Rehearsing): Promise<readonly Fi
   const before = world.silent.cancelled();
   const startedAt = performance.now();
   const leaving = new AbortController();
-  const answer = await fetch(`${world.url}/mcp/${silentName}`, {
+  const answer = await localFetch(`${world.url}/mcp/${silentName}`, {
     method: "POST",
     signal: leaving.signal,
     headers: {
@@ -89,7 +90,7 @@ export async function limitsHold(world: Rehearsing): Promise<readonly Finding[]>
   const body = { redirect_uris: ["http://127.0.0.1/callback"], client_name: "check" };
   const statuses = await Promise.all(
     Array.from({ length: many }, () =>
-      fetch(`${world.url}/register`, {
+      localFetch(`${world.url}/register`, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify(body),
@@ -136,7 +137,7 @@ export async function healthAnswers(world: Rehearsing): Promise<readonly Finding
   const found: Finding[] = [];
   for (const path of paths) {
     for (const method of ["GET", "HEAD"]) {
-      const answer = await fetch(`${world.url}${path}`, { method });
+      const answer = await localFetch(`${world.url}${path}`, { method });
       const text = await answer.text();
       const isNamed = text.includes("TIENDA_DEMO") || text.includes("100200300");
       const words = `${method} ${path} answers ${answer.status}`;

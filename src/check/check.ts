@@ -5,6 +5,7 @@ import { pendingNames } from "#src/upkeep/migrate.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { type Rehearsal, connect, openRehearsal } from "#src/rehearsal/rehearsal.ts";
+import { redact } from "#src/telemetry/redact.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { allAlerts } from "#src/upkeep/alerts/store.ts";
 import {
@@ -67,7 +68,7 @@ export type CheckOptions = {
 
 type Checking = App & { readonly environment: Environment };
 
-/** What is looked at where it stands; nothing is written but room in the journal, which is given back. */
+/** What is looked at where it stands; nothing is written but room in the journal, which is given back, and a node.key. */
 const onThisMachine = [
   modeIsProduction,
   noEnvFile,
@@ -113,15 +114,9 @@ const rehearsed = [
 
 /**
  * The production checklist, executed: settings, files and the database as they are; every flow with this binary and
- * these settings on simulated providers; the running gateway through its public address. Never stops half-way: what
- * cannot be looked at is a finding too.
- * @param tell Hears what is being done.
+ * these settings on simulated providers; the running gateway through its public address. Never stops half-way.
  */
-export async function check(
-  app: App,
-  options: CheckOptions,
-  tell: (what: string) => void = () => undefined,
-): Promise<readonly Finding[]> {
+export async function check(app: App, options: CheckOptions): Promise<readonly Finding[]> {
   const { isOffline, isLive, patience } = options;
   const all = [
     standingFindings({ ...app, environment: options.environment }),
@@ -129,18 +124,30 @@ export async function check(
     ...(isOffline ? [] : [throughPublicUrl(app, patience), providersKnowUs(app)]),
     ...(isLive && !isOffline ? [liveOnes(app)] : []),
   ];
-  tell(`Checking ${all.length} parts at the same time`);
   const found = (await Promise.all(all)).flat();
   return found.toSorted((left, right) => left.chapter - right.chapter);
 }
 
 async function standingFindings(app: Checking): Promise<readonly Finding[]> {
   const found: Finding[] = [];
-  for (const each of onThisMachine) found.push(...(await each(app)));
+  for (const each of onThisMachine) found.push(...(await looked(app, each)));
   const trouble = await databaseTrouble(app);
   if (trouble !== undefined) return [...found, trouble];
-  for (const each of inTheDatabase) found.push(...(await each(app)));
+  for (const each of inTheDatabase) found.push(...(await looked(app, each)));
   return found;
+}
+
+type Look<T> = (what: T) => readonly Finding[] | Promise<readonly Finding[]>;
+
+/** What cannot be looked at is a finding too. */
+async function looked<T>(what: T, look: Look<T>): Promise<readonly Finding[]> {
+  try {
+    return await look(what);
+  } catch (error) {
+    const { code, message } = asFailure(error);
+    const reason = code === "internal" && error instanceof Error ? error.message : message;
+    return [problem("not_looked_at", `${look.name}: ${redact(reason).split("\n")[0]} (${code})`)];
+  }
 }
 
 const answerMs = 5000;
@@ -174,7 +181,7 @@ async function rehearse(app: App, options: CheckOptions): Promise<readonly Findi
   try {
     const connected = await connect(rehearsal, { provider: first, seller: "100200301" });
     const rehearsing: Rehearsing = { ...rehearsal, connected };
-    for (const each of rehearsed) found.push(...(await each(rehearsing)));
+    for (const each of rehearsed) found.push(...(await looked(rehearsing, each)));
   } catch (error) {
     const reason =
       error instanceof Failure || !(error instanceof Error) ? asFailure(error).code : error.message;

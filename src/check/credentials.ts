@@ -2,8 +2,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { App } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
-import type { Setting } from "#src/config/setting.ts";
-import { settings } from "#src/config/settings.ts";
+import { secretValues } from "#src/config/secret-values.ts";
 import { nodeKeySealedBy, openNodeKey } from "#src/crypto/node-key.ts";
 import { asFailure } from "#src/failure.ts";
 import { type Finding, pass, problem } from "./finding.ts";
@@ -32,6 +31,7 @@ export function keysStrong({ config }: Checking): readonly Finding[] {
     ...config.encryptionKeys.map((key, at) => ({ key, name: `key ${at + 1} of ENCRYPTION_KEY` })),
     ...(config.secretKey === undefined ? [] : [{ key: config.secretKey, name: "SECRET_KEY" }]),
   ];
+  if (all.length === 0) return [pass(1, "key_strength", "The key in SMARTDASH_HOME was made here")];
   const weak = all.filter(({ key }) => isWeak(key));
   if (weak.length === 0) return [pass(1, "key_strength", "Keys look random")];
   return weak.map(({ name }) => problem("key_weak", `${name} does not look random`));
@@ -89,15 +89,12 @@ export function nodeKeyOpens({ config, seal }: Pick<App, "config" | "seal">): re
   }
 }
 
-const shortest = 12;
-
 /** Command lines are for everybody to read; looked at on this machine, as far as this user may. */
 export function argumentsClean({ environment }: Checking): readonly Finding[] {
-  const secrets = Object.entries<Setting>(settings).flatMap(([name, { secret }]) => {
-    const value = secret === true ? environment[name]?.trim() : undefined;
-    return value !== undefined && value.length >= shortest ? [{ name, value }] : [];
-  });
-  const shown = secrets.filter(({ value }) => commandLines().some((line) => line.includes(value)));
+  const lines = commandLines();
+  const shown = secretValues(environment).filter(({ value }) =>
+    lines.some((line) => line.includes(value)),
+  );
   if (shown.length === 0) return [pass(1, "arguments", "No secret stands in a command line")];
   return shown.map(({ name }) =>
     problem("secret_in_arguments", `The value of ${name} stands in a process's command line`),

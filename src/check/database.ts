@@ -31,7 +31,8 @@ function bundled({ config }: Checking): readonly Finding[] {
 
 function shared({ config }: Checking, facts: DatabaseFacts): readonly Finding[] {
   const host = new URL(config.databaseUrl?.reveal() ?? "postgres://localhost").hostname;
-  const isNear = facts.isLocal || isLoopbackName(host) || host === "";
+  // The host alone: behind a pooler the server's view says nothing about the way to it.
+  const isNear = isLoopbackName(host) || host === "";
   return [roleOf(facts), travelling(facts, isNear)];
 }
 

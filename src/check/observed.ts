@@ -1,3 +1,4 @@
+import { localFetch } from "#src/rehearsal/local-fetch.ts";
 import { createHmac } from "node:crypto";
 import { openColumn } from "#src/accounts/credential.ts";
 import { accountById } from "#src/accounts/store.ts";
@@ -43,8 +44,8 @@ export async function canariesSilent(world: Rehearsing): Promise<readonly Findin
   const canaries = { ...secrets, ...stored, bearer: connected.bearer };
   const bearer = { authorization: `Bearer ${secrets["METRICS_TOKEN"]}` };
   const texts = await Promise.all([
-    fetch(`${url}/metrics`, { headers: bearer }).then((answer) => answer.text()),
-    fetch(`${url}/health`).then((answer) => answer.text()),
+    localFetch(`${url}/metrics`, { headers: bearer }).then((answer) => answer.text()),
+    localFetch(`${url}/health`).then((answer) => answer.text()),
     connected.visitor.get(`${url}/`).then((answer) => answer.text()),
     connected.visitor.get(`${url}/auth/callback?state=x&code=y`).then((answer) => answer.text()),
   ]);

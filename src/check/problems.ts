@@ -165,6 +165,12 @@ export const problems = {
     remedy:
       "Nothing runs that could be gone back to. Keep the binary that is replaced: the runbook's last step is to put it back.",
   },
+  not_looked_at: {
+    chapter: 9,
+    status: "fail",
+    remedy:
+      "One part of the checklist could not be executed; the message says which and why (a right that is missing, a file that cannot be read).",
+  },
   rehearsal_failed: {
     chapter: 9,
     status: "fail",

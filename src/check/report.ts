@@ -1,7 +1,9 @@
 import { createHmac } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { App } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import { isObject } from "#src/config/read.ts";
+import type { Setting } from "#src/config/setting.ts";
 import { settings } from "#src/config/settings.ts";
 import { fingerprintOf, isSignedBy, openNodeKey } from "#src/crypto/node-key.ts";
 import { Failure } from "#src/failure.ts";
@@ -37,10 +39,21 @@ export function configHash(app: Pick<App, "bindingKey">, environment: Environmen
   const names = Object.keys(settings).toSorted();
   const given = names.flatMap((name) => {
     const value = environment[name]?.trim();
-    return value === undefined || value === "" ? [] : [[name, value]];
+    return value === undefined || value === "" ? [] : [[name, contentOf(name, value)]];
   });
   const text = JSON.stringify(given);
   return createHmac("sha256", app.bindingKey).update(`settings ${text}`).digest("hex");
+}
+
+/** JSON may stand in a file: what counts is what is in it. */
+function contentOf(name: string, value: string): string {
+  const kind = Object.entries<Setting>(settings).find(([each]) => each === name)?.[1].kind;
+  if (kind !== "json" || value.startsWith("{")) return value;
+  try {
+    return readFileSync(value, "utf8");
+  } catch {
+    return value;
+  }
 }
 
 export function reportOf(

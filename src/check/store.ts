@@ -14,7 +14,6 @@ export type DatabaseFacts = {
   readonly isSuperuser: boolean;
   readonly mayCreateRoles: boolean;
   readonly isEncrypted: boolean;
-  readonly isLocal: boolean;
   readonly mostConnections: number;
   readonly usedConnections: number;
   /** Gateways and commands of ours that are connected, by address. */
@@ -25,7 +24,6 @@ export async function databaseFacts(db: Database): Promise<DatabaseFacts> {
   const [row] = await db.execute(sql`
     select current_setting('server_version_num')::int as version, r.rolsuper, r.rolcreaterole,
       coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as ssl,
-      coalesce(inet_client_addr() <<= '127.0.0.0/8'::inet or inet_client_addr() = '::1'::inet, true) as local,
       current_setting('max_connections')::int as most,
       (select count(*)::int from pg_stat_activity where backend_type = 'client backend') as used,
       (select count(distinct coalesce(client_addr::text, 'local'))::int from pg_stat_activity
@@ -37,7 +35,6 @@ export async function databaseFacts(db: Database): Promise<DatabaseFacts> {
     isSuperuser: row?.["rolsuper"] === true,
     mayCreateRoles: row?.["rolcreaterole"] === true,
     isEncrypted: row?.["ssl"] === true,
-    isLocal: row?.["local"] === true,
     mostConnections: number("most"),
     usedConnections: number("used"),
     gateways: number("gateways"),

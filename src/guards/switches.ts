@@ -40,8 +40,13 @@ export function createSwitches(app: Pick<App, "db" | "log">): Switches {
   let off: ReadonlyMap<string, Switch> = new Map();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isStopped = false;
+  let [asked, known] = [0, 0];
   const load = async () => {
+    const turn = ++asked;
     const rows = await timely(allSwitches(app.db));
+    // An answer that was overtaken by a later one says how it was.
+    if (turn < known) return;
+    known = turn;
     off = new Map(rows.map((row) => [row.subject, row]));
   };
   const reload = async () => {

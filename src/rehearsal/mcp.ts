@@ -1,3 +1,4 @@
+import { localFetch } from "./local-fetch.ts";
 /** How an MCP client asks. */
 export type ClientShape = {
   readonly name: string;
@@ -40,7 +41,7 @@ export function send(
   message: Message & { readonly id?: number },
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Response> {
-  return fetch(url, {
+  return localFetch(url, {
     method: "POST",
     signal: AbortSignal.timeout(limitMs),
     headers: {

@@ -1,3 +1,4 @@
+import { localFetch } from "./local-fetch.ts";
 /** A cookie jar and a way to fetch with it: what a browser does between two pages. */
 export type Visitor = {
   readonly cookies: Map<string, string>;
@@ -13,7 +14,7 @@ export function newVisitor(route: (url: string) => string = (url) => url): Visit
     headers.set("accept", "text/html");
     headers.set("cookie", [...cookies].map(([name, value]) => `${name}=${value}`).join("; "));
     if (route(url) !== url) headers.set("host", new URL(url).host);
-    const response = await fetch(route(url), { ...init, headers, redirect: "manual" });
+    const response = await localFetch(route(url), { ...init, headers, redirect: "manual" });
     for (const cookie of response.headers.getSetCookie()) {
       const [pair = ""] = cookie.split(";");
       const [name = "", value = ""] = pair.split(/=(.*)/s);

@@ -102,7 +102,16 @@ function headersIn(text: Secret | undefined): Record<string, string> {
   const pairs = (text?.reveal() ?? "").split(",").map((pair) => pair.split(/=(.*)/s));
   return Object.fromEntries(
     pairs.flatMap(([name = "", value]) =>
-      value === undefined ? [] : [[name.trim(), value.trim()]],
+      value === undefined ? [] : [[name.trim(), decoded(value.trim())]],
     ),
   );
+}
+
+/** OpenTelemetry writes header values percent-encoded. */
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
 }

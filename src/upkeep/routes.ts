@@ -53,8 +53,10 @@ async function readiness(app: Showing): Promise<Response> {
 }
 
 async function wholeHealth(app: Showing): Promise<Response> {
-  const { status, code } = await app.databaseWatch.look();
-  const days = await app.upkeepWatch.daysSinceCleanup();
+  const [{ status, code }, days] = await Promise.all([
+    app.databaseWatch.look(),
+    app.upkeepWatch.daysSinceCleanup(),
+  ]);
   const isOverdue = days !== undefined && days > overdueDays;
   const troubled = [
     ...app.reach.failing(),

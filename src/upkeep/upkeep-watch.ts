@@ -1,6 +1,7 @@
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
-import { timely } from "#src/once.ts";
+import { Failure } from "#src/failure.ts";
+import { within } from "#src/once.ts";
 import { cleanupTask } from "./cleanup/cleanup.ts";
 import { secondsSince } from "./tasks/store.ts";
 
@@ -12,11 +13,15 @@ export type UpkeepWatch = {
 
 export const overdueDays = 8;
 const daySeconds = 86_400;
+/** Probes have limits of a few seconds. */
+const longestMs = 1000;
 
 export function createUpkeepWatch(app: Pick<App, "db" | "now">): UpkeepWatch {
   const now = () => app.now().getTime();
   const known = createCache<number>({ freshMs: 60_000, staleMs: 3_600_000, size: 1, now });
-  const load = async () => (await timely(secondsSince(app.db, cleanupTask))) / daySeconds;
+  const late = () => new Failure("database_unavailable");
+  const load = async () =>
+    (await within(longestMs, secondsSince(app.db, cleanupTask), late)) / daySeconds;
   return {
     daysSinceCleanup: () => known.get(cleanupTask, load).catch(() => undefined),
   };

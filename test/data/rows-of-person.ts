@@ -30,7 +30,7 @@ export async function shapeOf(sql: Sql): Promise<Shape> {
     select c.conrelid::regclass::text as table, a.attname as column, c.confrelid::regclass::text as target
     from pg_constraint c
     join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
-    where c.contype = 'f' and c.connamespace = 'public'::regnamespace`;
+    where c.contype = 'f' and c.confdeltype = 'c' and c.connamespace = 'public'::regnamespace`;
   return { columns, links };
 }
 
@@ -54,7 +54,7 @@ export async function insertEverywhere(sql: Sql, shape: Shape): Promise<readonly
     const columns = shape.columns.filter((column) => column.table === table);
     const values = columns.map((column) => [column.name, valueFor(column, shape, rows)] as const);
     const names = new Set(columns.map(({ name }) => name));
-    const key = ["id", "fingerprint", "object_id"].find((name) => names.has(name)) ?? "client_id";
+    const key = ["id", "fingerprint"].find((name) => names.has(name)) ?? "client_id";
     const own = key === "fingerprint" ? Buffer.from(id) : id;
     await sql`insert into ${sql(table)} ${sql({ ...Object.fromEntries(values), [key]: own })}`;
     rows.push({ table, key, id });

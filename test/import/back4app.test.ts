@@ -8,7 +8,14 @@ import { runBeside } from "#test/cli/run.ts";
 import { connectSeller, mintBearer, newVisitor } from "#test/support/browser-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { type World, openWorld } from "#test/support/world.ts";
-import { type ParseLike, parseApp, parseLike, parseMasterKey, sealFernet } from "./parse-like.ts";
+import {
+  type ParseLike,
+  type ParseRow,
+  parseApp,
+  parseLike,
+  parseMasterKey,
+  sealFernet,
+} from "./parse-like.ts";
 
 setDefaultTimeout(60_000);
 
@@ -207,6 +214,34 @@ describe("import back4app", () => {
     expect(refused).toMatchObject({ exit: 75, json: { error: { code: "source_refused" } } });
     const away = { ...settings(source), PARSE_SERVER_URL: "http://127.0.0.1:1" };
     expect((await runBeside(world, [...words, "--cut-over"], away)).exit).toBe(75);
+  });
+
+  test("a row without tokens is counted, and what comes behind it is not passed over", async () => {
+    await using source = parseLike();
+    await using world = await openWorld();
+    fill(source, providerOf(world), 60);
+    const odd = { objectId: "row00010", user_id: "1" } as unknown as ParseRow;
+    source.rows.set("row00010", odd);
+    const told = await runBeside(world, [...words, "--dry-run"], settings(source));
+    expect(told.json).toMatchObject({ readable: 59, unreadable: 1 });
+  });
+
+  test("a server whose pages do not end is left", async () => {
+    const rows = Array.from({ length: 25 }, (_, at) => ({
+      objectId: `r${String(at).padStart(2, "0")}`,
+      tokens: "x",
+    }));
+    const liar = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: () => Response.json({ results: rows }),
+    });
+    await using source = parseLike();
+    await using world = await openWorld();
+    const lying = { ...settings(source), PARSE_SERVER_URL: `http://127.0.0.1:${liar.port}` };
+    const told = await runBeside(world, [...words, "--dry-run"], lying);
+    expect(told.json).toMatchObject({ error: { code: "source_refused" } });
+    await liar.stop(true);
   });
 
   test("a provider that is busy leaves the rest for the next run", async () => {

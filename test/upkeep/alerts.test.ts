@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { sql } from "drizzle-orm";
 import type { Environment } from "#src/config/read.ts";
 import { evaluate } from "#src/upkeep/alerts/alerts.ts";
-import { tellLocally } from "#src/upkeep/alerts/local.ts";
 import { allAlerts } from "#src/upkeep/alerts/store.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { connectSeller, newVisitor } from "#test/support/browser-like.ts";
-import { runServe } from "#test/support/process.ts";
+import { runServe, startServe } from "#test/support/process.ts";
+import { secondGateway } from "#test/support/second-gateway.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 
 type Told = { readonly path: string; readonly headers: Headers; readonly body: string };
@@ -106,6 +106,34 @@ test("three failed refreshes are told once to every sink, and once that it is ov
   ).toEqual(["alert.firing", "alert.resolved"]);
   // It names no account, seller or person.
   expect(receiver.told.map(({ body }) => body).join("")).not.toMatch(/100200300|TIENDA_DEMO/);
+});
+
+test("two failed refreshes, or three within an hour, are nobody's business", async () => {
+  await using world = await openAlerting();
+  await connectSeller(newVisitor(), { url: world.url });
+  await refuseThrice(world);
+  const { db } = world.app;
+  await db.execute(
+    sql`delete from refresh_events where id = (select id from refresh_events where event = 'refresh_fail' limit 1)`,
+  );
+  expect(await evaluate(world.app)).toEqual([]);
+  await db.execute(sql`delete from refresh_events`);
+  await refuseThrice(world);
+  await db.execute(sql`update refresh_events set at = now() - interval '6 minutes'`);
+  expect(await evaluate(world.app)).toEqual([]);
+});
+
+test("running gateways look by themselves, and tell once between them", async () => {
+  await using world = await openAlerting();
+  await using second = await secondGateway(world);
+  await connectSeller(newVisitor(), { url: world.url });
+  await refuseThrice(world);
+  const deadline = Date.now() + 40_000;
+  while (receiver.at("/hook").length === 0 && Date.now() < deadline) await Bun.sleep(100);
+  await Bun.sleep(3000);
+  expect(receiver.at("/hook")).toHaveLength(1);
+  const [task] = await second.app.db.execute(sql`select done_at from tasks where name = 'alerts'`);
+  expect(task?.["done_at"]).not.toBeNull();
 });
 
 test("what comes and goes is told again only after the cool-down", async () => {
@@ -219,11 +247,11 @@ test("a gateway that cannot open its database tells so, once for all its restart
   for (let start = 0; start < 2; start++) expect((await runServe(environment)).exit).toBe(75);
   expect(receiver.told).toHaveLength(1);
   expect(receiver.told[0]?.body).toContain("database_init_failed");
-  const { app } = world;
-  const config = { ...app.config, home, alerting: { ...app.config.alerting } };
-  await tellLocally(
-    { ...app, config },
-    { kind: "database_init_failed", subject: "database", summary: "x", isFiring: false },
-  );
+  await using gateway = await startServe({ ...environment, DATABASE_URL: world.database.url });
+  expect(gateway.logs()).toContain("serving");
+  expect(receiver.told.map(({ body }) => (JSON.parse(body) as { type: string }).type)).toEqual([
+    "alert.firing",
+    "alert.resolved",
+  ]);
   await rm(home, { recursive: true });
 });

@@ -17,6 +17,7 @@ import {
   callsTimingOut,
   certificateEnding,
   documentsDrifted,
+  mostTries,
   refreshesFailing,
   savePending,
   saveConditions,
@@ -35,7 +36,6 @@ export type AlertWatch = { stop(): Promise<void> };
 
 const [everyMs, everySeconds, pingSeconds] = [15_000, 10, 60];
 const leaveMs = 1000;
-const mostTries = 5;
 /** A database that is away for a moment is nobody's business. */
 const patienceMs = 60_000;
 const cleanupSeconds = 8 * 86_400;
@@ -59,10 +59,20 @@ async function lookOn(app: Alerting, stopping: AbortSignal): Promise<void> {
     const pauseMs = everyMs * (0.75 + app.random() / 2);
     await sleep(pauseMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
     if (stopping.aborted) return;
-    const failure = await look(app).then(() => undefined, asFailure);
+    const failure = await look(app).then(
+      () => undefined,
+      (error: unknown) => databaseFailure(app, error),
+    );
     awaySince = failure === undefined ? undefined : (awaySince ?? app.now().getTime());
     await tellOfDatabase(app, failure, awaySince);
   }
+}
+
+/** Anything else that goes wrong here is in the log alone. */
+function databaseFailure(app: Alerting, error: unknown): Failure | undefined {
+  app.log.warn("alerts_not_evaluated", troubleOf(error));
+  const failure = asFailure(error);
+  return failure.code.startsWith("database_") ? failure : undefined;
 }
 
 /** What needs a database cannot tell that there is none. */
@@ -99,7 +109,8 @@ export async function evaluate(app: Alerting): Promise<readonly Condition[]> {
     const { kind, subject, summary, state } = alert;
     app.log[state === "firing" ? "error" : "info"]("alert", { kind, subject, summary, state });
   }
-  for (const alert of await timely(takeUndelivered(app.db))) await deliver(app, alert, sinks);
+  const waiting = await timely(takeUndelivered(app.db));
+  await Promise.all(waiting.map((alert) => deliver(app, alert, sinks)));
   return conditions;
 }
 

@@ -16,9 +16,10 @@ export async function lookAtCertificate(
   const task = { name: "certificate", holder: app.replica, everySeconds };
   if (!(await timely(takeTask(app.db, task)))) return;
   const ends = await certificateEnd(url);
-  const outcome =
-    ends === undefined ? {} : { daysLeft: (ends.getTime() - app.now().getTime()) / dayMs };
-  await timely(taskDone(app.db, "certificate", outcome));
+  // What was seen last stands; it is tried again when the lease of the task is over.
+  if (ends === undefined) return;
+  const daysLeft = (ends.getTime() - app.now().getTime()) / dayMs;
+  await timely(taskDone(app.db, "certificate", { daysLeft }));
 }
 
 /** When the certificate that an https address shows ends; undefined when it shows none that is readable. */

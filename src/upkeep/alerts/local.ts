@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ownLike } from "#db/home.ts";
 import type { App } from "#src/app.ts";
 import { isObject } from "#src/config/read.ts";
 import type { Failure } from "#src/failure.ts";
 import { createOutbound } from "#src/http/outbound.ts";
 import { createLog } from "#src/telemetry/log.ts";
-import { type AlertMessage, sinksOf } from "./sinks.ts";
+import { type AlertMessage, type Sink, sinksOf } from "./sinks.ts";
 
 type Telling = Pick<App, "config" | "outbound" | "now" | "publicUrl" | "log">;
 
@@ -26,13 +27,9 @@ type Told = { readonly state: "firing" | "resolved"; readonly at: number };
  */
 export async function tellLocally(app: Telling, condition: LocalCondition): Promise<void> {
   const { kind, subject, summary, isFiring } = condition;
-  const before = readTold(app, kind);
   const state = isFiring ? "firing" : "resolved";
-  if ((before?.state ?? "resolved") === state) return;
+  if (!isNews(app, kind, state)) return;
   const now = app.now();
-  const isQuiet =
-    before !== undefined && now.getTime() - before.at < app.config.alerting.cooldownMs;
-  if (isFiring && isQuiet) return;
   app.log[isFiring ? "error" : "info"]("alert", { kind, subject, summary, state });
   const message: AlertMessage = {
     id: randomUUID(),
@@ -43,14 +40,31 @@ export async function tellLocally(app: Telling, condition: LocalCondition): Prom
     at: now,
     gateway: app.publicUrl,
   };
+  const taken = await Promise.all(sinksOf(app).map((sink) => tellSink(app, sink, message)));
+  // Nobody has heard of it: the next start, or the next look, tries again.
+  if (taken.length > 0 && !taken.includes(true)) return;
   writeTold(app, kind, { state, at: now.getTime() });
-  await Promise.all(
-    sinksOf(app).map(async (sink) => {
-      const { isTaken, reason } = await sink.deliver(message);
-      if (!isTaken)
-        app.log.warn("alert_not_delivered", { sink: sink.name, kind, reason, tries: 1 });
-    }),
-  );
+}
+
+function isNews(app: Telling, kind: string, state: Told["state"]): boolean {
+  const before = readTold(app, kind);
+  if ((before?.state ?? "resolved") === state) return false;
+  const isQuiet =
+    before !== undefined && app.now().getTime() - before.at < app.config.alerting.cooldownMs;
+  return state === "resolved" || !isQuiet;
+}
+
+const [tries, pauseMs] = [3, 500];
+
+async function tellSink(app: Telling, sink: Sink, message: AlertMessage): Promise<boolean> {
+  for (let attempt = 1; attempt <= tries; attempt++) {
+    const { isTaken, reason } = await sink.deliver(message);
+    if (isTaken) return true;
+    const facts = { sink: sink.name, kind: message.kind, reason, tries: attempt };
+    app.log.warn("alert_not_delivered", facts);
+    if (attempt < tries) await sleep(pauseMs);
+  }
+  return false;
 }
 
 /** The database could not be opened at a start, or can again. Never rejects. */

@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import type { App } from "#src/app.ts";
 import type { Secret } from "#src/crypto/secret.ts";
-import { OutsideTrouble } from "#src/http/outbound.ts";
+import { OutsideTrouble, createOutbound } from "#src/http/outbound.ts";
 import { redact } from "#src/telemetry/redact.ts";
 
 /** What an operator is told. Names no account and holds no secret. */
@@ -27,7 +27,8 @@ export type Sink = {
 type Posting = Pick<App, "outbound" | "config">;
 
 /** The sinks that are configured, beside the log. */
-export function sinksOf(app: Posting): readonly Sink[] {
+export function sinksOf({ config }: Pick<Posting, "config">): readonly Sink[] {
+  const app = { config, outbound: createOutbound(limitMs) };
   const { webhook, webhookSecret, slack, discord, healthchecks } = app.config.alerting;
   return [
     ...sink("webhook", webhook, (url, message) => signed(app, url, { message, webhookSecret })),
@@ -41,6 +42,8 @@ export function sinksOf(app: Posting): readonly Sink[] {
 }
 
 const mostDiscord = 1900;
+/** Shorter than a provider may take: whoever evaluates alerts for all does not wait for one sink. */
+const limitMs = 5000;
 
 function sink(
   name: string,

@@ -157,6 +157,9 @@ export async function saveConditions(
   });
 }
 
+/** A sink that has not taken a message after so many tries is told again after the cool-down, if it still fires. */
+export const mostTries = 5;
+
 /**
  * Takes what has to be told now: that something began (again only after the cool-down), or that what was told is
  * over. From this statement on it counts as told; `pending` names the sinks that have not taken it.
@@ -178,7 +181,8 @@ export async function takeUntold(
       sendingUntil: null,
     })
     .where(
-      sql`(${alerts.state} = 'firing' and (${alerts.told} is null or (${alerts.told} = 'resolved' and not ${isQuiet})))
+      sql`(${alerts.state} = 'firing' and (${alerts.told} is null
+          or ((${alerts.told} = 'resolved' or ${alerts.tries} >= ${mostTries}) and not ${isQuiet})))
         or (${alerts.state} = 'resolved' and ${alerts.told} = 'firing')`,
     )
     .returning();

@@ -157,7 +157,7 @@ async function prove(app: Importing, wish: Taking, begun: Begun): Promise<keyof 
   try {
     const held = openHeld(app, account);
     // A second run, after the first was stopped behind its refresh.
-    const isOurs = account.generation > 1;
+    const isOurs = account.generation > 1 && held.expiresAt > app.now().getTime();
     const renewed = isOurs ? held : await renew(app, held, { requestId: "import" });
     const { provider } = wish.registration;
     const identity = await identify(app, provider, { access: renewed.access, fields: undefined });

@@ -8,7 +8,7 @@ import { OutsideTrouble } from "#src/http/outbound.ts";
 export type SourceRow = {
   readonly objectId: string;
   readonly userId: string | undefined;
-  /** Sealed with Fernet. */
+  /** Sealed with Fernet; empty when the row has none. */
   readonly tokens: string;
   readonly scope: string | undefined;
 };
@@ -33,7 +33,8 @@ export type ParseAccess = {
   readonly className: string;
 };
 
-const pageRows = 100;
+/** Sealed tokens are long, and an answer has a limit. */
+const pageRows = 25;
 
 export function parseSource(app: Pick<App, "outbound">, access: ParseAccess): ParseSource {
   const url = access.url.replace(/\/+$/, "");
@@ -49,10 +50,12 @@ export function parseSource(app: Pick<App, "outbound">, access: ParseAccess): Pa
         const where = encodeURIComponent(JSON.stringify(beyond));
         const query = `order=objectId&limit=${pageRows}&where=${where}`;
         const { results } = await ask("GET", `/classes/${className}?${query}`);
-        const rows = Array.isArray(results) ? results.flatMap(readRow) : [];
+        if (!Array.isArray(results)) throw refused("its answer has no results");
+        const rows = results.flatMap(readRow);
         if (rows.length > 0) yield rows;
         const last = rows.at(-1);
-        if (last === undefined || rows.length < pageRows) return;
+        // Whatever is in them, it is the number of rows that tells the last page.
+        if (last === undefined || results.length < pageRows) return;
         if (last.objectId <= after) throw refused("its pages do not end");
         after = last.objectId;
       }
@@ -111,11 +114,11 @@ function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
 function readRow(value: unknown): readonly SourceRow[] {
   if (!isObject(value)) return [];
   const { objectId, tokens, user_id: userId, scope } = value;
-  if (typeof objectId !== "string" || typeof tokens !== "string") return [];
+  if (typeof objectId !== "string") return [];
   return [
     {
       objectId,
-      tokens,
+      tokens: typeof tokens === "string" ? tokens : "",
       userId: typeof userId === "string" && userId !== "" ? userId : undefined,
       scope: typeof scope === "string" ? scope : undefined,
     },
