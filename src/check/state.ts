@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { access, constants, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { closedProviders } from "#src/accounts/admission/store.ts";
 import { openAnswers, sealedAnswers } from "#src/accounts/journal/answers.ts";
 import type { App } from "#src/app.ts";
@@ -59,13 +60,18 @@ export async function providersOpen({ db }: Pick<App, "db">): Promise<readonly F
   );
 }
 
+const underWayMs = 1500;
+
 /** An answer stays in the journal for some milliseconds, or while the database is away. */
 export async function answersStored({ config }: Pick<App, "config">): Promise<readonly Finding[]> {
-  const names = await readdir(join(config.journal, "answers")).catch(() => []);
-  if (names.length === 0)
-    return [pass(4, "journal_empty", "No provider's answer waits for the database")];
+  const list = () => readdir(join(config.journal, "answers")).catch((): string[] => []);
+  const before = new Set(await list());
+  if (before.size > 0) await sleep(underWayMs);
+  const waiting = before.size === 0 ? [] : (await list()).filter((name) => before.has(name));
   return [
-    problem("journal_waiting", `${names.length} refreshes are under way or wait in the journal`),
+    waiting.length === 0
+      ? pass(4, "journal_empty", "No provider's answer waits for the database")
+      : problem("journal_waiting", `${waiting.length} answers or questions wait in the journal`),
   ];
 }
 

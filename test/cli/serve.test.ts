@@ -18,7 +18,11 @@ test("a database without tables is refused with the way out, migrated once, and 
   const names = migrations.map(({ name }) => name);
 
   const refused = await run(["serve"], launch);
-  expect({ exit: refused.exit, stdout: refused.stdout }).toEqual({ exit: 1, stdout: "" });
+  expect(refused.exit).toBe(1);
+  expect(JSON.parse(refused.stdout)).toMatchObject({
+    event: "alert",
+    kind: "database_init_failed",
+  });
   expect(refused.stderr).toContain("code: migrations_pending");
   expect(refused.stderr).toContain("hint: Run: smartdash migrate");
 
