@@ -66,7 +66,7 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
   const configured = await configure(options);
   const { config } = configured;
   const now = () => new Date();
-  const metrics = createMetrics(version);
+  const metrics = createMetrics(version, isMeasured(config));
   const log = createLog({
     level: levelFor(config, options.role),
     isPretty: options.isPretty === true,
@@ -182,6 +182,10 @@ function ownKey(home: string): Uint8Array {
     });
   }
   return key;
+}
+
+function isMeasured({ metrics }: Config): boolean {
+  return metrics.token !== undefined || metrics.port !== undefined;
 }
 
 /** A command has words of its own, and one that went well says nothing: cron would send mail about it. */

@@ -84,7 +84,7 @@ function counted({ sessions, grants, agents, signIns }: Living): string {
 function outcomeOf(plan: Plan, done: Revoked): Outcome {
   const { left, streamsCut } = done;
   const { sessions, grants, agents } = plan.living;
-  const liveTokens = left.sessions + left.grants + left.refreshTokens;
+  const liveTokens = left.sessions + left.grants + left.refreshTokens + left.signIns;
   const [first] = done.accounts;
   const pending = done.accounts.filter(({ atProvider }) => atProvider === "pending").length;
   const proof = `Live tokens left: ${liveTokens}. Streams cut: ${streamsCut}.`;
@@ -97,6 +97,7 @@ function outcomeOf(plan: Plan, done: Revoked): Outcome {
       sessions,
       grants,
       agents,
+      left,
       liveTokensLeft: liveTokens,
       streamsCut,
     },

@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
-import { cleanupTask } from "#src/upkeep/cleanup/cleanup.ts";
+import { cleanupTask, overdueDays } from "#src/upkeep/cleanup/cleanup.ts";
 import { secondsSince } from "#src/upkeep/tasks/store.ts";
 import { type Finding, pass, problem } from "./finding.ts";
 import { type DatabaseFacts, databaseFacts, missingNames, wronglyTaken } from "./store.ts";
@@ -10,7 +10,7 @@ import { type DatabaseFacts, databaseFacts, missingNames, wronglyTaken } from ".
 type Checking = Pick<App, "db" | "config" | "now">;
 
 const oldest = 140_000;
-const [skewMs, backupDays, cleanupDays] = [5000, 2, 8];
+const [skewMs, backupDays] = [5000, 2];
 const daySeconds = 86_400;
 
 /** Version, rights, encryption and room of the database. */
@@ -97,13 +97,13 @@ export async function backupRecent(app: Checking): Promise<readonly Finding[]> {
 
 export async function cleanupRuns({ db }: Checking): Promise<readonly Finding[]> {
   const days = (await secondsSince(db, cleanupTask)) / daySeconds;
-  return days > cleanupDays
+  return days > overdueDays
     ? [problem("cleanup_overdue", `smartdash cleanup has not run for ${Math.floor(days)} days`)]
     : [
         pass(
           4,
           "cleanup",
-          `smartdash cleanup is not due for ${Math.ceil(cleanupDays - days)} days`,
+          `smartdash cleanup is not due for ${Math.ceil(overdueDays - days)} days`,
         ),
       ];
 }

@@ -1,4 +1,5 @@
 import type { Secret } from "#src/crypto/secret.ts";
+import { isLoopbackName } from "#src/http/loopback.ts";
 import type { Reader } from "./read.ts";
 import type { SettingName } from "./settings.ts";
 
@@ -82,8 +83,7 @@ function addressIn(read: Reader, name: SettingName): Secret | undefined {
   const text = read.url(name);
   if (text === undefined) return undefined;
   const { protocol, hostname } = new URL(text);
-  const isLoopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
-  if (protocol !== "https:" && !isLoopback) {
+  if (protocol !== "https:" && !isLoopbackName(hostname)) {
     read.problems.push({ setting: name, message: "must be https (http is for loopback only)" });
   }
   return read.secret(name);

@@ -48,21 +48,29 @@ const methods = new Set([
 const mostWords = 50;
 const callBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-export function createMetrics(build: { number: string; revision: string }): Metrics {
+/** @param isRead Whether anybody can ask; otherwise nothing is counted. */
+export function createMetrics(
+  build: { number: string; revision: string },
+  isRead: boolean,
+): Metrics {
   const registry = new Registry();
   const { calls, callSeconds, refreshes, refreshSeconds, lines } = instruments(registry);
   const known = boundedWords();
   const metrics: Metrics = {
     call({ upstream, method, status }, seconds) {
+      if (!isRead) return;
       const named = method === undefined ? "none" : methods.has(method) ? method : "other";
       calls.inc({ upstream, method: named, status });
       callSeconds.observe({ upstream }, seconds);
     },
     refresh(provider, outcome, seconds) {
+      if (!isRead) return;
       refreshes.inc({ provider, outcome: known(outcome) });
       refreshSeconds.observe({ provider }, seconds);
     },
-    line: (level, event) => lines.inc({ level, event }),
+    line: (level, event) => {
+      if (isRead) lines.inc({ level, event });
+    },
     gauge: (name, help, read) => addGauge(registry, { name, help, read }),
     text: () => registry.metrics(),
     contentType: registry.contentType,
@@ -70,7 +78,7 @@ export function createMetrics(build: { number: string; revision: string }): Metr
   metrics.gauge("smartdash_build_info", "What runs; always 1", () => [
     { labels: { version: build.number, revision: build.revision }, value: 1 },
   ]);
-  addProcessGauges(metrics);
+  addProcessGauges(registry, metrics);
   return metrics;
 }
 
@@ -143,17 +151,26 @@ function addGauge(registry: Registry, { name, help, read }: Reading): void {
   registry.registerMetric(gauge);
 }
 
-function addProcessGauges(metrics: Metrics): void {
+/** Not `collectDefaultMetrics`: on Bun its event loop and heap numbers are none. */
+function addProcessGauges(registry: Registry, metrics: Metrics): void {
+  registry.registerMetric(
+    new Counter({
+      name: "process_cpu_seconds_total",
+      help: "Processor time used",
+      registers: [],
+      collect() {
+        const { user, system } = process.cpuUsage();
+        this.reset();
+        this.inc((user + system) / 1e6);
+      },
+    }),
+  );
   const one = (value: number): readonly Sample[] => [{ labels: {}, value }];
   const startedAt = Date.now() / 1000 - process.uptime();
   metrics.gauge("process_start_time_seconds", "When this process started", () => one(startedAt));
   metrics.gauge("process_resident_memory_bytes", "Resident memory", () =>
     one(process.memoryUsage.rss()),
   );
-  metrics.gauge("process_cpu_seconds_total", "Processor time used", () => {
-    const { user, system } = process.cpuUsage();
-    return one((user + system) / 1e6);
-  });
   metrics.gauge("process_open_fds", "Open file descriptors", () => one(openDescriptors()));
 }
 

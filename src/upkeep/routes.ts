@@ -6,7 +6,8 @@ import type { Reach } from "#src/calls/reach.ts";
 import type { Switches } from "#src/guards/switches.ts";
 import { version } from "#src/runtime/version.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import { type UpkeepWatch, overdueDays } from "./upkeep-watch.ts";
+import { overdueDays } from "./cleanup/cleanup.ts";
+import type { UpkeepWatch } from "./upkeep-watch.ts";
 
 type Showing = Pick<App, "config" | "metrics"> & {
   readonly databaseWatch: DatabaseWatch;

@@ -11,7 +11,6 @@ export type UpkeepWatch = {
   daysSinceCleanup(): Promise<number | undefined>;
 };
 
-export const overdueDays = 8;
 const daySeconds = 86_400;
 /** Probes have limits of a few seconds. */
 const longestMs = 1000;

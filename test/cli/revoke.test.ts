@@ -47,6 +47,10 @@ test.each([
     expect(asked.stderr).toContain("Nothing was changed");
     const done = await runBeside(world, [...words, "--yes", "--json"]);
     expect({ exit: done.exit, ...done.json }).toMatchObject({ exit: 0, kind, ...ends, ...counted });
+    if (kind === "person") {
+      expect(await world.app.db.execute(sql`select id from sign_ins`)).toHaveLength(0);
+      expect(done.json["left"]).toMatchObject({ accounts: 0, signIns: 0 });
+    }
     const left = await world.app.db.execute<{ sessions: number; grants: number }>(sql`
     select (select count(*)::int from sessions where ended_at is null) as sessions,
       (select count(*)::int from grants where ended_at is null) as grants`);

@@ -4,7 +4,7 @@ import type { App } from "#src/app.ts";
 import { type Failure, asFailure } from "#src/failure.ts";
 import { endsWithin, timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
-import { cleanupTask } from "../cleanup/cleanup.ts";
+import { cleanupTask, overdueDays } from "../cleanup/cleanup.ts";
 import { secondsSince, takeTask, taskDone } from "../tasks/store.ts";
 import { lookAtCertificate } from "./certificate.ts";
 import { tellLocally } from "./local.ts";
@@ -38,7 +38,7 @@ const [everyMs, everySeconds, pingSeconds] = [15_000, 10, 60];
 const leaveMs = 1000;
 /** A database that is away for a moment is nobody's business. */
 const patienceMs = 60_000;
-const cleanupSeconds = 8 * 86_400;
+const daySeconds = 86_400;
 
 /** Every replica asks; one of them at a time looks, for all. */
 export function startAlerts(app: Alerting): AlertWatch {
@@ -128,8 +128,8 @@ const finders = [
 
 async function cleanupOverdue(db: App["db"]): Promise<Condition[]> {
   const seconds = await secondsSince(db, cleanupTask);
-  if (seconds < cleanupSeconds) return [];
-  const summary = `smartdash cleanup has not run for ${Math.floor(seconds / 86_400)} days`;
+  if (seconds < overdueDays * daySeconds) return [];
+  const summary = `smartdash cleanup has not run for ${Math.floor(seconds / daySeconds)} days`;
   return [{ kind: "cleanup_overdue", subject: "cleanup", summary }];
 }
 

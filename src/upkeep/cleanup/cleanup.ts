@@ -14,6 +14,8 @@ const atOnce = 1000;
 /** A table that fills faster than this is a matter for the next run. */
 const mostBatches = 10_000;
 export const cleanupTask = "cleanup";
+/** Cron runs it once a week; so many days later somebody is told. */
+export const overdueDays = 8;
 
 /**
  * Removes everything that nobody needs any more, in batches that pass over rows which are in use, and notes that
