@@ -1,3 +1,4 @@
+import { printable } from "#src/telemetry/log.ts";
 import { accountStates } from "#db/schema/accounts.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
 import { whatEndsWith } from "#src/accounts/revocation/store.ts";
@@ -80,7 +81,7 @@ const show = command({
 
 function asText(value: unknown): string {
   if (Array.isArray(value)) return value.join(", ");
-  return value instanceof Date ? value.toISOString() : String(value);
+  return value instanceof Date ? value.toISOString() : printable(String(value));
 }
 
 export const accounts = group({

@@ -62,7 +62,7 @@ export const check = command({
 /** Once before, so that nobody waits for a report that cannot be written. */
 function writeJunit(file: string, text: string): void {
   try {
-    writeFileSync(file, text);
+    writeFileSync(file, text, { mode: 0o600 });
   } catch (error) {
     throw new Failure("usage", `'${file}' cannot be written (${codeOf(error) ?? "unknown"})`);
   }
@@ -125,11 +125,11 @@ async function verify(file: string | undefined, fingerprint: string | undefined)
   return {
     json: verified,
     text: `Signed by node ${verified.fingerprint} at ${checkedAt}: ${status}, for ${build} and ${config}.`,
-    ...(isSameBuild && isSameConfig
+    ...(isSameBuild && isSameConfig && status !== "fail"
       ? {}
       : {
           exit: 1,
-          talk: "This is not the build, or not the settings, that the report speaks of.",
+          talk: "It failed, or speaks of another build or other settings.",
         }),
   };
 }

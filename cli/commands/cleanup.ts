@@ -20,8 +20,8 @@ export const cleanup = command({
     },
   },
   run: async ({ "dry-run": dryRun, ping }) => {
-    if (ping !== undefined && !/^https?:\/\//.test(ping)) {
-      throw new Failure("usage", "--ping takes an http(s) address");
+    if (ping !== undefined && !/^(https:\/\/|http:\/\/(127\.0\.0\.1|localhost)[:/])/.test(ping)) {
+      throw new Failure("usage", "--ping takes an https address (http is for loopback only)");
     }
     if (dryRun === true) {
       const counted = await withApp({ role: "command" }, countLeftovers);

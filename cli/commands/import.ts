@@ -88,6 +88,7 @@ const meanings: Readonly<Record<keyof Counts, string>> = {
   known: "the seller has a live account here; it stays as it is",
   waiting: "the provider is busy: run it again",
   unreadable: "no key opens it, or there is no token in it",
+  failed: "something else; import_failed in the output names the row",
   readable: "can be taken over",
 };
 
@@ -100,7 +101,7 @@ function outcomeOf(
     return count === 0 ? [] : [[name, String(count), meaning]];
   });
   const isLeft = counts.waiting > 0;
-  const isBad = counts.unreadable > 0;
+  const isBad = counts.unreadable + counts.failed > 0;
   return {
     json: { isDryRun, worldReadable: isOpen, ...counts },
     text: rows.length === 0 ? "There are no rows." : table(["outcome", "rows", "meaning"], rows),

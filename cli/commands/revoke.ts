@@ -87,7 +87,8 @@ function outcomeOf(plan: Plan, done: Revoked): Outcome {
   const liveTokens = left.sessions + left.grants + left.refreshTokens + left.signIns;
   const [first] = done.accounts;
   const pending = done.accounts.filter(({ atProvider }) => atProvider === "pending").length;
-  const proof = `Live tokens left: ${liveTokens}. Streams cut: ${streamsCut}.`;
+  const accountsLeft = left.accounts === 0 ? "" : ` Accounts left: ${left.accounts}.`;
+  const proof = `Live tokens left: ${liveTokens}. Streams cut: ${streamsCut}.${accountsLeft}`;
   const lines = done.accounts.length > mostNamed ? [] : done.accounts.map(wordsFor);
   return {
     json: {
@@ -102,7 +103,7 @@ function outcomeOf(plan: Plan, done: Revoked): Outcome {
       streamsCut,
     },
     talk: [...lines, proof].join("\n"),
-    ...(pending > 0 ? { exit: 75 } : {}),
+    ...(liveTokens + left.accounts > 0 ? { exit: 1 } : pending > 0 ? { exit: 75 } : {}),
   };
 }
 

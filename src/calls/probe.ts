@@ -55,6 +55,7 @@ type Probing = Pick<App, "bindingKey" | "now"> & {
 export function createProbes(app: Probing): Probes {
   /** Of each stream: whether its reader has gone away before its end. */
   const known = new Map<string, "open" | "cancelled" | "ended">();
+  let open = 0;
   const note = (id: string, state: "open" | "cancelled" | "ended") => {
     known.set(id, state);
     const [oldest] = known.size > mostRemembered ? known.keys() : [];
@@ -67,10 +68,13 @@ export function createProbes(app: Probing): Probes {
       if (act === "status") {
         return Response.json({ id, state: known.get(id) ?? "unknown", ...version });
       }
-      const open = [...known.values()].filter((state) => state === "open").length;
-      if (open >= mostOpen) throw new Failure("busy");
+      if (open >= mostOpen || known.get(id) === "open") throw new Failure("busy");
+      open += 1;
       note(id, "open");
-      const incoming = scripted(silentMs, (state) => note(id, state));
+      const incoming = scripted(silentMs, (state) => {
+        if (known.get(id) === "open") open -= 1;
+        note(id, state);
+      });
       const body = relayEvents(app, incoming, {
         subjects: [`probe:${id}`],
         since: app.now().getTime(),

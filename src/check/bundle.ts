@@ -38,7 +38,9 @@ export async function supportBundle(
       }),
     settings: () => Promise.resolve(shownSettings(environment)),
     upstreams: () =>
-      Promise.resolve([...app.catalog.upstreams.values()].map(({ name, url }) => ({ name, url }))),
+      Promise.resolve(
+        [...app.catalog.upstreams.values()].map(({ name, url }) => ({ name, at: originOf(url) })),
+      ),
     database: () => databaseFacts(db),
     pendingMigrations: () => pendingNames(environment),
     accounts: () => countAccounts(db),
@@ -57,15 +59,21 @@ export async function supportBundle(
   return withoutSecrets(JSON.stringify(bundle, null, 2), environment);
 }
 
+/** Paths, queries and users of addresses may be secrets. */
+function originOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).origin : "(no address)";
+}
+
 const partMs = 20_000;
 
 function shownSettings(environment: Environment): Readonly<Record<string, string>> {
-  const given = Object.entries<Setting>(settings).flatMap(([name, { secret }]) => {
+  const given = Object.entries<Setting>(settings).flatMap(([name, { secret, kind }]) => {
     const value = environment[name]?.trim();
     if (value === undefined || value === "") return [];
     // It may name accounts.
     const isList = name === "SMARTDASH_SIGNUP" && value.includes(":");
-    return [[name, secret === true ? "(set)" : isList ? "(a list)" : value]];
+    const shown = isList ? "(a list)" : kind === "url" ? originOf(value) : value;
+    return [[name, secret === true ? "(set)" : shown]];
   });
   return Object.fromEntries(given);
 }

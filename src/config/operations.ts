@@ -45,6 +45,9 @@ export function operationsFrom(read: Reader): OperationsConfig {
     const message = "is required with ALERT_WEBHOOK_URL: whoever receives alerts checks it";
     read.problems.push({ setting: "ALERT_WEBHOOK_SECRET", message });
   }
+  if (read.secret("OTEL_EXPORTER_OTLP_HEADERS") !== undefined) {
+    addressIn(read, "OTEL_EXPORTER_OTLP_ENDPOINT");
+  }
   return {
     metrics: {
       token: longEnough(read, "METRICS_TOKEN", leastToken),
@@ -69,7 +72,7 @@ export function operationsFrom(read: Reader): OperationsConfig {
       revokedDays: read.number("SMARTDASH_KEEP_REVOKED_DAYS"),
     },
     parse: {
-      url: read.url("PARSE_SERVER_URL") ?? "",
+      url: addressIn(read, "PARSE_SERVER_URL")?.reveal() ?? "",
       appId: read.text("PARSE_APP_ID"),
       masterKey: read.secret("PARSE_MASTER_KEY"),
       fernetKeys: read.keys("PARSE_FERNET_KEYS"),

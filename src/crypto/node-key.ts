@@ -4,10 +4,19 @@ import {
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
+  randomUUID,
   sign,
   verify,
 } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { ownLike } from "#db/home.ts";
 import { Failure, codeOf } from "#src/failure.ts";
@@ -33,13 +42,24 @@ const place = { table: "node", row: "node.key", column: "private_key" };
 export function openNodeKey(home: string, seal: Seal): NodeKey {
   const file = join(home, "node.key");
   try {
-    mkdirSync(home, { recursive: true });
-    writeFileSync(file, newKey(seal), { mode: 0o600, flag: "wx" });
-    ownLike(home, file);
+    if (!existsSync(file)) makeKey(home, file, newKey(seal));
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw unusable(file, codeOf(error) ?? "unknown");
   }
   return fromPrivate(createPrivateKey(opened(file, seal).reveal()));
+}
+
+/** Whole or not at all, and never over one that is there. */
+function makeKey(home: string, file: string, text: string): void {
+  mkdirSync(home, { recursive: true });
+  const made = `${file}.${randomUUID()}`;
+  writeFileSync(made, text, { mode: 0o600, flag: "wx" });
+  try {
+    ownLike(home, made);
+    linkSync(made, file);
+  } finally {
+    unlinkSync(made);
+  }
 }
 
 function newKey(seal: Seal): string {

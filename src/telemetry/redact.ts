@@ -26,7 +26,7 @@ const shapes = new RegExp(
 
 /** The value of a field, parameter or header whose name says what it is. */
 const named =
-  /\b(access_token|refresh_token|client_secret|api_key|code_verifier|password|[?&]code|[?&]state)(["']?\s*[=:]\s*["']?)[^\s"'&,}]{6,}/gi;
+  /\b(access_token|refresh_token|client_secret|api_key|code_verifier|password|[?&]code|[?&]state)(["']?\s*[=:]\s*["']?)[^\s"'&,}\\]{6,}/gi;
 
 /** A run that a secret in another encoding would be part of; two ids in a row are shorter. */
 const longRun = /(?:^|[^\w+/=-])[\w+/=-]{44}/;

@@ -1,4 +1,5 @@
 import type { Span as OtelSpan } from "@opentelemetry/api";
+import { redact } from "./redact.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 
 /** A piece of work in a trace (W3C Trace Context). */
@@ -90,7 +91,8 @@ function wrapped(span: OtelSpan, fail: () => void): Span {
     traceparent: `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, "0")}`,
     end(facts, isFailure) {
       for (const [name, value] of Object.entries(facts)) {
-        if (value !== undefined) span.setAttribute(name, value);
+        if (value === undefined) continue;
+        span.setAttribute(name, typeof value === "string" ? redact(value) : value);
       }
       if (isFailure) fail();
       span.end();

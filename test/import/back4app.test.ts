@@ -127,11 +127,14 @@ describe("import back4app", () => {
       known: 1,
       worldReadable: false,
     });
-    expect(await accountsByState(world)).toEqual({ active: 5, reconnect_required: 1 });
+    // The copy of the known one is let go.
+    const states = { active: 5, reconnect_required: 1, revoked: 1 };
+    expect(await accountsByState(world)).toEqual(states);
     expect(provider.grants.reused()).toBe(1);
     const again = await runBeside(world, [...words, "--cut-over"], settings(source));
     expect(again.json).toMatchObject({ imported: 4, stale: 1, known: 1 });
-    expect(provider.asked.refresh_token).toBe(5);
+    // The known one as well: who it is, the provider said only then.
+    expect(provider.asked.refresh_token).toBe(6);
     // The rows are still there.
     expect(source.rows.size).toBe(6);
     const [row] = await world.app.db.execute<{ person: string }>(sql`
@@ -141,6 +144,39 @@ describe("import back4app", () => {
     );
     expect([...labels]).toEqual([{ label: "SHOP_1", site: "MLA" }]);
     expect(row?.person).toBeString();
+  });
+
+  test("a row that claims to be another seller ends under the one that the provider names", async () => {
+    await using source = parseLike();
+    await using world = await openWorld();
+    const issued = providerOf(world).grants.issue({ id: "666", name: "MALLORY", site: "MLA" });
+    const payload = {
+      access_token: issued.access,
+      refresh_token: issued.refresh,
+      user_id: 100_200_300,
+    };
+    const tokens = sealFernet(JSON.stringify(payload), fernetKey);
+    source.rows.set("a", { objectId: "a", user_id: "100200300", tokens });
+    await runBeside(world, [...words, "--cut-over"], settings(source));
+    const sellers = await world.app.db.execute(sql`select seller_id, label from accounts`);
+    expect([...sellers]).toEqual([{ seller_id: "666", label: "MALLORY" }]);
+  });
+
+  test("an account that has to be connected again gets the credential that the import proved", async () => {
+    await using source = parseLike();
+    await using world = await openWorld();
+    const visitor = newVisitor();
+    await connectSeller(visitor, { url: world.url });
+    const bearer = await mintBearer(visitor, world.url);
+    await world.app.db.execute(sql`update accounts set state = 'reconnect_required'`);
+    const provider = providerOf(world);
+    const issued = provider.grants.issue({ id: "100200300", name: "TIENDA_DEMO", site: "MLA" });
+    const payload = { access_token: issued.access, refresh_token: issued.refresh };
+    const tokens = sealFernet(JSON.stringify(payload), fernetKey);
+    source.rows.set("a", { objectId: "a", user_id: "1", tokens });
+    const done = await runBeside(world, [...words, "--cut-over"], settings(source));
+    expect(done.json).toMatchObject({ imported: 1, known: 0 });
+    expect((await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(200);
   });
 
   test("an imported account serves its person's agents", async () => {

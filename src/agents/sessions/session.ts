@@ -19,19 +19,23 @@ export async function mintSession(
   wanted: { personId: string; accountId: string; platform: string | null },
 ): Promise<Minted> {
   const account = await accountById(app.db, wanted.accountId);
-  if (account?.personId !== wanted.personId || isDisconnected(account)) {
-    throw new Failure("not_found", "There is no such account");
-  }
+  if (account?.personId !== wanted.personId || isDisconnected(account)) throw noSuchAccount();
   const now = app.now();
   const bearer = newToken("session");
   const session = { id: newId(now), expiresAt: new Date(now.getTime() + thirtyDays) };
-  await saveSession(app.db, {
+  const isSaved = await saveSession(app.db, {
     ...session,
     ...wanted,
     tokenFingerprint: fingerprint(bearer.reveal()),
   });
+  // Disconnected since it was read.
+  if (!isSaved) throw noSuchAccount();
   app.log.info("session_minted", { sessionId: session.id, accountId: wanted.accountId });
   return { ...session, bearer };
+}
+
+function noSuchAccount(): Failure {
+  return new Failure("not_found", "There is no such account");
 }
 
 /** Ends a person's own session; nobody is told whether it existed. */

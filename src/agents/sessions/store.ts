@@ -1,16 +1,30 @@
-import { and, desc, eq, gt, isNull } from "drizzle-orm";
+import { and, desc, eq, gt, isNull, notInArray } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { sessions } from "#db/schema/agents.ts";
+import type { Account } from "#src/accounts/store.ts";
 
 export type Session = typeof sessions.$inferSelect;
 
+const ended: Account["state"][] = ["revoking", "revoked"];
+
+/** False when the account has been disconnected meanwhile. */
 export async function saveSession(
   db: Database,
   session: Omit<Session, "createdAt" | "endedAt">,
-): Promise<void> {
-  await db.insert(sessions).values(session);
+): Promise<boolean> {
+  return await db.transaction(async (transaction) => {
+    // Whoever ends the account waits for this, and then ends the session with it.
+    const open = await transaction
+      .select({ id: accounts.id })
+      .from(accounts)
+      .where(and(eq(accounts.id, session.accountId), notInArray(accounts.state, ended)))
+      .for("share");
+    if (open.length === 0) return false;
+    await transaction.insert(sessions).values(session);
+    return true;
+  });
 }
 
 /** An open session with the provider of its account. */

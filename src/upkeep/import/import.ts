@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { databaseNow } from "#db/ping.ts";
 import { openHeld, placeOf } from "#src/accounts/credential.ts";
 import { identify } from "#src/accounts/identity.ts";
@@ -5,7 +6,6 @@ import { lifetimes } from "#src/accounts/lifetimes.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
-import { beginRevoking, finishRevoking } from "#src/accounts/revocation/store.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { isObject } from "#src/config/read.ts";
@@ -14,6 +14,8 @@ import { newId } from "#src/crypto/ids.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import { handOver } from "./hand-over.ts";
 import type { ParseSource, SourceRow } from "./parse-source.ts";
 import { type Import, importOf, saveIdentity, saveImported, saveOutcome } from "./store.ts";
 
@@ -32,9 +34,10 @@ export type Wish = {
 /**
  * `imported`: refreshed here, ours alone. `stale`: the provider no longer honours it. `known`: the seller has a live
  * account here. `waiting`: the provider was busy; run it again. `unreadable`: no key opens it, or no token is in it.
+ * `failed`: something else; the log has the row's number.
  */
 export type Counts = Record<
-  "imported" | "stale" | "known" | "waiting" | "unreadable" | "readable",
+  "imported" | "stale" | "known" | "waiting" | "unreadable" | "failed" | "readable",
   number
 >;
 
@@ -58,22 +61,41 @@ export async function importAccounts(
     known: 0,
     waiting: 0,
     unreadable: 0,
+    failed: 0,
     readable: 0,
   };
   for await (const page of wish.source.rows()) {
     const waiting = [...page];
     const work = async () => {
       for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) {
-        counts[await importOne(app, { ...wish, registration }, row)] += 1;
+        counts[await importSafely(app, { ...wish, registration }, row)] += 1;
         tell(counts);
       }
     };
-    await Promise.all(Array.from({ length: workers }, work));
+    // One that stops everything waits for the others, whose tokens may be at the provider.
+    const ended = await Promise.allSettled(Array.from({ length: workers }, work));
+    const stopped = ended.find((each) => each.status === "rejected");
+    if (stopped !== undefined) throw stopped.reason;
   }
   return counts;
 }
 
 type Taking = Wish & { readonly registration: Registration };
+
+/** What concerns everybody: the source, our registration, the database. */
+const fatal = /^(source_|provider_refuses|provider_not|provider_unknown|database_|journal_)/;
+
+/** One row that nobody can do anything with does not keep the others back. */
+async function importSafely(app: Importing, wish: Taking, row: SourceRow): Promise<keyof Counts> {
+  try {
+    return await importOne(app, wish, row);
+  } catch (error) {
+    const { code } = asFailure(error);
+    if (fatal.test(code)) throw error;
+    app.log.error("import_failed", { objectId: row.objectId, code, ...troubleOf(error) });
+    return "failed";
+  }
+}
 
 async function importOne(app: Importing, wish: Taking, row: SourceRow): Promise<keyof Counts> {
   const key = { source: wish.source.name, objectId: row.objectId };
@@ -88,11 +110,7 @@ async function importOne(app: Importing, wish: Taking, row: SourceRow): Promise<
   return outcome;
 }
 
-type Legacy = {
-  readonly access: string;
-  readonly refresh: string;
-  readonly userId: string | undefined;
-};
+type Legacy = { readonly access: string; readonly refresh: string };
 
 /** What the former system has sealed: a JSON object with the provider's tokens. */
 function readTokens({ keys }: Wish, row: SourceRow): Legacy | undefined {
@@ -101,10 +119,9 @@ function readTokens({ keys }: Wish, row: SourceRow): Legacy | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (!isObject(value)) return undefined;
-    const { access_token: access, refresh_token: refresh, user_id: user } = value;
+    const { access_token: access, refresh_token: refresh } = value;
     if (typeof access !== "string" || typeof refresh !== "string") return undefined;
-    const isNamed = typeof user === "string" || typeof user === "number";
-    return { access, refresh, userId: isNamed ? String(user) : row.userId };
+    return { access, refresh };
   } catch {
     return undefined;
   }
@@ -122,8 +139,8 @@ async function takeOver(app: Importing, wish: Taking, row: SourceRow): Promise<k
       id,
       personId: newId(app.now()),
       provider: wish.provider,
-      // Until the provider has said who it is.
-      sellerId: tokens.userId ?? `import-${row.objectId}`,
+      // Whoever wrote the source may claim to be anybody: who it is, the provider says.
+      sellerId: placeholderFor(key),
       kind: "oauth",
       label: null,
       site: null,
@@ -133,8 +150,12 @@ async function takeOver(app: Importing, wish: Taking, row: SourceRow): Promise<k
       ...lifetimes({ at, jitter: app.random() }, { accessSeconds, refreshSeconds: undefined }),
     }),
   );
-  if (!isAdded) return "known";
+  if (!isAdded) return "waiting";
   return await prove(app, wish, { ...key, accountId: id });
+}
+
+function placeholderFor({ source, objectId }: Pick<Import, "source" | "objectId">): string {
+  return `import:${hash("sha256", `${source} ${objectId}`, "hex").slice(0, 32)}`;
 }
 
 /** One that an earlier run has begun with. */
@@ -161,9 +182,10 @@ async function prove(app: Importing, wish: Taking, begun: Begun): Promise<keyof 
     const renewed = isOurs ? held : await renew(app, held, { requestId: "import" });
     const { provider } = wish.registration;
     const identity = await identify(app, provider, { access: renewed.access, fields: undefined });
-    if (await timely(saveIdentity(app.db, account.id, identity))) return await settle("imported");
-    await letGo(app, account.id);
-    return await settle("known");
+    const proven = { id: account.id, placeholder: placeholderFor(begun), identity };
+    const saved = await timely(saveIdentity(app.db, proven));
+    if (saved !== "known") return await settle("imported");
+    return await settle((await handOver(app, wish.provider, proven)) ? "imported" : "known");
   } catch (error) {
     return await settleFailure(error, settle);
   }
@@ -178,11 +200,4 @@ async function settleFailure(
   const isTemporary = failure.meaning.http === 503 || failure.code === "identity_failed";
   if (isTemporary) return "waiting";
   throw error instanceof Failure ? error : failure;
-}
-
-/** Another account of the same seller is live: this copy is not needed, and the provider is not told. */
-async function letGo(app: Importing, id: string): Promise<void> {
-  await timely(beginRevoking(app.db, id, app.now()));
-  const account = await timely(accountById(app.db, id));
-  if (account !== undefined) await timely(finishRevoking(app.db, account));
 }

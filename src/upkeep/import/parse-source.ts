@@ -7,7 +7,6 @@ import { OutsideTrouble } from "#src/http/outbound.ts";
 /** One row of the class that holds tokens. */
 export type SourceRow = {
   readonly objectId: string;
-  readonly userId: string | undefined;
   /** Sealed with Fernet; empty when the row has none. */
   readonly tokens: string;
   readonly scope: string | undefined;
@@ -48,7 +47,7 @@ export function parseSource(app: Pick<App, "outbound">, access: ParseAccess): Pa
         // Parse on PostgreSQL refuses a comparison with nothing.
         const beyond = after === "" ? {} : { objectId: { $gt: after } };
         const where = encodeURIComponent(JSON.stringify(beyond));
-        const query = `order=objectId&limit=${pageRows}&where=${where}`;
+        const query = `order=objectId&keys=tokens,scope&limit=${pageRows}&where=${where}`;
         const { results } = await ask("GET", `/classes/${className}?${query}`);
         if (!Array.isArray(results)) throw refused("its answer has no results");
         const rows = results.flatMap(readRow);
@@ -91,8 +90,10 @@ async function request(
       throw refused(error instanceof OutsideTrouble ? error.reason : "no answer");
     });
   const body = parsed(answer.text);
-  if (answer.status >= 200 && answer.status < 300 && body !== undefined) return body;
   const code = body?.["code"];
+  // 101: it is gone already, which is what a removal wants.
+  const isGone = method === "DELETE" && code === 101;
+  if (body !== undefined && (isGone || (answer.status >= 200 && answer.status < 300))) return body;
   throw refused(`HTTP ${answer.status}${typeof code === "number" ? `, Parse code ${code}` : ""}`);
 }
 
@@ -111,16 +112,21 @@ function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
+const longestScope = 2000;
+
 function readRow(value: unknown): readonly SourceRow[] {
   if (!isObject(value)) return [];
-  const { objectId, tokens, user_id: userId, scope } = value;
-  if (typeof objectId !== "string") return [];
+  const { objectId, tokens, scope } = value;
+  if (typeof objectId !== "string" || !/^[\w-]{1,64}$/.test(objectId)) return [];
   return [
     {
       objectId,
       tokens: typeof tokens === "string" ? tokens : "",
-      userId: typeof userId === "string" && userId !== "" ? userId : undefined,
-      scope: typeof scope === "string" ? scope : undefined,
+      // PostgreSQL takes neither NUL nor half a surrogate pair.
+      scope:
+        typeof scope === "string"
+          ? scope.slice(0, longestScope).replaceAll("\0", "").toWellFormed()
+          : undefined,
     },
   ];
 }

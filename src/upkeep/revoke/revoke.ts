@@ -60,6 +60,7 @@ async function resolved(app: App, wish: Selection): Promise<Selection> {
 
 /** At the same time, so that a provider with a crowd does not take for ever and is not flooded. */
 const workers = 4;
+const mostRounds = 5;
 
 /**
  * Ends everything of a plan: first nothing of it can be used on any gateway, then providers take access back.
@@ -78,7 +79,15 @@ export async function revokeAll(
   }
   for (const subject of await timely(endAccess(app.db, selection, app.now()))) ended.add(subject);
   if (selection.kind === "agent") await endAgent(app, selection.id, ended);
-  const outcomes = await disconnectAll(app, accounts, tell);
+  const outcomes = [...(await disconnectAll(app, accounts, tell))];
+  // Whoever has connected since the plan was made.
+  for (let round = 0; round < mostRounds; round++) {
+    const late = (await timely(accountsIn(app.db, selection))).filter(
+      ({ state, id }) => state !== "revoking" || !accounts.some((each) => each.id === id),
+    );
+    if (late.length === 0) break;
+    outcomes.push(...(await disconnectAll(app, late, tell)));
+  }
   const left = await timely(living(app.db, selection));
   return { accounts: outcomes, left, streamsCut: await streamsCut(app, [...ended], since) };
 }

@@ -3,7 +3,7 @@ import { endGrantsWhere, recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, refreshTokens, sessions } from "#db/schema/agents.ts";
-import { people, signIns } from "#db/schema/people.ts";
+import { connectAttempts, people, signIns } from "#db/schema/people.ts";
 import type { Account } from "#src/accounts/store.ts";
 
 /** What is to end, by the one thing that names it. `id` is a client id of an agent, a name of a provider. */
@@ -108,6 +108,7 @@ export async function endAccess(
     await recordEndings(transaction, subjects);
     if (selection.kind === "person") {
       await transaction.delete(signIns).where(eq(signIns.personId, selection.id));
+      await transaction.delete(connectAttempts).where(eq(connectAttempts.personId, selection.id));
     }
     const ended = await endGrantsWhere(transaction, meant(selection, grants, "grant"), now);
     return [...subjects, ...ended];
