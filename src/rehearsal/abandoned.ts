@@ -19,6 +19,7 @@ async function removeAbandoned(): Promise<void> {
     const folder = join(tmpdir(), name);
     const found = await stat(folder).catch(() => undefined);
     const isOurs = found !== undefined && found.uid === (process.getuid?.() ?? found.uid);
+    // The clock of the file system, not the app's.
     if (!isOurs || Date.now() - found.mtimeMs < longestMs) continue;
     await stopServer(folder);
     await rm(folder, { recursive: true, force: true }).catch(() => undefined);

@@ -166,7 +166,7 @@ function addProcessGauges(registry: Registry, metrics: Metrics): void {
     }),
   );
   const one = (value: number): readonly Sample[] => [{ labels: {}, value }];
-  const startedAt = Date.now() / 1000 - process.uptime();
+  const startedAt = performance.timeOrigin / 1000;
   metrics.gauge("process_start_time_seconds", "When this process started", () => one(startedAt));
   metrics.gauge("process_resident_memory_bytes", "Resident memory", () =>
     one(process.memoryUsage.rss()),

@@ -72,15 +72,17 @@ export async function tellOfStart(
   config: App["config"],
   failure: Failure | undefined,
 ): Promise<void> {
+  // There is no app yet.
+  const now = () => new Date();
   const log = createLog({
     level: config.logLevel,
-    now: () => new Date(),
+    now,
     write: (text) => process.stdout.write(text),
   });
   const publicUrl = config.publicUrl ?? `http://localhost:${config.port}`;
   const outbound = createOutbound(startPatienceMs);
   await tellLocally(
-    { config, log, outbound, publicUrl, now: () => new Date() },
+    { config, log, outbound, publicUrl, now },
     {
       kind: "database_init_failed",
       subject: "database",
