@@ -1,13 +1,19 @@
 import { createClientDocuments } from "#src/agents/clients/client-document.ts";
 import { createLog } from "#src/telemetry/log.ts";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { SignJWT, generateKeyPair } from "jose";
 import { agentRedirect, registerAgent, tokenRequest } from "#test/support/agent-like.ts";
 import { post } from "#test/support/mcp.ts";
 import { authorizedAgent } from "#test/support/agent-like.ts";
 import { ask, documentOf, isAccepted, openDevelopmentWorld, serveDocuments } from "./documents.ts";
 import { countConnections, openSpied, startBeside } from "./setup.ts";
+import { roomFor } from "#test/support/room.ts";
 import { openWorld } from "#test/support/world.ts";
+
+/** Time in line counts too. */
+setDefaultTimeout(120_000);
+
+const room = roomFor(3);
 
 const json = { "content-type": "application/json" };
 const megabyte = 1024 * 1024;
@@ -60,8 +66,8 @@ const bad: Readonly<Record<string, (clientId: string, good: object) => Response>
   "no name": (_, good) => Response.json({ ...good, client_name: undefined }),
 };
 
-test("SS-5: a document that is not what it should be is a failure, and failures are not kept", async () => {
-  await using world = await openDevelopmentWorld();
+test.concurrent("SS-5: a document that is not what it should be is a failure, and failures are not kept", async () => {
+  await using world = await room.hold(openDevelopmentWorld);
   let make: (typeof bad)[string] | undefined;
   await using served = serveDocuments((path, origin) => {
     const clientId = `${origin}${path}`;
@@ -91,8 +97,8 @@ function drip(): Response {
   return new Response(body, { headers: json });
 }
 
-test("SS-5: a document that drips or never begins is given up after seconds, and a good one works at once", async () => {
-  await using world = await openDevelopmentWorld();
+test.concurrent("SS-5: a document that drips or never begins is given up after seconds, and a good one works at once", async () => {
+  await using world = await room.hold(openDevelopmentWorld);
   let isSlow = true;
   const held = Promise.withResolvers<Response>();
   await using served = serveDocuments((path, origin) => {
@@ -107,10 +113,10 @@ test("SS-5: a document that drips or never begins is given up after seconds, and
   isSlow = false;
   for (const id of ids) expect(await isAccepted(world.url, id)).toBe(true);
   held.resolve(new Response());
-}, 20_000);
+});
 
-test("SS-6: why a document cannot be used is told to nobody outside", async () => {
-  await using world = await openDevelopmentWorld();
+test.concurrent("SS-6: why a document cannot be used is told to nobody outside", async () => {
+  await using world = await room.hold(openDevelopmentWorld);
   const closed = countConnections();
   const gone = closed.port;
   closed[Symbol.dispose]();
@@ -151,10 +157,10 @@ test("SS-6: why a document cannot be used is told to nobody outside", async () =
   expect([...new Set(tokens)]).toHaveLength(1);
   // An established client must not take an outage of its own host for the end of its registration.
   expect(tokens[0]).toContain("temporarily_unavailable");
-}, 30_000);
+});
 
-test("SS-8: what a document points to is not fetched for showing or accepting it", async () => {
-  await using world = await openDevelopmentWorld();
+test.concurrent("SS-8: what a document points to is not fetched for showing or accepting it", async () => {
+  await using world = await room.hold(openDevelopmentWorld);
   using inside = countConnections();
   const target = `http://127.0.0.1:${inside.port}/inside`;
   await using served = serveDocuments((path, origin) =>
@@ -181,8 +187,8 @@ test("SS-8: what a document points to is not fetched for showing or accepting it
   expect(inside.connections()).toBe(0);
 });
 
-test("SS-8: a key set at an address inside is not fetched when a client proves itself", async () => {
-  await using world = await openWorld();
+test.concurrent("SS-8: a key set at an address inside is not fetched when a client proves itself", async () => {
+  await using world = await room.hold(openWorld);
   using inside = countConnections();
   using other = countConnections("::1");
   const { privateKey } = await generateKeyPair("EdDSA", { crv: "Ed25519" });
@@ -220,7 +226,7 @@ test("SS-8: a key set at an address inside is not fetched when a client proves i
   expect([...told][0]).toContain("invalid_client");
 });
 
-test("SS-9: what a tool's schema refers to is passed on as it is and never fetched", async () => {
+test.concurrent("SS-9: what a tool's schema refers to is passed on as it is and never fetched", async () => {
   using inside = countConnections();
   const reference = `http://127.0.0.1:${inside.port}/schema.json`;
   const tools = [
@@ -244,8 +250,8 @@ test("SS-9: what a tool's schema refers to is passed on as it is and never fetch
   expect(inside.connections()).toBe(0);
 });
 
-test("SS-10: a hundred requests for one client at once fetch its document once", async () => {
-  await using world = await openDevelopmentWorld();
+test.concurrent("SS-10: a hundred requests for one client at once fetch its document once", async () => {
+  await using world = await room.hold(openDevelopmentWorld);
   await using served = serveDocuments(async (path, origin) => {
     await Bun.sleep(200);
     return Response.json(documentOf(`${origin}${path}`));
@@ -258,8 +264,8 @@ test("SS-10: a hundred requests for one client at once fetch its document once",
   expect(served.asked).toHaveLength(1);
 });
 
-test("SS-10: no more than sixteen documents are fetched at once", async () => {
-  await using world = await openDevelopmentWorld();
+test.concurrent("SS-10: no more than sixteen documents are fetched at once", async () => {
+  await using world = await room.hold(openDevelopmentWorld);
   let running = 0;
   let most = 0;
   await using served = serveDocuments(async (path, origin) => {
@@ -278,7 +284,7 @@ test("SS-10: no more than sixteen documents are fetched at once", async () => {
   expect(most).toBeGreaterThan(1);
 });
 
-test("SS-10: no more than a thousand documents are kept", async () => {
+test.concurrent("SS-10: no more than a thousand documents are kept", async () => {
   const asked: string[] = [];
   const guardedFetch = (url: string) => {
     asked.push(url);
@@ -295,8 +301,8 @@ test("SS-10: no more than a thousand documents are kept", async () => {
   expect(asked).toHaveLength(1002);
 });
 
-test("SS-10: a document that says for how long it holds is kept between a minute and a day", async () => {
-  await using world = await openDevelopmentWorld();
+test.concurrent("SS-10: a document that says for how long it holds is kept between a minute and a day", async () => {
+  await using world = await room.hold(openDevelopmentWorld);
   await using gateway = await startBeside(world);
   const ages: Readonly<Record<string, string>> = {
     "/never.json": "no-store",

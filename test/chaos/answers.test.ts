@@ -1,9 +1,10 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import type { Fault } from "#src/sandbox/faults.ts";
 import { newBearer } from "#test/support/browser-like.ts";
 import { addCrowd } from "#test/support/crowd.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
+import { roomFor } from "#test/support/room.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 import { printTable } from "./table.ts";
 
@@ -134,18 +135,24 @@ const cases: readonly Case[] = [
   },
 ];
 
+/** Time in line counts too. */
+setDefaultTimeout(120_000);
+
+const room = roomFor(4);
 const table: string[][] = [];
 afterAll(() =>
   printTable(["the provider answers", "call", "account", "last error", "afterwards"], table),
 );
 
 describe("no account is disconnected by", () => {
-  test.each(cases.map((each) => [each.name, each] as const))("%s", async (_, each) => {
+  test.concurrent.each(cases.map((each) => [each.name, each] as const))("%s", async (_, each) => {
     const { name, fault, provider = "mercadolibre", call, code, seconds, isLost } = each;
-    await using world = await openWorld({
-      endsOnReuse: true,
-      environment: { PROVIDER_TIMEOUT_MS: "1500" },
-    });
+    await using world = await room.hold(() =>
+      openWorld({
+        endsOnReuse: true,
+        environment: { PROVIDER_TIMEOUT_MS: "1500" },
+      }),
+    );
     const bearer = await newBearer({ url: world.url, provider });
     const url = `${world.url}/mcp/${provider}`;
     const simulated = world.sandbox.providers.get(provider);
@@ -191,8 +198,8 @@ async function timePasses(world: World): Promise<void> {
   await Bun.sleep(550);
 }
 
-test("failures of five accounts in a row close the provider for everybody; then one asks first", async () => {
-  await using world = await openWorld();
+test.concurrent("failures of five accounts in a row close the provider for everybody; then one asks first", async () => {
+  await using world = await room.hold(openWorld);
   const bearers = await addCrowd(world, 7);
   const simulated = world.sandbox.providers.get("mercadolibre");
   const ask = (which: number) => post(`${world.url}/mcp`, bearers[which] ?? "", toolCall("whoami"));
@@ -216,8 +223,8 @@ test("failures of five accounts in a row close the provider for everybody; then 
   expect((await ask(6)).status).toBe(200);
 });
 
-test("one account that always fails does not close the provider for the others", async () => {
-  await using world = await openWorld();
+test.concurrent("one account that always fails does not close the provider for the others", async () => {
+  await using world = await room.hold(openWorld);
   const [failing = "", other = ""] = await addCrowd(world, 2);
   const simulated = world.sandbox.providers.get("mercadolibre");
   simulated?.grants.expireAccess();
@@ -232,8 +239,8 @@ test("one account that always fails does not close the provider for the others",
   expect((await post(`${world.url}/mcp`, other, toolCall("whoami"))).status).toBe(200);
 });
 
-test("an application that is refused stops all its accounts, says so once, and starts with another secret", async () => {
-  await using world = await openWorld();
+test.concurrent("an application that is refused stops all its accounts, says so once, and starts with another secret", async () => {
+  await using world = await room.hold(openWorld);
   const first = await newBearer({ url: world.url });
   const second = await newBearer({ url: world.url, seller: "100200301" });
   const simulated = world.sandbox.providers.get("mercadolibre");
@@ -256,8 +263,8 @@ test("an application that is refused stops all its accounts, says so once, and s
   expect([...states]).toEqual([{ failures: 0, refused_code: null, closed_until: null }]);
 });
 
-test("after a day of failures an operator is told once, and the account is kept", async () => {
-  await using world = await openWorld();
+test.concurrent("after a day of failures an operator is told once, and the account is kept", async () => {
+  await using world = await room.hold(openWorld);
   const bearer = await newBearer({ url: world.url });
   const simulated = world.sandbox.providers.get("mercadolibre");
   simulated?.grants.expireAccess();

@@ -10,7 +10,8 @@ import { type Script, startScript } from "#test/data/script.ts";
 import { type Visitor, connectSeller, mintBearer, newVisitor } from "#test/support/browser-like.ts";
 import { type TestDatabase, temporaryFolder, testDatabase } from "#test/support/database.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
-import { encryptionKey } from "#test/support/world.ts";
+import { roomFor } from "#test/support/room.ts";
+import { encryptionKey, withoutGuards } from "#test/support/world.ts";
 
 /** A provider that ends a grant when a used refresh token comes again, and a database; no gateway runs yet. */
 export type ChaosWorld = AsyncDisposable & {
@@ -35,7 +36,14 @@ export type Victim = AsyncDisposable & {
   kill(): Promise<void>;
 };
 
-export async function chaosWorld(extra: Environment = {}): Promise<ChaosWorld> {
+/** Two gateways and their pools each: many more would want more connections than the test server has. */
+const room = roomFor(3);
+
+export function chaosWorld(extra: Environment = {}): Promise<ChaosWorld> {
+  return room.hold(() => openChaosWorld(extra));
+}
+
+async function openChaosWorld(extra: Environment): Promise<ChaosWorld> {
   const database = await testDatabase();
   const home = await temporaryFolder();
   const sandbox = startSandbox(bunRuntime, {
@@ -56,6 +64,7 @@ export async function chaosWorld(extra: Environment = {}): Promise<ChaosWorld> {
     SMARTDASH_CLIENT_DOCUMENTS: "bundled",
     PROVIDER_TIMEOUT_MS: "2000",
     DRAIN_MS: "200",
+    ...withoutGuards,
     ...extra,
   };
   const { visitor, bearer } = await connected(environment);

@@ -1,11 +1,14 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { startBundled } from "#db/embedded.ts";
 import { type RefreshStep, refreshSteps } from "#src/accounts/refresh/step.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { startSandbox } from "#src/sandbox/sandbox.ts";
 import { forwardTcp } from "#test/cli/forwarder.ts";
-import { temporaryHome } from "#test/data/home.ts";
+import { type TemporaryHome, temporaryHome } from "#test/data/home.ts";
 import { connectSeller, mintBearer, newVisitor } from "#test/support/browser-like.ts";
-import { encryptionKey } from "#test/support/world.ts";
+import { installPostgres } from "#test/support/database.ts";
+import { roomFor } from "#test/support/room.ts";
+import { encryptionKey, withoutGuards } from "#test/support/world.ts";
 import { chaosWorld, isAnswered, settledCall, startVictim, whoami } from "./chaos.ts";
 import { roundsOr } from "./moments.ts";
 import { printTable } from "./table.ts";
@@ -20,13 +23,22 @@ afterAll(() =>
   printTable(["killed", "at", "rounds", "kept", "lost", "longest until answered"], table),
 );
 
+/** A home with a bundled PostgreSQL that has been unpacked and initialised, and stopped in order. */
+let prepared: TemporaryHome;
+beforeAll(async () => {
+  prepared = await temporaryHome();
+  const bundled = await startBundled(prepared.folder, installPostgres);
+  await bundled.stop();
+});
+afterAll(() => prepared[Symbol.asyncDispose]());
+
 const victims = {
   database: "the bundled PostgreSQL is killed with -9",
   both: "the bundled PostgreSQL and its gateway are killed with -9",
 } as const;
 
 describe.each(["database", "both"] as const)("%s", (word) => {
-  test.each(refreshSteps)(
+  test.concurrent.each(refreshSteps)(
     `${victims[word]} at %s`,
     async (step) => {
       await using world = await bundledWorld();
@@ -58,9 +70,14 @@ describe.each(["database", "both"] as const)("%s", (word) => {
   );
 });
 
+const room = roomFor(3);
+
 /** A gateway with its own PostgreSQL, a provider that ends a grant on reuse, and a connected seller. */
-async function bundledWorld() {
+const bundledWorld = () => room.hold(openBundledWorld);
+
+async function openBundledWorld() {
   const home = await temporaryHome();
+  await copyPrepared(home);
   const sandbox = startSandbox(bunRuntime, {
     accessSeconds: 3600,
     now: Date.now,
@@ -77,6 +94,7 @@ async function bundledWorld() {
     SMARTDASH_CLIENT_DOCUMENTS: "bundled",
     PROVIDER_TIMEOUT_MS: "2000",
     DRAIN_MS: "200",
+    ...withoutGuards,
   };
   let bearer = "";
   const start = () => startVictim(environment, bearer);
@@ -103,7 +121,13 @@ async function bundledWorld() {
   };
 }
 
-test(
+/** The server's user keeps what is its own. */
+async function copyPrepared(home: TemporaryHome): Promise<void> {
+  const copy = Bun.spawn(["cp", "-a", `${prepared.folder}/.`, home.folder]);
+  expect(await copy.exited).toBe(0);
+}
+
+test.concurrent(
   "thirty seconds without a database: calls go on, health says degraded, and all is well afterwards",
   async () => {
     await using world = await chaosWorld();
@@ -146,7 +170,7 @@ test(
   fiveMinutes,
 );
 
-test("a fail-over in the middle of queries costs no call and no grant", async () => {
+test.concurrent("a fail-over in the middle of queries costs no call and no grant", async () => {
   await using world = await chaosWorld();
   await using gateway = await world.start();
   for (let round = 0; round < 20; round++) {
@@ -154,7 +178,8 @@ test("a fail-over in the middle of queries costs no call and no grant", async ()
     const call = settledCall(gateway.url, world.bearer);
     await Bun.sleep(round);
     await world.sql`select pg_terminate_backend(pid) from pg_stat_activity
-      where application_name = 'smartdash' and pid <> pg_backend_pid()`.catch(() => undefined);
+      where application_name = 'smartdash' and datname = current_database()
+        and pid <> pg_backend_pid()`.catch(() => undefined);
     expect(isAnswered(await call)).toBe(true);
   }
   expect(world.provider.grants.reused()).toBe(0);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,8 +10,11 @@ import { temporaryFolder } from "#test/support/database.ts";
 import { encryptionKey } from "#test/support/world.ts";
 import { type ChaosWorld, chaosWorld, isAnswered, settledCall, whoami } from "./chaos.ts";
 
+/** Time in line counts too. */
+setDefaultTimeout(120_000);
+
 describe("while the database is away", () => {
-  test("an answer that arrives serves the call, and goes into the row when the database is back", async () => {
+  test.concurrent("an answer that arrives serves the call, and goes into the row when the database is back", async () => {
     await using world = await chaosWorld();
     await using away = await forwardTcp(world.database.url);
     await using victim = await world.start({ DATABASE_URL: away.url });
@@ -31,7 +34,7 @@ describe("while the database is away", () => {
     expect(world.provider.grants.reused()).toBe(0);
   });
 
-  test("an answer that arrives survives a kill -9 before the database is back", async () => {
+  test.concurrent("an answer that arrives survives a kill -9 before the database is back", async () => {
     await using world = await chaosWorld();
     await using away = await forwardTcp(world.database.url);
     {
@@ -47,7 +50,7 @@ describe("while the database is away", () => {
     expect(answersIn(world)).toEqual([]);
   });
 
-  test("a database that has gone silent holds nobody for ever", async () => {
+  test.concurrent("a database that has gone silent holds nobody for ever", async () => {
     await using world = await chaosWorld();
     await using away = await forwardTcp(world.database.url);
     await using victim = await world.start({ DATABASE_URL: away.url });
@@ -60,7 +63,7 @@ describe("while the database is away", () => {
   });
 });
 
-test("an answer that waits on the disk tells nothing, and nobody else may read it", async () => {
+test.concurrent("an answer that waits on the disk tells nothing, and nobody else may read it", async () => {
   await using world = await chaosWorld();
   await using away = await forwardTcp(world.database.url);
   await using victim = await world.start({ DATABASE_URL: away.url });
@@ -86,7 +89,7 @@ test("an answer that waits on the disk tells nothing, and nobody else may read i
 });
 
 describe("a database that was restored from a backup", () => {
-  test("has no used refresh token sent; the account is ambiguous, and connecting again is enough", async () => {
+  test.concurrent("has no used refresh token sent; the account is ambiguous, and connecting again is enough", async () => {
     await using world = await chaosWorld();
     await using backup = await backedUp(world);
     await refreshTwice(world);
@@ -113,7 +116,7 @@ describe("a database that was restored from a backup", () => {
     expect(isAnswered(await again.call())).toBe(true);
   });
 
-  test("takes the newest answer from the journal", async () => {
+  test.concurrent("takes the newest answer from the journal", async () => {
     await using world = await chaosWorld();
     await using backup = await backedUp(world);
     await refreshTwice(world);
@@ -130,7 +133,7 @@ describe("a database that was restored from a backup", () => {
     expect(world.provider.grants.reused()).toBe(0);
   });
 
-  test("is noticed by a gateway that never stopped", async () => {
+  test.concurrent("is noticed by a gateway that never stopped", async () => {
     await using world = await chaosWorld();
     await using gateway = await world.start();
     await world.sql`create table backup as select * from accounts`;
@@ -146,7 +149,7 @@ describe("a database that was restored from a backup", () => {
 });
 
 describe("two gateways with a journal each", () => {
-  test("wait for the other one's journal before they ask again", async () => {
+  test.concurrent("wait for the other one's journal before they ask again", async () => {
     await using world = await chaosWorld();
     const elsewhere = await temporaryFolder();
     try {
@@ -173,7 +176,7 @@ describe("two gateways with a journal each", () => {
     }
   });
 
-  test("ask once more when it does not come back", async () => {
+  test.concurrent("ask once more when it does not come back", async () => {
     await using world = await chaosWorld();
     const elsewhere = await temporaryFolder();
     try {
@@ -192,7 +195,7 @@ describe("two gateways with a journal each", () => {
     }
   });
 
-  test("do not ask a third time when two asked and neither lived to tell", async () => {
+  test.concurrent("do not ask a third time when two asked and neither lived to tell", async () => {
     await using world = await chaosWorld();
     for (let death = 0; death < 2; death++) {
       await using victim = await world.start();
@@ -210,7 +213,7 @@ describe("two gateways with a journal each", () => {
 });
 
 describe("a journal that cannot be written", () => {
-  test("keeps a gateway from starting in production, and says why", async () => {
+  test.concurrent("keeps a gateway from starting in production, and says why", async () => {
     await using world = await chaosWorld();
     const file = join(world.environment["SMARTDASH_HOME"] ?? "", "file");
     await writeFile(file, "");
@@ -229,7 +232,7 @@ describe("a journal that cannot be written", () => {
     expect(isAnswered(await lenient.call())).toBe(true);
   });
 
-  test("on a read-only file system is refused the same", async () => {
+  test.concurrent("on a read-only file system is refused the same", async () => {
     await using world = await chaosWorld();
     await using disk = await smallDisk();
     disk.makeReadOnly();
@@ -238,7 +241,7 @@ describe("a journal that cannot be written", () => {
     expect(refused.stderr).toContain("cannot hold the journal (EROFS)");
   });
 
-  test("because its disk is full: the provider is not asked, live tokens serve, room is enough to go on", async () => {
+  test.concurrent("because its disk is full: the provider is not asked, live tokens serve, room is enough to go on", async () => {
     await using world = await chaosWorld();
     await using disk = await smallDisk();
     await using gateway = await world.start({ SMARTDASH_JOURNAL: disk.folder });
@@ -258,7 +261,7 @@ describe("a journal that cannot be written", () => {
     expect(isAnswered(await gateway.call())).toBe(true);
   });
 
-  test("because its disk fills up while the provider is asked: the answer has its room already", async () => {
+  test.concurrent("because its disk fills up while the provider is asked: the answer has its room already", async () => {
     await using world = await chaosWorld();
     await using disk = await smallDisk();
     for (let round = 0; round < 5; round++) {

@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { refreshSteps } from "#src/accounts/refresh/step.ts";
-import { type ChaosWorld, chaosWorld, isAnswered, settledCall } from "./chaos.ts";
+import { type ChaosWorld, type Victim, chaosWorld, isAnswered, settledCall } from "./chaos.ts";
 import { type Moment, killAt, moments, roundsOr } from "./moments.ts";
 import { printTable } from "./table.ts";
 
-const rounds = roundsOr(20);
+/** A gateway that ends itself at a step ends at the same place each time; one that is killed from outside does not. */
+const roundsOf = ({ fault }: Moment) => roundsOr(fault === undefined ? 8 : 20);
 const fiveMinutes = 300_000;
 const head = ["killed at", "rounds", "kept", "lost", "token sent twice"];
 
@@ -27,15 +28,19 @@ describe("a gateway that is killed with -9 and started again", () => {
   const table: string[][] = [];
   afterAll(() => printTable(head, table));
 
-  test.each(moments.map((moment) => [titleOf(moment), moment] as const))(
+  test.concurrent.each(moments.map((moment) => [titleOf(moment), moment] as const))(
     "%s",
     async (_, moment) => {
       await using world = await chaosWorld();
+      await using gateways = new AsyncDisposableStack();
+      let gateway = gateways.use(await world.start());
+      const rounds = roundsOf(moment);
       let lost = 0;
       for (let round = 0; round < rounds; round++) {
-        await callAndDie(world, moment);
-        await using survivor = await world.start();
-        lost += await lostThrough(world, survivor.url);
+        await callAndDie(world, gateway, moment);
+        // The one that comes after is the next one to die.
+        gateway = gateways.use(await world.start());
+        lost += await lostThrough(world, gateway.url);
       }
       const sentTwice = world.provider.grants.reused();
       table.push([moment.name, rounds, rounds - lost, lost, sentTwice].map(String));
@@ -45,8 +50,7 @@ describe("a gateway that is killed with -9 and started again", () => {
   );
 });
 
-async function callAndDie(world: ChaosWorld, moment: Moment): Promise<void> {
-  await using victim = await world.start();
+async function callAndDie(world: ChaosWorld, victim: Victim, moment: Moment): Promise<void> {
   expect(isAnswered(await victim.call())).toBe(true);
   world.provider.grants.expireAccess();
   await killAt(world, victim, moment);
@@ -72,7 +76,7 @@ describe("one of two gateways that share a journal is killed with -9, with calls
   const table: string[][] = [];
   afterAll(() => printTable(head, table));
 
-  test.each(moments.map((moment) => [titleOf(moment), moment] as const))(
+  test.concurrent.each(moments.map((moment) => [titleOf(moment), moment] as const))(
     "%s",
     async (_, moment) => {
       await using world = await chaosWorld();

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -14,10 +14,18 @@ import { asFailure } from "#src/failure.ts";
 import { newBearer } from "#test/support/browser-like.ts";
 import { temporaryFolder } from "#test/support/database.ts";
 import { refreshingAs } from "#test/support/refreshing.ts";
+import { roomFor } from "#test/support/room.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 
+/** Time in line counts too. */
+setDefaultTimeout(120_000);
+
+const room = roomFor(4);
+
 /** A seller who is connected at a provider that ends a grant on reuse; the world's own gateway stands aside. */
-async function racing() {
+const racing = () => room.hold(openRace);
+
+async function openRace() {
   const world = await openWorld({
     endsOnReuse: true,
     environment: { PROVIDER_TIMEOUT_MS: "1000" },
@@ -65,7 +73,7 @@ const dieAt = (wanted: string) => (step: string) =>
   step === wanted ? Promise.reject(died) : Promise.resolve();
 
 describe("intents", () => {
-  test("a lease that was given back leaves nobody waiting for a journal that has nothing", async () => {
+  test.concurrent("a lease that was given back leaves nobody waiting for a journal that has nothing", async () => {
     await using race = await racing();
     const { db } = race.world.app;
     const version = { id: race.id, generation: 1 };
@@ -78,7 +86,7 @@ describe("intents", () => {
     expect(await leaseRefresh(db, version, lease(next))).toMatchObject({ intents: 2 });
   });
 
-  test("a generation that a binary without intents has stored owes nothing to the one before", async () => {
+  test.concurrent("a generation that a binary without intents has stored owes nothing to the one before", async () => {
     await using race = await racing();
     await race.world.app.db.execute(sql`update accounts set intents = 2, intent_generation = 1,
       intent_journal = gen_random_uuid(), generation = 2, lease_until = null, lease_holder = null`);
@@ -88,16 +96,18 @@ describe("intents", () => {
     ).toBe(3);
   });
 
-  test("a lease that commits after everybody has stopped waiting counts for nothing", async () => {
+  test.concurrent("a lease that commits after everybody has stopped waiting counts for nothing", async () => {
     await using race = await racing();
     await using replica = await refreshingAs(race.world);
     const known = await held(replica.app, race.id);
     for (let round = 0; round < 2; round++) {
-      const lock = Promise.withResolvers<void>();
+      const [locked, lock] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       const locking = race.world.database.open.db.transaction(async (transaction) => {
         await transaction.execute(sql`select id from accounts for update`);
+        locked.resolve();
         await lock.promise;
       });
+      await locked.promise;
       expect(await outcome(renew(replica.app, known, { requestId: "x" }))).toBe(
         "database_unavailable",
       );
@@ -107,11 +117,11 @@ describe("intents", () => {
     }
     expect(await outcome(renew(replica.app, known, { requestId: "x" }))).toBe(2);
     expect(race.provider.grants.live()).toBe(1);
-  }, 60_000);
+  });
 });
 
 describe("a process that stands still", () => {
-  test("between lease and question asks nothing any more", async () => {
+  test.concurrent("between lease and question asks nothing any more", async () => {
     await using race = await racing();
     await using stalled = await refreshingAs(race.world);
     const app = {
@@ -128,9 +138,9 @@ describe("a process that stands still", () => {
       2,
     );
     expect(race.provider.grants.reused()).toBe(0);
-  }, 30_000);
+  });
 
-  test("after a refusal never drops the next one's answer", async () => {
+  test.concurrent("after a refusal never drops the next one's answer", async () => {
     await using race = await racing();
     await using first = await refreshingAs(race.world);
     await using second = await refreshingAs(race.world);
@@ -160,11 +170,11 @@ describe("a process that stands still", () => {
     await recoverNow(first.app);
     expect(await race.account()).toMatchObject({ state: "active", generation: 2 });
     expect(race.provider.grants.reused()).toBe(0);
-  }, 30_000);
+  });
 });
 
 describe("recovery", () => {
-  test("keeps an answer whose account the database does not know yet", async () => {
+  test.concurrent("keeps an answer whose account the database does not know yet", async () => {
     await using race = await racing();
     await using dying = await refreshingAs(race.world);
     const app = { ...dying.app, atStep: dieAt("journaled") };
@@ -181,7 +191,7 @@ describe("recovery", () => {
     expect(await race.account()).toMatchObject({ state: "active", generation: 2 });
   });
 
-  test("leaves an answer alone whose key is not configured, until it is", async () => {
+  test.concurrent("leaves an answer alone whose key is not configured, until it is", async () => {
     await using race = await racing();
     await using dying = await refreshingAs(race.world);
     const app = { ...dying.app, atStep: dieAt("journaled") };
@@ -199,7 +209,7 @@ describe("recovery", () => {
     expect(race.provider.grants.reused()).toBe(0);
   });
 
-  test("is not stopped by something strange in its folder", async () => {
+  test.concurrent("is not stopped by something strange in its folder", async () => {
     await using race = await racing();
     await using dying = await refreshingAs(race.world);
     const app = { ...dying.app, atStep: dieAt("journaled") };
@@ -211,7 +221,7 @@ describe("recovery", () => {
   });
 });
 
-test("a person who connects again is newer than every journal, also one elsewhere that knows more", async () => {
+test.concurrent("a person who connects again is newer than every journal, also one elsewhere that knows more", async () => {
   await using race = await racing();
   const elsewhere = await temporaryFolder();
   await using other = await refreshingAs(race.world, (app) => ({
@@ -230,7 +240,7 @@ test("a person who connects again is newer than every journal, also one elsewher
 });
 
 describe("disconnecting", () => {
-  test("waits for a refresh that is under way, and takes back what it brings", async () => {
+  test.concurrent("waits for a refresh that is under way, and takes back what it brings", async () => {
     await using race = await racing();
     await using replica = await refreshingAs(race.world);
     const app = { ...replica.app, letGo: () => undefined };
@@ -244,7 +254,7 @@ describe("disconnecting", () => {
     expect(await race.account()).toMatchObject({ state: "revoked" });
   });
 
-  test("is given up after a week, although each try renews the token", async () => {
+  test.concurrent("is given up after a week, although each try renews the token", async () => {
     await using race = await racing();
     await using replica = await refreshingAs(race.world);
     const outbound: Refreshing["outbound"] = (url, request) =>
@@ -263,7 +273,7 @@ describe("disconnecting", () => {
   });
 });
 
-test("whoever has waited too long leaves the line, and takes no turn with it", async () => {
+test.concurrent("whoever has waited too long leaves the line, and takes no turn with it", async () => {
   const turns = createTurns(1, 10);
   const giveBack = await turns.take(0);
   const late = await Promise.all([turns.take(10), turns.take(20), turns.take(30)]);

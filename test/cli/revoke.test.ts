@@ -1,11 +1,17 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { connectSeller, mintBearer, newVisitor } from "#test/support/browser-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";
+import { roomFor } from "#test/support/room.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 import { runBeside } from "./run.ts";
+
+/** Time in line counts too. */
+setDefaultTimeout(120_000);
+
+const room = roomFor(3);
 
 async function only(world: World, table: string): Promise<string> {
   const [row] = await world.app.db.execute<{ id: string }>(
@@ -29,7 +35,7 @@ async function inhabited(world: World) {
 
 const counted = { liveTokensLeft: 0, streamsCut: 0 };
 
-test.each([
+test.concurrent.each([
   ["session", (world: World) => only(world, "sessions"), { sessions: 1, grants: 0 }],
   ["grant", (world: World) => only(world, "grants"), { sessions: 0, grants: 1 }],
   ["agent", () => Promise.resolve("client-1"), { sessions: 0, grants: 1 }],
@@ -39,7 +45,7 @@ test.each([
 ] as const)(
   "revoke --%s says what would end, ends it, and counts that nothing is left",
   async (kind, named, ends) => {
-    await using world = await openWorld();
+    await using world = await room.hold(openWorld);
     await inhabited(world);
     const words = ["revoke", `--${kind}`, await named(world)];
     const asked = await runBeside(world, words);
@@ -61,7 +67,7 @@ test.each([
   },
 );
 
-test("streams on every gateway are cut and counted", async () => {
+test.concurrent("streams on every gateway are cut and counted", async () => {
   const open = () =>
     new Response(
       new ReadableStream<Uint8Array>({
@@ -70,7 +76,7 @@ test("streams on every gateway are cut and counted", async () => {
       { headers: { "content-type": "text/event-stream" } },
     );
   await using upstream = scriptedUpstream(open);
-  await using world = await openWorld({ environment: pointedAt(upstream.url) });
+  await using world = await room.hold(() => openWorld({ environment: pointedAt(upstream.url) }));
   await using second = await secondGateway(world);
   const { bearer } = await inhabited(world);
   const answers = await Promise.all(
@@ -88,8 +94,8 @@ test("streams on every gateway are cut and counted", async () => {
   for (const text of await Promise.all(texts)) expect(text).toContain("bearer_invalid");
 });
 
-test("a wish that names nothing, two things, or nobody is refused", async () => {
-  await using world = await openWorld();
+test.concurrent("a wish that names nothing, two things, or nobody is refused", async () => {
+  await using world = await room.hold(openWorld);
   const wishes = [
     [["revoke"], 2, "exactly one option"],
     [["revoke", "--session", "x", "--grant", "y"], 2, "exactly one option"],

@@ -7,17 +7,20 @@ import { type BundledDatabase, runningBundled, startBundled } from "#db/embedded
 import { migrate } from "#db/migrate.ts";
 import { openDatabase } from "#db/open.ts";
 import { installPostgres } from "#test/support/database.ts";
+import { roomFor } from "#test/support/room.ts";
 import { type TemporaryHome, isRunning, temporaryHome } from "./home.ts";
 import { type Script, startScript } from "./script.ts";
 import { rejection } from "./rejection.ts";
 
-const halfMinute = 30_000;
-setDefaultTimeout(halfMinute);
+const minute = 60_000;
+setDefaultTimeout(minute);
+
+const room = roomFor(3);
 
 const isRoot = process.getuid?.() === 0;
 
-test("a folder belongs to one gateway; another process is refused and told what to do", async () => {
-  await using home = await temporaryHome();
+test.concurrent("a folder belongs to one gateway; another process is refused and told what to do", async () => {
+  await using home = await room.hold(temporaryHome);
   const own = await startBundled(home.folder, installPostgres);
   expect(own.adopted).toBeFalse();
   const refusal = { code: "home_in_use", hint: expect.stringContaining("SMARTDASH_HOME") };
@@ -33,8 +36,8 @@ test("a folder belongs to one gateway; another process is refused and told what 
   expect(await next.nextLine()).toBe("stopped");
 });
 
-test("a server that outlived its gateway is adopted with its data, and stopped in the end", async () => {
-  await using home = await temporaryHome();
+test.concurrent("a server that outlived its gateway is adopted with its data, and stopped in the end", async () => {
+  await using home = await room.hold(temporaryHome);
   await using killed = gatewayOf(home);
   expect(await answerOf(killed)).toEqual({ adopted: false });
   const pid = home.serverPid();
@@ -53,8 +56,8 @@ test("a server that outlived its gateway is adopted with its data, and stopped i
   expect(await runningBundled(home.folder)).toBeUndefined();
 });
 
-test("a server that is killed under a running gateway is started again, with its data", async () => {
-  await using home = await temporaryHome();
+test.concurrent("a server that is killed under a running gateway is started again, with its data", async () => {
+  await using home = await room.hold(temporaryHome);
   const bundled = await startBundled(home.folder, installPostgres);
   const told: string[] = [];
   bundled.keepRunning((outcome) => told.push(outcome));
@@ -70,8 +73,8 @@ test("a server that is killed under a running gateway is started again, with its
   expect(await runningBundled(home.folder)).toBeUndefined();
 });
 
-test("what a kill in the middle of the first start left behind is thrown away", async () => {
-  await using home = await temporaryHome();
+test.concurrent("what a kill in the middle of the first start left behind is thrown away", async () => {
+  await using home = await room.hold(temporaryHome);
   for (const half of ["data", "postgres-18"]) {
     const folder = join(home.folder, `${half}.unfinished`);
     await mkdir(join(folder, "base"), { recursive: true });
@@ -87,8 +90,8 @@ test("what a kill in the middle of the first start left behind is thrown away", 
   }
 });
 
-test("a home whose path is too long for a socket is refused with a way out", async () => {
-  await using home = await temporaryHome();
+test.concurrent("a home whose path is too long for a socket is refused with a way out", async () => {
+  await using home = await room.hold(temporaryHome);
   const long = join(home.folder, "x".repeat(90));
   expect(await rejection(startBundled(long, installPostgres))).toMatchObject({
     code: "home_unusable",
@@ -98,8 +101,8 @@ test("a home whose path is too long for a socket is refused with a way out", asy
 });
 
 describe("the bundled server", () => {
-  test("is reached through its socket alone, keeps what it acknowledged, and has no power", async () => {
-    await using home = await temporaryHome();
+  test.concurrent("is reached through its socket alone, keeps what it acknowledged, and has no power", async () => {
+    await using home = await room.hold(temporaryHome);
     await using running = await runIn(home);
     const { sql } = running.open;
     const names = ["listen_addresses", "fsync", "synchronous_commit", "full_page_writes"];
@@ -117,14 +120,17 @@ describe("the bundled server", () => {
     if (isRoot) expect(uidsOf(home.serverPid() ?? 0)).not.toContain("0");
   });
 
-  test.skipIf(!isRoot)("does not let in other programs of the user it runs as", async () => {
-    await using home = await temporaryHome();
-    await using running = await runIn(home);
-    expect(await one(running.bundled.url)).toBe(1);
-    const [uid] = uidsOf(home.serverPid() ?? 0);
-    const answer = await greetAs(Number(uid), join(home.folder, "run", ".s.PGSQL.5432"));
-    expect(answer).toContain("Peer authentication failed");
-  });
+  test.concurrent.skipIf(!isRoot)(
+    "does not let in other programs of the user it runs as",
+    async () => {
+      await using home = await room.hold(temporaryHome);
+      await using running = await runIn(home);
+      expect(await one(running.bundled.url)).toBe(1);
+      const [uid] = uidsOf(home.serverPid() ?? 0);
+      const answer = await greetAs(Number(uid), join(home.folder, "run", ".s.PGSQL.5432"));
+      expect(answer).toContain("Peer authentication failed");
+    },
+  );
 });
 
 function gatewayOf(home: TemporaryHome): Script {
