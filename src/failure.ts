@@ -1,5 +1,6 @@
 import { DatabaseProblem } from "#db/problem.ts";
 import { commandFailures } from "./failure/command-failures.ts";
+import { guardFailures } from "./failure/guard-failures.ts";
 import { oauthErrors } from "./failure/oauth-errors.ts";
 import { pageFailures } from "./failure/page-failures.ts";
 
@@ -125,6 +126,7 @@ export const failures = {
     doc: "A stored credential does not open with the configured ENCRYPTION_KEY. Add the key that sealed it.",
   },
   busy: { http: 503, doc: "Too much of this is running at once. Try again in a moment." },
+  ...guardFailures,
   ...pageFailures,
   ...oauthErrors,
 } as const satisfies Record<string, Meaning>;
@@ -135,12 +137,21 @@ export function meaningOf(code: FailureCode): Meaning {
   return failures[code];
 }
 
+/** Whether a guard has refused. */
+export function isGuards(code: FailureCode): boolean {
+  return Object.hasOwn(guardFailures, code) || code === "upstream_switched_off";
+}
+
 export type FailureDetails = {
   /** What to do about it. */
   readonly hint?: string;
   readonly retryAfterSeconds?: number;
   /** Where a person can put it right. */
   readonly link?: string;
+  /** Further headers of the answer. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What comes back with the answer to our own question; sealed. */
+  readonly state?: string;
   /** The scopes that would be enough, separated by spaces. */
   readonly scope?: string;
   /** Values for the wording of a page; never a secret. */

@@ -53,7 +53,7 @@ export async function startGateway(
   stack.defer(() => serving.stop(0));
   const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
   const app = { ...withParts({ ...opened, publicUrl }, runtime), ...refreshParts };
-  await app.switches.load();
+  await Promise.all([app.switches.load(), app.definitions.load()]);
   // From here on nothing fails any more.
   stack.move();
   const leaving = createLeaving(app, serving);
@@ -70,6 +70,8 @@ export async function startGateway(
     await app.once.settled();
     await Promise.all(later.map((each) => each.stop()));
     app.switches.stop();
+    app.definitions.stop();
+    await app.tally.stop();
     app.deadlines.stop();
     app.heartbeat.stop();
     await app.recorder.stop();

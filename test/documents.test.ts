@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { endpoints, metadataPaths, tokenEndpointAliases } from "#src/agents/endpoints.ts";
 import { mcpRoutes } from "#src/calls/routes.ts";
+import { noToolRules } from "#src/catalog/tool-rules.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { problems } from "#src/check/problems.ts";
 import { settings } from "#src/config/settings.ts";
@@ -163,7 +164,13 @@ function pageRoutes(): readonly string[] {
 /** The MCP addresses of an upstream that is the default one. */
 function mcpPaths(): readonly string[] {
   const name = ":upstream";
-  const upstream: Upstream = { name, title: "", url: "", credential: { kind: "none" } };
+  const upstream: Upstream = {
+    name,
+    title: "",
+    url: "",
+    credential: { kind: "none" },
+    tools: noToolRules,
+  };
   const catalog = {
     providers: new Map(),
     upstreams: new Map([[name, upstream]]),

@@ -3,36 +3,46 @@ import { switchOff, switchOn } from "#src/guards/switches.ts";
 import { command, group, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";
 
-const upstream = {
+const subject = {
   type: "positional",
   required: true,
-  description: "Name of the upstream",
+  description:
+    "all, an upstream, provider:NAME, account:PROVIDER:SELLER, agent:CLIENT_ID, tool:UPSTREAM/NAME, grant:ID or session:ID",
 } as const;
 
 const off = command({
   name: "switch off",
-  description: "Switch an upstream off on every gateway, until it is switched on again",
-  examples: ['smartdash switch off mercadolibre --reason "agents make it worse"'],
-  args: { upstream, reason: { type: "string", description: "What agents are told" } },
-  run: async ({ upstream: name, reason }) => {
-    const work = withApp({ role: "command" }, (app) => switchOff(app, name, reason));
-    const { streamsCut } = await patiently(() => "Asking the gateways what they have cut", work);
+  description:
+    "Switch an upstream, provider, account, agent, tool or all off on every gateway, until it is on again",
+  examples: [
+    'smartdash switch off mercadolibre --reason "agents make it worse"',
+    "smartdash switch off tool:airtable/delete_record",
+    "smartdash switch off all",
+  ],
+  args: { subject, reason: { type: "string", description: "What agents are told" } },
+  run: async ({ subject: given, reason }) => {
+    const work = withApp({ role: "command" }, (app) => switchOff(app, given, reason));
+    const done = await patiently(() => "Asking the gateways what they have cut", work);
+    const { subject: name, streamsCut, gateways } = done;
+    const code = name.startsWith("upstream:") ? "upstream_switched_off" : "switched_off";
     return {
-      json: { upstream: name, state: "off", streamsCut },
-      talk: `${name} is off: calls get 503 upstream_switched_off. Streams cut: ${streamsCut}.`,
+      json: { subject: name, state: "off", streamsCut, gateways },
+      talk: `${name} is off: calls get 503 ${code}. Gateways that know: ${gateways}. Streams cut: ${streamsCut}.`,
     };
   },
 });
 
 const on = command({
   name: "switch on",
-  description: "Switch an upstream on again",
-  examples: ["smartdash switch on mercadolibre"],
-  args: { upstream },
-  run: async ({ upstream: name }) => {
-    const wasOff = await withApp({ role: "command" }, (app) => switchOn(app, name));
+  description: "Switch it on again; also lets an agent go on that was stopped in a loop",
+  examples: ["smartdash switch on mercadolibre", "smartdash switch on grant:0199…"],
+  args: { subject },
+  run: async ({ subject: given }) => {
+    const { subject: name, wasOff } = await withApp({ role: "command" }, (app) =>
+      switchOn(app, given),
+    );
     return {
-      json: { upstream: name, state: "on", wasOff },
+      json: { subject: name, state: "on", wasOff },
       talk: wasOff ? `${name} is on again, within two seconds everywhere.` : `${name} was on.`,
     };
   },
@@ -40,24 +50,30 @@ const on = command({
 
 const list = command({
   name: "switch list",
-  description: "Say what is switched off",
+  description: "Say what is switched off, and which agents were stopped",
   examples: ["smartdash switch list"],
   args: {},
   run: async () => {
     const rows = await withApp({ role: "command" }, ({ db }) => allSwitches(db));
-    const json = rows.map(({ subject, reason, at }) => ({ subject, reason, since: at }));
+    const json = rows.map(({ subject: name, reason, by, at }) => ({
+      subject: name,
+      reason,
+      by,
+      since: at,
+    }));
     if (rows.length === 0) return { json: { off: json }, talk: "Nothing is switched off." };
-    const lines = rows.map(({ subject, reason, at }) => [
-      subject.replace(/^upstream:/, ""),
+    const lines = rows.map(({ subject: name, reason, by, at }) => [
+      name,
+      by,
       at.toISOString().slice(0, 16),
       reason ?? "",
     ]);
-    return { json: { off: json }, text: table(["off", "since (UTC)", "reason"], lines) };
+    return { json: { off: json }, text: table(["off", "by", "since (UTC)", "reason"], lines) };
   },
 });
 
 export const switchCommand = group({
   name: "switch",
-  description: "Disable MCP for a while: it survives restarts and holds on every gateway",
+  description: "Switch something off for a while: it survives restarts and holds on every gateway",
   subCommands: { off, on, list },
 });

@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import {
+  boolean,
   check,
   index,
   integer,
@@ -93,6 +94,8 @@ export const grants = pgTable(
     upstream: text("upstream").notNull(),
     resource: text("resource").notNull(),
     scope: text("scope").notNull(),
+    /** Only tools that say they change nothing. */
+    onlyReading: boolean("only_reading").notNull().default(false),
     createdAt: moment("created_at").notNull().defaultNow(),
     activatedAt: moment("activated_at"),
     endedAt: moment("ended_at"),
@@ -185,6 +188,7 @@ export const consents = pgTable(
       .references(() => accounts.id, { onDelete: "cascade" }),
     redirectHost: text("redirect_host").notNull(),
     scope: text("scope").notNull(),
+    onlyReading: boolean("only_reading").notNull().default(false),
     /** What the client said about itself then: name, redirect URIs, keys. */
     clientFingerprint: bytes("client_fingerprint").notNull(),
   },

@@ -1,5 +1,5 @@
-import { index, integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
-import { moment } from "./columns.ts";
+import { bigint, date, index, integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
+import { bytes, moment } from "./columns.ts";
 import { people } from "./people.ts";
 
 /** The audit trail of proxied MCP exchanges: who called what, never with which contents. */
@@ -22,6 +22,27 @@ export const calls = pgTable(
     status: integer("status").notNull(),
     upstreamStatus: integer("upstream_status"),
     durationMs: integer("duration_ms").notNull(),
+    clientId: text("client_id"),
+    /** Keyed hash of the canonical arguments of a tool call. */
+    argumentsHash: text("arguments_hash"),
+    /** What a guard said about it; absent where none had anything to say. */
+    guard: text("guard"),
   },
   (table) => [index("calls_person").on(table.personId), index("calls_at").on(table.at)],
+);
+
+/** The chain of a day: each batch of calls with the digests of its rows, tied to the batch before it. */
+export const callBatches = pgTable(
+  "call_batches",
+  {
+    seq: bigint("seq", { mode: "number" }).primaryKey(),
+    /** By UTC. */
+    day: date("day", { mode: "string" }).notNull(),
+    at: moment("at").notNull(),
+    /** 32 bytes for each row, in the order of their ids. */
+    digests: bytes("digests").notNull(),
+    /** HMAC-SHA-256 over the link before it and the digests. */
+    link: bytes("link").notNull(),
+  },
+  (table) => [index("call_batches_day").on(table.day)],
 );

@@ -5,9 +5,13 @@ import { moment } from "./columns.ts";
 
 /** What the operator has switched off, for every replica, until it is switched on again. */
 export const switches = pgTable("switches", {
-  /** `upstream:NAME`. */
+  /** `all`, `upstream:NAME`, `provider:NAME`, `account:ID`, `agent:CLIENT_ID`, `tool:UPSTREAM/NAME`, `grant:ID` or `session:ID`. */
   subject: text("subject").primaryKey(),
   reason: text("reason"),
+  /** `operator`, or `guard` where an agent went round in circles. */
+  by: text("by", { enum: ["operator", "guard"] })
+    .notNull()
+    .default("operator"),
   at: moment("at").notNull().defaultNow(),
 });
 

@@ -32,6 +32,20 @@ const goals: readonly Goal[] = [
     read: (readings, target) => readings.median(target, "addedP50At1"),
   },
   {
+    title: "guards: added p50 ms, 1 connection",
+    bound: 0.15,
+    digits: 3,
+    read: (readings, target) => (target === "gateway" ? guardsCost(readings) : undefined),
+  },
+  {
+    title: "calls/s with guards, × without",
+    bound: 0.8,
+    digits: 2,
+    atLeast: true,
+    read: (readings, target) =>
+      target === "gateway" ? readings.ratio("gateway", "unguarded", "calls32") : undefined,
+  },
+  {
     title: "first SSE event p50, × nginx's",
     bound: 2.5,
     digits: 2,
@@ -87,6 +101,12 @@ const goals: readonly Goal[] = [
       target === "gateway" ? readings.median("away", "pacedLongest") : undefined,
   },
 ];
+
+/** In the same run: what a call takes longer with every guard at work. */
+function guardsCost(readings: Readings): number | undefined {
+  const [on, off] = [readings.median("gateway", "p50At1"), readings.median("unguarded", "p50At1")];
+  return on === undefined || off === undefined ? undefined : on - off;
+}
 
 /** Against the runtime by which node-oidc-provider is faster. */
 function timesReference(readings: Readings): number | undefined {

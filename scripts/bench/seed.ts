@@ -12,6 +12,7 @@ import { type App, openApp } from "#src/app.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { FolderDatabase } from "./database.ts";
+import { guardsOn, toolRules } from "./guards.ts";
 import { own } from "./owned.ts";
 
 export type Seeded = {
@@ -58,7 +59,8 @@ export async function seed(upstreamUrl: string, seeding: Seeding = {}): Promise<
       DRAIN_MS: "100",
       SMARTDASH_HOME: folder,
       SMARTDASH_SIGNUP: "open",
-      SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstreamUrl } }),
+      SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstreamUrl, tools: toolRules } }),
+      ...guardsOn,
       ...given(seeding.environment),
     };
     return { environment, ...(await fill(environment, seeding)), database, stop };

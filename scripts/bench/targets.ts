@@ -1,4 +1,5 @@
 import { startGateway } from "./gateway.ts";
+import { guardsOff } from "./guards.ts";
 import { startNginx } from "./nginx.ts";
 import { own, startScript } from "./owned.ts";
 import type { Stop } from "./owned.ts";
@@ -11,7 +12,7 @@ export type Running = {
   stop(): Promise<void>;
 };
 
-export const targetNames = ["direct", "nginx", "bare", "gateway"] as const;
+export const targetNames = ["direct", "nginx", "bare", "gateway", "unguarded"] as const;
 export type TargetName = (typeof targetNames)[number];
 
 export const titles: Readonly<Record<TargetName, string>> = {
@@ -19,6 +20,7 @@ export const titles: Readonly<Record<TargetName, string>> = {
   nginx: "nginx proxy_pass",
   bare: "bare Bun.serve + fetch",
   gateway: "gateway",
+  unguarded: "gateway without guards",
 };
 
 const starters: Readonly<
@@ -31,6 +33,7 @@ const starters: Readonly<
     return { url, pid: child.pid, headers: {}, stop };
   },
   gateway: (upstreamUrl) => startGateway(upstreamUrl),
+  unguarded: (upstreamUrl) => startGateway(upstreamUrl, { environment: guardsOff }),
 };
 
 export type Target = Omit<Running, "stop"> & { readonly name: TargetName; readonly stop: Stop };

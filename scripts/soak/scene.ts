@@ -36,6 +36,11 @@ export async function openScene(): Promise<Scene> {
     accounts,
     environment: {
       ...sandbox.environment,
+      SMARTDASH_LIMITS: "off",
+      SMARTDASH_BUDGETS: "off",
+      SMARTDASH_LOOPS: "off",
+      SMARTDASH_CALLS_AT_ONCE: "10000",
+      SMARTDASH_STREAMS_AT_ONCE: "10000",
       SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstreamUrl.href } }),
     },
     tokensOf: (id) => ({

@@ -2,19 +2,28 @@ import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { type Cache, createCache, databasePatienceMs, withoutDatabaseMs } from "#src/cache.ts";
 import { tokenPrefixes } from "#src/crypto/secret.ts";
+import type { ToolPolicy } from "#src/catalog/tool-rules.ts";
 import { timely } from "#src/once.ts";
 import { knownResource } from "./resource.ts";
 import { type Scope, allowedBy, scopes } from "./scopes.ts";
 import { sessionByFingerprint } from "./sessions/store.ts";
 import { type ProvenToken, proveAccessToken } from "./tokens/access-token.ts";
 import { type SigningKeys, keysSubject } from "./tokens/signing-keys.ts";
-import { agentById, isEnded, openGrant } from "./tokens/store.ts";
+import { agentById, isEnded, openGrant, policiesOf } from "./tokens/store.ts";
 
 /** Who a bearer stands for. */
 export type Caller = {
   /** What the bearer rests on: a minted session, a person's grant, or an agent of the operator. */
   readonly kind: "session" | "grant" | "agent";
   readonly id: string;
+  /** `session:ID`, `grant:ID` or `agent:ID`: what limits, budgets and approvals go by. */
+  readonly key: string;
+  /** The client id; undefined for a session. */
+  readonly agent: string | undefined;
+  /** How a person is told which agent it is. */
+  readonly agentName: string;
+  /** Which tools it may use, beside the upstream's own rules. */
+  readonly policies: readonly ToolPolicy[];
   /** Absent for an agent that acts for itself on upstreams without an account. */
   readonly personId: string | undefined;
   readonly accountId: string | undefined;
@@ -85,10 +94,14 @@ async function readSession(app: Knowing, bearer: string): Promise<Caller | undef
   const token = hash("sha256", bearer, "buffer");
   const row = await timely(sessionByFingerprint(app.db, token, app.now()));
   if (row === undefined) return undefined;
-  const { id, personId, accountId, provider, expiresAt } = row;
+  const { id, personId, accountId, provider, expiresAt, platform } = row;
   return {
     kind: "session",
     id,
+    key: `session:${id}`,
+    agent: undefined,
+    agentName: platform ?? "session",
+    policies: await timely(policiesOf(app.db, [`session:${id}`])),
     personId,
     accountId,
     provider,
@@ -107,6 +120,7 @@ async function readToken(app: Knowing, bearer: string): Promise<Caller | undefin
   if (upstream === undefined || id === undefined) return undefined;
   const base = {
     id,
+    key: token.basis,
     upstream,
     ...mayDo(token.scopes),
     expiresAt: token.expiresAt,
@@ -116,15 +130,24 @@ async function readToken(app: Knowing, bearer: string): Promise<Caller | undefin
   return kind === "agent" ? await withAgent(app, base, token) : undefined;
 }
 
-type Base = Pick<Caller, "id" | "upstream" | "granted" | "allowed" | "expiresAt" | "subjects">;
+/** What a person ticks on the consent page. */
+const onlyReading: ToolPolicy = { allow: ["@read-only"], deny: [], approve: [] };
+
+type Base = Pick<
+  Caller,
+  "id" | "key" | "upstream" | "granted" | "allowed" | "expiresAt" | "subjects"
+>;
 
 async function withGrant(app: Knowing, base: Base): Promise<Caller | undefined> {
   const grant = await timely(openGrant(app.db, base.id));
   if (grant === undefined) return undefined;
   // `/mcp` may mean another upstream by now; the person agreed to this one.
   if (grant.upstream !== base.upstream) return undefined;
-  const { personId, accountId, provider } = grant;
-  return { ...base, kind: "grant", personId, accountId, provider };
+  const { personId, accountId, provider, clientId: agent, clientName: agentName } = grant;
+  const own = await timely(policiesOf(app.db, [base.key, `agent:${agent}`]));
+  const policies = grant.onlyReading ? [...own, onlyReading] : own;
+  const owner = { personId, accountId, provider };
+  return { ...base, kind: "grant", ...owner, agent, agentName, policies };
 }
 
 async function withAgent(
@@ -139,6 +162,9 @@ async function withAgent(
   return {
     ...base,
     kind: "agent",
+    agent: agent.clientId,
+    agentName: agent.name,
+    policies: await timely(policiesOf(app.db, [`agent:${agent.clientId}`])),
     personId: personId ?? undefined,
     accountId: accountId ?? undefined,
     provider: provider ?? undefined,

@@ -1,4 +1,5 @@
 import type { App } from "#src/app.ts";
+import { type FailureCode, asFailure, meaningOf } from "#src/failure.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
 import { readFields, readJsonObject } from "./fields.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
@@ -17,7 +18,13 @@ import { revoke } from "./tokens/revoke.ts";
 
 export type AuthorizationServer = App &
   Redeeming &
-  Knowing & { readonly registrationGate: FloodGate; readonly deviceGate: FloodGate };
+  Knowing & {
+    readonly registrationGate: FloodGate;
+    readonly authorizeGate: FloodGate;
+    readonly deviceGate: FloodGate;
+    /** Counts what fails at the endpoints that clients prove themselves at. */
+    readonly failureGate: FloodGate;
+  };
 
 type Mount = (routes: PageRoutes, app: AuthorizationServer, path: string) => void;
 
@@ -133,10 +140,26 @@ function answerPosted(
   const { handle, visit, gate } = posted;
   return oauthAnswer(app, { request, requestId: visit.requestId }, async () => {
     gate?.pass(visit.address());
+    app.failureGate.check(visit.address());
     const fields = await readFields(request);
     app.clients.expect(fields.get("client_id") ?? "", visit.address);
-    return await handle(app, request, fields);
+    try {
+      return await handle(app, request, fields);
+    } catch (error) {
+      countFailure(app, visit, asFailure(error).code);
+      throw error;
+    }
   });
+}
+
+/** Whoever guesses fails; a device that waits for its person does not. */
+function countFailure(app: AuthorizationServer, visit: Visit, code: FailureCode): void {
+  if (code === "authorization_pending" || meaningOf(code).http >= 500) return;
+  try {
+    app.failureGate.pass(visit.address());
+  } catch {
+    // The next one is told.
+  }
 }
 
 function mountRegistration(routes: PageRoutes, app: AuthorizationServer, path: string): void {

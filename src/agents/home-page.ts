@@ -13,7 +13,10 @@ import { readScopes } from "./scopes.ts";
 import type { Minted } from "./sessions/session.ts";
 import { type Session, openSessions } from "./sessions/store.ts";
 
-type Showing = Pick<App, "db" | "now" | "catalog" | "config" | "publicUrl">;
+type Showing = Pick<App, "db" | "now" | "catalog" | "config" | "publicUrl"> & {
+  /** What others have to tell a person on their page. */
+  readonly notes: (person: SignedIn, language: Language) => Promise<Markup>;
+};
 
 type Visit = {
   readonly person: SignedIn | undefined;
@@ -30,6 +33,7 @@ export async function homePage(app: Showing, language: Language, visit: Visit): 
   const grants = person === undefined ? [] : await openGrants(app.db, person.personId);
   const body = html`<p>${say(language, "home_lead")}</p>
     ${inviteNote(app, language, visit)} ${connectButtons(app, language, person)}
+    ${person === undefined ? "" : await app.notes(person, language)}
     ${person === undefined ? "" : personal(app, language, { person, platform, accounts, sessions, grants })}`;
   return page(language, say(language, "home_title"), body);
 }
@@ -143,7 +147,8 @@ function grantRow(
   });
   const upstream = app.catalog.upstreams.get(grant.upstream)?.title ?? grant.upstream;
   const host = grant.redirectHost === null ? "" : ` (${grant.redirectHost})`;
-  const scopes = readScopes(grant.scope).map((scope) => say(language, `scope_${scope}`));
+  const allowed = readScopes(grant.scope).map((scope) => say(language, `scope_${scope}`));
+  const scopes = grant.onlyReading ? [...allowed, say(language, "only_reading")] : allowed;
   return html`<li>
     <span class="grow"
       ><b>${grant.clientName}</b>${host} · ${upstream}<br />

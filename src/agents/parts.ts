@@ -15,7 +15,15 @@ import { isLoopbackName } from "#src/http/loopback.ts";
 import { type SigningKeys, createSigningKeys, keysSubject } from "./tokens/signing-keys.ts";
 
 /** For one address. */
-const perMinute = { registrations: 30, devices: 30, userCodes: 20, connects: 120, documents: 120 };
+const perMinute = {
+  registrations: 30,
+  devices: 30,
+  userCodes: 20,
+  connects: 120,
+  documents: 120,
+  authorizations: 240,
+  failures: 300,
+};
 
 /** What the authorization server keeps in this process; everything that counts is in the database. */
 export function createAgentParts(app: App, cutStreams: LetGo) {
@@ -60,6 +68,8 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
     tokenEndpoints: tokenEndpointAddresses(app.publicUrl),
     signingKeys,
     registrationGate: createFloodGate({ perMinute: perMinute.registrations, burst: 30, now }),
+    authorizeGate: createFloodGate({ perMinute: perMinute.authorizations, burst: 120, now }),
+    failureGate: createFloodGate({ perMinute: perMinute.failures, burst: 300, now }),
     deviceGate: createFloodGate({ perMinute: perMinute.devices, burst: 30, now }),
     userCodeGate: createFloodGate({ perMinute: perMinute.userCodes, burst: 10, now }),
     connectGate: createFloodGate({ perMinute: perMinute.connects, burst: 60, now }),

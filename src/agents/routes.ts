@@ -7,10 +7,10 @@ import type { PageRoutes } from "#src/http/page-routes.ts";
 import { Failure } from "#src/failure.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
 import { readForm } from "#src/http/form.ts";
-import { formSender, signOut, signedIn } from "#src/people/sign-in.ts";
+import { type SignedIn, formSender, signOut, signedIn } from "#src/people/sign-in.ts";
 import { inviteOf } from "#src/people/sign-up.ts";
-import { languageOf } from "#src/screens/language.ts";
-import { seeOther } from "#src/screens/page.ts";
+import { type Language, languageOf } from "#src/screens/language.ts";
+import { type Markup, seeOther } from "#src/screens/page.ts";
 import { type AuthorizationServer, mountAuthorizationServer } from "./endpoints.ts";
 import { disconnectPage, disconnectedPage } from "./disconnect-page.ts";
 import { mountDevice } from "./devices/device-routes.ts";
@@ -18,7 +18,11 @@ import { endGrant } from "./grants/end.ts";
 import { bearerPage, homePage } from "./home-page.ts";
 import { endSession, mintSession } from "./sessions/session.ts";
 
-type Serving = AuthorizationServer & Disconnecting & { readonly userCodeGate: FloodGate };
+type Serving = AuthorizationServer &
+  Disconnecting & {
+    readonly userCodeGate: FloodGate;
+    readonly notes: (person: SignedIn, language: Language) => Promise<Markup>;
+  };
 
 /** The authorization server, `/device`, and the pages of a person: `/`, `/sessions`, `/grants`, `/sign-out`. */
 export function mountAgents(routes: PageRoutes, app: Serving): void {

@@ -2,14 +2,17 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import { type Scene, subjectsOf } from "#src/guards/subjects.ts";
 import { switchedOff } from "#src/guards/switches.ts";
 import type { Cancel } from "#src/http/cancel.ts";
-import { type Flow, type Incoming, wholeBody } from "#src/http/exchange.ts";
+import { type Flow, type Incoming, type Sink, wholeBody } from "#src/http/exchange.ts";
+import { AnswerWatch, type Watching } from "./answer-watch.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { headersOut } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";
+import { holdsToolList, mayHoldToolList } from "./tool-lists.ts";
 
 type Delivering = Pick<App, "config" | "bindingKey" | "now"> & {
   readonly deadlines: Deadlines;
@@ -26,12 +29,19 @@ type Delivery = {
   /** Milliseconds. */
   readonly startedAt: number;
   readonly reader: Reader;
+  readonly watching: Watching;
+  /** `RateLimit-*`. */
+  readonly limits: Readonly<Record<string, string>>;
+  /** What the call is about: whatever of it is switched off ends its stream. */
+  readonly scene: Scene;
   /** Present when the first event of a stream may be a 2024-11-05 endpoint. */
   readonly endpoint?: (endpoint: string) => string;
 };
 
 /** Small answers are read whole, which is faster and lets them be timed; bigger ones flow. */
 const mostWholeBytes = 1024 * 1024;
+/** A list of tools has to be judged whole. */
+const mostListBytes = 8 * mostWholeBytes;
 const bodiless = new Set([204, 205, 304]);
 
 /**
@@ -43,39 +53,59 @@ export async function deliver(
   answer: Incoming,
   delivery: Delivery,
 ): Promise<Response> {
-  const { owner, requestId, endpoint } = delivery;
+  const { owner, requestId, limits } = delivery;
   const isStream = answer.headers.get("content-type")?.startsWith("text/event-stream") === true;
-  const headers = headersOut(app, answer.headers, { ...owner, isStream, requestId });
+  const headers = headersOut(app, answer.headers, { ...owner, isStream, requestId, limits });
   const { status } = answer;
   if (isStream) {
-    const subjects = [...owner.caller.subjects, switchedOff(owner.upstream.name)];
-    const { startedAt: since, reader } = delivery;
-    const relayed = { subjects, since, reader, endpoint };
+    const off = subjectsOf(delivery.scene).map(switchedOff);
+    const subjects = [...owner.caller.subjects, ...off];
+    const { startedAt: since, reader, endpoint, watching } = delivery;
+    const relayed = { subjects, since, reader, endpoint, watching };
     return new Response(relayEvents(app, answer, relayed), { status, headers });
   }
   const length = answer.headers.get("content-length");
   const isSmall = typeof length === "string" && Number(length) <= mostWholeBytes;
   const body =
-    isSmall || bodiless.has(status)
+    isSmall || bodiless.has(status) || delivery.watching.screen !== undefined
       ? await whole(app, answer, delivery)
       : flowing(app, answer, delivery);
   return new Response(bodiless.has(status) ? null : body, { status, headers });
 }
 
-async function whole(app: Delivering, answer: Incoming, { cancel, deadline }: Delivery) {
+async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
+  const { cancel, deadline, watching } = delivery;
   deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
+  const most = watching.screen === undefined ? mostWholeBytes : mostListBytes;
+  let body: Uint8Array<ArrayBuffer>;
   try {
-    return await wholeBody(answer, mostWholeBytes);
+    body = await wholeBody(answer, most);
   } catch {
     throw new Failure(cancel.isCancelled ? "upstream_timeout" : "upstream_unreachable");
   }
+  return await watched(body, watching);
+}
+
+/** A small answer as its reader may see it. Failures: `upstream_invalid` for a list of tools where none belongs. */
+async function watched(
+  body: Uint8Array<ArrayBuffer>,
+  { screen, ended }: Watching,
+): Promise<Uint8Array<ArrayBuffer> | string> {
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const isSuspect = mayHoldToolList(text);
+  if (isSuspect && screen === undefined && holdsToolList(text.toString())) {
+    throw new Failure("upstream_invalid");
+  }
+  const changed = isSuspect ? await screen?.(text.toString()) : undefined;
+  ended?.(text.toString(), body.length);
+  return changed ?? body;
 }
 
 /** A big JSON answer, passed on as it comes and cut at the limit. */
 function flowing(
   app: Delivering,
   answer: Incoming,
-  { cancel }: Delivery,
+  { cancel, watching }: Delivery,
 ): ReadableStream<Uint8Array> {
   const deadline = app.deadlines.open();
   deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
@@ -83,7 +113,7 @@ function flowing(
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        flow = answer.flow({
+        const sink: Sink = {
           chunk(bytes) {
             controller.enqueue(bytes);
             if ((controller.desiredSize ?? 0) <= 0) flow?.pause();
@@ -96,7 +126,9 @@ function flowing(
             deadline.close();
             controller.error(error);
           },
-        });
+        };
+        const watch = new AnswerWatch(sink, watching, false);
+        flow = watch.flow = answer.flow(watch);
       },
       pull: () => flow?.resume(),
       cancel() {

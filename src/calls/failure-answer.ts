@@ -23,6 +23,7 @@ export function failureAnswer(failure: Failure, context: Context): Response {
     "content-type": "application/json",
     "cache-control": "no-store",
     "x-request-id": context.requestId,
+    ...details.headers,
   };
   if (retryAfterSeconds !== undefined) headers["retry-after"] = String(retryAfterSeconds);
   if (meaning.http === 401 || code === "insufficient_scope") {

@@ -62,12 +62,18 @@ function acceptOf(accept: string | null): string {
 export function headersOut(
   app: Pick<App, "bindingKey">,
   answer: HeaderReader,
-  owner: Owner & { readonly isStream: boolean; readonly requestId: string },
+  owner: Owner & {
+    readonly isStream: boolean;
+    readonly requestId: string;
+    /** What limits say. */
+    readonly limits: Readonly<Record<string, string>>;
+  },
 ): Record<string, string> {
   const out: Record<string, string> = {
     "cache-control": owner.isStream ? "no-cache, no-transform" : "no-store",
     "x-content-type-options": "nosniff",
     "x-request-id": owner.requestId,
+    ...owner.limits,
   };
   if (owner.isStream) out["x-accel-buffering"] = "no";
   const type = answer.get("content-type");

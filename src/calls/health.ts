@@ -2,6 +2,7 @@ import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { asFailure } from "#src/failure.ts";
+import { sceneOfUpstream } from "#src/guards/subjects.ts";
 import type { Switches } from "#src/guards/switches.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Reach } from "./reach.ts";
@@ -21,7 +22,7 @@ export async function upstreamHealth(
   const [database, server] = await Promise.all([
     app.databaseWatch.look(),
     stateOf(async () => {
-      app.switches.check(upstream.name);
+      app.switches.check(sceneOfUpstream(upstream));
       await app.reach.expect(upstream);
     }),
   ]);

@@ -1,41 +1,47 @@
+import { Failure } from "#src/failure.ts";
+
 const [quote, backslash, openBrace, closeBrace, openBracket, closeBracket, colon, comma] = [
   0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d, 0x3a, 0x2c,
 ];
 
-/** Below this depth nothing is read for policy: message, params, `_meta`, and a batch around them. */
-const deepest = 5;
+/** No argument of a tool needs more, and readers behind us need not bear it. */
+const deepest = 200;
 
-type Level = Set<string> | undefined;
+/** The keys that an object has so far; most have one or few. */
+type Level = { readonly isObject: boolean; first?: string; others?: Set<string> };
 
 /**
- * Whether an object of valid JSON names a key twice, however it is escaped. Parsers disagree about which one
- * counts: what we judge could be something else than what the upstream does.
+ * Refuses valid JSON in which an object names a key twice, however it is escaped: parsers disagree about which
+ * one counts, and what we judge, or a person allows, could be something else than what the upstream does.
+ * Failures: `message_invalid`, also for what is nested too deeply.
  */
-export function hasDuplicateKeys(json: string): boolean {
+export function checkKeys(json: string): void {
   const levels: Level[] = [];
   let isKeyNext = false;
-  let isTwice = false;
-  for (let at = 0; at < json.length && !isTwice; at += 1) {
+  for (let at = 0; at < json.length; at += 1) {
     const character = json.charCodeAt(at);
     if (character === quote) {
       const start = at;
       at = endOfText(json, start);
-      isTwice = isKeyNext && isSeen(levels.at(-1), json.slice(start, at + 1));
+      addKey(isKeyNext ? levels.at(-1) : undefined, json, { start, end: at + 1 });
     } else if (changesLevel.has(character)) {
       enterOrLeave(levels, character);
       isKeyNext = character === openBrace;
     } else if (character === comma || character === colon) {
-      isKeyNext = character === comma;
+      isKeyNext = character === comma && levels.at(-1)?.isObject === true;
     }
   }
-  return isTwice;
 }
 
 const changesLevel = new Set([openBrace, closeBrace, openBracket, closeBracket]);
 
 function enterOrLeave(levels: Level[], character: number): void {
-  if (character === closeBrace || character === closeBracket) levels.pop();
-  else levels.push(character === openBrace && levels.length < deepest ? new Set() : undefined);
+  if (character === closeBrace || character === closeBracket) {
+    levels.pop();
+    return;
+  }
+  if (levels.length >= deepest) throw new Failure("message_invalid", "It is nested too deeply");
+  levels.push({ isObject: character === openBrace });
 }
 
 /** Where the text that begins at `start` ends. */
@@ -51,12 +57,20 @@ function isEscaped(json: string, at: number): boolean {
   return (at - before) % 2 === 0;
 }
 
-function isSeen(keys: Set<string> | undefined, written: string): boolean {
-  if (keys === undefined) return false;
+/** A text where no level is given is none of a key. */
+function addKey(
+  level: Level | undefined,
+  json: string,
+  { start, end }: { readonly start: number; readonly end: number },
+): void {
+  if (level === undefined) return;
+  const written = json.slice(start, end);
   const key = written.includes("\\") ? String(JSON.parse(written)) : written.slice(1, -1);
-  if (keys.has(key)) return true;
-  keys.add(key);
-  return false;
+  if (key === level.first || level.others?.has(key) === true) {
+    throw new Failure("message_invalid", "A key stands twice in one object of the request body");
+  }
+  if (level.first === undefined) level.first = key;
+  else (level.others ??= new Set()).add(key);
 }
 
 /**

@@ -2,9 +2,19 @@ import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
-import { hasDuplicateKeys, hasLookalike } from "./json-keys.ts";
+import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
+import { checkKeys, hasLookalike } from "./json-keys.ts";
+import { ownStateIn, withoutOwnAnswer } from "./own-question.ts";
 
 export type RpcId = string | number | null;
+
+/** One call of a tool. */
+export type ToolCall = {
+  readonly name: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+  /** The same text for the same arguments, in whatever order they were written (see `canonicalJson`). */
+  readonly canonical: string;
+};
 
 /** One MCP exchange as its body describes it; the body decides, headers only mirror it. */
 export type Call = {
@@ -17,6 +27,10 @@ export type Call = {
   /** Tool or prompt name, or resource URI. */
   readonly name: string | undefined;
   readonly id: RpcId;
+  /** Every call of a tool in it. */
+  readonly toolCalls: readonly ToolCall[];
+  /** The client's answer to our own question about this call; see `approvals`. */
+  readonly ownState: string | undefined;
   /** MCP 2026-07-28 or later: stateless, and a client that goes away has cancelled. */
   readonly isModern: boolean;
   /** The protocol version that the message itself names. */
@@ -31,8 +45,6 @@ export const mostBodyBytes = 4 * 1024 * 1024;
 const firstModern = "2026-07-28";
 const versionKey = "io.modelcontextprotocol/protocolVersion";
 const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
-/** Our own question to a modern client (see `relink.ts`); its answer is not for the upstream. */
-export const ownQuestion = "smartdash/reconnect";
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
@@ -43,10 +55,11 @@ export async function readCall(request: Request): Promise<Call> {
   const httpMethod = request.method;
   if (httpMethod !== "POST") return { ...noMessage, httpMethod };
   const body = await readBounded(request, mostBodyBytes);
-  const message = parse(body);
-  if (Array.isArray(message)) return { ...batch(request, message), httpMethod, body };
+  const { message, text } = parse(body);
+  if (Array.isArray(message)) return { ...batch(request, message, text), httpMethod, body };
   if (!isObject(message)) throw new Failure("message_invalid");
-  return { ...single(request, message), httpMethod, body: withoutOwnAnswer(message, body) ?? body };
+  const described = single(request, message, text);
+  return { ...described, httpMethod, body: withoutOwnAnswer(message, body) ?? body };
 }
 
 type Message = Readonly<Record<string, unknown>>;
@@ -59,26 +72,28 @@ const noMessage = {
   opensLinks: false,
   name: undefined,
   id: null,
+  toolCalls: [],
+  ownState: undefined,
   isModern: false,
   bodyVersion: undefined,
   traceparent: undefined,
 } as const;
 
-function parse(body: Uint8Array): unknown {
+function parse(body: Uint8Array): { readonly message: unknown; readonly text: string } {
   let text: string;
-  let value: unknown;
+  let message: unknown;
   try {
     text = decoder.decode(body);
-    value = JSON.parse(text);
+    message = JSON.parse(text);
   } catch {
     throw new Failure("body_unreadable");
   }
-  if (!hasDuplicateKeys(text)) return value;
-  throw new Failure("message_invalid", "A key stands twice in one object of the request body");
+  checkKeys(text);
+  return { message, text };
 }
 
 /** Batches were part of 2025-03-26 alone. */
-function batch(request: Request, messages: readonly unknown[]): Described {
+function batch(request: Request, messages: readonly unknown[], text: string): Described {
   if (isModernVersion(request.headers.get("mcp-protocol-version"))) {
     throw new Failure("message_invalid", "MCP 2026-07-28 has no batches: send one message");
   }
@@ -86,10 +101,14 @@ function batch(request: Request, messages: readonly unknown[]): Described {
   messages.forEach(refuseAmbiguous);
   const methods = messages.map(({ method }) => method);
   const rpcMethods = methods.filter((method) => typeof method === "string");
-  return { ...noMessage, rpcMethod: "batch", rpcMethods };
+  const exact = exactly(text);
+  const toolCalls = messages.flatMap((message, index) =>
+    toolCallOf(message, Array.isArray(exact) ? exact[index] : message),
+  );
+  return { ...noMessage, rpcMethod: "batch", rpcMethods, toolCalls };
 }
 
-function single(request: Request, message: Message): Described {
+function single(request: Request, message: Message, text: string): Described {
   refuseAmbiguous(message);
   const { method: said, id } = message;
   const method = typeof said === "string" ? said : undefined;
@@ -102,11 +121,34 @@ function single(request: Request, message: Message): Described {
     opensLinks: opensLinks(about[capabilitiesKey]),
     traceparent: traceparentIn(about["traceparent"]),
     name: nameIn(method, parameters),
+    toolCalls: method === "tools/call" ? toolCallOf(message, exactly(text) ?? message) : [],
+    ownState: ownStateIn(parameters),
     id: typeof id === "string" || typeof id === "number" ? id : null,
     isModern: [request.headers.get("mcp-protocol-version"), bodyVersion].some(isModernVersion),
     bodyVersion,
   };
 }
+
+/** The message with its numbers as they were written; undefined when a double holds every one of them. */
+function exactly(text: string): unknown {
+  return longNumber.test(text) ? parseExactly(text) : undefined;
+}
+
+const longNumber = /\d{16}|\d[eE][+-]?\d{3}/;
+
+/** Nothing for one without the name of a tool: guards refuse it. */
+function toolCallOf(message: Message, exact: unknown): readonly ToolCall[] {
+  const parameters = message["params"];
+  const name = isObject(parameters) ? parameters["name"] : undefined;
+  const isNamed = typeof name === "string" && name.length <= longestName;
+  if (message["method"] !== "tools/call" || !isObject(parameters) || !isNamed) return [];
+  const given = parameters["arguments"];
+  const written = isObject(exact) && isObject(exact["params"]) ? exact["params"] : parameters;
+  const canonical = canonicalJson(written["arguments"] ?? {});
+  return [{ name, arguments: isObject(given) ? given : {}, canonical }];
+}
+
+const longestName = 512;
 
 function traceparentIn(value: unknown): string | undefined {
   return typeof value === "string" && readTraceparent(value) !== undefined
@@ -137,44 +179,6 @@ function opensLinks(capabilities: unknown): boolean {
   return isObject(elicitation) && isObject(elicitation["url"]);
 }
 
-/** The message without the answer to our own question; undefined when there is none in it. */
-function withoutOwnAnswer(message: Message, body: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
-  if (!hasOwnAnswer(message)) return undefined;
-  const exact = parseExactly(decoder.decode(body));
-  if (!hasOwnAnswer(exact)) return undefined;
-  const { params } = exact;
-  const { [ownQuestion]: _, ...others } = params.inputResponses;
-  const { inputResponses: __, ...rest } = params;
-  const left = Object.keys(others).length === 0 ? rest : { ...rest, inputResponses: others };
-  return new TextEncoder().encode(JSON.stringify({ ...exact, params: left }));
-}
-
-type OwnAnswer = Message & { readonly params: Message & { readonly inputResponses: Message } };
-
-function hasOwnAnswer(message: unknown): message is OwnAnswer {
-  const parameters = isObject(message) ? message["params"] : undefined;
-  const answers = isObject(parameters) ? parameters["inputResponses"] : undefined;
-  return isObject(answers) && Object.hasOwn(answers, ownQuestion);
-}
-
-declare global {
-  // ECMAScript has them, the types do not yet.
-  interface JSON {
-    parse(
-      text: string,
-      revive: (key: string, value: unknown, at: { readonly source?: string }) => unknown,
-    ): unknown;
-    rawJSON(text: string): unknown;
-  }
-}
-
-/** Numbers stay as they were written: order numbers are longer than a double is exact. */
-function parseExactly(text: string): unknown {
-  return JSON.parse(text, (_, value, { source }) =>
-    typeof value === "number" && source !== undefined ? JSON.rawJSON(source) : value,
-  );
-}
-
 /** Which field of the parameters `Mcp-Name` mirrors. */
 const nameFields: Readonly<Record<string, string>> = {
   "tools/call": "name",
@@ -189,57 +193,4 @@ function nameIn(method: string | undefined, parameters: Message | undefined): st
   const field = nameFields[method ?? ""];
   const value = field === undefined ? undefined : parameters?.[field];
   return typeof value === "string" ? value : undefined;
-}
-
-/**
- * MCP 2026-07-28, Streamable HTTP: a server that processes the body refuses headers that say something else.
- * Failures: `header_mismatch`.
- */
-export function checkHeaders(request: Request, call: Call): void {
-  // Of other revisions, what is passed on is checked: see `checkMirrors`.
-  if (!call.isModern) return;
-  checkVersion(request, call);
-  // What notifications have to mirror is not defined; what they do mirror has to be right.
-  const isRequest = call.id !== null;
-  const method = request.headers.get("mcp-method");
-  if (method === null ? isRequest : method !== call.rpcMethod) throw mismatch("Mcp-Method");
-  if (call.name === undefined) return;
-  const name = request.headers.get("mcp-name");
-  if (name === null ? isRequest : decodeHeader(name) !== call.name) throw mismatch("Mcp-Name");
-}
-
-/**
- * Clients of other revisions need not mirror anything; whoever reads a mirror behind us may believe it.
- * Failures: `header_mismatch`.
- */
-export function checkMirrors(passedOn: Readonly<Record<string, string>>, call: Call): void {
-  const { "mcp-method": method, "mcp-name": name } = passedOn;
-  if (method !== undefined && method !== call.rpcMethod) throw mismatch("Mcp-Method");
-  if (name !== undefined && decodeHeader(name) !== call.name) throw mismatch("Mcp-Name");
-}
-
-function checkVersion({ headers }: Request, { bodyVersion }: Call): void {
-  const version = headers.get("mcp-protocol-version");
-  const isOther = bodyVersion !== undefined && version !== bodyVersion;
-  if (version === null || isOther) throw mismatch("MCP-Protocol-Version");
-}
-
-/** Undoes the Base64 form `=?base64?…?=`; anything else stands for itself. */
-function decodeHeader(value: string): string | undefined {
-  const encoded = /^=\?base64\?(.*)\?=$/s.exec(value)?.[1];
-  if (encoded === undefined) return value;
-  const bytes = Buffer.from(encoded, "base64");
-  if (bytes.toString("base64") !== encoded) return undefined;
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
-
-function mismatch(header: string): Failure {
-  return new Failure(
-    "header_mismatch",
-    `Header mismatch: ${header} is missing or differs from the body`,
-  );
 }

@@ -22,6 +22,8 @@ export type OpenStreams = {
   count(): number;
   /** How many are open. */
   streams(): number;
+  /** How many of them rest on this. */
+  of(subject: string): number;
 };
 
 /** Longer than an upstream may take to answer. */
@@ -60,6 +62,7 @@ export function createOpenStreams(now: () => number): OpenStreams {
     },
     count: () => open.size,
     streams: () => all().size,
+    of: (subject) => open.get(subject)?.size ?? 0,
     stop(which) {
       const meant = [...all()].filter(({ isAwaited }) => which === "all" || !isAwaited);
       for (const stream of meant) cutOne(stream, "gateway_stopping");
@@ -69,7 +72,8 @@ export function createOpenStreams(now: () => number): OpenStreams {
 }
 
 function reasonOf(subject: string): FailureCode {
-  return subject.startsWith("off:") ? "upstream_switched_off" : "bearer_invalid";
+  if (subject.startsWith("off:upstream:")) return "upstream_switched_off";
+  return subject.startsWith("off:") ? "switched_off" : "bearer_invalid";
 }
 
 /** One that fails must not keep the others open. */

@@ -2,7 +2,8 @@ import type { Caller, Knowing } from "#src/agents/caller.ts";
 import { reconnect } from "#src/accounts/refresh/failures.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import type { App } from "#src/app.ts";
-import type { Switches } from "#src/guards/switches.ts";
+import { type Deed, sceneOf } from "#src/guards/deed.ts";
+import { type Guarding, type Passed, begin, guard } from "#src/guards/guard.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
@@ -18,20 +19,22 @@ import { deliver } from "./deliver.ts";
 import { type Forwarding, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import { type Call, checkHeaders, checkMirrors, readCall } from "./message.ts";
+import { type Call, readCall } from "./message.ts";
+import { checkHeaders, checkMirrors } from "./mirrored-headers.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { Reader } from "./stream.ts";
+import { deedOf, noteFailure, watchingOf } from "./watching.ts";
 
 /** What a call leans on. */
 export type Proxying = App &
   Knowing &
   Refreshing &
+  Guarding &
   Forwarding & {
     readonly deadlines: Deadlines;
     readonly heartbeat: Heartbeat;
     readonly openStreams: OpenStreams;
     readonly databaseWatch: DatabaseWatch;
-    readonly switches: Switches;
     /** Which generation of an account's credential an upstream refused although it was fresh. */
     readonly refused: Cache<number>;
   };
@@ -41,8 +44,13 @@ export type Exchange = {
   readonly requestId: string;
   readonly upstream: Upstream;
   readonly startedAt: number;
+  /** The client's, for limits. */
+  readonly address: () => string;
   caller?: Caller;
   call?: Call;
+  /** What is known about it for guards and the audit trail. */
+  deed?: Deed;
+  passed?: Passed;
   upstreamStatus?: number;
   failure?: FailureCode;
   /** Where traces are collected. */
@@ -62,7 +70,7 @@ export async function proxyCall(
   request: Request,
   exchange: Exchange,
 ): Promise<Response> {
-  const { upstream, requestId } = exchange;
+  const { upstream } = exchange;
   const proven = bearerOf(app, request, upstream);
   const caller = proven instanceof Promise ? await proven : proven;
   exchange.caller = caller;
@@ -70,25 +78,52 @@ export async function proxyCall(
   exchange.call = call;
   if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
   checkScopes(caller, call.rpcMethods);
-  app.switches.check(upstream.name);
   checkHeaders(request, call);
+  const deed = deedOf(app, exchange, { caller, call });
+  exchange.deed = deed;
+  const streams = app.openStreams.of(caller.key);
+  const passed = await guard(app, deed, { state: call.ownState, streams });
+  exchange.passed = passed;
+  const done = begin(app, deed);
+  try {
+    return await send(app, request, { exchange, caller, call, deed, passed });
+  } finally {
+    done();
+  }
+}
+
+type Going = {
+  readonly exchange: Exchange;
+  readonly caller: Caller;
+  readonly call: Call;
+  readonly deed: Deed;
+  readonly passed: Passed;
+};
+
+/** What guards have let through, with the account's credential. */
+async function send(app: Proxying, request: Request, going: Going): Promise<Response> {
+  const { exchange, caller, call, deed, passed } = going;
+  const { upstream, requestId } = exchange;
   const standing =
     standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
   const cancel = new Cancel();
   const owner = { caller, upstream };
   const url = urlFor(app, request, owner);
   const { deadline, leave } = watchClient(app, request, cancel);
-  const send = ({ headers: credential }: Standing) => {
+  const sendWith = ({ headers: credential }: Standing) => {
     const headers = headersIn(app, request, { ...owner, credential });
     passTraceOn(headers, exchange, call);
     if (!call.isModern) checkMirrors(headers, call);
     return forward(app, { upstream, url, headers, call, cancel, deadline });
   };
   try {
-    const first = await send(standing);
+    const first = await sendWith(standing);
     exchange.upstreamStatus = first.status;
     const answer =
-      first.status === 401 ? await secondTry(app, exchange, { first, standing, send }) : first;
+      first.status === 401
+        ? await secondTry(app, exchange, { first, standing, send: sendWith })
+        : first;
+    if (answer.status === 429) passed.punished(secondsIn(answer.headers.get("retry-after")));
     const isPlainGet = call.httpMethod === "GET" && !request.headers.has("mcp-session-id");
     return await deliver(app, answer, {
       owner,
@@ -97,14 +132,23 @@ export async function proxyCall(
       requestId,
       startedAt: exchange.startedAt,
       reader: readerOf(call),
+      watching: watchingOf(app, { caller, upstream, call, passed, status: answer.status }),
+      limits: passed.headers,
+      scene: sceneOf(deed),
       ...(isPlainGet ? { endpoint: endpointRewriter(app, request, owner) } : {}),
     });
   } catch (error) {
     cancel.cancel();
+    noteFailure(passed, deed, error);
     throw error;
   } finally {
     leave();
   }
+}
+
+/** `Retry-After` in seconds; its other form, a date, is rare enough to be passed over. */
+function secondsIn(retryAfter: string | null | undefined): number | undefined {
+  return /^\d{1,5}$/.test(retryAfter ?? "") ? Number(retryAfter) : undefined;
 }
 
 function readerOf({ id, httpMethod, isModern }: Call): Reader {

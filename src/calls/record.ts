@@ -1,10 +1,11 @@
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
-import { Failure, asFailure } from "#src/failure.ts";
+import { Failure, asFailure, isGuards } from "#src/failure.ts";
 import { within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
+import { chainWith } from "./audit.ts";
 import type { Exchange } from "./proxy.ts";
-import { type CallRow, saveCalls } from "./store.ts";
+import { type CallRow, type Chain, saveCalls } from "./store.ts";
 
 /** The audit trail, written beside the calls and never in their way. */
 export type Recorder = {
@@ -12,6 +13,8 @@ export type Recorder = {
   /** Writes what is waiting, until the database no longer takes it. */
   stop(): Promise<void>;
 };
+
+type Recording = Pick<App, "db" | "now" | "log" | "metrics" | "bindingKey">;
 
 const everyMs = 500;
 const batchRows = 500;
@@ -22,7 +25,8 @@ const longestName = 200;
  * Up to 1,000 rows a second are stored; beyond 5,000 waiting rows the newest are dropped and counted in the
  * log, which has a line for every call in any case.
  */
-export function createRecorder(app: Pick<App, "db" | "now" | "log" | "metrics">): Recorder {
+export function createRecorder(app: Recording): Recorder {
+  const chain = chainWith(app.bindingKey);
   const waiting: CallRow[] = [];
   let dropped = 0;
   let running: Promise<boolean> | undefined;
@@ -40,7 +44,7 @@ export function createRecorder(app: Pick<App, "db" | "now" | "log" | "metrics">)
 
   async function writeBatch(): Promise<boolean> {
     const batch = waiting.slice(0, batchRows);
-    const outcome = await attempt(app, batch);
+    const outcome = await attempt(app, batch, chain);
     if (outcome !== "later") waiting.splice(0, batch.length);
     if (outcome === "never") dropped += batch.length;
     if (dropped > 0) app.log.warn("calls_not_stored", { dropped });
@@ -80,10 +84,11 @@ const databaseLimitMs = 5000;
 async function attempt(
   app: Pick<App, "db" | "log">,
   batch: readonly CallRow[],
+  chain: Chain,
 ): Promise<"stored" | "later" | "never"> {
   try {
     const late = () => new Failure("database_unavailable");
-    await within(databaseLimitMs, saveCalls(app.db, batch), late);
+    await within(databaseLimitMs, saveCalls(app.db, batch, chain), late);
     return "stored";
   } catch (error) {
     app.log.warn("calls_not_stored_yet", troubleOf(error));
@@ -92,7 +97,7 @@ async function attempt(
 }
 
 function factsOf(exchange: Exchange, status: number, durationMs: number) {
-  const { call, caller, requestId, upstream, upstreamStatus, failure } = exchange;
+  const { call, requestId, upstream, upstreamStatus, failure } = exchange;
   return {
     requestId,
     upstream: upstream.name,
@@ -102,10 +107,26 @@ function factsOf(exchange: Exchange, status: number, durationMs: number) {
     upstreamStatus,
     failure,
     durationMs,
+    ...whoCalled(exchange.caller),
+    ...whatGuardsSaw(exchange),
+  };
+}
+
+function whoCalled(caller: Exchange["caller"]) {
+  return {
     accountId: caller?.accountId,
     sessionId: caller?.kind === "session" ? caller.id : undefined,
     grantId: caller?.kind === "grant" ? caller.id : undefined,
     agentId: caller?.kind === "agent" ? caller.id : undefined,
+    clientId: storable(caller?.agent),
+  };
+}
+
+function whatGuardsSaw({ deed, passed, failure }: Exchange) {
+  const isRefused = failure !== undefined && isGuards(failure);
+  return {
+    argumentsHash: deed?.tools.length === 1 ? deed.tools[0]?.hash : undefined,
+    guard: isRefused ? failure : passed?.decision,
   };
 }
 

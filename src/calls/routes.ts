@@ -10,7 +10,7 @@ import { upstreamHealth } from "./health.ts";
 import { type Probes, isProbe } from "./probe.ts";
 import { type Exchange, type Proxying, proxyCall } from "./proxy.ts";
 import type { Recorder } from "./record.ts";
-import { relinkAnswer } from "./relink.ts";
+import { answerInWords } from "./link-answer.ts";
 
 export type McpRoute = { readonly kind: "call" | "health"; readonly upstream: Upstream };
 
@@ -51,11 +51,11 @@ export type McpServing = Proxying & { readonly recorder: Recorder; readonly prob
 export async function answerMcp(
   app: McpServing,
   request: Request,
-  found: { route: McpRoute; path: string; requestId: string },
+  found: { route: McpRoute; path: string; requestId: string; address: () => string },
 ): Promise<Response> {
-  const { route, path, requestId } = found;
+  const { route, path, requestId, address } = found;
   const { upstream } = route;
-  const exchange: Exchange = { requestId, upstream, startedAt: app.now().getTime() };
+  const exchange: Exchange = { requestId, upstream, address, startedAt: app.now().getTime() };
   let answer: Response;
   try {
     answer = await answerRoute(app, request, { route, exchange });
@@ -63,20 +63,19 @@ export async function answerMcp(
     const failure = asFailure(error);
     exchange.failure = failure.code;
     if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
-    const relink =
-      failure.code === "reconnect_needed" ? relinked(request, exchange, failure) : undefined;
     const origin = originSeenBy(app, request);
     answer =
-      relink ?? failureAnswer(failure, { requestId, origin, path, id: exchange.call?.id ?? null });
+      inWords(request, exchange, failure) ??
+      failureAnswer(failure, { requestId, origin, path, id: exchange.call?.id ?? null });
   }
   if (route.kind === "call") app.recorder.add(exchange, answer.status);
   return answer;
 }
 
-/** A call whose account has to be connected again, answered in the client's own words. */
-function relinked(request: Request, exchange: Exchange, failure: Failure): Response | undefined {
+/** What a person or a model can do something about, answered in the client's own words. */
+function inWords(request: Request, exchange: Exchange, failure: Failure): Response | undefined {
   const version = request.headers.get("mcp-protocol-version");
-  const body = relinkAnswer(exchange.call, version, failure);
+  const body = answerInWords(exchange.call, version, failure);
   const headers = { "cache-control": "no-store", "x-request-id": exchange.requestId };
   return body === undefined ? undefined : Response.json(body, { headers });
 }

@@ -1,20 +1,134 @@
-import { sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, gte, ilike, inArray, isNotNull, lt, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
-import { calls } from "#db/schema/calls.ts";
+import { callBatches, calls } from "#db/schema/calls.ts";
 import { people } from "#db/schema/people.ts";
 
 export type CallRow = typeof calls.$inferInsert;
+export type StoredCall = typeof calls.$inferSelect;
+export type Batch = typeof callBatches.$inferSelect;
 
-/** Adds a batch in one statement; rows of a person who has been deleted meanwhile are left out. */
-export async function saveCalls(db: Database, rows: readonly CallRow[]): Promise<void> {
+/** Any two processes that add to the chain must agree on this number. */
+const chainLock = 7_236_591_046;
+
+/** Makes the links of the chain; see `audit.ts`. */
+export type Chain = {
+  digestsOf(rows: readonly CallRow[]): Uint8Array;
+  link(before: Uint8Array | undefined, batch: Pick<Batch, "seq" | "day" | "digests">): Uint8Array;
+};
+
+/**
+ * Adds a batch with its link of the chain, or nothing; rows of a person who has been deleted meanwhile are left
+ * out, and so are rows that are there already.
+ */
+export async function saveCalls(
+  db: Database,
+  rows: readonly CallRow[],
+  chain: Chain,
+): Promise<void> {
   const json = JSON.stringify(rows);
-  await db.execute(sql`
-    insert into ${calls} (id, at, person_id, account_id, session_id, grant_id, agent_id, request_id, upstream, http_method,
-      rpc_method, name, status, upstream_status, duration_ms)
-    select r.id, r.at, r."personId", r."accountId", r."sessionId", r."grantId", r."agentId", r."requestId", r.upstream, r."httpMethod",
-      r."rpcMethod", r.name, r.status, r."upstreamStatus", r."durationMs"
-    from jsonb_to_recordset(${json}::text::jsonb) as r(id uuid, at timestamptz, "personId" uuid, "accountId" uuid,
-      "sessionId" uuid, "grantId" uuid, "agentId" uuid, "requestId" text, upstream text, "httpMethod" text, "rpcMethod" text, name text,
-      status int, "upstreamStatus" int, "durationMs" int)
-    where r."personId" is null or exists (select 1 from ${people} p where p.id = r."personId")`);
+  await db.transaction(async (transaction) => {
+    const stored = await transaction.execute<{ id: string }>(sql`
+      insert into ${calls} (id, at, person_id, account_id, session_id, grant_id, agent_id, client_id, request_id, upstream,
+        http_method, rpc_method, name, arguments_hash, guard, status, upstream_status, duration_ms)
+      select r.id, r.at, r."personId", r."accountId", r."sessionId", r."grantId", r."agentId", r."clientId", r."requestId",
+        r.upstream, r."httpMethod", r."rpcMethod", r.name, r."argumentsHash", r.guard, r.status, r."upstreamStatus", r."durationMs"
+      from jsonb_to_recordset(${json}::text::jsonb) as r(id uuid, at timestamptz, "personId" uuid, "accountId" uuid,
+        "sessionId" uuid, "grantId" uuid, "agentId" uuid, "clientId" text, "requestId" text, upstream text, "httpMethod" text,
+        "rpcMethod" text, name text, "argumentsHash" text, guard text, status int, "upstreamStatus" int, "durationMs" int)
+      where r."personId" is null or exists (select 1 from ${people} p where p.id = r."personId")
+      on conflict (id) do nothing returning id`);
+    if (stored.length === 0) return;
+    const ids = new Set(stored.map(({ id }) => id));
+    const digests = chain.digestsOf(rows.filter(({ id }) => ids.has(id)));
+    // As late as it can be: other replicas wait for it.
+    await transaction.execute(sql`select pg_advisory_xact_lock(${chainLock})`);
+    const [before] = await transaction
+      .select({ seq: callBatches.seq, link: callBatches.link })
+      .from(callBatches)
+      .orderBy(desc(callBatches.seq))
+      .limit(1);
+    const [clock] = await transaction.execute<{ day: string }>(sql`
+      select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD') as day`);
+    const batch = { seq: (before?.seq ?? 0) + 1, day: clock?.day ?? "", digests };
+    const link = chain.link(before?.link, batch);
+    await transaction.insert(callBatches).values({ ...batch, link, at: sql`clock_timestamp()` });
+  });
+}
+
+export type CallFilter = {
+  readonly since: Date;
+  readonly upstream?: string | undefined;
+  readonly tool?: string | undefined;
+  /** A client id, or the id of an agent, a grant or a session. */
+  readonly agent?: string | undefined;
+  readonly accountId?: string | undefined;
+  readonly requestId?: string | undefined;
+  /** Only what a guard had something to say about. */
+  readonly isGuarded?: boolean;
+  readonly most: number;
+};
+
+/** The newest first. */
+export function someCalls(db: Database, filter: CallFilter): Promise<StoredCall[]> {
+  const { since, upstream, tool, agent, accountId, requestId, isGuarded, most } = filter;
+  const byAgent =
+    agent === undefined
+      ? undefined
+      : sql`${agent} in (${calls.clientId}, ${calls.grantId}::text, ${calls.sessionId}::text, ${calls.agentId}::text)`;
+  return db
+    .select()
+    .from(calls)
+    .where(
+      and(
+        gte(calls.at, since),
+        upstream === undefined ? undefined : eq(calls.upstream, upstream),
+        tool === undefined ? undefined : ilike(calls.name, tool.replaceAll("*", "%")),
+        accountId === undefined ? undefined : eq(calls.accountId, accountId),
+        requestId === undefined ? undefined : eq(calls.requestId, requestId),
+        isGuarded === true ? isNotNull(calls.guard) : undefined,
+        byAgent,
+      ),
+    )
+    .orderBy(desc(calls.at))
+    .limit(most);
+}
+
+/** Batches of these days (UTC), oldest first, and the one before them. */
+export async function batchesOf(
+  db: Database,
+  days: readonly string[],
+): Promise<{ readonly batches: readonly Batch[]; readonly before: Batch | undefined }> {
+  const batches = await db
+    .select()
+    .from(callBatches)
+    .where(inArray(callBatches.day, [...days]))
+    .orderBy(asc(callBatches.seq));
+  const [first] = batches;
+  if (first === undefined) return { batches, before: undefined };
+  const [before] = await db
+    .select()
+    .from(callBatches)
+    .where(lt(callBatches.seq, first.seq))
+    .orderBy(desc(callBatches.seq))
+    .limit(1);
+  return { batches, before };
+}
+
+/** Calls of a time, oldest first, so many after `afterId`. */
+export function callsBetween(
+  db: Database,
+  between: {
+    readonly from: Date;
+    readonly to: Date;
+    readonly afterId: string;
+    readonly most: number;
+  },
+): Promise<StoredCall[]> {
+  const { from, to, afterId, most } = between;
+  return db
+    .select()
+    .from(calls)
+    .where(and(gte(calls.at, from), lt(calls.at, to), gt(calls.id, afterId)))
+    .orderBy(asc(calls.id))
+    .limit(most);
 }

@@ -1,6 +1,7 @@
 import type { App } from "#src/app.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
+import { AnswerWatch, type Watching } from "./answer-watch.ts";
 import { internalError } from "./failure-answer.ts";
 import { rewriteEndpoint } from "./first-event.ts";
 import type { Heartbeat, Listener } from "./heartbeat.ts";
@@ -20,6 +21,8 @@ type Relayed = {
   readonly reader: Reader;
   /** Rewrites the first event where it names a 2024-11-05 endpoint. */
   readonly endpoint: ((endpoint: string) => string) | undefined;
+  /** Looks at what passes. */
+  readonly watching: Watching;
 };
 
 /** Who reads a stream. */
@@ -47,11 +50,12 @@ const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 export function relayEvents(
   app: Relaying,
   incoming: Incoming,
-  { subjects, since, reader, endpoint }: Relayed,
+  { subjects, since, reader, endpoint, watching }: Relayed,
 ): ReadableStream<Uint8Array> {
   const relay = new Relay(app, subjects, reader);
-  const sink = endpoint === undefined ? relay : rewriteEndpoint(relay, endpoint);
-  relay.flow = incoming.flow(sink);
+  const watch = new AnswerWatch(relay, watching, true);
+  const sink = endpoint === undefined ? watch : rewriteEndpoint(watch, endpoint);
+  relay.flow = watch.flow = incoming.flow(sink);
   const stream = new ReadableStream<Uint8Array>(relay, queue);
   app.openStreams.join(subjects, relay, since);
   return stream;

@@ -33,6 +33,16 @@ export type IdentityRule =
       readonly isShared?: true;
     };
 
+/** A limit of a provider's API. */
+export type CallLimit = {
+  /** For each account, or for each value of an argument of the tools (a base, a site), whoever asks. */
+  readonly per: "account" | { readonly argument: string };
+  readonly calls: number;
+  readonly seconds: number;
+  /** How long it refuses everything once the limit was met; used when its answer does not say. */
+  readonly penaltySeconds: number;
+};
+
 export type Provider = {
   readonly name: string;
   readonly title: string;
@@ -75,6 +85,10 @@ export type Provider = {
     readonly mostAtOnce?: number;
   };
   readonly errors: readonly ErrorRule[];
+  /** How often its API may be used before it punishes: calls wait a little rather than meet that. */
+  readonly callLimits?: readonly CallLimit[];
+  /** Words by which the failed result of a tool says that a limit was met. */
+  readonly limitWords?: readonly string[];
   /** How access is taken back at the provider; `{seller}` and `{client}` are replaced. */
   readonly revocation?:
     | { readonly how: "delete_with_access_token"; readonly url: string }

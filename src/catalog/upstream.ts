@@ -1,5 +1,6 @@
 import { isObject } from "#src/config/read.ts";
 import { Secret } from "#src/crypto/secret.ts";
+import { type ToolRules, readToolRules } from "./tool-rules.ts";
 import { isHttpUrl } from "./providers/generic.ts";
 
 /** What an upstream is given in place of the agent's bearer. */
@@ -16,6 +17,7 @@ export type Upstream = {
   readonly title: string;
   readonly url: string;
   readonly credential: CredentialRule;
+  readonly tools: ToolRules;
 };
 
 export type UpstreamReading = {
@@ -26,13 +28,15 @@ export type UpstreamReading = {
 /**
  * An upstream from configuration, on top of a built-in one when `base` is given.
  * Fields: `url`, `title`, `credential`: `"none"`, `{"provider": "airtable"}`, or
- * `{"key": "…", "header": "Authorization", "scheme": "Bearer"}`.
+ * `{"key": "…", "header": "Authorization", "scheme": "Bearer"}`; `tools`: see `readToolRules`.
  */
 export function readUpstream(name: string, value: unknown, base?: Upstream): UpstreamReading {
   if (!isObject(value)) return { problems: [`${name} must be an object`] };
   const url = value["url"] ?? base?.url;
   const credential = readCredential(value["credential"], base);
+  const tools = readToolRules(name, value["tools"], base?.tools);
   const problems = [
+    ...tools.problems,
     ...unless(
       /^[a-z0-9][a-z0-9_-]{0,62}$/.test(name),
       `${name}: a name has lower-case letters, digits, - and _`,
@@ -45,7 +49,8 @@ export function readUpstream(name: string, value: unknown, base?: Upstream): Ups
   ];
   if (problems.length > 0 || typeof url !== "string" || credential === undefined)
     return { problems };
-  return { upstream: { name, title: titleOf(value, base) ?? name, url, credential }, problems };
+  const title = titleOf(value, base) ?? name;
+  return { upstream: { name, title, url, credential, tools: tools.rules }, problems };
 }
 
 function titleOf(value: Readonly<Record<string, unknown>>, base: Upstream | undefined) {

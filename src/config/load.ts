@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Level } from "#src/telemetry/log.ts";
+import { type GuardsConfig, guardsFrom } from "./guards.ts";
 import { type Environment, type Problem, type Reader, createReader } from "./read.ts";
 import { type OperationsConfig, operationsFrom } from "./operations.ts";
 import { type RegistrationSettings, registrationsFrom } from "./registrations.ts";
@@ -11,6 +12,7 @@ export type TokenAlgorithm = "EdDSA" | "ES256";
 export type ClientDocuments = "fetch" | "bundled" | "off";
 
 export type Config = OperationsConfig & {
+  readonly guards: GuardsConfig;
   readonly isProduction: boolean;
   readonly host: string;
   readonly port: number;
@@ -98,6 +100,7 @@ function configFrom(read: Reader, environment: Environment): Config {
     databaseConnections: read.number("DATABASE_CONNECTIONS"),
     ...foldersFrom(read, environment),
     ...operationsFrom(read),
+    guards: guardsFrom(read),
     encryptionKeys: read.keys("ENCRYPTION_KEY"),
     secretKey,
     logLevel: readLevel(read.text("LOG_LEVEL")),

@@ -1,3 +1,4 @@
+import { guardSettings } from "./guard-settings.ts";
 import { operationSettings } from "./operation-settings.ts";
 import type { Setting } from "./setting.ts";
 
@@ -185,6 +186,7 @@ export const settings = {
     default: "10000",
     doc: "On SIGTERM: how long running calls may finish before they are cut.",
   },
+  ...guardSettings,
   ...operationSettings,
 } as const satisfies Record<string, Setting>;
 

@@ -1,4 +1,4 @@
-import { eq, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, sql } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { switches } from "#db/schema/operations.ts";
@@ -13,7 +13,7 @@ export function allSwitches(db: Database): Promise<Switch[]> {
 /** Switches off, and tells every replica with the commit; a second time only the reason changes, if there is another. */
 export async function saveSwitch(
   db: Database,
-  off: { readonly subject: string; readonly reason: string | null },
+  off: Pick<Switch, "subject" | "reason" | "by">,
   told: string,
 ): Promise<void> {
   await db.transaction(async (transaction) => {
@@ -22,7 +22,11 @@ export async function saveSwitch(
       .values(off)
       .onConflictDoUpdate({
         target: switches.subject,
-        set: { reason: sql`coalesce(${off.reason}, ${switches.reason})` },
+        // What the operator has switched off is not a guard's to call its own.
+        set: {
+          reason: sql`coalesce(${off.reason}, ${switches.reason})`,
+          by: sql`case when ${switches.by} = 'operator' then 'operator' else ${off.by} end`,
+        },
       });
     await recordEndings(transaction, [told]);
   });
@@ -38,4 +42,13 @@ export async function removeSwitch(db: Database, subject: string, told: string):
     await recordEndings(transaction, [told]);
     return removed.length === 1;
   });
+}
+
+/** What guards have stopped of these, newest first. */
+export function stoppedAmong(db: Database, subjects: readonly string[]): Promise<Switch[]> {
+  return db
+    .select()
+    .from(switches)
+    .where(and(inArray(switches.subject, [...subjects]), eq(switches.by, "guard")))
+    .orderBy(desc(switches.at));
 }

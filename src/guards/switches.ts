@@ -1,138 +1,194 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { eventCount } from "#db/events.ts";
+import { eventCount, recordEvent } from "#db/events.ts";
 import { databaseNow } from "#db/ping.ts";
+import { findAccount } from "#src/accounts/find-account.ts";
 import type { App } from "#src/app.ts";
+import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
+import { type Mirror, createMirror } from "./mirror.ts";
 import { type Switch, allSwitches, removeSwitch, saveSwitch } from "./store.ts";
+import { type Scene, subjectsOf } from "./subjects.ts";
 
-/** What the operator has switched off, as this process knows it. */
-export type Switches = {
-  /** Failures: `upstream_switched_off`. Asks nobody. */
-  check(upstream: string): void;
+/** What the operator has switched off, and which agents were stopped, as this process knows it. */
+export type Switches = Pick<Mirror, "load" | "stop"> & {
+  /** Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `database_unavailable`. Asks nobody. */
+  check(scene: Scene): void;
   /** The upstreams that are off. */
   off(): readonly string[];
+  /** Whether exactly this subject is off. */
+  isOff(subject: string): boolean;
   /** Reads them when something was switched, or may have been. */
   hear(subjects: readonly string[]): void;
-  /** Failures: `database_unavailable`: a gateway does not begin to serve without knowing. */
-  load(): Promise<void>;
-  stop(): void;
 };
 
-/** The ending with which every stream of an upstream is told that it is off. */
-export function switchedOff(upstream: string): string {
-  return `off:upstream:${upstream}`;
+/** The ending with which every stream that is about `subject` is told that it is off. */
+export function switchedOff(subject: string): string {
+  return `off:${subject}`;
 }
 
-function switchedOn(upstream: string): string {
-  return `on:upstream:${upstream}`;
-}
-
-const [againMs, everyMs] = [500, 30_000];
 const retryAfterSeconds = 60;
 
-/**
- * Switching is told like an ending: at once where notifications arrive, within a second where they do not.
- * Besides, all of them are read every 30 seconds. While the database is away, what was last known holds.
- */
-export function createSwitches(app: Pick<App, "db" | "log">): Switches {
+/** Told within two seconds to every replica; see `createMirror`. */
+export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
   let off: ReadonlyMap<string, Switch> = new Map();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let isStopped = false;
-  let [asked, known] = [0, 0];
-  const load = async () => {
-    const turn = ++asked;
-    const rows = await timely(allSwitches(app.db));
-    // An answer that was overtaken by a later one says how it was.
-    if (turn < known) return;
-    known = turn;
-    off = new Map(rows.map((row) => [row.subject, row]));
-  };
-  const reload = async () => {
-    clearTimeout(timer);
-    const wait = await load().then(
-      () => everyMs,
-      (error: unknown) => {
-        app.log.warn("switches_not_read", troubleOf(error));
-        return againMs;
-      },
-    );
-    clearTimeout(timer);
-    if (!isStopped) timer = setTimeout(() => void reload(), wait);
-  };
+  const mirror = createMirror(app, {
+    name: "switches",
+    read: () => timely(allSwitches(app.db)),
+    keep: (rows: readonly Switch[]) => {
+      off = new Map(rows.map((row) => [row.subject, row]));
+    },
+  });
   return {
-    check(upstream) {
+    load: () => mirror.load(),
+    stop: () => mirror.stop(),
+    check(scene) {
+      mirror.expectRecent();
       if (off.size === 0) return;
-      const found = off.get(`upstream:${upstream}`);
-      if (found === undefined) return;
-      const why = found.reason === null ? "" : `: ${found.reason}`;
-      throw new Failure(
-        "upstream_switched_off",
-        `The operator has switched ${upstream} off for a while${why}. Do not try again before a minute has passed; nothing is lost.`,
-        { retryAfterSeconds },
-      );
+      for (const subject of subjectsOf(scene)) {
+        const found = off.get(subject);
+        if (found !== undefined) throw refusal(found);
+      }
     },
-    off: () => [...off.keys()].map((subject) => subject.slice("upstream:".length)),
+    off: () =>
+      [...off.keys()].flatMap((subject) =>
+        subject.startsWith("upstream:") ? [subject.slice("upstream:".length)] : [],
+      ),
+    isOff: (subject) => off.has(subject),
     hear(subjects) {
-      if (subjects.some((subject) => /^(off|on):/.test(subject))) void reload();
-    },
-    async load() {
-      await load();
-      timer = setTimeout(() => void reload(), everyMs);
-    },
-    stop() {
-      isStopped = true;
-      clearTimeout(timer);
+      const told = subjects.filter((subject) => /^(off|on):/.test(subject));
+      if (told.length === 0) return;
+      mirror.changed();
+      for (const subject of told) noteHeard(app, subject);
     },
   };
+}
+
+/** Proof for whoever switched it. */
+function noteHeard(app: Pick<App, "db" | "log">, subject: string): void {
+  recordEvent(app.db, { name: "switch_heard", subject }).catch((error: unknown) =>
+    app.log.warn("event_not_stored", troubleOf(error)),
+  );
+}
+
+function refusal({ subject, reason, by }: Switch): Failure {
+  const why = reason === null ? "" : `: ${reason}`;
+  if (by === "guard") {
+    return new Failure(
+      "agent_stopped",
+      `This agent was stopped because it went round in circles${why}. Do not try again. The person it works for, or the operator, can let it go on.`,
+    );
+  }
+  const [kind, name = ""] = subject.split(/:(.*)/s);
+  const what = kind === "all" ? "all MCP servers" : kind === "upstream" ? name : `this ${kind}`;
+  return new Failure(
+    kind === "upstream" ? "upstream_switched_off" : "switched_off",
+    `The operator has switched ${what} off for a while${why}. Do not try again before a minute has passed; nothing is lost.`,
+    { retryAfterSeconds },
+  );
 }
 
 export type SwitchedOff = {
+  readonly subject: string;
   /** Open streams that gateways have ended for it. */
   readonly streamsCut: number;
+  /** Gateways that have said that they know. */
+  readonly gateways: number;
 };
 
 /** A second to read it, and half of one to note what was cut. */
 const toldMs = 2000;
 
+type Switching = Pick<App, "db" | "catalog" | "log">;
+
 /**
- * Switches an upstream off on every gateway, within two seconds; its streams end. The reason is told to agents.
- * Failures: `usage` when there is no such upstream.
+ * Switches something off on every gateway, within two seconds; its streams end. The reason is told to agents.
+ * Failures: `usage` when there is no such thing.
  */
 export async function switchOff(
-  app: Pick<App, "db" | "catalog" | "log">,
-  upstream: string,
+  app: Switching,
+  given: string,
   reason: string | undefined,
 ): Promise<SwitchedOff> {
-  refuseUnknown(app, upstream);
+  const subject = await readSubject(app, given);
   const since = await databaseNow(app.db);
-  const subject = `upstream:${upstream}`;
-  await timely(
-    saveSwitch(app.db, { subject, reason: reason?.slice(0, 200) ?? null }, switchedOff(upstream)),
-  );
+  const row = { subject, reason: reason?.slice(0, 200) ?? null, by: "operator" as const };
+  await timely(saveSwitch(app.db, row, switchedOff(subject)));
   app.log.warn("switched_off", { subject });
-  return { streamsCut: await streamsCut(app, [switchedOff(upstream)], since) };
+  const streams = await streamsCut(app, [switchedOff(subject)], since);
+  const which = { subjects: [switchedOff(subject)], since };
+  const gateways = await timely(eventCount(app.db, "switch_heard", which));
+  return { subject, streamsCut: streams, gateways };
 }
 
-/** Failures: `usage` when there is no such upstream. False when it was on already. */
+/** Failures: `usage` when there is no such thing. `wasOff` is false when it was on already. */
 export async function switchOn(
-  app: Pick<App, "db" | "catalog" | "log">,
-  upstream: string,
-): Promise<boolean> {
-  const subject = `upstream:${upstream}`;
-  const wasOff = await timely(removeSwitch(app.db, subject, switchedOn(upstream)));
-  // One that is not configured any more can still be cleared.
-  if (!wasOff) refuseUnknown(app, upstream);
+  app: Switching,
+  given: string,
+): Promise<{ readonly subject: string; readonly wasOff: boolean }> {
+  // What is not configured any more can still be cleared.
+  const raw = given.includes(":") || given === "all" ? given : `upstream:${given}`;
+  if (await timely(removeSwitch(app.db, raw, `on:${raw}`))) {
+    app.log.info("switched_on", { subject: raw });
+    return { subject: raw, wasOff: true };
+  }
+  const subject = await readSubject(app, given);
+  const wasOff = await timely(removeSwitch(app.db, subject, `on:${subject}`));
   if (wasOff) app.log.info("switched_on", { subject });
-  return wasOff;
+  return { subject, wasOff };
 }
 
-function refuseUnknown({ catalog }: Pick<App, "catalog">, upstream: string): void {
-  if (catalog.upstreams.has(upstream)) return;
-  throw new Failure("usage", `There is no upstream ${upstream}`, {
-    hint: `There are ${[...catalog.upstreams.keys()].join(", ")}`,
-  });
+/** Stops an agent until a person or the operator lets it go on. */
+export async function stopAgent(
+  app: Pick<App, "db" | "log">,
+  caller: string,
+  reason: string,
+): Promise<void> {
+  const row = { subject: caller, reason, by: "guard" as const };
+  await timely(saveSwitch(app.db, row, switchedOff(caller)));
+  app.log.warn("agent_stopped", { subject: caller, reason });
+}
+
+const kinds = "an upstream, all, provider:, account:, agent:, tool:UPSTREAM/, grant: or session:";
+
+/** An upstream's name stands for itself; everything else is named with its kind. Failures: `usage`. */
+async function readSubject(app: Switching, given: string): Promise<string> {
+  if (given === "all") return given;
+  const [kind = "", name = ""] = given.includes(":") ? given.split(/:(.*)/s) : ["upstream", given];
+  const check = readers[kind];
+  if (check === undefined || name === "") {
+    throw new Failure("usage", `${given} cannot be switched`, { hint: `Name ${kinds}` });
+  }
+  return `${kind}:${await check(app, name)}`;
+}
+
+type ReadName = (app: Switching, name: string) => string | Promise<string>;
+
+const readers: Readonly<Record<string, ReadName>> = {
+  upstream: ({ catalog }, name) => known(name, catalog.upstreams.keys()),
+  provider: ({ catalog }, name) => known(name, catalog.providers.keys()),
+  tool: ({ catalog }, name) => {
+    known(name.split("/")[0] ?? "", catalog.upstreams.keys());
+    if (/^[^/]+\/.+/.test(name)) return name;
+    throw new Failure("usage", `${name} names no tool`, { hint: "tool:airtable/delete_record" });
+  },
+  account: async (app, name) => (await findAccount(app, name)).id,
+  agent: (_, name) => name,
+  grant: (_, name) => idIn(name),
+  session: (_, name) => idIn(name),
+};
+
+function known(name: string, names: Iterable<string>): string {
+  const all = [...names];
+  if (all.includes(name)) return name;
+  throw new Failure("usage", `There is no ${name}`, { hint: `There are ${all.join(", ")}` });
+}
+
+function idIn(name: string): string {
+  const id = readId(name);
+  if (id === undefined) throw new Failure("usage", `${name} is no id`);
+  return id;
 }
 
 /** How many streams gateways have ended for these subjects, once all of them have had their two seconds. */

@@ -3,8 +3,10 @@ import { Failure } from "#src/failure.ts";
 
 /** Lets each key through a limited number of times a minute. */
 export type FloodGate = {
-  /** Failures: `too_many_requests`. */
+  /** Counts one. Failures: `too_many_requests`. */
   pass(key: string): void;
+  /** Counts nothing. Failures: `too_many_requests` when none would pass. */
+  check(key: string): void;
 };
 
 type FloodGateOptions = {
@@ -26,17 +28,19 @@ export function createFloodGate({ perMinute, burst, now }: FloodGateOptions): Fl
     size: mostKeys,
     now,
   });
+  const dueOf = (key: string) => {
+    const time = now();
+    const last = arrivals.fresh(key) ?? time;
+    // Further ahead than it can be: the clock was set back.
+    const due = last - time > burst * intervalMs ? time : Math.max(last, time);
+    const waitMs = due - time - (burst - 1) * intervalMs;
+    if (waitMs <= 0) return due;
+    throw new Failure("too_many_requests", undefined, {
+      retryAfterSeconds: Math.ceil(waitMs / 1000),
+    });
+  };
   return {
-    pass(key) {
-      const time = now();
-      const due = Math.max(arrivals.fresh(key) ?? time, time);
-      const waitMs = due - time - (burst - 1) * intervalMs;
-      if (waitMs > 0) {
-        throw new Failure("too_many_requests", undefined, {
-          retryAfterSeconds: Math.ceil(waitMs / 1000),
-        });
-      }
-      arrivals.put(key, due + intervalMs);
-    },
+    check: (key) => void dueOf(key),
+    pass: (key) => arrivals.put(key, dueOf(key) + intervalMs),
   };
 }

@@ -2,8 +2,11 @@ import { Failure } from "#src/failure.ts";
 
 /** Which Host and Origin values are ours. */
 export type FrontDoor = {
-  /** Failures: `host_refused`, `origin_refused`. */
-  check(request: Request): void;
+  /**
+   * `isDeclared`: the request is from a page that may ask this address (see `cors.ts`).
+   * Failures: `host_refused`, `origin_refused`.
+   */
+  check(request: Request, isDeclared: boolean): void;
 };
 
 type FrontDoorOptions = {
@@ -19,7 +22,7 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
   const hosts = new Set([new URL(options.publicUrl).host, ...loopback, ...options.allowedHosts]);
   const origins = new Set([options.publicUrl, ...loopback.map((host) => `http://${host}`)]);
   return {
-    check(request) {
+    check(request, isDeclared) {
       const host = request.headers.get("host");
       if (host === null || !(hosts.has(host) || hosts.has(host.toLowerCase()))) {
         throw new Failure("host_refused", undefined, {
@@ -27,7 +30,8 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
         });
       }
       const origin = request.headers.get("origin");
-      if (origin !== null && !origins.has(origin) && !isOwnForm(request, origin)) {
+      const isOurs = origin === null || origins.has(origin) || isOwnForm(request, origin);
+      if (!isOurs && !isDeclared) {
         throw new Failure("origin_refused");
       }
     },

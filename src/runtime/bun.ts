@@ -5,6 +5,9 @@ import { endsWithin } from "#src/once.ts";
 import { bunExchange } from "./bun-exchange.ts";
 import { type Runtime, type ServeOptions, type Serving, lastWordsMs } from "./runtime.ts";
 
+/** Longer than proxies keep a connection that nobody uses: they close it, and lose no request with it. */
+const [headSeconds, keptSeconds] = [30, 120];
+
 const archiveName = "postgres.tgz";
 const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
 
@@ -24,11 +27,20 @@ function serve(options: ServeOptions): Serving {
     development: false,
     // Outside of development Bun would let a second gateway share the port unnoticed.
     reusePort: false,
-    // The default of 10 s cuts quiet streams.
-    idleTimeout: 0,
+    // Whoever has connected has so long to send the head of a request, however it drips.
+    idleTimeout: options.headSeconds ?? headSeconds,
     maxRequestBodySize: options.maxBodyBytes,
-    fetch: (request, server) =>
-      options.handle(request, () => server.requestIP(request)?.address ?? ""),
+    fetch: (request, server) => {
+      const answer = options.handle(request, () => server.requestIP(request)?.address ?? "");
+      if (!(answer instanceof Promise)) return answer;
+      // An answer may take its time: what waits for it has limits of its own.
+      server.timeout(request, 0);
+      return answer.then((given) => {
+        const isStream = given.headers.get("content-type")?.startsWith("text/event-stream");
+        if (isStream !== true) server.timeout(request, keptSeconds);
+        return given;
+      });
+    },
   });
   return {
     port: server.port ?? options.port,

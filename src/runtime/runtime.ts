@@ -9,6 +9,8 @@ export type ServeOptions = {
   readonly port: number;
   /** Bodies above this are refused before the handler runs (Bun) or by the handler (Deno). */
   readonly maxBodyBytes: number;
+  /** How long the head of a request may take to arrive; 30 unless said. Deno has a limit of its own. */
+  readonly headSeconds?: number;
   readonly handle: Handle;
 };
 

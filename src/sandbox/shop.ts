@@ -68,6 +68,19 @@ function addWritingTools(server: McpServer): void {
     { description: "Answers a buyer's question", inputSchema, annotations },
     ({ question_id, text }) => json({ question_id, text, status: "ANSWERED" }),
   );
+  server.registerTool(
+    "close_listing",
+    {
+      description: "Takes an item off the market for good",
+      inputSchema: fromJsonSchema<{ item_id: string }>({
+        type: "object",
+        properties: { item_id: { type: "string" } },
+        required: ["item_id"],
+      }),
+      annotations: { readOnlyHint: false, destructiveHint: true },
+    },
+    ({ item_id }) => json({ item_id, status: "closed" }),
+  );
 }
 
 const steps = 5;

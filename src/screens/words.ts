@@ -1,5 +1,6 @@
 import { accountWords } from "./account-words.ts";
 import { agentWords } from "./agent-words.ts";
+import { guardWords } from "./guard-words.ts";
 import type { Language } from "./language.ts";
 
 type Words = Readonly<Record<Language, string>>;
@@ -76,6 +77,7 @@ export const words = {
   code: { es: "Código", pt: "Código", en: "Code" },
   ...accountWords,
   ...agentWords,
+  ...guardWords,
 } as const satisfies Record<string, Words>;
 
 export type WordName = keyof typeof words;

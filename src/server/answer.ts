@@ -1,14 +1,17 @@
 import { Hono } from "hono";
 import { mountAccounts } from "#src/accounts/routes.ts";
 import type { RefreshParts } from "#src/accounts/refresh/refreshing.ts";
-import { answerToken, tokenPath } from "#src/agents/endpoints.ts";
+import { answerToken, endpoints, tokenEndpointAliases, tokenPath } from "#src/agents/endpoints.ts";
 import { mountAgents } from "#src/agents/routes.ts";
 import type { App } from "#src/app.ts";
 import { failureAnswer } from "#src/calls/failure-answer.ts";
 import { type McpRoute, answerMcp, mcpRoutes, resourceMetadata } from "#src/calls/routes.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
+import { createCors } from "#src/http/cors.ts";
 import { createFrontDoor } from "#src/http/origin.ts";
+import { mountApprovals } from "#src/guards/approvals/routes.ts";
+import { mountStopped } from "#src/guards/notes.ts";
 import { within } from "#src/once.ts";
 import type { Handle } from "#src/runtime/runtime.ts";
 import { mountPeople } from "#src/people/routes.ts";
@@ -26,6 +29,7 @@ type Serving = Parts & RefreshParts & { readonly isLeaving: () => boolean };
 
 /** Answers every request: MCP addresses first, by one look-up; everything else goes through the router. */
 export function createAnswer(app: Serving, port: number): Handle {
+  const cors = createCors(app.config.guards.allowedOrigins);
   const frontDoor = createFrontDoor({ ...app.config, publicUrl: app.publicUrl, port });
   const routes = mcpRoutes(app);
   const pages = createPages(app, routes);
@@ -35,22 +39,26 @@ export function createAnswer(app: Serving, port: number): Handle {
     const requestId = requestIdOf(request);
     const path = pathOf(request.url);
     const route = routes.get(path) ?? routes.get(path.replace(/\/$/, ""));
+    const isDeclared = isForPrograms(path, route) && cors.isDeclared(request);
     try {
-      frontDoor.check(request);
+      frontDoor.check(request, isDeclared);
     } catch (error) {
-      const failure = asFailure(error);
-      app.log.warn("refused_at_the_door", {
-        requestId,
-        code: failure.code,
-        path: path.slice(0, 100),
-        host: request.headers.get("host")?.slice(0, 100),
-      });
-      return route === undefined
-        ? renderFailure(app, request, { failure, requestId })
-        : failureAnswer(failure, { requestId, origin: app.publicUrl, path, id: null });
+      return refused(app, { request, peer, requestId, path, route }, asFailure(error));
     }
-    if (route !== undefined) return answerMcp(app, request, { route, path, requestId });
+    if (isDeclared) {
+      const preflight = cors.preflight(request);
+      if (preflight !== undefined) return preflight;
+      return Promise.resolve(answered({ request, peer, requestId, path, route })).then((answer) =>
+        cors.opened(request, answer),
+      );
+    }
+    return answered({ request, peer, requestId, path, route });
+  };
+
+  function answered(asked: Asked): Response | Promise<Response> {
+    const { request, peer, requestId, path, route } = asked;
     const address = () => clientAddress(app, request, peer);
+    if (route !== undefined) return answerMcp(app, request, { route, path, requestId, address });
     if (path === tokenPath && request.method === "POST") {
       return answerToken(app, request, { requestId, address });
     }
@@ -63,7 +71,38 @@ export function createAnswer(app: Serving, port: number): Handle {
     return page.catch((error: unknown) =>
       renderFailure(app, request, { failure: asFailure(error), requestId }),
     );
-  };
+  }
+}
+
+function refused(app: Serving, asked: Asked, failure: Failure): Response | Promise<Response> {
+  const { request, requestId, path, route } = asked;
+  app.log.warn("refused_at_the_door", {
+    requestId,
+    code: failure.code,
+    path: path.slice(0, 100),
+    host: request.headers.get("host")?.slice(0, 100),
+  });
+  return route === undefined
+    ? renderFailure(app, request, { failure, requestId })
+    : failureAnswer(failure, { requestId, origin: app.publicUrl, path, id: null });
+}
+
+type Asked = {
+  readonly request: Request;
+  readonly peer: () => string;
+  readonly requestId: string;
+  readonly path: string;
+  readonly route: McpRoute | undefined;
+};
+
+const programs: ReadonlySet<string> = new Set([
+  ...Object.values(endpoints).flatMap(({ path }) => (path === "/authorize" ? [] : [path])),
+  ...tokenEndpointAliases,
+]);
+
+/** Addresses that a client in a browser asks with `fetch`; pages are not among them. */
+function isForPrograms(path: string, route: McpRoute | undefined): boolean {
+  return route !== undefined || programs.has(path) || path.startsWith("/.well-known/");
 }
 
 /** Who is at the other end: by the connection, or as the operator's own proxy says it. */
@@ -96,6 +135,8 @@ function createPages(app: Serving, routes: ReadonlyMap<string, McpRoute>): PageR
   mountPeople(pages, app);
   mountAccounts(pages, app);
   mountAgents(pages, app);
+  mountApprovals(pages, app);
+  mountStopped(pages, app);
   mountUpkeep(pages, app);
   mountMetadata(pages, app, routes);
   pages.notFound(({ req, env }) =>

@@ -5,7 +5,14 @@ import { createCache } from "#src/cache.ts";
 import { createDeadlines } from "#src/calls/deadlines.ts";
 import { createHeartbeat } from "#src/calls/heartbeat.ts";
 import { createOpenStreams } from "#src/calls/open-streams.ts";
-import { createSwitches } from "#src/guards/switches.ts";
+import type { BudgetOwner } from "#src/agents/tokens/issue.ts";
+import { budgetStandings } from "#src/guards/budgets.ts";
+import { guardNotes } from "#src/guards/notes.ts";
+import { Loops } from "#src/guards/loops/loops.ts";
+import { createProviderPace } from "#src/guards/provider-pace.ts";
+import { createSwitches, stopAgent } from "#src/guards/switches.ts";
+import { createTally } from "#src/guards/tally/tally.ts";
+import { createDefinitions } from "#src/guards/tools/definitions.ts";
 import { createProbes } from "#src/calls/probe.ts";
 import { createReach } from "#src/calls/reach.ts";
 import { createRecorder } from "#src/calls/record.ts";
@@ -13,6 +20,8 @@ import { fetchExchange } from "#src/http/fetch-exchange.ts";
 import { createUpkeepWatch } from "#src/upkeep/upkeep-watch.ts";
 import { createDatabaseWatch } from "#src/telemetry/database-health.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
+import type { SignedIn } from "#src/people/sign-in.ts";
+import type { Language } from "#src/screens/language.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 
 export type Parts = ReturnType<typeof withParts>;
@@ -21,15 +30,16 @@ export type Parts = ReturnType<typeof withParts>;
 export function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
   const now = () => app.now().getTime();
   const openStreams = createOpenStreams(now);
-  const switches = createSwitches(app);
+  const guards = guardParts(app);
   const heartbeat = createHeartbeat(now, app.config.upstreamLimits.keepAliveMs);
   return {
     ...app,
     ...createAgentParts(app, (subjects) => {
-      switches.hear(subjects);
+      guards.switches.hear(subjects);
+      guards.definitions.hear(subjects);
       for (const subject of subjects) noteCut(app, subject, openStreams.cut(subject));
     }),
-    switches,
+    ...guards,
     openStreams,
     // An HTTP proxy is for the runtime's fetch to find and use.
     exchange: app.config.usesProxy ? fetchExchange : runtime.exchange,
@@ -41,6 +51,27 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
     reach: createReach(app),
     recorder: createRecorder(app),
     refused: createCache<number>({ freshMs: 5 * 60_000, staleMs: 0, size: 10_000, now }),
+  };
+}
+
+/** What guards keep in this process; what has to be known to all is in the database. */
+function guardParts(app: App) {
+  const tally = createTally(app);
+  const stop = (caller: string, reason: string) => {
+    stopAgent(app, caller, reason).catch((error: unknown) =>
+      app.log.warn("agent_not_stopped", troubleOf(error)),
+    );
+  };
+  return {
+    tally,
+    switches: createSwitches(app),
+    definitions: createDefinitions(app),
+    loops: new Loops({ ...app, tally }, stop),
+    providerPace: createProviderPace({ ...app, tally }),
+    underWay: new Map<string, number>(),
+    budgetNotes: (owner: BudgetOwner) =>
+      budgetStandings(tally, app.config.guards.budgets, owner, app.now()),
+    notes: (person: SignedIn, language: Language) => guardNotes(app, person, language),
   };
 }
 

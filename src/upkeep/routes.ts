@@ -21,7 +21,8 @@ type Status = "pass" | "warn" | "fail";
 /**
  * `/livez` (the process), `/readyz` and `/health` (with its database). GET and HEAD. Names no account.
  * While the database is away and what the process holds still serves, the answer is `warn` with 200; so it is when
- * an upstream has failed in its last call, is switched off, or cleanup is overdue. Makes no load.
+ * an upstream has failed in its last call, is switched off, cleanup is overdue, or guards have something to say
+ * (`tool_held`, `agent_stopped`, `budget_low`). Makes no load.
  * `/metrics` needs METRICS_TOKEN as a bearer.
  */
 export function mountUpkeep(routes: PageRoutes, app: Showing): void {
@@ -54,9 +55,10 @@ async function readiness(app: Showing): Promise<Response> {
 }
 
 async function wholeHealth(app: Showing): Promise<Response> {
-  const [{ status, code }, days] = await Promise.all([
+  const [{ status, code }, days, kinds] = await Promise.all([
     app.databaseWatch.look(),
     app.upkeepWatch.daysSinceCleanup(),
+    app.upkeepWatch.guardAlerts(),
   ]);
   const isOverdue = days !== undefined && days > overdueDays;
   const troubled = [
@@ -64,11 +66,12 @@ async function wholeHealth(app: Showing): Promise<Response> {
     ...app.switches.off().map((name) => [name, "upstream_switched_off"] as const),
   ].map(([name, why]) => [`upstream:${name}`, why] as const);
   const checks = {
+    ...Object.fromEntries(kinds.map((kind) => [`guards:${kind}`, kind])),
     database: code,
     cleanup: isOverdue ? "cleanup_overdue" : "pass",
     ...Object.fromEntries(troubled),
   };
-  const isTroubled = isOverdue || troubled.length > 0;
+  const isTroubled = isOverdue || troubled.length + kinds.length > 0;
   const worst = statuses[status] === "pass" && isTroubled ? "warn" : statuses[status];
   return health(worst, checks, status === "degraded");
 }

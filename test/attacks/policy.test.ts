@@ -147,3 +147,42 @@ test("TP-12: modern headers have to say what the body says, once", async () => {
     expect(statusesIn(await sent(text, ...right, "Mcp-Name: harmful"))).toEqual([200]);
   }
 });
+
+test("TP-12: a tool that policy forbids stays forbidden, whatever headers, batches and escapes say", async () => {
+  await using spied = await openSpied(undefined, {
+    rules: { tools: { deny: ["harmful"], pinning: "off" } },
+  });
+  const { world, upstream } = spied;
+  const { access_token } = (await authorizedAgent(world.url)).tokens;
+  const send = (body: string, headers = {}) =>
+    post(`${world.url}/mcp`, access_token, body, headers);
+  const harmful = JSON.stringify(toolCall("harmful"));
+  const mirrors = { "mcp-method": "tools/call", "mcp-name": "harmless" };
+  const modern = JSON.stringify({
+    ...toolCall("harmful"),
+    params: { name: "harmful", _meta: modernMeta },
+  });
+  const twice = harmful.replace('"name":"harmful"', '"name":"harmless","name":"harmful"');
+  const tries: Readonly<Record<string, Promise<Response>>> = {
+    plainly: send(harmful),
+    "with mirrors that say otherwise": send(harmful, mirrors),
+    "to a list, by its header": send(harmful, { "mcp-method": "tools/list" }),
+    "as a modern call": send(modern, { ...mirrors, "mcp-protocol-version": "2026-07-28" }),
+    "in a batch": send(`[${JSON.stringify(toolCall("harmless"))},${harmful}]`),
+    "with an escaped name": send(harmful.replace("harmful", "h\\u0061rmful")),
+    "with the name twice": send(twice),
+    "with the name twice, escaped": send(twice.replace('"name"', '"n\\u0061me"')),
+    "as a notification": send(
+      JSON.stringify({ jsonrpc: "2.0", method: "tools/call", params: { name: "harmful" } }),
+    ),
+  };
+  for (const [how, answering] of Object.entries(tries)) {
+    const answer = await answering;
+    expect([how, await answer.text()]).toEqual([
+      how,
+      expect.stringMatching(/tool_refused|header_mismatch|message_invalid/),
+    ]);
+  }
+  expect(upstream.seen).toHaveLength(0);
+  expect((await send(JSON.stringify(toolCall("harmless")))).status).toBe(200);
+});

@@ -327,10 +327,13 @@ test("CA-1: a list that the upstream calls public is kept nowhere and each calle
       cacheScope: "public",
     },
   });
-  await using spied = await openSpied((request) =>
-    Response.json(listFor(request), {
-      headers: { "cache-control": "public, max-age=3600", etag: '"1"', age: "5" },
-    }),
+  await using spied = await openSpied(
+    (request) =>
+      Response.json(listFor(request), {
+        headers: { "cache-control": "public, max-age=3600", etag: '"1"', age: "5" },
+      }),
+    // Each account has tools of its own here.
+    { rules: { tools: { pinning: "off" } } },
   );
   const { world, upstream } = spied;
   const bearers = [
@@ -357,5 +360,41 @@ test("CA-1: a list that the upstream calls public is kept nowhere and each calle
         tools: [{ name: `tool-for-${credential.slice(-8)}` }],
       },
     });
+  }
+});
+
+test("CA-1: a list that is filtered for one caller is private, and the next caller never sees it", async () => {
+  const list = {
+    tools: [{ name: "get_item", annotations: { readOnlyHint: true } }, { name: "drop" }],
+    ttlMs: 1,
+    cacheScope: "public",
+  };
+  await using spied = await openSpied(() => Response.json({ jsonrpc: "2.0", id: 1, result: list }));
+  const { world } = spied;
+  const narrow = await authorizedAgent(world.url, { answers: { only_reading: "yes" } });
+  const wide = await authorizedAgent(world.url, { seller: "100200301" });
+  const seen = async (bearer: string) => {
+    const answer = await post(`${world.url}/mcp`, bearer, {
+      jsonrpc: "2.0",
+      id: 1,
+      method: "tools/list",
+    });
+    const { result } = (await answer.json()) as {
+      result: { cacheScope: string; tools: { name: string }[] };
+    };
+    return [
+      result.cacheScope,
+      ...result.tools.map(({ name }) => name),
+      answer.headers.get("cache-control"),
+    ];
+  };
+  for (const _ of [1, 2]) {
+    expect(await seen(narrow.tokens.access_token)).toEqual(["private", "get_item", "no-store"]);
+    expect(await seen(wide.tokens.access_token)).toEqual([
+      "public",
+      "get_item",
+      "drop",
+      "no-store",
+    ]);
   }
 });

@@ -54,11 +54,16 @@ export const emptyResult = () => Response.json({ jsonrpc: "2.0", id: 1, result: 
 
 export async function openSpied(
   answer: (request: Request) => Response | Promise<Response> = emptyResult,
-  options: { readonly more?: (url: string) => Readonly<Record<string, unknown>> } = {},
+  options: {
+    readonly more?: (url: string) => Readonly<Record<string, unknown>>;
+    /** Further fields of the upstream. */
+    readonly rules?: Readonly<Record<string, unknown>>;
+  } = {},
 ): Promise<Spied> {
   const upstream = scriptedUpstream(answer);
   const more = options.more?.(upstream.url) ?? {};
-  const world = await openWorld({ environment: pointedAt(upstream.url, more) });
+  const own = { mercadolibre: { url: upstream.url, ...options.rules } };
+  const world = await openWorld({ environment: pointedAt(upstream.url, { ...own, ...more }) });
   return {
     world,
     upstream,

@@ -12,6 +12,7 @@ const families: Readonly<Record<string, number>> = {
   DR: 2,
   HI: 2,
   CA: 1,
+  DoS: 2,
 };
 
 const ids = Object.entries(families).flatMap(([family, many]) =>
@@ -22,7 +23,7 @@ type Row = { readonly id: string; readonly cells: readonly string[] };
 
 const rows: readonly Row[] = readFileSync(join(root, "docs/attacks.md"), "utf8")
   .split("\n")
-  .filter((line) => /^\| [A-Z]{2}-\d+ /.test(line))
+  .filter((line) => /^\| [A-Za-z]{2,3}-\d+ /.test(line))
   .map((line) => line.split("|").map((cell) => cell.trim()))
   .map((cells) => ({ id: cells[1] ?? "", cells: cells.slice(2, -1) }));
 

@@ -6,6 +6,7 @@ import { migrations } from "#db/migrations/embedded.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
 import { leaseRefresh, saveRefreshed } from "#src/accounts/refresh/store.ts";
 import { accountById, addAccount } from "#src/accounts/store.ts";
+import { chainWith } from "#src/calls/audit.ts";
 import { saveCalls } from "#src/calls/store.ts";
 import { savePerson } from "#src/people/store.ts";
 import { type TestDatabase, emptyDatabase, testDatabase } from "#test/support/database.ts";
@@ -133,7 +134,8 @@ async function liveThrough(db: Db, sellerId: string) {
       refreshFrom: null,
     },
   );
-  await saveCalls(db, [callOf(personId), callOf(personId), callOf(personId)]);
+  const chain = chainWith(new Uint8Array(32));
+  await saveCalls(db, [callOf(personId), callOf(personId), callOf(personId)], chain);
   const account = await accountById(db, id);
   return {
     sellerId: account?.sellerId,

@@ -7,7 +7,7 @@ import { startSandbox } from "#src/sandbox/sandbox.ts";
 import { type Outcome, root, start as runProgram } from "#test/cli/program.ts";
 import { temporaryFolder } from "#test/support/database.ts";
 import { startServe } from "#test/support/process.ts";
-import { encryptionKey } from "#test/support/world.ts";
+import { encryptionKey, withoutGuards } from "#test/support/world.ts";
 
 /** Gateway processes that share a database and a public name, each with a home of its own. */
 export type Gateways = AsyncDisposable & {
@@ -50,6 +50,7 @@ export async function gatewaysOn(
       SMARTDASH_SIGNUP: "open",
       SMARTDASH_CLIENT_DOCUMENTS: "bundled",
       DRAIN_MS: "200",
+      ...withoutGuards,
       ...extra,
     };
   };

@@ -41,6 +41,7 @@ export function newPkce(): Pkce {
 }
 
 export type Asking = {
+  readonly answers?: Readonly<Record<string, string>>;
   readonly url: string;
   readonly clientId: string;
   readonly pkce: Pkce;
@@ -92,7 +93,11 @@ export async function allow(visitor: Visitor, asking: Asking): Promise<URL> {
   const html = await shown.text();
   const form = formIn(html);
   if (form["consent"] === undefined) throw new Error(`no consent page: ${shown.status} ${html}`);
-  const decided = await visitor.post(`${asking.url}/authorize`, { ...form, decision: "allow" });
+  const decided = await visitor.post(`${asking.url}/authorize`, {
+    ...form,
+    ...asking.answers,
+    decision: "allow",
+  });
   return new URL(locationOf(decided));
 }
 
@@ -124,6 +129,8 @@ export async function authorizedAgent(
     readonly clientId?: string;
     readonly query?: Asking["query"];
     readonly seller?: string;
+    /** What the person ticks besides. */
+    readonly answers?: Asking["answers"];
   } = {},
 ): Promise<Authorized> {
   const visitor = options.visitor ?? newVisitor();
@@ -140,6 +147,7 @@ export async function authorizedAgent(
     clientId,
     pkce,
     ...(options.query === undefined ? {} : { query: options.query }),
+    ...(options.answers === undefined ? {} : { answers: options.answers }),
   });
   const code = back.searchParams.get("code") ?? "";
   const response = await redeem(url, { clientId, code, pkce });

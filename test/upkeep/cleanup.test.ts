@@ -47,7 +47,13 @@ async function litter({ app: { db } }: World): Promise<void> {
         select gen_random_uuid(), id, 'refresh_start', 1, 'x', now() - interval '1 year' from b),
       h as (insert into calls (id, at, person_id, request_id, upstream, http_method, status, duration_ms)
         select gen_random_uuid(), now() - interval '1 year', person_id, 'x', 'x', 'POST', 200, 1 from b),
-      j as (insert into events (id, name, subject, at) values (gen_random_uuid(), 'x', 'x', now() - interval '1 year'))
+      j as (insert into events (id, name, subject, at) values (gen_random_uuid(), 'x', 'x', now() - interval '1 year')),
+      l as (insert into tallies (key, level, expires_at) values ('x', 1, now() - interval '1 year')),
+      m as (insert into approvals (id, caller, agent, upstream, tool, arguments_hash, expires_at)
+        values (gen_random_uuid(), 'x', 'x', 'x', 'x', 'x', now() - interval '1 year')),
+      y as (insert into tool_policies (subject) values ('grant:x'), ('session:x'), ('agent:mine')),
+      x as (insert into call_batches (seq, day, at, digests, link)
+        values (1, '2020-01-01', now() - interval '1 year', ''::bytea, ''::bytea))
     insert into alerts (kind, subject, state, summary, seen_at) values ('x', 'x', 'resolved', 'x', now() - interval '1 year')`);
 }
 

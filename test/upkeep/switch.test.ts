@@ -33,9 +33,10 @@ test("an upstream that is switched off is off on every gateway, with its streams
   ]);
   expect<Record<string, unknown>>({ exit: off.exit, ...off.json }).toEqual({
     exit: 0,
-    upstream: "mercadolibre",
+    subject: "upstream:mercadolibre",
     state: "off",
     streamsCut: 2,
+    gateways: 2,
   });
   for (const text of await Promise.all(texts)) expect(text).toContain("upstream_switched_off");
   await using third = await secondGateway(world);
@@ -61,7 +62,7 @@ test("an upstream that is switched off is off on every gateway, with its streams
   expect(listed.json["off"]).toMatchObject([{ subject: "upstream:mercadolibre", reason: "lunch" }]);
 
   const on = await runBeside(world, ["switch", "on", "mercadolibre", "--json"]);
-  expect(on.json).toEqual({ upstream: "mercadolibre", state: "on", wasOff: true });
+  expect(on.json).toEqual({ subject: "upstream:mercadolibre", state: "on", wasOff: true });
   await Bun.sleep(2000);
   for (const url of [world.url, second.url, third.url]) {
     const answered = await post(`${url}/mcp/mercadolibre`, bearer, toolCall("whoami"));

@@ -73,9 +73,10 @@ async function decide(app: DevicePages, request: Request, address: string): Prom
   const account = accounts.find(({ id }) => id === form.get("account"));
   if (isAllowed && account === undefined) throw new Failure("account_gone", undefined, again);
   const now = app.now();
+  const onlyReading = form.get("only_reading") === "yes";
   const grant =
     isAllowed && account !== undefined
-      ? grantFrom(asked, { id: newId(now), person, account })
+      ? grantFrom(asked, { id: newId(now), person, account, onlyReading })
       : undefined;
   if (!(await decideDevice(app.db, { id: device.id, grant, now }))) {
     throw new Failure("device_code_unknown", undefined, again);

@@ -1,6 +1,7 @@
 import type { Account } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
+import type { FloodGate } from "#src/http/flood-gate.ts";
 import { readForm } from "#src/http/form.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { atPublicUrl } from "#src/http/public-url.ts";
@@ -22,19 +23,23 @@ import {
   checkConsentToken,
   consentToken,
   mayRemember,
-  rememberedAccount,
+  rememberedAnswer,
 } from "./consent.ts";
 import { connectPage, consentPage } from "./consent-page.ts";
 
-export type Authorizing = App & { readonly clients: Clients };
+export type Authorizing = App & { readonly clients: Clients; readonly authorizeGate: FloodGate };
 
 /** `/authorize`: JOURNEY 2, where a person decides what an agent may do. */
 export function mountAuthorize(routes: PageRoutes, app: Authorizing, path: string): void {
   routes.get(path, ({ req, env }) => {
+    app.authorizeGate.pass(env.address());
     app.clients.expect(req.query("client_id") ?? "", env.address);
     return authorize(app, req.raw);
   });
-  routes.post(path, ({ req }) => decide(app, req.raw));
+  routes.post(path, ({ req, env }) => {
+    app.authorizeGate.pass(env.address());
+    return decide(app, req.raw);
+  });
 }
 
 async function authorize(app: Authorizing, request: Request): Promise<Response> {
@@ -62,12 +67,12 @@ const askAnyway = ["consent", "login", "select_account"];
 async function answer(app: Authorizing, request: Request, visit: Visit): Promise<Response> {
   const { asked, person, accounts } = visit;
   const mayBeSilent = !askAnyway.some((word) => asked.prompt.has(word));
-  const account =
+  const remembered =
     person !== undefined && mayBeSilent
-      ? await rememberedAccount(app, asked, { person, accounts })
+      ? await rememberedAnswer(app, asked, { person, accounts })
       : undefined;
-  if (person !== undefined && account !== undefined) {
-    const code = await approve(app, asked, { person, account });
+  if (remembered !== undefined) {
+    const code = await approve(app, asked, remembered);
     return seeOther(answerAddress(app, asked, { code }));
   }
   if (asked.prompt.has("none")) throw new Failure("interaction_required");
@@ -106,7 +111,8 @@ async function decide(app: Authorizing, request: Request): Promise<Response> {
     const accounts = await accountsFor(app, person, asked.resource.upstream);
     const account = accounts.find(({ id }) => id === form.get("account"));
     if (account === undefined) throw new Failure("account_gone");
-    const code = await approve(app, asked, { person, account });
+    const onlyReading = form.get("only_reading") === "yes";
+    const code = await approve(app, asked, { person, account, onlyReading });
     return seeOther(answerAddress(app, asked, { code }));
   });
 }

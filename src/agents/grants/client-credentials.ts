@@ -26,6 +26,7 @@ export async function clientCredentials(
     audience: url,
     scopes: scopesFor(client, form.get("scope")),
     basis: `agent:${agentId}`,
+    accountId: client.account?.id,
     tokenId: newTokenId(),
     issuedAt: app.now(),
   });

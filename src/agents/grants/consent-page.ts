@@ -69,6 +69,7 @@ export function consentPage(
       <ul class="plain">
         ${scopes.map((scope) => html`<li>${say(language, `scope_${scope}`)}</li>`)}
       </ul>
+      ${scopes.includes("mcp:call") ? readingChoice(language) : ""}
       <fieldset>
         <legend>${say(language, "which_account")}</legend>
         ${accounts.map((account, index) => accountChoice(app, language, { account, isFirst: index === 0 }))}
@@ -119,6 +120,13 @@ function whoAsks(language: Language, { client, redirectUri }: AskedFor): Markup 
 function whoSaysSo(language: Language, { kind, clientId }: AskedFor["client"]): string {
   if (kind === "document") return say(language, "identified_by", { host: new URL(clientId).host });
   return say(language, kind === "operator" ? "added_by_operator" : "named_itself");
+}
+
+function readingChoice(language: Language): Markup {
+  return html`<label class="choice">
+    <input type="checkbox" name="only_reading" value="yes" />
+    <span>${say(language, "only_reading")}</span>
+  </label>`;
 }
 
 function accountChoice(

@@ -64,14 +64,14 @@ export function mayRemember({ client, redirectUri }: AuthorizationRequest): bool
 }
 
 /**
- * The account of the person's last answer, when nothing of it has changed: client, what the client says about
+ * The person's last answer, when nothing of it has changed: client, what the client says about
  * itself, redirect host, scopes, upstream, account.
  */
-export async function rememberedAccount(
+export async function rememberedAnswer(
   app: Pick<App, "db">,
   asked: AuthorizationRequest,
   known: { person: SignedIn; accounts: readonly Account[] },
-): Promise<Account | undefined> {
+): Promise<Answer | undefined> {
   const { client, redirectUri, resource, scopes } = asked;
   if (!mayRemember(asked)) return undefined;
   const consent = await consentOf(app.db, {
@@ -84,14 +84,25 @@ export async function rememberedAccount(
     consent.scope === scopes.join(" ") &&
     consent.redirectHost === redirectHost(redirectUri) &&
     Buffer.from(consent.clientFingerprint).equals(client.fingerprint);
-  return isSameAnswer ? known.accounts.find(({ id }) => id === consent.accountId) : undefined;
+  if (!isSameAnswer) return undefined;
+  const account = known.accounts.find(({ id }) => id === consent.accountId);
+  const { onlyReading } = consent;
+  return account === undefined ? undefined : { person: known.person, account, onlyReading };
 }
+
+/** What a person has agreed to, beside what was asked. */
+export type Answer = {
+  readonly person: SignedIn;
+  readonly account: Account;
+  /** Only tools that say they change nothing. */
+  readonly onlyReading: boolean;
+};
 
 /** The person's yes: a grant that begins with its code, and the code. */
 export async function approve(
   app: Pick<App, "db" | "now" | "log">,
   asked: AuthorizationRequest,
-  by: { person: SignedIn; account: Account },
+  by: Answer,
 ): Promise<string> {
   const { client, redirectUri, resource, scopes } = asked;
   const now = app.now();
@@ -112,6 +123,7 @@ export async function approve(
       accountId: by.account.id,
       redirectHost: redirectHost(redirectUri),
       scope: scopes.join(" "),
+      onlyReading: by.onlyReading,
       clientFingerprint: client.fingerprint,
     },
   });
@@ -122,7 +134,7 @@ export async function approve(
 /** What is granted, before it is known how the client comes for it. */
 export function grantFrom(
   asked: Pick<AuthorizationRequest, "client" | "resource" | "scopes">,
-  by: { id: string; person: SignedIn; account: Account },
+  by: Answer & { readonly id: string },
 ) {
   const { client, resource, scopes } = asked;
   return {
@@ -135,5 +147,6 @@ export function grantFrom(
     upstream: resource.upstream.name,
     resource: resource.url,
     scope: scopes.join(" "),
+    onlyReading: by.onlyReading,
   };
 }

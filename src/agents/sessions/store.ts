@@ -35,6 +35,7 @@ export async function sessionByFingerprint(db: Database, tokenFingerprint: Uint8
       personId: sessions.personId,
       accountId: sessions.accountId,
       expiresAt: sessions.expiresAt,
+      platform: sessions.platform,
       provider: accounts.provider,
     })
     .from(sessions)

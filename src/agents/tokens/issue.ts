@@ -13,6 +13,14 @@ import type { SigningKeys } from "./signing-keys.ts";
 export type Issuing = Pick<App, "db" | "now" | "log" | "publicUrl"> & {
   readonly signingKeys: SigningKeys;
   readonly clients: Clients;
+  /** What is used of the budgets of whom a token is for, as far as this process knows. */
+  readonly budgetNotes: (owner: BudgetOwner) => readonly object[];
+};
+
+export type BudgetOwner = {
+  /** `grant:ID` or `agent:ID`. */
+  readonly key: string;
+  readonly accountId: string | undefined;
 };
 
 /** RFC 6749 section 5.1. */
@@ -22,6 +30,8 @@ export type TokenAnswer = {
   readonly expires_in: number;
   readonly scope: string;
   readonly refresh_token?: string;
+  /** Of ours: `of`, `period`, `limit`, `used`, `resetsAt`; absent without budgets. */
+  readonly budgets?: readonly object[];
 };
 
 const refreshDays = 60;
@@ -68,6 +78,7 @@ export async function tokensOfGrant(
     audience: grant.resource,
     scopes,
     basis: `grant:${grant.id}`,
+    accountId: grant.accountId,
     tokenId: made.tokenId ?? newTokenId(),
     issuedAt: made.issuedAt ?? app.now(),
   });
@@ -82,6 +93,7 @@ export async function tokenAnswer(
     readonly audience: string;
     readonly scopes: readonly Scope[];
     readonly basis: string;
+    readonly accountId: string | undefined;
     readonly tokenId: string;
     readonly issuedAt: Date;
   },
@@ -90,7 +102,9 @@ export async function tokenAnswer(
   const accessToken = await signAccessToken(app, { ...claims, clientId, agentType, agentVersion });
   noteUse(app, client);
   app.log.info("token_issued", { clientId: clientId.slice(0, 200), basis: claims.basis });
+  const budgets = app.budgetNotes({ key: claims.basis, accountId: claims.accountId });
   return {
+    ...(budgets.length === 0 ? {} : { budgets }),
     access_token: accessToken,
     token_type: "Bearer",
     expires_in: accessTokenSeconds,

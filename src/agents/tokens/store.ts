@@ -2,6 +2,7 @@ import { and, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
+import { toolPolicies } from "#db/schema/guards.ts";
 import { isConnected, isDisconnected } from "#src/accounts/store.ts";
 import { agents, endings, grants, signingKeys } from "#db/schema/agents.ts";
 
@@ -76,6 +77,9 @@ export async function openGrant(db: Database, id: string) {
       accountId: grants.accountId,
       provider: accounts.provider,
       upstream: grants.upstream,
+      clientId: grants.clientId,
+      clientName: grants.clientName,
+      onlyReading: grants.onlyReading,
     })
     .from(grants)
     .innerJoin(accounts, eq(accounts.id, grants.accountId))
@@ -88,6 +92,8 @@ export async function agentById(db: Database, id: string) {
   const [row] = await db
     .select({
       id: agents.id,
+      clientId: agents.clientId,
+      name: agents.name,
       accountId: agents.accountId,
       personId: accounts.personId,
       provider: accounts.provider,
@@ -99,6 +105,15 @@ export async function agentById(db: Database, id: string) {
     .where(eq(agents.id, id));
   const state = row?.accountState ?? "active";
   return isDisconnected({ state }) ? undefined : row;
+}
+
+/** Which tools these subjects may use; see `tool_policies`. */
+export function policiesOf(db: Database, subjects: readonly string[]) {
+  const { allow, deny, approve, subject } = toolPolicies;
+  return db
+    .select({ allow, deny, approve })
+    .from(toolPolicies)
+    .where(inArray(subject, [...subjects]));
 }
 
 /** Whether any of these has been ended. */

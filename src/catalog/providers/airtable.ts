@@ -22,6 +22,11 @@ export const airtable: Provider = {
   },
   // "You recently refreshed": the one concession Airtable makes to a race.
   errors: [{ status: 409, means: "just_refreshed" }],
+  callLimits: [
+    { per: { argument: "baseId" }, calls: 5, seconds: 1, penaltySeconds: 30 },
+    { per: "account", calls: 50, seconds: 1, penaltySeconds: 30 },
+  ],
+  limitWords: ["RATE_LIMIT_REACHED"],
   // Its authorization server names no revocation endpoint.
   revocation: { how: "by_hand", url: "https://airtable.com/account" },
   staticKeys: { prefixes: ["pat"], retiredPrefixes: ["key"] },

@@ -1,4 +1,5 @@
 import type { Config } from "#src/config/load.ts";
+import { noToolRules } from "../tool-rules.ts";
 import type { Upstream } from "../upstream.ts";
 
 /** The official servers of the providers we know. Each needs an account of its provider. */
@@ -12,7 +13,7 @@ export function builtinUpstreams(config: Pick<Config, "supabase">): readonly Ups
 }
 
 function ofProvider(name: string, title: string, url: string): Upstream {
-  return { name, title, url, credential: { kind: "account", provider: name } };
+  return { name, title, url, credential: { kind: "account", provider: name }, tools: noToolRules };
 }
 
 function supabaseUrl(settings: Config["supabase"]): string {

@@ -6,6 +6,7 @@ import { endsWithin, timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { cleanupTask, overdueDays } from "../cleanup/cleanup.ts";
 import { secondsSince, takeTask, taskDone } from "../tasks/store.ts";
+import { agentsStopped, budgetsLow, toolsHeld } from "./guards/store.ts";
 import { lookAtCertificate } from "./certificate.ts";
 import { tellLocally } from "./local.ts";
 import { type AlertMessage, type Delivery, type Sink, sinksOf } from "./sinks.ts";
@@ -124,6 +125,9 @@ const finders = [
   certificateEnding,
   signingKeyOld,
   cleanupOverdue,
+  toolsHeld,
+  agentsStopped,
+  budgetsLow,
 ] as const;
 
 async function cleanupOverdue(db: App["db"]): Promise<Condition[]> {

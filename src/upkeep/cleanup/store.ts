@@ -12,7 +12,8 @@ import {
   signingKeys,
   usedAssertions,
 } from "#db/schema/agents.ts";
-import { calls } from "#db/schema/calls.ts";
+import { callBatches, calls } from "#db/schema/calls.ts";
+import { approvals, tallies, toolPolicies } from "#db/schema/guards.ts";
 import { alerts, events } from "#db/schema/operations.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
 import { keepPreviousHours } from "#src/agents/tokens/store.ts";
@@ -111,6 +112,27 @@ export const leftovers: readonly Leftover[] = [
     isShortLived: true,
   },
   {
+    name: "tallies",
+    table: tallies,
+    isOver: () => before(tallies.expiresAt, "0 s"),
+    isShortLived: true,
+  },
+  {
+    name: "approvals",
+    table: approvals,
+    isOver: ({ eventsDays }) => before(approvals.expiresAt, days(eventsDays)),
+  },
+  {
+    name: "tool_policies",
+    table: toolPolicies,
+    // Those of permissions and sessions that are gone; an agent of the operator may come back.
+    isOver: () =>
+      sql`(${toolPolicies.subject} like 'grant:%' and not exists (
+          select 1 from ${grants} g where 'grant:' || g.id = ${toolPolicies.subject}))
+        or (${toolPolicies.subject} like 'session:%' and not exists (
+          select 1 from ${sessions} s where 'session:' || s.id = ${toolPolicies.subject}))`,
+  },
+  {
     name: "sessions",
     table: sessions,
     isOver: ({ eventsDays }) =>
@@ -144,6 +166,12 @@ export const leftovers: readonly Leftover[] = [
     name: "calls",
     table: calls,
     isOver: ({ callsDays }) => before(calls.at, days(callsDays)),
+  },
+  {
+    name: "call_batches",
+    table: callBatches,
+    // A batch may hold calls of the day before it: the proof of a day goes after its last call.
+    isOver: ({ callsDays }) => before(callBatches.at, days(callsDays + 2)),
   },
   {
     name: "people_without_anything",

@@ -1,0 +1,53 @@
+import { isObject } from "#src/config/read.ts";
+import { parseExactly } from "#src/crypto/canonical-json.ts";
+import { statePrefix } from "#src/guards/approvals/approval.ts";
+
+/** Our own questions to a modern client (see `link-answer.ts`); their answers are not for the upstream. */
+export const ownQuestions = {
+  reconnect: "smartdash/reconnect",
+  approve: "smartdash/approve",
+} as const;
+
+type Message = Readonly<Record<string, unknown>>;
+type Exact = Message & { readonly params: Message };
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+const names: readonly string[] = Object.values(ownQuestions);
+
+/** The message without what answers our own questions; undefined when there is nothing of it. */
+export function withoutOwnAnswer(
+  message: Message,
+  body: Uint8Array,
+): Uint8Array<ArrayBuffer> | undefined {
+  if (!hasOwn(message)) return undefined;
+  const exact = parseExactly(decoder.decode(body));
+  if (!hasOwn(exact)) return undefined;
+  const { inputResponses, requestState, ...rest } = exact.params;
+  const others = isObject(inputResponses)
+    ? Object.entries(inputResponses).filter(([name]) => !names.includes(name))
+    : [];
+  const params = {
+    ...rest,
+    ...(others.length === 0 ? {} : { inputResponses: Object.fromEntries(others) }),
+    ...(requestState === undefined || isOwnState(requestState) ? {} : { requestState }),
+  };
+  return new TextEncoder().encode(JSON.stringify({ ...exact, params }));
+}
+
+/** The state that came with our own question. */
+export function ownStateIn(parameters: Message | undefined): string | undefined {
+  const state = parameters?.["requestState"];
+  return isOwnState(state) ? state : undefined;
+}
+
+function isOwnState(value: unknown): value is string {
+  return typeof value === "string" && value.startsWith(statePrefix);
+}
+
+function hasOwn(message: unknown): message is Exact {
+  const parameters = isObject(message) ? message["params"] : undefined;
+  if (!isObject(parameters)) return false;
+  const answers = parameters["inputResponses"];
+  const isAnswered = isObject(answers) && names.some((name) => Object.hasOwn(answers, name));
+  return isAnswered || isOwnState(parameters["requestState"]);
+}

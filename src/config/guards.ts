@@ -1,0 +1,103 @@
+import type { Reader } from "./read.ts";
+import type { SettingName } from "./settings.ts";
+
+/** So many calls in a time, and so many of them at once. */
+export type Pace = { readonly calls: number; readonly perMs: number; readonly burst: number };
+
+export const limitKinds = ["agent", "person", "account", "upstream", "tool", "address"] as const;
+export type LimitKind = (typeof limitKinds)[number];
+
+export const budgetPeriods = ["minute", "day", "month"] as const;
+export type Budget = {
+  readonly of: "agent" | "account";
+  readonly calls: number;
+  readonly period: (typeof budgetPeriods)[number];
+};
+
+/** What agents may do how often, and what a person is asked about. */
+export type GuardsConfig = {
+  readonly limits: Readonly<Partial<Record<LimitKind, Pace>>>;
+  readonly budgets: readonly Budget[];
+  readonly callsAtOnce: number;
+  readonly streamsAtOnce: number;
+  readonly findsLoops: boolean;
+  readonly pinning: "hold" | "report" | "off";
+  readonly approval: "destructive" | "policy" | "off";
+  /** Origins of browser clients. */
+  readonly allowedOrigins: readonly string[];
+};
+
+export function guardsFrom(read: Reader): GuardsConfig {
+  return {
+    limits: limitsFrom(read),
+    budgets: budgetsFrom(read),
+    callsAtOnce: read.number("SMARTDASH_CALLS_AT_ONCE"),
+    streamsAtOnce: read.number("SMARTDASH_STREAMS_AT_ONCE"),
+    findsLoops: read.flag("SMARTDASH_LOOPS"),
+    pinning: oneOf(["hold", "report", "off"], read.text("SMARTDASH_TOOL_PINNING")),
+    approval: oneOf(["destructive", "policy", "off"], read.text("SMARTDASH_APPROVAL")),
+    allowedOrigins: originsFrom(read),
+  };
+}
+
+/** `100/60s` or `100/60s:20`; undefined when it is anything else. */
+export function readPace(text: string): Pace | undefined {
+  const [, calls, seconds, burst] = /^(\d{1,9})\/(\d{1,6})s(?::(\d{1,9}))?$/.exec(text) ?? [];
+  const pace = {
+    calls: Number(calls),
+    perMs: Number(seconds) * 1000,
+    burst: Number(burst ?? calls),
+  };
+  return pace.calls > 0 && pace.perMs > 0 && pace.burst > 0 ? pace : undefined;
+}
+
+function limitsFrom(read: Reader): GuardsConfig["limits"] {
+  const limits: Partial<Record<LimitKind, Pace>> = {};
+  for (const [name, value] of pairsOf(read, "SMARTDASH_LIMITS")) {
+    const kind = limitKinds.find((each) => each === name);
+    const pace = readPace(value);
+    if (kind !== undefined && pace !== undefined) limits[kind] = pace;
+    else complain(read, "SMARTDASH_LIMITS", `agent=100/60s: ${limitKinds.join(", ")}; or off`);
+  }
+  return limits;
+}
+
+function budgetsFrom(read: Reader): readonly Budget[] {
+  return pairsOf(read, "SMARTDASH_BUDGETS").flatMap(([name, value]) => {
+    const [, calls, word] = /^(\d{1,9})\/([a-z]+)$/.exec(value) ?? [];
+    const period = budgetPeriods.find((each) => each === word);
+    const isOwner = name === "agent" || name === "account";
+    if (isOwner && period !== undefined && Number(calls) > 0) {
+      return [{ of: name, calls: Number(calls), period }];
+    }
+    complain(read, "SMARTDASH_BUDGETS", "agent=5000/day or account=100000/month; or off");
+    return [];
+  });
+}
+
+function pairsOf(read: Reader, name: SettingName): readonly (readonly [string, string])[] {
+  const parts = read.list(name).filter((part) => part !== "off");
+  return parts.map((part) => {
+    const mark = part.indexOf("=");
+    return [part.slice(0, Math.max(mark, 0)), part.slice(mark + 1)] as const;
+  });
+}
+
+function complain(read: Reader, setting: SettingName, example: string): void {
+  read.problems.push({ setting, message: `must be like ${example}` });
+}
+
+function originsFrom(read: Reader): readonly string[] {
+  return read.list("ALLOWED_ORIGINS").filter((text) => {
+    const isOrigin = URL.canParse(text) && new URL(text).origin === text;
+    if (!isOrigin) {
+      const message = `must be origins such as https://app.example.com, without a path: ${text}`;
+      read.problems.push({ setting: "ALLOWED_ORIGINS", message });
+    }
+    return isOrigin;
+  });
+}
+
+function oneOf<T extends string>(choices: readonly [T, ...T[]], text: string | undefined): T {
+  return choices.find((choice) => choice === text) ?? choices[0];
+}

@@ -1,0 +1,134 @@
+import type { App } from "#src/app.ts";
+import { newId } from "#src/crypto/ids.ts";
+import { SealBroken } from "#src/crypto/seal.ts";
+import { Secret } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import { timely } from "#src/once.ts";
+import type { Deed, ToolUse } from "../deed.ts";
+import { type Approval, type Asked, type Extent, ask, isRefused, useApproval } from "./store.ts";
+
+type Asking = Pick<App, "db" | "now" | "seal" | "publicUrl" | "log">;
+
+/** A person has to be able to read what they agree to. Characters. */
+const longestArguments = 16 * 1024;
+const tenMinutesMs = 10 * 60_000;
+export const statePrefix = "sd_apr_";
+
+/** The yes that a call was made with. */
+export type Used = Pick<Approval, "id" | "extent">;
+
+/**
+ * Goes on when a person has agreed to this very call, or to this agent's use of the tool; asks them otherwise.
+ * A yes for once is used up by it. `state` is what came back with our own question (MCP 2026-07-28).
+ * Failures: `approval_needed` with the link, `approval_refused`, `tool_refused`, `message_invalid`.
+ */
+export async function expectApproval(
+  app: Asking,
+  deed: Deed,
+  use: ToolUse,
+  state: string | undefined,
+): Promise<Used> {
+  const { caller, upstream } = deed;
+  const asked = {
+    caller: caller.key,
+    upstream: upstream.name,
+    tool: use.name,
+    argumentsHash: use.hash,
+  };
+  const id = state === undefined ? undefined : readState(app, asked, state);
+  const used = await timely(useApproval(app.db, asked, id));
+  if (used !== undefined) return used;
+  if (await timely(isRefused(app.db, asked))) {
+    throw new Failure(
+      "approval_refused",
+      `The person did not allow ${use.name} with these arguments. Do not ask for it again; ask them what they want instead.`,
+    );
+  }
+  throw await question(app, deed, use, asked);
+}
+
+async function question(app: Asking, deed: Deed, use: ToolUse, asked: Asked): Promise<Failure> {
+  if (use.canonical.length > longestArguments) {
+    return new Failure(
+      "tool_refused",
+      `${use.name} needs a person's yes, and nobody can check arguments of more than ${longestArguments} characters. Send less at once.`,
+    );
+  }
+  const newest = newId(app.now());
+  const id = await timely(
+    ask(app.db, {
+      ...asked,
+      id: newest,
+      personId: deed.caller.personId ?? null,
+      agent: deed.caller.agentName.slice(0, 200),
+      arguments: app.seal.close(new Secret(use.canonical), placeOf(newest)),
+    }),
+  );
+  if (id === undefined) {
+    return new Failure(
+      "approval_needed",
+      "A person has twenty open questions of this agent already. Wait for their answers.",
+      {
+        retryAfterSeconds: 60,
+      },
+    );
+  }
+  if (id === newest)
+    app.log.info("approval_asked", { id, upstream: asked.upstream, tool: asked.tool });
+  const hasPerson = deed.caller.personId !== undefined;
+  return new Failure(
+    "approval_needed",
+    hasPerson
+      ? `A person has to allow this call of ${use.name} first. Show them the link, wait until they say that they have answered, then call again with exactly the same arguments.`
+      : `The operator has to allow this call of ${use.name} first: smartdash approvals allow ${id}. Then call again with exactly the same arguments.`,
+    {
+      ...(hasPerson ? { link: `${app.publicUrl}/approvals/${id}` } : {}),
+      state: stateFor(app, asked, id),
+    },
+  );
+}
+
+/** The arguments as the person sees them; undefined when they have been erased. */
+export function argumentsOf(app: Pick<App, "seal">, approval: Approval): string | undefined {
+  if (approval.arguments === null) return undefined;
+  return app.seal.open(approval.arguments, placeOf(approval.id)).reveal();
+}
+
+function placeOf(id: string) {
+  return { table: "approvals", row: id, column: "arguments" };
+}
+
+function statePlace({ caller, upstream, tool, argumentsHash }: Asked) {
+  return {
+    table: "approvals",
+    row: JSON.stringify([caller, upstream, tool, argumentsHash]),
+    column: "state",
+  };
+}
+
+/** Sealed, and bound to caller, tool and arguments: it opens nowhere else. Ten minutes. */
+function stateFor(app: Asking, asked: Asked, id: string): string {
+  const text = `${id} ${app.now().getTime() + tenMinutesMs}`;
+  const sealed = app.seal.close(new Secret(text), statePlace(asked));
+  return statePrefix + Buffer.from(sealed).toString("base64url");
+}
+
+/** The question that a state came with. Failures: `message_invalid`. */
+function readState(app: Asking, asked: Asked, state: string): string {
+  const refused = () =>
+    new Failure("message_invalid", "This requestState was not made for this call, or is too old");
+  const sealed = Buffer.from(state.slice(statePrefix.length), "base64url");
+  try {
+    const text = app.seal.open(sealed, statePlace(asked)).reveal();
+    const [id = "", until] = text.split(" ");
+    if (Number(until) < app.now().getTime()) throw refused();
+    return id;
+  } catch (error) {
+    throw error instanceof SealBroken ? refused() : error;
+  }
+}
+
+/** How long a yes may hold, as people write it. */
+export function readExtent(text: string | undefined): Extent | undefined {
+  return (["once", "hour", "always"] as const).find((extent) => extent === text);
+}

@@ -1,0 +1,121 @@
+import { html } from "hono/html";
+import type { App } from "#src/app.ts";
+import { readId } from "#src/crypto/ids.ts";
+import { Failure } from "#src/failure.ts";
+import { readForm } from "#src/http/form.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
+import { type SignedIn, formSender, signedIn } from "#src/people/sign-in.ts";
+import { type Language, languageOf } from "#src/screens/language.ts";
+import { page, seeOther } from "#src/screens/page.ts";
+import { say } from "#src/screens/words.ts";
+import { argumentsOf, readExtent } from "./approval.ts";
+import { type Approval, approvalById, decide, withdraw } from "./store.ts";
+
+type Serving = Pick<App, "db" | "now" | "seal" | "catalog" | "bindingKey" | "log">;
+
+/** `/approvals/:id`: a person allows a call or does not, and takes back what was allowed for longer. */
+export function mountApprovals(routes: PageRoutes, app: Serving): void {
+  routes.get("/approvals/:id", async ({ req }) => {
+    const person = await signedIn(app, req.raw);
+    if (person === undefined) throw new Failure("sign_in_needed");
+    const approval = await ownApproval(app, req.param("id"), person);
+    const language = languageOf(req.raw);
+    const isOpen = approval.state === "pending" && approval.expiresAt > app.now();
+    return isOpen
+      ? await questionPage(app, language, { approval, person })
+      : await overPage(language, "approval_over");
+  });
+  routes.post("/approvals/:id", async ({ req }) => {
+    const form = await readForm(req.raw);
+    const person = await formSender(app, req.raw, form);
+    const { id, tool, upstream } = await ownApproval(app, req.param("id"), person);
+    const extent = readExtent(form.get("extent") ?? undefined);
+    const language = languageOf(req.raw);
+    if (!(await decide(app.db, { id, extent, by: `person:${person.personId}` }))) {
+      return await overPage(language, "approval_over");
+    }
+    app.log.info("approval_decided", { id, tool, upstream, allowed: extent ?? "no" });
+    return await overPage(language, extent === undefined ? "approval_refused" : "approval_allowed");
+  });
+  routes.post("/approvals/:id/withdraw", async ({ req }) => {
+    const { personId } = await formSender(app, req.raw, await readForm(req.raw));
+    const id = readId(req.param("id"));
+    if (id === undefined) throw new Failure("not_found");
+    await withdraw(app.db, { id, personId }, `person:${personId}`);
+    app.log.info("approval_withdrawn", { id });
+    return seeOther("/");
+  });
+}
+
+/** The link may have been passed on. Failures: `not_found`, `wrong_person`. */
+async function ownApproval(app: Serving, given: string, person: SignedIn): Promise<Approval> {
+  const id = readId(given);
+  const approval = id === undefined ? undefined : await approvalById(app.db, id);
+  if (approval === undefined) throw new Failure("not_found");
+  if (approval.personId !== person.personId) throw new Failure("wrong_person");
+  return approval;
+}
+
+function questionPage(
+  app: Serving,
+  language: Language,
+  asked: { readonly approval: Approval; readonly person: SignedIn },
+): Promise<Response> {
+  const { approval, person } = asked;
+  const { agent, tool } = approval;
+  const upstream = app.catalog.upstreams.get(approval.upstream)?.title ?? approval.upstream;
+  const given = argumentsOf(app, approval) ?? "{}";
+  const body = html`<p>${say(language, "approval_lead", { upstream })}</p>
+    ${given === "{}" ? html`<p><em>${say(language, "approval_none")}</em></p>` : html`<pre>${laidOut(given)}</pre>`}
+    <form method="post" class="block">
+      <input type="hidden" name="form_token" value="${person.formToken}" />
+      <p class="note">${say(language, "approval_hint")}</p>
+      <p>
+        <button name="extent" value="no" class="quiet">${say(language, "deny")}</button>
+        <button name="extent" value="once">${say(language, "approve_once")}</button>
+      </p>
+      <p>
+        <button name="extent" value="hour" class="quiet">${say(language, "approve_hour")}</button>
+        <button name="extent" value="always" class="quiet">
+          ${say(language, "approve_always")}
+        </button>
+      </p>
+    </form>`;
+  return page(language, say(language, "approval_title", { agent, tool }), body, {
+    isPrivate: true,
+  });
+}
+
+/**
+ * JSON over several lines, every token as it was written: numbers are not read. What could turn the direction of
+ * the text, or cannot be seen, is shown by its code.
+ */
+function laidOut(json: string): string {
+  const visible = json.replace(
+    /[\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|\p{Cf}/gu,
+    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
+  );
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  return visible.replace(/"(?:[^"\\]|\\.)*"|[{}[\],:]/g, (token) => {
+    if (token === "{" || token === "[") {
+      depth += 1;
+      return token + line();
+    }
+    if (token === "}" || token === "]") {
+      depth -= 1;
+      return line() + token;
+    }
+    if (token === ",") return token + line();
+    return token === ":" ? ": " : token;
+  });
+}
+
+function overPage(
+  language: Language,
+  word: "approval_over" | "approval_refused" | "approval_allowed",
+): Promise<Response> {
+  const body = html`<p>${say(language, word)}</p>
+    <p><a class="button" href="/">${say(language, "to_front")}</a></p>`;
+  return page(language, say(language, "approval_done_title"), body);
+}

@@ -1,0 +1,194 @@
+import { and, desc, eq, gt, sql } from "drizzle-orm";
+import type { Database } from "#db/open.ts";
+import { approvals } from "#db/schema/guards.ts";
+
+export type Approval = typeof approvals.$inferSelect;
+export type Extent = NonNullable<Approval["extent"]>;
+
+/** What is asked for: a caller, a tool, and the very arguments. */
+export type Asked = Pick<Approval, "caller" | "upstream" | "tool" | "argumentsHash">;
+
+const isSame = (asked: Asked) =>
+  and(
+    eq(approvals.caller, asked.caller),
+    eq(approvals.upstream, asked.upstream),
+    eq(approvals.tool, asked.tool),
+  );
+
+/**
+ * Uses a yes, one for longer before one for once, which is used up. With `id` a yes for once has to be that one.
+ * Undefined when there is none.
+ */
+export async function useApproval(
+  db: Database,
+  asked: Asked,
+  id: string | undefined,
+): Promise<Pick<Approval, "id" | "extent"> | undefined> {
+  const isIt = id === undefined ? sql`true` : sql`id = ${id}`;
+  const rows = await db.execute<{ id: string; extent: Extent }>(sql`
+    with found as (
+      select id from ${approvals} where caller = ${asked.caller} and upstream = ${asked.upstream}
+        and tool = ${asked.tool} and state = 'approved' and expires_at > now()
+        and (extent <> 'once' or (arguments_hash = ${asked.argumentsHash} and ${isIt}))
+      order by extent = 'once' limit 1 for update skip locked)
+    update ${approvals} a set state = case when a.extent = 'once' then 'used' else a.state end
+    from found where a.id = found.id returning a.id, a.extent`);
+  return rows[0];
+}
+
+/** The call was not carried out: the upstream asks something first. The yes still holds for its time. */
+export async function giveBack(db: Database, id: string): Promise<void> {
+  await db
+    .update(approvals)
+    .set({ state: "approved" })
+    .where(
+      and(eq(approvals.id, id), eq(approvals.state, "used"), gt(approvals.expiresAt, sql`now()`)),
+    );
+}
+
+/** Whether a person has just said no to this very call. */
+export async function isRefused(db: Database, asked: Asked): Promise<boolean> {
+  const rows = await db
+    .select({ id: approvals.id })
+    .from(approvals)
+    .where(
+      and(
+        isSame(asked),
+        eq(approvals.argumentsHash, asked.argumentsHash),
+        eq(approvals.state, "refused"),
+        gt(approvals.expiresAt, sql`now()`),
+      ),
+    )
+    .limit(1);
+  return rows.length > 0;
+}
+
+const mostPending = 20;
+
+/**
+ * Asks, or finds the same question that is open already, which then stays open for another ten minutes.
+ * Undefined when too many of this caller are.
+ */
+export async function ask(
+  db: Database,
+  question: Omit<typeof approvals.$inferInsert, "state" | "extent" | "expiresAt">,
+): Promise<string | undefined> {
+  const { caller, upstream, tool, argumentsHash } = question;
+  return await db.transaction(async (transaction) => {
+    await transaction.execute(
+      sql`select pg_advisory_xact_lock(hashtextextended(${`approvals ${caller}`}, 7236592))`,
+    );
+    const open = await transaction
+      .select({
+        id: approvals.id,
+        tool: approvals.tool,
+        upstream: approvals.upstream,
+        hash: approvals.argumentsHash,
+      })
+      .from(approvals)
+      .where(
+        and(
+          eq(approvals.caller, caller),
+          eq(approvals.state, "pending"),
+          gt(approvals.expiresAt, sql`now()`),
+        ),
+      );
+    const same = open.find(
+      (each) => each.tool === tool && each.upstream === upstream && each.hash === argumentsHash,
+    );
+    const expiresAt = sql`now() + interval '10 minutes'`;
+    if (same !== undefined) {
+      await transaction.update(approvals).set({ expiresAt }).where(eq(approvals.id, same.id));
+      return same.id;
+    }
+    if (open.length >= mostPending) return undefined;
+    await transaction.insert(approvals).values({ ...question, expiresAt });
+    return question.id;
+  });
+}
+
+export async function approvalById(db: Database, id: string): Promise<Approval | undefined> {
+  const [row] = await db.select().from(approvals).where(eq(approvals.id, id));
+  return row;
+}
+
+/** Questions that are open, of one person or of all, the newest first. */
+export function pendingApprovals(db: Database, personId?: string): Promise<Approval[]> {
+  return db
+    .select()
+    .from(approvals)
+    .where(
+      and(
+        eq(approvals.state, "pending"),
+        gt(approvals.expiresAt, sql`now()`),
+        personId === undefined ? undefined : eq(approvals.personId, personId),
+      ),
+    )
+    .orderBy(desc(approvals.createdAt))
+    .limit(100);
+}
+
+/** What was allowed for longer than once and still holds, of one person or of all. */
+export function standingApprovals(db: Database, personId?: string): Promise<Approval[]> {
+  return db
+    .select()
+    .from(approvals)
+    .where(
+      and(
+        eq(approvals.state, "approved"),
+        sql`${approvals.extent} <> 'once'`,
+        gt(approvals.expiresAt, sql`now()`),
+        personId === undefined ? undefined : eq(approvals.personId, personId),
+      ),
+    )
+    .orderBy(desc(approvals.decidedAt))
+    .limit(100);
+}
+
+const holds: Readonly<Record<Extent, string>> = {
+  once: "10 minutes",
+  hour: "1 hour",
+  always: "100 years",
+};
+
+/** The answer to an open question: a yes for so long, or no (undefined). False when it is open no more. */
+export async function decide(
+  db: Database,
+  decided: { readonly id: string; readonly extent: Extent | undefined; readonly by: string },
+): Promise<boolean> {
+  const { id, extent, by } = decided;
+  const rows = await db
+    .update(approvals)
+    .set({
+      state: extent === undefined ? "refused" : "approved",
+      extent: extent ?? null,
+      arguments: null,
+      decidedAt: sql`now()`,
+      decidedBy: by,
+      expiresAt: sql`now() + ${holds[extent ?? "once"]}::text::interval`,
+    })
+    .where(
+      and(
+        eq(approvals.id, id),
+        eq(approvals.state, "pending"),
+        gt(approvals.expiresAt, sql`now()`),
+      ),
+    )
+    .returning({ id: approvals.id });
+  return rows.length === 1;
+}
+
+/** Takes back what was allowed for longer. False when there is nothing to take back. */
+export async function withdraw(
+  db: Database,
+  which: { readonly id: string; readonly personId?: string },
+  by: string,
+): Promise<boolean> {
+  const owner = which.personId === undefined ? undefined : eq(approvals.personId, which.personId);
+  const rows = await db
+    .update(approvals)
+    .set({ state: "refused", expiresAt: sql`now()`, decidedAt: sql`now()`, decidedBy: by })
+    .where(and(eq(approvals.id, which.id), eq(approvals.state, "approved"), owner))
+    .returning({ id: approvals.id });
+  return rows.length === 1;
+}

@@ -1,0 +1,81 @@
+import type { Caller } from "#src/agents/caller.ts";
+import type { Budget } from "#src/config/guards.ts";
+import { Failure } from "#src/failure.ts";
+import { type Deed, actsIn } from "./deed.ts";
+import type { Sum, Tally } from "./tally/tally.ts";
+
+type Owner = Pick<Caller, "key" | "accountId">;
+
+/** A budget in the period that runs. */
+export type Running = {
+  readonly key: string;
+  readonly budget: Budget;
+  readonly sum: Sum;
+};
+
+/** What is used of a budget. */
+export type BudgetStanding = {
+  readonly of: Budget["of"];
+  readonly period: Budget["period"];
+  readonly limit: number;
+  readonly used: number;
+  readonly resetsAt: Date;
+};
+
+export function budgetsOf(budgets: readonly Budget[], owner: Owner, now: Date): readonly Running[] {
+  return budgets.flatMap((budget) => {
+    const name = budget.of === "agent" ? owner.key : owner.accountId;
+    if (name === undefined) return [];
+    const { label, endsAt } = periodAt(budget.period, now);
+    const key = `budget:${budget.of}:${name}:${budget.period}:${label}`;
+    return [{ key, budget, sum: { calls: budget.calls, endsAt } }];
+  });
+}
+
+/** Failures: `budget_spent`, with when the next period begins. Asks nobody. */
+export function checkBudgets(tally: Tally, running: readonly Running[], deed: Deed): void {
+  if (actsIn(deed) === 0) return;
+  for (const { key, budget, sum } of running) {
+    const { waitMs } = tally.standing(key, sum);
+    if (waitMs <= 0) continue;
+    const until = new Date(sum.endsAt).toISOString();
+    throw new Failure(
+      "budget_spent",
+      `The budget of ${budget.calls} calls a ${budget.period} for this ${budget.of} is used up until ${until}. Tell the person; do not try again before.`,
+      { retryAfterSeconds: Math.ceil(waitMs / 1000) },
+    );
+  }
+}
+
+export function spend(tally: Tally, running: readonly Running[], deed: Deed): void {
+  const acts = actsIn(deed);
+  if (acts === 0) return;
+  for (const { key, sum } of running) tally.add(key, sum, acts);
+}
+
+/** As far as this process knows; it hears of the others within a second of counting itself. */
+export function budgetStandings(
+  tally: Tally,
+  budgets: readonly Budget[],
+  owner: Owner,
+  now: Date,
+): readonly BudgetStanding[] {
+  return budgetsOf(budgets, owner, now).map(({ key, budget, sum }) => ({
+    of: budget.of,
+    period: budget.period,
+    limit: budget.calls,
+    used: budget.calls - tally.standing(key, sum).remaining,
+    resetsAt: new Date(sum.endsAt),
+  }));
+}
+
+/** Periods of UTC: the same for every replica and for people who compare notes. */
+function periodAt(period: Budget["period"], now: Date): { label: string; endsAt: number } {
+  const [year, month, day] = [now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate()];
+  const iso = now.toISOString();
+  if (period === "month") return { label: iso.slice(0, 7), endsAt: Date.UTC(year, month + 1) };
+  if (period === "day") return { label: iso.slice(0, 10), endsAt: Date.UTC(year, month, day + 1) };
+  const minuteMs = 60_000;
+  const endsAt = (Math.floor(now.getTime() / minuteMs) + 1) * minuteMs;
+  return { label: iso.slice(0, 16), endsAt };
+}

@@ -1,0 +1,150 @@
+import type { App } from "#src/app.ts";
+import { Failure, asFailure } from "#src/failure.ts";
+import { timely } from "#src/once.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import { type Used, expectApproval } from "./approvals/approval.ts";
+import { giveBack } from "./approvals/store.ts";
+import { budgetsOf, checkBudgets, spend } from "./budgets.ts";
+import { type Deed, requestsIn, sceneOf } from "./deed.ts";
+import { checkLimits, countTowards, limitHeaders, limitsOf } from "./limits.ts";
+import type { Loops, ToolOutcome } from "./loops/loops.ts";
+import type { ProviderPace } from "./provider-pace.ts";
+import type { Switches } from "./switches.ts";
+import type { Tally } from "./tally/tally.ts";
+import type { Definitions } from "./tools/definitions.ts";
+import { checkTools, needsApproval } from "./tools/rules.ts";
+
+/** What guards lean on. */
+export type Guarding = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl" | "log"> & {
+  readonly switches: Switches;
+  readonly definitions: Definitions;
+  readonly tally: Tally;
+  readonly loops: Loops;
+  readonly providerPace: ProviderPace;
+  /** Calls that wait for their answer, by caller. */
+  readonly underWay: Map<string, number>;
+};
+
+/** A deed that guards have let through. */
+export type Passed = {
+  /** `RateLimit-*`, for the answer. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** What has been decided for the audit trail: `approved_once`, `approved_hour`, `approved_always`. */
+  readonly decision: string | undefined;
+  /** How its call of a tool ended. */
+  ended(outcome: ToolOutcome & { readonly asksFirst: boolean; readonly text: string }): void;
+  /** The upstream has said that it was too much. */
+  punished(retryAfterSeconds: number | undefined): void;
+};
+
+type Asking = {
+  /** What came back with the answer to our own question. */
+  readonly state: string | undefined;
+  /** Event streams that the caller has open. */
+  readonly streams: number;
+};
+
+/** A database that is slow to add up holds nobody longer. */
+const longestWaitMs = 250;
+
+/**
+ * Whether this may go ahead: switches, rules of tools, limits, budgets, loops, approvals, the provider's own
+ * pace, in this order. The database is asked only where a person has to agree.
+ */
+export async function guard(app: Guarding, deed: Deed, asking: Asking): Promise<Passed> {
+  app.switches.check(sceneOf(deed));
+  checkTools(app, deed);
+  checkAtOnce(app, deed, asking);
+  const headers = await countIn(app, deed);
+  const used = await approvalFor(app, deed, asking.state);
+  try {
+    await app.providerPace.wait(deed);
+  } catch (error) {
+    if (used !== undefined) returnApproval(app, used);
+    throw error;
+  }
+  const natureOf = (name: string) => app.definitions.find(deed.upstream, name).nature;
+  return {
+    headers,
+    decision: used === undefined ? undefined : `approved_${used.extent ?? "once"}`,
+    ended({ asksFirst, text, ...outcome }) {
+      if (app.config.guards.findsLoops) app.loops.note(deed, natureOf, outcome);
+      if (asksFirst && used !== undefined) returnApproval(app, used);
+      if (outcome.isError && app.providerPace.saysTooMuch(deed, text)) {
+        app.providerPace.punished(deed, undefined);
+      }
+    },
+    punished: (retryAfterSeconds) => app.providerPace.punished(deed, retryAfterSeconds),
+  };
+}
+
+function checkAtOnce(app: Guarding, { caller, httpMethod }: Deed, { streams }: Asking): void {
+  const { callsAtOnce, streamsAtOnce } = app.config.guards;
+  const calls = app.underWay.get(caller.key) ?? 0;
+  if (calls >= callsAtOnce) {
+    const message = `${calls} calls of this agent are under way already. Wait for some to end before the next.`;
+    throw new Failure("too_many_at_once", message, { retryAfterSeconds: 1 });
+  }
+  if (streams < streamsAtOnce || httpMethod === "DELETE") return;
+  const message = `${streams} event streams of this agent are open already. Close some of them.`;
+  throw new Failure("too_many_at_once", message, { retryAfterSeconds: 10 });
+}
+
+/** Counts a call as under way until the result is called. */
+export function begin(app: Pick<Guarding, "underWay">, { caller }: Deed): () => void {
+  const { underWay } = app;
+  underWay.set(caller.key, (underWay.get(caller.key) ?? 0) + 1);
+  return () => {
+    const left = (underWay.get(caller.key) ?? 1) - 1;
+    if (left > 0) underWay.set(caller.key, left);
+    else underWay.delete(caller.key);
+  };
+}
+
+/** Counts it towards every limit and budget, when all of them have room. */
+async function countIn(app: Guarding, deed: Deed): Promise<Readonly<Record<string, string>>> {
+  const { tally, config, loops, definitions } = app;
+  const limits = limitsOf(config.guards.limits, deed);
+  const budgets = budgetsOf(config.guards.budgets, deed.caller, app.now());
+  const check = () => {
+    checkBudgets(tally, budgets, deed);
+    return checkLimits(tally, limits);
+  };
+  const isBehind = ({ key }: { readonly key: string }) => tally.isBehind(key);
+  let tightest = check();
+  let until: number | undefined;
+  while (limits.some(isBehind) || budgets.some(isBehind)) {
+    until ??= app.now().getTime() + longestWaitMs;
+    if (app.now().getTime() >= until) break;
+    await tally.told();
+    tightest = check();
+  }
+  if (config.guards.findsLoops) {
+    loops.check(deed, (name) => definitions.find(deed.upstream, name).nature);
+  }
+  const requests = requestsIn(deed);
+  countTowards(tally, limits, requests);
+  spend(tally, budgets, deed);
+  return tightest === undefined ? {} : limitHeaders(tightest, requests);
+}
+
+async function approvalFor(
+  app: Guarding,
+  deed: Deed,
+  state: string | undefined,
+): Promise<Used | undefined> {
+  const use = deed.tools.find((each) => needsApproval(app, deed, each));
+  if (use === undefined) return undefined;
+  if (deed.methods.length === 1) return await expectApproval(app, deed, use, state);
+  throw new Failure(
+    "approval_needed",
+    `A person has to allow ${use.name}: send it alone, not in a batch.`,
+  );
+}
+
+function returnApproval(app: Guarding, { id, extent }: Used): void {
+  if (extent !== "once") return;
+  timely(giveBack(app.db, id)).catch((error: unknown) =>
+    app.log.warn("approval_not_given_back", { ...troubleOf(error), code: asFailure(error).code }),
+  );
+}

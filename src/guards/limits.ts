@@ -1,0 +1,91 @@
+import type { GuardsConfig, LimitKind, Pace } from "#src/config/guards.ts";
+import { Failure } from "#src/failure.ts";
+import type { Deed } from "./deed.ts";
+import type { Standing, Tally } from "./tally/tally.ts";
+import { fits } from "./tools/patterns.ts";
+
+/** One limit that a deed counts towards. */
+export type Limit = {
+  readonly kind: LimitKind;
+  readonly key: string;
+  readonly pace: Pace;
+};
+
+/** Every limit that this deed counts towards. */
+export function limitsOf(limits: GuardsConfig["limits"], deed: Deed): readonly Limit[] {
+  const found: Limit[] = [];
+  const { caller, upstream } = deed;
+  const add = (kind: LimitKind, name: string | undefined) => {
+    const pace = limits[kind];
+    if (pace !== undefined && name !== undefined) {
+      found.push({ kind, key: `limit:${kind}:${name}`, pace });
+    }
+  };
+  add("agent", caller.key);
+  add("person", caller.personId);
+  add("account", caller.accountId);
+  add("upstream", upstream.name);
+  if (limits.address !== undefined) add("address", deed.address());
+  for (const { name } of deed.tools) {
+    const own = upstream.tools.limits.find(([pattern]) => fits(pattern, name, undefined));
+    const pace = own?.[1] ?? limits.tool;
+    if (pace === undefined) continue;
+    found.push({ kind: "tool", key: `limit:tool:${upstream.name}/${name}`, pace });
+  }
+  return found;
+}
+
+const whose: Readonly<Record<LimitKind, string>> = {
+  agent: "this agent",
+  person: "all agents of this person together",
+  account: "all agents on this account together",
+  upstream: "all agents at this MCP server together",
+  tool: "this tool, for all agents together",
+  address: "your network address",
+};
+
+/** The tightest of some limits: the one that decides how many more may come. */
+export type Tightest = { readonly limit: Limit; readonly standing: Standing };
+
+/** Failures: `rate_limited`, with when the next request may be made. Asks nobody. */
+export function checkLimits(tally: Tally, limits: readonly Limit[]): Tightest | undefined {
+  let tightest: Tightest | undefined;
+  for (const limit of limits) {
+    const standing = tally.standing(limit.key, limit.pace);
+    if (standing.waitMs > 0) throw refusal({ limit, standing });
+    if (tightest === undefined || standing.remaining < tightest.standing.remaining) {
+      tightest = { limit, standing };
+    }
+  }
+  return tightest;
+}
+
+function refusal(exceeded: Tightest): Failure {
+  const { pace, kind } = exceeded.limit;
+  const retryAfterSeconds = Math.ceil(exceeded.standing.waitMs / 1000);
+  const allowed = `${pace.calls} requests in ${pace.perMs / 1000} s for ${whose[kind]}`;
+  return new Failure(
+    "rate_limited",
+    `Too many requests: the limit is ${allowed}. Wait ${retryAfterSeconds} s before the next one, and make fewer: combine what can be asked at once, and do not repeat what has been answered.`,
+    { retryAfterSeconds, headers: limitHeaders(exceeded, 0) },
+  );
+}
+
+export function countTowards(tally: Tally, limits: readonly Limit[], requests: number): void {
+  if (requests === 0) return;
+  for (const { key, pace } of limits) tally.add(key, pace, requests);
+}
+
+/** As a client reads it (draft-ietf-httpapi-ratelimit-headers-07), after `requests` more. Seconds. */
+export function limitHeaders(
+  { limit: { pace }, standing }: Tightest,
+  requests: number,
+): Readonly<Record<string, string>> {
+  const resetMs = standing.resetMs + (requests * pace.perMs) / pace.calls;
+  return {
+    "ratelimit-limit": String(pace.burst),
+    "ratelimit-policy": `${pace.calls};w=${pace.perMs / 1000};burst=${pace.burst}`,
+    "ratelimit-remaining": String(Math.max(standing.remaining - requests, 0)),
+    "ratelimit-reset": String(Math.ceil(resetMs / 1000)),
+  };
+}

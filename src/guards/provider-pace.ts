@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Catalog } from "#src/catalog/catalog.ts";
+import type { CallLimit } from "#src/catalog/provider.ts";
+import type { Pace } from "#src/config/guards.ts";
+import { Failure } from "#src/failure.ts";
+import type { Deed } from "./deed.ts";
+import type { Tally } from "./tally/tally.ts";
+
+/** A limit of the provider that this deed counts towards. */
+type Place = { readonly key: string; readonly pace: Pace; readonly penaltySeconds: number };
+
+/** Slows calls down before a provider punishes them, and keeps away while it does. */
+export type ProviderPace = {
+  /** Waits for its turn, two seconds at most. Failures: `provider_pace`. */
+  wait(deed: Deed): Promise<void>;
+  /** The provider has said that it was too much. */
+  punished(deed: Deed, retryAfterSeconds: number | undefined): void;
+  /** Whether the failed result of a tool says so. */
+  saysTooMuch(deed: Deed, result: string): boolean;
+};
+
+const [longestWaitMs, mostWaiting] = [2000, 500];
+
+export function createProviderPace(app: {
+  readonly catalog: Catalog;
+  readonly tally: Tally;
+}): ProviderPace {
+  const { tally, catalog } = app;
+  let waiting = 0;
+  const providerOf = ({ upstream: { credential } }: Deed) =>
+    credential.kind === "account" ? catalog.providers.get(credential.provider) : undefined;
+  const placesOf = (deed: Deed): readonly Place[] => {
+    const provider = providerOf(deed);
+    const limits = deed.tools.length === 0 ? undefined : provider?.callLimits;
+    if (provider === undefined || limits === undefined) return [];
+    return limits.flatMap((limit) => placeOf(provider.name, limit, deed));
+  };
+  return {
+    async wait(deed) {
+      const places = placesOf(deed);
+      if (places.length === 0) return;
+      const waitMs = Math.max(...places.map(({ key, pace }) => tally.standing(key, pace).waitMs));
+      if (waitMs > longestWaitMs || (waitMs > 0 && waiting >= mostWaiting)) {
+        const retryAfterSeconds = Math.ceil(waitMs / 1000);
+        const message = `The provider takes no more calls for now; this one was not sent. Wait ${retryAfterSeconds} s, then go on more slowly.`;
+        throw new Failure("provider_pace", message, { retryAfterSeconds });
+      }
+      // Whoever comes next waits behind this one.
+      for (const { key, pace } of places) tally.add(key, pace, deed.tools.length);
+      if (waitMs <= 0) return;
+      waiting += 1;
+      await sleep(waitMs);
+      waiting -= 1;
+    },
+    punished(deed, retryAfterSeconds) {
+      for (const { key, pace, penaltySeconds } of placesOf(deed)) {
+        const stepMs = pace.perMs / pace.calls;
+        const { resetMs } = tally.standing(key, pace);
+        const untilMs = (retryAfterSeconds ?? penaltySeconds) * 1000 + (pace.burst - 1) * stepMs;
+        if (untilMs > resetMs) tally.add(key, pace, (untilMs - resetMs) / stepMs);
+      }
+    },
+    saysTooMuch: (deed, result) =>
+      providerOf(deed)?.limitWords?.some((word) => result.includes(word)) === true,
+  };
+}
+
+/** For each account, or for each value of an argument, whoever sends it. */
+function placeOf(provider: string, limit: CallLimit, deed: Deed): readonly Place[] {
+  const { per, calls, seconds, penaltySeconds } = limit;
+  const pace = { calls, perMs: seconds * 1000, burst: calls };
+  const place = (name: string) => ({ key: `provider:${provider}:${name}`, pace, penaltySeconds });
+  if (per === "account") {
+    const { accountId } = deed.caller;
+    return accountId === undefined ? [] : [place(`account:${accountId}`)];
+  }
+  const values = deed.tools.map((use) => use.arguments[per.argument]);
+  const named = values.filter((value) => typeof value === "string" && value.length <= 200);
+  return [...new Set(named)].map((value) => place(`${per.argument}:${String(value)}`));
+}

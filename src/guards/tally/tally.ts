@@ -1,0 +1,224 @@
+import type { App } from "#src/app.ts";
+import type { Pace } from "#src/config/guards.ts";
+import { Failure } from "#src/failure.ts";
+import { endsWithin, within } from "#src/once.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import { type Level, type Told, forgive, tell } from "./store.ts";
+
+/** So many calls until a moment; milliseconds since 1970. */
+export type Sum = { readonly calls: number; readonly endsAt: number };
+
+/** What is counted: a pace (the generic cell rate algorithm) or a sum until a period ends. */
+export type Rule = Pace | Sum;
+
+export type Standing = {
+  /** Calls that may still be made now. */
+  readonly remaining: number;
+  /** Until one more may be made; 0 when it may now. Milliseconds. */
+  readonly waitMs: number;
+  /** Until nothing of it is used any more. Milliseconds. */
+  readonly resetMs: number;
+};
+
+/**
+ * Counts by key, in this process and without asking anybody, and shares what was counted with the other replicas
+ * through the database, beside the calls.
+ */
+export type Tally = {
+  standing(key: string, rule: Rule): Standing;
+  add(key: string, rule: Rule, calls?: number): void;
+  /** What was counted is forgiven, on every replica. */
+  reset(key: string): void;
+  /**
+   * Whether so much was counted here that the others have to hear of it first: a twentieth of what is allowed.
+   * So many calls more than allowed each further replica may let through, not more.
+   */
+  isBehind(key: string): boolean;
+  /** Resolves when what was counted has been told, or after a tenth of a second. */
+  told(): Promise<void>;
+  stop(): Promise<void>;
+};
+
+type Entry = {
+  readonly key: string;
+  rule: Rule;
+  /** Of a pace: when it is empty, in milliseconds since 1970. Of a sum: calls. With what was not told yet. */
+  level: number;
+  untold: number;
+  /** Counts how often it was forgiven: what was told before does not come back. */
+  forgiven: number;
+};
+
+const [everyMs, gapMs, longestWaitMs, answerMs, awayMs] = [1000, 20, 100, 800, 1000];
+const [mostKeys, mostTold] = [50_000, 1000];
+const untoldShare = 20;
+const minuteMs = 60_000;
+
+export function createTally(app: Pick<App, "db" | "now" | "log">): Tally {
+  return new SharedTally(app);
+}
+
+class SharedTally implements Tally {
+  readonly #app: Pick<App, "db" | "now" | "log">;
+  readonly #entries = new Map<string, Entry>();
+  readonly #dirty = new Set<Entry>();
+  readonly #forgiven = new Set<string>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #running: Promise<void> | undefined;
+  #soon: ReturnType<typeof setTimeout> | undefined;
+  #awayUntil = 0;
+
+  constructor(app: Pick<App, "db" | "now" | "log">) {
+    this.#app = app;
+    this.#timer = setInterval(() => void this.#report(), everyMs);
+  }
+
+  standing(key: string, rule: Rule): Standing {
+    const now = this.#app.now().getTime();
+    const level = this.#entries.get(key)?.level ?? 0;
+    if ("endsAt" in rule) {
+      const remaining = Math.max(rule.calls - level, 0);
+      const resetMs = Math.max(rule.endsAt - now, 0);
+      return { remaining, waitMs: remaining > 0 ? 0 : resetMs, resetMs };
+    }
+    const stepMs = rule.perMs / rule.calls;
+    const resetMs = Math.max(level - now, 0);
+    const roomMs = rule.burst * stepMs - resetMs;
+    // A thousandth of a step: sums of fractions are not exact.
+    const remaining = Math.max(Math.floor(roomMs / stepMs + 0.001), 0);
+    return { remaining, waitMs: remaining > 0 ? 0 : Math.max(stepMs - roomMs, 1), resetMs };
+  }
+
+  add(key: string, rule: Rule, calls = 1): void {
+    const entry = this.#entryOf(key, rule);
+    const now = this.#app.now().getTime();
+    if ("endsAt" in rule) entry.level += calls;
+    else entry.level = Math.max(entry.level, now) + (calls * rule.perMs) / rule.calls;
+    entry.untold += calls;
+    this.#dirty.add(entry);
+    if (entry.untold >= mostUntold(rule) / 2) this.#reportSoon();
+  }
+
+  reset(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.level === 0) return;
+    entry.level = 0;
+    entry.untold = 0;
+    entry.forgiven += 1;
+    this.#dirty.delete(entry);
+    this.#forgiven.add(key);
+  }
+
+  isBehind(key: string): boolean {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.untold < mostUntold(entry.rule)) return false;
+    return this.#app.now().getTime() >= this.#awayUntil;
+  }
+
+  async told(): Promise<void> {
+    await endsWithin(this.#report(), longestWaitMs);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    clearTimeout(this.#soon);
+    await this.#running;
+    await this.#report();
+  }
+
+  #entryOf(key: string, rule: Rule): Entry {
+    const known = this.#entries.get(key);
+    if (known !== undefined) {
+      known.rule = rule;
+      return known;
+    }
+    if (this.#entries.size >= mostKeys) this.#makeRoom();
+    const entry: Entry = { key, rule, level: 0, untold: 0, forgiven: 0 };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  /** The oldest go that everybody has been told of: the database has them. */
+  #makeRoom(): void {
+    let left = mostKeys / 10;
+    for (const [key, entry] of this.#entries) {
+      if (left === 0) return;
+      left -= 1;
+      if (entry.untold === 0 || this.#entries.size > 2 * mostKeys) {
+        this.#entries.delete(key);
+        this.#dirty.delete(entry);
+      }
+    }
+  }
+
+  #reportSoon(): void {
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      void this.#report();
+    }, gapMs);
+  }
+
+  /** One at a time: whoever asks while one runs gets that one. */
+  #report(): Promise<void> {
+    if (this.#running !== undefined) return this.#running;
+    if (this.#dirty.size === 0 && this.#forgiven.size === 0) return Promise.resolve();
+    if (this.#app.now().getTime() < this.#awayUntil) return Promise.resolve();
+    this.#running = this.#tell().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #tell(): Promise<void> {
+    const entries = [...this.#dirty].slice(0, mostTold);
+    const forgiven = [...this.#forgiven].slice(0, mostTold);
+    const before = entries.map(({ untold, forgiven: times }) => ({ untold, times }));
+    const now = this.#app.now().getTime();
+    const late = () => new Failure("database_unavailable");
+    try {
+      await within(answerMs, forgive(this.#app.db, forgiven), late);
+      forgiven.forEach((key) => this.#forgiven.delete(key));
+      if (entries.length === 0) return;
+      const told = entries.map((entry) => toldOf(entry, now));
+      const levels = await within(answerMs, tell(this.#app.db, told), late);
+      const byKey = new Map(levels.map(({ key, level }: Level) => [key, level]));
+      entries.forEach((entry, index) => this.#learn(entry, before[index], byKey.get(entry.key)));
+    } catch (error) {
+      this.#awayUntil = this.#app.now().getTime() + awayMs;
+      this.#app.log.warn("tallies_not_told", troubleOf(error));
+    }
+  }
+
+  /** What all have counted, with what was added here while they were asked. */
+  #learn(
+    entry: Entry,
+    before: { readonly untold: number; readonly times: number } | undefined,
+    level: number | undefined,
+  ): void {
+    if (before === undefined || level === undefined || entry.forgiven !== before.times) return;
+    entry.untold -= before.untold;
+    if (entry.untold === 0) this.#dirty.delete(entry);
+    const { rule } = entry;
+    if ("endsAt" in rule) {
+      entry.level = level + entry.untold;
+      return;
+    }
+    const now = this.#app.now().getTime();
+    entry.level = now + Math.max(level, 0) + (entry.untold * rule.perMs) / rule.calls;
+  }
+}
+
+function mostUntold(rule: Rule): number {
+  const most = "burst" in rule ? Math.max(rule.calls, rule.burst) : rule.calls;
+  return Math.max(Math.floor(most / untoldShare), 1);
+}
+
+function toldOf({ key, rule, untold }: Entry, now: number): Told {
+  if ("endsAt" in rule) {
+    const keepMs = Math.max(rule.endsAt - now, 0) + minuteMs;
+    return { key, calls: untold, stepMs: null, most: rule.calls, keepMs };
+  }
+  const stepMs = rule.perMs / rule.calls;
+  const keepMs = rule.perMs + rule.burst * stepMs + minuteMs;
+  return { key, calls: untold, stepMs, most: null, keepMs };
+}

@@ -1,0 +1,151 @@
+import { hash } from "node:crypto";
+import type { App } from "#src/app.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import { isObject } from "#src/config/read.ts";
+import { canonicalJson } from "#src/crypto/canonical-json.ts";
+import { timely } from "#src/once.ts";
+import { type Mirror, createMirror } from "../mirror.ts";
+import { type Nature, natures } from "./patterns.ts";
+import { allDefinitions, listedUpstreams, saveDefinitions } from "./store.ts";
+
+type Definition = Readonly<Record<string, unknown>>;
+
+/** What is known about one tool. */
+export type KnownTool = {
+  /** Undefined when no list has shown it. */
+  readonly nature: Nature | undefined;
+  /** `held`: its definition is not approved. `unseen`: the upstream's list was seen to its end without it. */
+  readonly state: "usable" | "held" | "unseen";
+};
+
+/** The definitions of tools that upstreams have shown, as this process knows them. */
+export type Definitions = Pick<Mirror, "load" | "stop"> & {
+  /** What decides is the definition that was seen last. */
+  find(upstream: Upstream, name: string): KnownTool;
+  /**
+   * Which of these definitions agents may see; what is new among them is written down first.
+   * Failures: `database_unavailable`: what nobody could compare is not shown.
+   */
+  judge(
+    upstream: Upstream,
+    shown: readonly Definition[],
+    isLast: boolean,
+  ): Promise<readonly boolean[]>;
+  hear(subjects: readonly string[]): void;
+};
+
+type Known = {
+  /** Hash and state, the one that was seen last first. */
+  readonly versions: readonly { readonly hash: string; readonly isApproved: boolean }[];
+  readonly nature: Nature;
+};
+
+export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config">): Definitions {
+  let known: ReadonlyMap<string, Known> = new Map();
+  let listed: ReadonlySet<string> = new Set();
+  const mirror = createMirror(app, {
+    name: "tool_definitions",
+    read: () => timely(Promise.all([allDefinitions(app.db), listedUpstreams(app.db)])),
+    keep: ([rows, upstreams]) => {
+      known = byTool(rows);
+      listed = new Set(upstreams);
+    },
+  });
+  const modeOf = ({ tools }: Upstream) => tools.pinning ?? app.config.guards.pinning;
+  const find = (upstream: Upstream, name: string) => known.get(toolKey(upstream.name, name));
+  const isKept = (upstream: Upstream, name: string, digest: string): boolean => {
+    if (modeOf(upstream) !== "hold") return true;
+    const version = find(upstream, name)?.versions.find((each) => each.hash === digest);
+    return version?.isApproved === true;
+  };
+  return {
+    load: () => mirror.load(),
+    stop: () => mirror.stop(),
+    find(upstream, name) {
+      const tool = find(upstream, name);
+      const holds = modeOf(upstream) === "hold";
+      if (tool === undefined) {
+        const isUnseen = holds && listed.has(upstream.name);
+        return { nature: undefined, state: isUnseen ? "unseen" : "usable" };
+      }
+      const isHeld = holds && tool.versions[0]?.isApproved !== true;
+      return { nature: tool.nature, state: isHeld ? "held" : "usable" };
+    },
+    async judge(upstream, shown, isLast) {
+      const seen = shown.map(digestOf);
+      // The one seen last has to be known: it decides whether the tool may be called.
+      const isNew = seen.some(
+        ({ name, hash: digest }) => find(upstream, name)?.versions[0]?.hash !== digest,
+      );
+      if (isNew || (isLast && !listed.has(upstream.name))) {
+        const isTrusting = modeOf(upstream) === "off";
+        const list = { upstream: upstream.name, definitions: unique(seen), isLast, isTrusting };
+        await timely(saveDefinitions(app.db, list));
+        await mirror.load();
+      }
+      return seen.map(({ name, hash: digest }) => isKept(upstream, name, digest));
+    },
+    hear(subjects) {
+      if (subjects.some((subject) => subject.startsWith("tools:"))) mirror.changed();
+    },
+  };
+}
+
+/** A name that a list shows twice counts once: which of the two a client takes nobody knows. */
+function unique<T extends { readonly name: string }>(seen: readonly T[]): readonly T[] {
+  return [...new Map(seen.map((each) => [each.name, each])).values()];
+}
+
+function nameOf(definition: Definition): string {
+  const { name } = definition;
+  return typeof name === "string" ? name.replaceAll("\0", "").toWellFormed() : "";
+}
+
+/** What a model is shown of a tool, and what says what it does. Icons and `_meta` are for programs. */
+export function digestOf(definition: Definition) {
+  const { icons: _, _meta: __, ...rest } = definition;
+  const text = canonicalJson(rest);
+  return {
+    name: nameOf(definition),
+    hash: hash("sha256", text, "hex"),
+    definition: text,
+    nature: natureIn(definition),
+  };
+}
+
+function toolKey(upstream: string, name: string): string {
+  return `${upstream}/${name}`;
+}
+
+type Row = Awaited<ReturnType<typeof allDefinitions>>[number];
+
+function byTool(rows: readonly Row[]): ReadonlyMap<string, Known> {
+  const groups = Map.groupBy(rows, ({ upstream, name }) => toolKey(upstream, name));
+  return new Map(
+    [...groups].map(([key, versions]) => [
+      key,
+      {
+        versions: versions.map(({ hash: digest, state }) => ({
+          hash: digest,
+          isApproved: state === "approved",
+        })),
+        nature: worstOf(versions.filter(({ state }) => state === "approved")),
+      },
+    ]),
+  );
+}
+
+/** Where several definitions are approved, the tool is what the most dangerous one says. */
+function worstOf(versions: readonly Row[]): Nature {
+  const said = new Set(versions.map(({ nature }) => nature));
+  return natures.findLast((nature) => said.has(nature)) ?? "unknown";
+}
+
+/** MCP 2026-07-28, tool annotations. `destructiveHint` means nothing where a tool only reads. */
+export function natureIn(definition: Definition): Nature {
+  const said = definition["annotations"];
+  const hints = isObject(said) ? said : {};
+  if (hints["readOnlyHint"] === true) return "reading";
+  if (hints["destructiveHint"] === true) return "destructive";
+  return hints["readOnlyHint"] === false ? "writing" : "unknown";
+}

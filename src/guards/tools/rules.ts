@@ -1,0 +1,78 @@
+import type { Caller } from "#src/agents/caller.ts";
+import type { ToolPattern } from "#src/catalog/tool-rules.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import type { GuardsConfig } from "#src/config/guards.ts";
+import { Failure } from "#src/failure.ts";
+import type { Deed, ToolUse } from "../deed.ts";
+import type { Definitions } from "./definitions.ts";
+import { type Nature, fits } from "./patterns.ts";
+
+type Owner = { readonly caller: Caller; readonly upstream: Upstream };
+
+/**
+ * Whether every tool in it may be used: by the rules of the upstream, of the agent and of the permission, and
+ * because its definition is approved. Failures: `tool_refused`, `tool_held`, `message_invalid` for one without a name.
+ */
+export function checkTools(app: { readonly definitions: Definitions }, deed: Deed): void {
+  const { upstream, methods } = deed;
+  if (methods.filter((method) => method === "tools/call").length !== deed.tools.length) {
+    throw new Failure("message_invalid", "tools/call needs the name of a tool");
+  }
+  for (const { name } of deed.tools) {
+    const { nature, state } = app.definitions.find(upstream, name);
+    if (!isAllowed(deed, name, nature)) {
+      const message = `The tool ${shown(name)} is not among those that this agent may use at ${upstream.name}. Work without it, or ask the person.`;
+      throw new Failure("tool_refused", message);
+    }
+    if (state !== "usable") throw held(upstream, name, state);
+  }
+}
+
+function held({ name: upstream }: Upstream, name: string, state: "held" | "unseen"): Failure {
+  const why =
+    state === "unseen"
+      ? `${upstream} has never shown a tool ${shown(name)}: list the tools again. If it is new, the operator has to approve it first.`
+      : `The tool ${shown(name)} has changed since the operator of this gateway last looked, and waits for them (smartdash tools diff ${upstream}). Work without it.`;
+  return new Failure("tool_held", why);
+}
+
+/** Whether policies let a caller see and use a tool. What nobody has seen is refused where it would matter. */
+export function isAllowed(
+  { caller, upstream }: Owner,
+  name: string,
+  nature: Nature | undefined,
+): boolean {
+  return [upstream.tools, ...caller.policies].every(({ allow, deny }) => {
+    if (anyFits(deny, name, nature, true)) return false;
+    return allow === null || anyFits(allow, name, nature, false);
+  });
+}
+
+/** Whether a person has to agree to this use. */
+export function needsApproval(
+  app: { readonly config: { readonly guards: GuardsConfig }; readonly definitions: Definitions },
+  { caller, upstream }: Owner,
+  { name }: Pick<ToolUse, "name">,
+): boolean {
+  const { approval } = app.config.guards;
+  if (approval === "off") return false;
+  const nature = app.definitions.find(upstream, name).nature;
+  if (approval === "destructive" && nature === "destructive") return true;
+  return [upstream.tools, ...caller.policies].some(({ approve }) =>
+    anyFits(approve, name, nature, true),
+  );
+}
+
+function anyFits(
+  patterns: readonly ToolPattern[],
+  name: string,
+  nature: Nature | undefined,
+  whenUnknown: boolean,
+): boolean {
+  return patterns.some((pattern) => fits(pattern, name, nature, whenUnknown));
+}
+
+/** A name is the agent's word: short, and without what would break a line. */
+function shown(name: string): string {
+  return JSON.stringify(name.slice(0, 100));
+}

@@ -1,0 +1,65 @@
+import { and, eq, gt, isNotNull, isNull, sql } from "drizzle-orm";
+import type { Database } from "#db/open.ts";
+import { alerts, switches } from "#db/schema/operations.ts";
+import { tallies, toolDefinitions } from "#db/schema/guards.ts";
+import type { Condition } from "../store.ts";
+
+const count = sql<number>`count(*)::int`;
+
+/** Definitions of tools that wait for somebody to look at them. */
+export async function toolsHeld(db: Database): Promise<Condition[]> {
+  const rows = await db
+    .select({ subject: toolDefinitions.upstream, count })
+    .from(toolDefinitions)
+    .where(and(eq(toolDefinitions.state, "held"), isNull(toolDefinitions.decidedAt)))
+    .groupBy(toolDefinitions.upstream);
+  return rows.map(({ subject, count: tools }) => ({
+    kind: "tool_held",
+    subject,
+    summary: `${tools} definitions of tools at ${subject} are new or have changed: smartdash tools diff ${subject}`,
+  }));
+}
+
+/** Agents that went round in circles and were stopped. */
+export async function agentsStopped(db: Database): Promise<Condition[]> {
+  const [row] = await db.select({ count }).from(switches).where(eq(switches.by, "guard"));
+  if (row === undefined || row.count === 0) return [];
+  const summary = `${row.count} agents were stopped in a loop: smartdash switch list`;
+  return [{ kind: "agent_stopped", subject: "agents", summary }];
+}
+
+/** Budgets of days and months of which four fifths are used. */
+export async function budgetsLow(db: Database): Promise<Condition[]> {
+  const of = sql<string>`split_part(${tallies.key}, ':', 2)`;
+  const rows = await db
+    .select({ subject: of, count })
+    .from(tallies)
+    .where(
+      and(
+        isNotNull(tallies.most),
+        gt(tallies.expiresAt, sql`now()`),
+        sql`${tallies.level} >= 0.8 * ${tallies.most}`,
+        sql`${tallies.key} not like '%:minute:%'`,
+      ),
+    )
+    .groupBy(of);
+  return rows.map(({ subject, count: budgets }) => ({
+    kind: "budget_low",
+    subject,
+    summary: `${budgets} budgets of one ${subject} each are used to 80 % or more: smartdash budgets`,
+  }));
+}
+
+/** What guards have to say about it all now, as the last look found it. */
+export async function guardAlerts(db: Database): Promise<readonly string[]> {
+  const rows = await db
+    .selectDistinct({ kind: alerts.kind })
+    .from(alerts)
+    .where(
+      and(
+        eq(alerts.state, "firing"),
+        sql`${alerts.kind} in ('tool_held', 'agent_stopped', 'budget_low')`,
+      ),
+    );
+  return rows.map(({ kind }) => kind);
+}

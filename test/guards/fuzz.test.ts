@@ -1,0 +1,265 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { readCall } from "#src/calls/message.ts";
+import { checkHeaders, checkMirrors } from "#src/calls/mirrored-headers.ts";
+import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
+import { asFailure } from "#src/failure.ts";
+
+/** How many cases each property is tried with; together more than 100,000. */
+const cases = 40_000;
+
+type Message = Readonly<Record<string, unknown>>;
+
+const names = fc.constantFrom(
+  "get_item",
+  "drop",
+  "dröp",
+  "",
+  " ",
+  "a\u0000b",
+  "=?base64?ZHJvcA==?=",
+);
+const methods = fc.constantFrom(
+  "tools/call",
+  "tools/list",
+  "initialize",
+  "notifications/x",
+  "prompts/get",
+  "",
+  "TOOLS/CALL",
+);
+const keys = fc.constantFrom(
+  "jsonrpc",
+  "id",
+  "method",
+  "params",
+  "Method",
+  "name",
+  "arguments",
+  "result",
+  "error",
+  "_meta",
+  "inputResponses",
+  "requestState",
+  "x",
+);
+const numbers = fc.constantFrom(
+  "1",
+  "-0",
+  "1e400",
+  "12345678901234567890",
+  "0.1000000000000000055",
+  "1E5",
+  "9007199254740993",
+);
+const parameters = fc.record(
+  {
+    name: fc.oneof(names, fc.integer()),
+    arguments: fc.jsonValue({ maxDepth: 3 }),
+    requestState: names,
+    _meta: fc.jsonValue({ maxDepth: 1 }),
+  },
+  { requiredKeys: [] },
+);
+const messages = fc.record(
+  {
+    jsonrpc: fc.constant("2.0"),
+    id: fc.oneof(fc.integer(), fc.string(), fc.constant(null)),
+    method: methods,
+    params: fc.oneof(parameters, fc.jsonValue({ maxDepth: 1 })),
+  },
+  { requiredKeys: ["jsonrpc"] },
+);
+
+/** JSON as no serializer would write it: keys twice, escapes, blanks, numbers of any length, cut off or with more behind. */
+const oddJson: fc.Arbitrary<string> = fc.letrec<{ value: string }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    numbers,
+    fc.constantFrom("true", "null", '"\\u0064rop"', '"a\\"b"', '"\\ud800"', '""'),
+    fc.string().map((text) => JSON.stringify(text)),
+    fc.array(tie("value"), { maxLength: 3 }).map((values) => `[${values.join(" ,")}]`),
+    fc
+      .array(fc.tuple(keys, fc.boolean(), tie("value")), { maxLength: 4 })
+      .map(
+        (members) =>
+          `{${members.map(([key, isEscaped, value]) => `${written(key, isEscaped)} :${value}`).join(",")}}`,
+      ),
+  ),
+})).value;
+
+function written(key: string, isEscaped: boolean): string {
+  if (!isEscaped || key === "") return JSON.stringify(key);
+  const code = key.charCodeAt(0).toString(16).padStart(4, "0");
+  return `"\\u${code}${key.slice(1)}"`;
+}
+
+const bodies = fc.oneof(
+  messages.map((message) => JSON.stringify(message)),
+  fc.array(messages, { maxLength: 3 }).map((batch) => JSON.stringify(batch)),
+  oddJson,
+  fc.tuple(oddJson, fc.string({ maxLength: 3 })).map(([json, more]) => json + more),
+  fc.string(),
+);
+
+function requestWith(
+  body: string | Uint8Array<ArrayBuffer>,
+  headers: Readonly<Record<string, string>> = {},
+): Request {
+  return new Request("http://localhost/mcp", { method: "POST", body, headers });
+}
+
+function messagesIn(json: string): readonly Message[] {
+  const value: unknown = JSON.parse(json);
+  return (Array.isArray(value) ? value : [value]) as readonly Message[];
+}
+
+test("whatever the body is, it is read or refused on purpose, and what is judged is what is sent", async () => {
+  let [read, refused] = [0, 0];
+  await fc.assert(
+    fc.asyncProperty(bodies, async (body) => {
+      const outcome = await readCall(requestWith(body)).catch(
+        (error: unknown) => asFailure(error).code,
+      );
+      if (typeof outcome === "string") {
+        refused += 1;
+        return ["body_unreadable", "message_invalid"].includes(outcome);
+      }
+      read += 1;
+      const sent = new TextDecoder().decode(outcome.body);
+      for (const message of messagesIn(sent)) {
+        const { method, params } = message as {
+          method?: unknown;
+          params?: { name?: unknown; arguments?: unknown };
+        };
+        if (typeof method === "string" && !outcome.rpcMethods.includes(method)) return false;
+        if (method !== "tools/call" || typeof params?.name !== "string") continue;
+        if (!outcome.toolCalls.some(({ name }) => name === params.name)) return false;
+      }
+      // What a person would agree to is what the upstream reads, number for number.
+      if (outcome.toolCalls.length === 1 && outcome.rpcMethod === "tools/call") {
+        const exact = parseExactly(sent) as { params: { arguments?: unknown } };
+        const isExact =
+          outcome.toolCalls[0]!.canonical === canonicalJson(exact.params.arguments ?? {});
+        const plain = JSON.parse(sent) as { params: { arguments?: unknown } };
+        if (
+          !isExact &&
+          outcome.toolCalls[0]!.canonical !== canonicalJson(plain.params.arguments ?? {})
+        )
+          return false;
+      }
+      return true;
+    }),
+    { numRuns: cases },
+  );
+  console.log(`bodies: ${read} read, ${refused} refused`);
+  expect(Math.min(read, refused)).toBeGreaterThan(cases / 20);
+}, 120_000);
+
+test("whatever bytes come, nothing breaks", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 64 }), async (bytes) => {
+      const outcome = await readCall(requestWith(new Uint8Array(bytes))).catch(
+        (error: unknown) => asFailure(error).code,
+      );
+      return outcome !== "internal";
+    }),
+    { numRuns: cases / 2 },
+  );
+}, 60_000);
+
+const headerValues = fc.oneof(
+  names.filter((name) => /^[\x20-\x7e]*$/.test(name)),
+  methods,
+  fc.constantFrom(
+    "2026-07-28",
+    "2025-11-25",
+    "=?base64?ZHLDtnA=?=",
+    "=?base64?ZHLDtnA?=",
+    "=?base64?!!?=",
+    "=?BASE64?ZHJvcA==?=",
+  ),
+);
+
+test("headers that say something else than the body never pass, whatever they are", async () => {
+  let passed = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      messages,
+      fc.record(
+        {
+          "mcp-method": headerValues,
+          "mcp-name": headerValues,
+          "mcp-protocol-version": headerValues,
+        },
+        { requiredKeys: [] },
+      ),
+      async (message, headers) => {
+        const request = requestWith(JSON.stringify(message), headers);
+        // As they arrive: without the blanks around them.
+        const arrived = Object.fromEntries(request.headers);
+        const call = await readCall(request).catch(() => undefined);
+        if (call === undefined) return true;
+        try {
+          checkHeaders(request, call);
+          if (!call.isModern) checkMirrors(arrived, call);
+        } catch (error) {
+          return asFailure(error).code === "header_mismatch";
+        }
+        passed += 1;
+        const { "mcp-method": method, "mcp-name": name } = arrived;
+        if (method !== undefined && method !== call.rpcMethod && call.id !== null) return false;
+        return name === undefined || call.name === undefined || decoded(name) === call.name;
+      },
+    ),
+    { numRuns: cases },
+  );
+  expect(passed).toBeGreaterThan(cases / 50);
+}, 60_000);
+
+function decoded(value: string): string | undefined {
+  const encoded = /^=\?base64\?(.*)\?=$/s.exec(value)?.[1];
+  return encoded === undefined ? value : Buffer.from(encoded, "base64").toString();
+}
+
+test("canonical JSON is the same for the same value in any order, and differs for different ones", () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 4 }), fc.jsonValue({ maxDepth: 4 }), (one, other) => {
+      const text = canonicalJson(one);
+      const isSame = Bun.deepEquals(
+        JSON.parse(JSON.stringify(one)),
+        JSON.parse(JSON.stringify(other)),
+      );
+      return (
+        Bun.deepEquals(JSON.parse(text), JSON.parse(JSON.stringify(one))) &&
+        (canonicalJson(other) === text) === isSame &&
+        canonicalJson(turned(one)) === text
+      );
+    }),
+    { numRuns: cases / 4 },
+  );
+}, 60_000);
+
+/** The same value with the keys of every object the other way round. */
+function turned(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(turned);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .toReversed()
+      .map(([key, member]) => [key, turned(member)]),
+  );
+}
+
+test("what is nested without end is refused without breaking", async () => {
+  for (const deep of [
+    "[".repeat(100_000),
+    '{"a":'.repeat(100_000),
+    `${"[".repeat(500)}${"]".repeat(500)}`,
+  ]) {
+    const outcome = await readCall(requestWith(deep)).catch(asFailure);
+    expect(outcome).toMatchObject({
+      code: expect.stringMatching(/^(body_unreadable|message_invalid)$/),
+    });
+  }
+});
