@@ -284,7 +284,8 @@ function agentAt(guarded: Guarded) {
 const ladder = ["loop_noticed", "loop_refused", "agent_stopped"];
 const table: string[] = [];
 
-for (const { name, isLegitimate, outcome, act } of behaviours) {
+for (const behaviour of behaviours) {
+  const { name, isLegitimate, outcome } = behaviour;
   test(`an agent that ${name}: ${outcome}`, async () => {
     await using guarded = await openGuarded(
       { tools },
@@ -294,7 +295,7 @@ for (const { name, isLegitimate, outcome, act } of behaviours) {
     // The database's clock cannot be advanced: here the gateway counts alone, as it does while there is none.
     await guarded.world.app.db.execute("alter table tallies rename to hidden");
     const { agent, codes, made } = agentAt(guarded);
-    await act(agent);
+    await behaviour.act(agent);
     const said = [...codes].map(([code, count]) => `${code} ×${count}`).join(", ");
     table.push(
       `${isLegitimate ? "legitimate" : "not      "}  ${String(made()).padStart(3)} calls, ${String(guarded.reached()).padStart(3)} reached the server  ${name}: ${said || "nothing"}`,

@@ -133,7 +133,7 @@ function keptMs(port: number, pieces: readonly string[], mostMs: number): Promis
 }
 
 test("a head that drips is cut, an answer that takes its time and a quiet stream are not", async () => {
-  const { stop, port } = bunRuntime.serve({
+  const serving = bunRuntime.serve({
     hostname: "127.0.0.1",
     port: 0,
     maxBodyBytes: 1024,
@@ -152,13 +152,13 @@ test("a head that drips is cut, an answer that takes its time and a quiet stream
   const mostMs = 16_000;
   const drip = ["GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", ...Array<string>(20).fill("a")];
   const [nothing, half, dripped, stream, slow] = await Promise.all([
-    keptMs(port, [], mostMs),
-    keptMs(port, ["GET / HTTP/1.1\r\nHost: x\r\n"], mostMs),
-    keptMs(port, drip, mostMs),
-    keptMs(port, ["GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"], mostMs),
-    fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.text()),
+    keptMs(serving.port, [], mostMs),
+    keptMs(serving.port, ["GET / HTTP/1.1\r\nHost: x\r\n"], mostMs),
+    keptMs(serving.port, drip, mostMs),
+    keptMs(serving.port, ["GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"], mostMs),
+    fetch(`http://127.0.0.1:${serving.port}/`).then((answer) => answer.text()),
   ]);
-  await stop(0);
+  await serving.stop(0);
   expect(slow).toBe("slow");
   for (const cut of [nothing, half, dripped]) expect(cut).toBeLessThan(14_000);
   expect(stream).toBeGreaterThan(15_000);

@@ -264,5 +264,5 @@ test("streams of one agent are bounded, and others have their own", async () => 
   await Bun.sleep(100);
   const next = await open(one);
   expect(next.status).toBe(200);
-  await Promise.all([...streams.slice(1), others, next].map(({ body }) => body?.cancel()));
+  for (const { body } of [...streams.slice(1), others, next]) await body?.cancel();
 });

@@ -236,5 +236,5 @@ test("two gateways that see an upstream's first list at the same time approve on
   const lists = await Promise.all(
     [guarded.url, `${second.url}/mcp/mercadolibre`].map((url) => listed({ ...guarded, url })),
   );
-  expect(lists.map((names) => names.length).toSorted()).toEqual([0, 1]);
+  expect(lists.reduce((sum, names) => sum + names.length, 0)).toBe(1);
 });
