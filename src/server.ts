@@ -48,7 +48,9 @@ export async function startGateway(
   const { atStep } = options;
   const refreshParts = createRefreshParts(opened, journal, { atStep, stopping: stopped.signal });
   await recoverAtStart({ ...opened, ...refreshParts });
-  let answer: Handle = () => new Response(null, { status: 503 });
+  // Whoever is early waits until everything is known: seconds at most, or the start fails.
+  const ready = Promise.withResolvers<Handle>();
+  let answer: Handle = async (request, peer) => (await ready.promise)(request, peer);
   const serving = listen(opened, runtime, (request, peer) => answer(request, peer));
   stack.defer(() => serving.stop(0));
   const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
@@ -58,6 +60,7 @@ export async function startGateway(
   stack.move();
   const leaving = createLeaving(app, serving);
   answer = leaving.around(createAnswer({ ...app, isLeaving: leaving.isLeaving }, serving.port));
+  ready.resolve(answer);
   addGauges(app, app.openStreams);
   const beside = [startSchedule(app), startAlerts(app)];
   const later = [startRecovery(app), followEndings(app, app.letGo)];

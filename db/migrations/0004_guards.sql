@@ -10,6 +10,7 @@ CREATE TABLE "approvals" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"caller" text NOT NULL,
 	"person_id" uuid,
+	"account_id" uuid,
 	"agent" text NOT NULL,
 	"upstream" text NOT NULL,
 	"tool" text NOT NULL,

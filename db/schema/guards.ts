@@ -82,6 +82,7 @@ export const approvals = pgTable(
     caller: text("caller").notNull(),
     /** Who may answer; without a person, the operator. */
     personId: uuid("person_id").references(() => people.id, { onDelete: "cascade" }),
+    accountId: uuid("account_id"),
     agent: text("agent").notNull(),
     upstream: text("upstream").notNull(),
     tool: text("tool").notNull(),

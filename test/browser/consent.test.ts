@@ -234,6 +234,11 @@ test("the keyboard alone goes through the page in reading order, sees where it i
   await asking(page).waitFor();
 
   await page.keyboard.press("Tab");
+  expect(await focused(page)).toEqual({
+    name: "Solo herramientas que dicen que no cambian nada",
+    isVisible: true,
+  });
+  await page.keyboard.press("Tab");
   const first = await focused(page);
   expect(first).toEqual({
     name: expect.stringMatching(/^Mercado Libre (TIENDA|LOJA)/),

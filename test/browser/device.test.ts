@@ -175,8 +175,8 @@ test("the whole way of a device works without JavaScript and with the keyboard a
   await page.keyboard.press("Enter");
   await allowAtProvider(page);
   await asking(page).waitFor();
-  // The account, another account, no, and then yes.
-  for (let tab = 0; tab < 4; tab += 1) await page.keyboard.press("Tab");
+  // Reading alone, the account, another account, no, and then yes.
+  for (let tab = 0; tab < 5; tab += 1) await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Listo", exact: true }).waitFor();
   const { access_token = "" } = await device.poll();

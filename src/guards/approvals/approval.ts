@@ -60,6 +60,7 @@ async function question(app: Asking, deed: Deed, use: ToolUse, asked: Asked): Pr
       ...asked,
       id: newest,
       personId: deed.caller.personId ?? null,
+      accountId: deed.caller.accountId ?? null,
       agent: deed.caller.agentName.slice(0, 200),
       arguments: app.seal.close(new Secret(use.canonical), placeOf(newest)),
     }),

@@ -1,4 +1,6 @@
 import { html } from "hono/html";
+import { accountById } from "#src/accounts/store.ts";
+import { accountName } from "#src/agents/account-name.ts";
 import type { App } from "#src/app.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
@@ -56,16 +58,19 @@ async function ownApproval(app: Serving, given: string, person: SignedIn): Promi
   return approval;
 }
 
-function questionPage(
+async function questionPage(
   app: Serving,
   language: Language,
   asked: { readonly approval: Approval; readonly person: SignedIn },
 ): Promise<Response> {
   const { approval, person } = asked;
+  const { accountId } = approval;
+  const account = accountId === null ? undefined : await accountById(app.db, accountId);
   const { agent, tool } = approval;
   const upstream = app.catalog.upstreams.get(approval.upstream)?.title ?? approval.upstream;
   const given = argumentsOf(app, approval) ?? "{}";
   const body = html`<p>${say(language, "approval_lead", { upstream })}</p>
+    ${account === undefined ? "" : html`<p><b>${accountName(app, account)}</b></p>`}
     ${given === "{}" ? html`<p><em>${say(language, "approval_none")}</em></p>` : html`<pre>${laidOut(given)}</pre>`}
     <form method="post" class="block">
       <input type="hidden" name="form_token" value="${person.formToken}" />
@@ -81,7 +86,7 @@ function questionPage(
         </button>
       </p>
     </form>`;
-  return page(language, say(language, "approval_title", { agent, tool }), body, {
+  return await page(language, say(language, "approval_title", { agent, tool }), body, {
     isPrivate: true,
   });
 }

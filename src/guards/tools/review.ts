@@ -3,7 +3,13 @@ import { isToolPattern } from "#src/catalog/tool-rules.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { type DefinitionRow, decideDefinitions, definitionsOf, savePolicy } from "./store.ts";
+import {
+  type Decision,
+  type DefinitionRow,
+  decideDefinitions,
+  definitionsOf,
+  savePolicy,
+} from "./store.ts";
 
 /** What is held of one tool, beside what was approved before. */
 export type Difference = {
@@ -45,13 +51,7 @@ export async function heldTools(
  */
 export async function decideTools(
   app: Pick<App, "db" | "catalog" | "log">,
-  decided: {
-    readonly upstream: string;
-    readonly name?: string | undefined;
-    readonly hash?: string | undefined;
-    readonly state: DefinitionRow["state"];
-    readonly by: string;
-  },
+  decided: Decision,
 ): Promise<readonly string[]> {
   expectUpstream(app, decided.upstream);
   const names = await timely(decideDefinitions(app.db, decided));

@@ -97,17 +97,20 @@ export function definitionsOf(
     .orderBy(toolDefinitions.upstream, toolDefinitions.name, desc(toolDefinitions.seenAt));
 }
 
+/** What somebody has decided about the definitions of an upstream, or of one tool of it. */
+export type Decision = {
+  readonly upstream: string;
+  readonly name?: string | undefined;
+  /** Only this definition, where a name has several. */
+  readonly hash?: string | undefined;
+  readonly state: DefinitionRow["state"];
+  readonly by: string;
+};
+
 /** Approves what is held, or holds what is approved. Returns the names. */
 export async function decideDefinitions(
   db: Database,
-  decided: {
-    readonly upstream: string;
-    readonly name?: string | undefined;
-    /** Only this definition, where a name has several. */
-    readonly hash?: string | undefined;
-    readonly state: DefinitionRow["state"];
-    readonly by: string;
-  },
+  decided: Decision,
 ): Promise<readonly string[]> {
   const { upstream, name, hash, state, by } = decided;
   return await db.transaction(async (transaction) => {

@@ -7,6 +7,7 @@ export const sealedColumns = [
   { table: "accounts", column: "refresh_token" },
   { table: "signing_keys", column: "private_jwk" },
   { table: "connect_attempts", column: "verifier_sealed" },
+  { table: "approvals", column: "arguments" },
 ] as const;
 
 export type SealedColumn = (typeof sealedColumns)[number];
