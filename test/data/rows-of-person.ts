@@ -20,6 +20,8 @@ const words: Readonly<Record<string, string | null>> = {
   "agents.auth_method": "none",
   "agents.secret_fingerprint": null,
   "device_codes.state": "pending",
+  "approvals.state": "pending",
+  "approvals.extent": null,
 };
 
 export async function shapeOf(sql: Sql): Promise<Shape> {
@@ -114,6 +116,8 @@ function valueFor(column: Column, shape: Shape, rows: readonly Row[]): Value {
       return randomBytes(32);
     case "integer":
       return 1;
+    case "boolean":
+      return "false";
     case "timestamp with time zone":
       return new Date().toISOString();
     default:
