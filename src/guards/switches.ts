@@ -187,8 +187,10 @@ function known(name: string, names: Iterable<string>): string {
 
 function idIn(name: string): string {
   const id = readId(name);
-  if (id === undefined) throw new Failure("usage", `${name} is no id`);
-  return id;
+  if (id !== undefined) return id;
+  throw new Failure("usage", `${name} is no id`, {
+    hint: "smartdash accounts show ACCOUNT lists the ids of permissions and sessions",
+  });
 }
 
 /** How many streams gateways have ended for these subjects, once all of them have had their two seconds. */
