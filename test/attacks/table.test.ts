@@ -46,7 +46,10 @@ for (const { id, cells } of rows) {
       expect([path, existsSync(join(root, path))]).toEqual([path, true]);
       const text = readFileSync(join(root, path), "utf8");
       // `test("ID: …`, or the same in the template of a test that runs in several ways.
-      expect([path, new RegExp(`test\\(["\`]${id}: `).test(text)]).toEqual([path, true]);
+      expect([path, new RegExp(`test(?:\\.concurrent)?\\(["\`]${id}: `).test(text)]).toEqual([
+        path,
+        true,
+      ]);
     }
   });
 }
