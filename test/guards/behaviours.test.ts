@@ -237,7 +237,7 @@ const behaviours: readonly Behaviour[] = [
     outcome: "too_many_at_once",
     async act(agent) {
       agent.answers(async () => {
-        await Bun.sleep(200);
+        await Bun.sleep(1500);
         return text("slow");
       });
       await Promise.all(Array.from({ length: 100 }, (_, id) => agent.call("get_item", { id })));
