@@ -42,6 +42,7 @@ type Delivery = {
 const mostWholeBytes = 1024 * 1024;
 /** A list of tools has to be judged whole. */
 const mostListBytes = 8 * mostWholeBytes;
+const decoder = new TextDecoder();
 const bodiless = new Set([204, 205, 304]);
 
 /**
@@ -54,7 +55,7 @@ export async function deliver(
   delivery: Delivery,
 ): Promise<Response> {
   const { owner, requestId, limits } = delivery;
-  const isStream = answer.headers.get("content-type")?.startsWith("text/event-stream") === true;
+  const isStream = /^text\/event-stream/i.test(answer.headers.get("content-type") ?? "");
   const headers = headersOut(app, answer.headers, { ...owner, isStream, requestId, limits });
   const { status } = answer;
   if (isStream) {
@@ -91,14 +92,13 @@ async function watched(
   body: Uint8Array<ArrayBuffer>,
   { screen, ended }: Watching,
 ): Promise<Uint8Array<ArrayBuffer> | string> {
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const isSuspect = mayHoldToolList(text);
-  if (isSuspect && screen === undefined && holdsToolList(text.toString())) {
-    throw new Failure("upstream_invalid");
-  }
-  const changed = isSuspect ? await screen?.(text.toString()) : undefined;
-  ended?.(text.toString(), body.length);
-  return changed ?? body;
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  // Read as a client reads it: without a byte order mark.
+  const text = ended !== undefined || mayHoldToolList(bytes) ? decoder.decode(body) : "";
+  ended?.(text, body.length);
+  if (!holdsToolList(text)) return body;
+  if (screen === undefined) throw new Failure("upstream_invalid");
+  return (await screen(text)) ?? body;
 }
 
 /** A big JSON answer, passed on as it comes and cut at the limit. */

@@ -4,6 +4,8 @@ import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { type Definitions, natureIn } from "#src/guards/tools/definitions.ts";
 import { isAllowed } from "#src/guards/tools/rules.ts";
+import { Failure } from "#src/failure.ts";
+import { checkKeys } from "./json-keys.ts";
 import type { Switches } from "#src/guards/switches.ts";
 
 type Listing = { readonly definitions: Definitions; readonly switches: Switches };
@@ -15,13 +17,15 @@ type ToolList = Message & { readonly result: Message & { readonly tools: readonl
  * A JSON-RPC message, or a batch, as this caller may see it: lists of tools without those that are held or that
  * no policy allows it. Undefined when nothing of it has to change. What is left of a list is `private`: it must
  * not be kept for others (MCP 2026-07-28, caching).
- * Failures: `database_unavailable` when something new could not be written down.
+ * Failures: `database_unavailable` when something new could not be written down, `upstream_invalid` when readers
+ * could understand it differently.
  */
 export async function screened(
   app: Listing,
   owner: Owner,
   json: string,
 ): Promise<string | undefined> {
+  expectOneReading(json);
   const value: unknown = JSON.parse(json);
   const messages = Array.isArray(value) ? value : [value];
   if (!messages.some(isToolList)) return undefined;
@@ -35,6 +39,15 @@ export async function screened(
   const isSame = out.every((message, index) => message === written[index]);
   if (isSame) return undefined;
   return JSON.stringify(Array.isArray(value) ? out : out[0]);
+}
+
+/** A client that takes the first of two keys would see another list than the one that was judged. */
+function expectOneReading(json: string): void {
+  try {
+    checkKeys(json);
+  } catch {
+    throw new Failure("upstream_invalid");
+  }
 }
 
 /** The same message when every tool of it is kept. */

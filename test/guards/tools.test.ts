@@ -238,3 +238,34 @@ test("two gateways that see an upstream's first list at the same time approve on
   );
   expect(lists.reduce((sum, names) => sum + names.length, 0)).toBe(1);
 });
+
+test("a list that readers could understand differently, or that hides behind a mark or a type, does not pass", async () => {
+  const evil = JSON.stringify({ tools: [poisoned] });
+  const good = JSON.stringify({ tools: four });
+  const answers: Readonly<Record<string, () => Response>> = {
+    "result twice": () => json(`{"jsonrpc":"2.0","id":1,"result":${evil},"result":${good}}`),
+    "a byte order mark": () => json(`\ufeff{"jsonrpc":"2.0","id":1,"result":${evil}}`),
+    "another case of the type": () =>
+      new Response(`data: {"jsonrpc":"2.0","id":1,"result":${evil}}\n\n`, {
+        headers: { "content-type": "Text/Event-Stream" },
+      }),
+  };
+  for (const [how, answer] of Object.entries(answers)) {
+    await using guarded = await openGuarded({ tools: four });
+    await listed(guarded);
+    guarded.offer.call = answer;
+    // As the answer to a call, where no list belongs.
+    expect([how, (await call(guarded, "get_item")).text]).toEqual([
+      how,
+      expect.not.stringContaining("evil.example"),
+    ]);
+  }
+  await using guarded = await openGuarded({ tools: four });
+  guarded.offer.call = () => new Response('<p class="tools">gone</p>', { status: 404 });
+  const gone = await call(guarded, "get_item");
+  expect([gone.status, gone.text]).toEqual([404, '<p class="tools">gone</p>']);
+});
+
+function json(text: string): Response {
+  return new Response(text, { headers: { "content-type": "application/json" } });
+}
