@@ -3,7 +3,7 @@ import { reconnect } from "#src/accounts/refresh/failures.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import type { App } from "#src/app.ts";
 import { type Deed, sceneOf } from "#src/guards/deed.ts";
-import { type Guarding, type Passed, begin, guard } from "#src/guards/guard.ts";
+import { type Guarding, type Passed, guard } from "#src/guards/guard.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
@@ -84,11 +84,10 @@ export async function proxyCall(
   const streams = app.openStreams.of(caller.key);
   const passed = await guard(app, deed, { state: call.ownState, streams });
   exchange.passed = passed;
-  const done = begin(app, deed);
   try {
     return await send(app, request, { exchange, caller, call, deed, passed });
   } finally {
-    done();
+    passed.leave();
   }
 }
 

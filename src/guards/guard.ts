@@ -35,6 +35,8 @@ export type Passed = {
   ended(outcome: ToolOutcome & { readonly asksFirst: boolean; readonly text: string }): void;
   /** The upstream has said that it was too much. */
   punished(retryAfterSeconds: number | undefined): void;
+  /** To be called when the answer is there: until then it counts as under way. */
+  leave(): void;
 };
 
 type Asking = {
@@ -55,6 +57,17 @@ export async function guard(app: Guarding, deed: Deed, asking: Asking): Promise<
   app.switches.check(sceneOf(deed));
   checkTools(app, deed);
   checkAtOnce(app, deed, asking);
+  // From here on: what waits in a guard is under way too.
+  const leave = begin(app, deed);
+  try {
+    return { ...(await passedBy(app, deed, asking)), leave };
+  } catch (error) {
+    leave();
+    throw error;
+  }
+}
+
+async function passedBy(app: Guarding, deed: Deed, asking: Asking): Promise<Omit<Passed, "leave">> {
   const headers = await countIn(app, deed);
   const used = await approvalFor(app, deed, asking.state);
   try {
@@ -91,7 +104,7 @@ function checkAtOnce(app: Guarding, { caller, httpMethod }: Deed, { streams }: A
 }
 
 /** Counts a call as under way until the result is called. */
-export function begin(app: Pick<Guarding, "underWay">, { caller }: Deed): () => void {
+function begin(app: Pick<Guarding, "underWay">, { caller }: Deed): () => void {
   const { underWay } = app;
   underWay.set(caller.key, (underWay.get(caller.key) ?? 0) + 1);
   return () => {

@@ -7,7 +7,11 @@ import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { openWorld } from "#test/support/world.ts";
 import { call, listed, openGuarded, reading, text, tool, told } from "./setup.ts";
 
-const defaults = { SMARTDASH_LIMITS: undefined, SMARTDASH_LOOPS: "off" };
+const defaults = {
+  SMARTDASH_LIMITS: undefined,
+  SMARTDASH_LOOPS: "off",
+  SMARTDASH_CALLS_AT_ONCE: "200",
+};
 const ask = (guarded: { url: string; bearer: string }, id: number) =>
   post(guarded.url, guarded.bearer, toolCall("x", { id }, id));
 
