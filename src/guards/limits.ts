@@ -1,7 +1,7 @@
 import type { GuardsConfig, LimitKind, Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Deed } from "./deed.ts";
-import type { Standing, Tally } from "./tally/tally.ts";
+import { type Standing, type Tally, inKey } from "./tally/tally.ts";
 import { fits } from "./tools/patterns.ts";
 
 /** One limit that a deed counts towards. */
@@ -30,7 +30,7 @@ export function limitsOf(limits: GuardsConfig["limits"], deed: Deed): readonly L
     const own = upstream.tools.limits.find(([pattern]) => fits(pattern, name, undefined));
     const pace = own?.[1] ?? limits.tool;
     if (pace === undefined) continue;
-    found.push({ kind: "tool", key: `limit:tool:${upstream.name}/${name}`, pace });
+    found.push({ kind: "tool", key: `limit:tool:${upstream.name}/${inKey(name)}`, pace });
   }
   return found;
 }

@@ -4,7 +4,7 @@ import type { CallLimit } from "#src/catalog/provider.ts";
 import type { Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Deed } from "./deed.ts";
-import type { Tally } from "./tally/tally.ts";
+import { type Tally, inKey } from "./tally/tally.ts";
 
 /** A limit of the provider that this deed counts towards. */
 type Place = { readonly key: string; readonly pace: Pace; readonly penaltySeconds: number };
@@ -69,7 +69,11 @@ export function createProviderPace(app: {
 function placeOf(provider: string, limit: CallLimit, deed: Deed): readonly Place[] {
   const { per, calls, seconds, penaltySeconds } = limit;
   const pace = { calls, perMs: seconds * 1000, burst: calls };
-  const place = (name: string) => ({ key: `provider:${provider}:${name}`, pace, penaltySeconds });
+  const place = (name: string) => ({
+    key: `provider:${provider}:${inKey(name)}`,
+    pace,
+    penaltySeconds,
+  });
   if (per === "account") {
     const { accountId } = deed.caller;
     return accountId === undefined ? [] : [place(`account:${accountId}`)];

@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import type { Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Deed, ToolUse } from "../deed.ts";
-import type { Tally } from "../tally/tally.ts";
+import { type Tally, inKey } from "../tally/tally.ts";
 import { type Nature, fits } from "../tools/patterns.ts";
 import { Histories, noteResult, noteStep } from "./history.ts";
 
@@ -143,5 +143,5 @@ function repeatPaceOf(
 
 const repeatKey = ({ caller }: Deed, { hash }: ToolUse) => `repeat:${caller.key}:${hash}`;
 const failureKey = ({ caller, upstream }: Deed, { name }: ToolUse) =>
-  `failures:${caller.key}:${upstream.name}/${name.slice(0, 128)}`;
+  `failures:${caller.key}:${upstream.name}/${inKey(name.slice(0, 128))}`;
 const cycleKey = ({ caller }: Deed) => `cycle:${caller.key}`;

@@ -208,6 +208,11 @@ class SharedTally implements Tally {
   }
 }
 
+/** A name that others have chosen, as part of a key: PostgreSQL takes neither NUL nor half a surrogate pair. */
+export function inKey(name: string): string {
+  return name.replaceAll("\0", "").toWellFormed();
+}
+
 function mostUntold(rule: Rule): number {
   const most = "burst" in rule ? Math.max(rule.calls, rule.burst) : rule.calls;
   return Math.max(Math.floor(most / untoldShare), 1);
