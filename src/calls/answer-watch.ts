@@ -193,7 +193,11 @@ export class AnswerWatch implements Sink {
   #refuse(error: Error | undefined): void {
     this.#isOver = true;
     this.flow?.cancel();
-    this.#sink.fail(error ?? new Failure("upstream_invalid"));
+    try {
+      this.#sink.fail(error ?? new Failure("upstream_invalid"));
+    } catch {
+      // Its reader is gone already.
+    }
   }
 }
 

@@ -75,7 +75,7 @@ function outcomeOf(call: Call, answer: { last: string; size: number; status: num
     // What was cut off is known by its length alone.
     result: hash("sha256", last.length < mostTold ? text : `${size} ${text}`, "base64url"),
     isError,
-    asksFirst: text.includes('"input_required"'),
+    asksFirst: /"resultType"\s*:\s*"input_required"/.test(text),
     text,
   };
 }
