@@ -8,7 +8,6 @@ type Owner = { readonly caller: Caller; readonly upstream: Upstream };
 
 /** What a client may say to an upstream; everything else stays here (Authorization, cookies, Origin, …). */
 const passedIn = [
-  "content-type",
   "mcp-protocol-version",
   "mcp-method",
   "mcp-name",
@@ -32,6 +31,8 @@ export function headersIn(
     "user-agent": "smartdash",
     ...owner.credential,
   };
+  // The body was judged as JSON in UTF-8: whatever else its sender calls it, nobody may read it as that.
+  if (request.method === "POST") out["content-type"] = "application/json";
   for (const name of passedIn) {
     const value = headers.get(name);
     if (value !== null) out[name] = value;

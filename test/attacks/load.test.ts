@@ -77,7 +77,7 @@ test("DoS-1: one giant event passes piece by piece, and a quiet stream hears com
     const body = new ReadableStream({
       start: (out) => out.enqueue(encoder.encode("data: ")),
       pull(out) {
-        if (left === 0) return undefined;
+        if (left === 0) return;
         left -= 64 * 1024;
         out.enqueue(new Uint8Array(64 * 1024).fill(0x78));
       },

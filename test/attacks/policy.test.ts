@@ -186,3 +186,18 @@ test("TP-12: a tool that policy forbids stays forbidden, whatever headers, batch
   expect(upstream.seen).toHaveLength(0);
   expect((await send(JSON.stringify(toolCall("harmless")))).status).toBe(200);
 });
+
+test("TP-12: a body is what it was judged as: its sender's charset and type stay here", async () => {
+  await using spied = await openSpied();
+  const { access_token } = (await authorizedAgent(spied.world.url)).tokens;
+  for (const type of [
+    "application/json; charset=utf-7",
+    "application/json;charset=utf-16",
+    "text/plain",
+  ]) {
+    await post(`${spied.world.url}/mcp`, access_token, toolCall("harmless"), {
+      "content-type": type,
+    });
+    expect(spied.upstream.seen.at(-1)?.headers.get("content-type")).toBe("application/json");
+  }
+});
