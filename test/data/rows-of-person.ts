@@ -22,6 +22,8 @@ const words: Readonly<Record<string, string | null>> = {
   "device_codes.state": "pending",
   "approvals.state": "pending",
   "approvals.extent": null,
+  "grants.only_reading": "false",
+  "consents.only_reading": "false",
 };
 
 export async function shapeOf(sql: Sql): Promise<Shape> {
@@ -116,8 +118,6 @@ function valueFor(column: Column, shape: Shape, rows: readonly Row[]): Value {
       return randomBytes(32);
     case "integer":
       return 1;
-    case "boolean":
-      return "false";
     case "timestamp with time zone":
       return new Date().toISOString();
     default:
