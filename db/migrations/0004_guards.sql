@@ -3,6 +3,7 @@ CREATE TABLE "call_batches" (
 	"day" date NOT NULL,
 	"at" timestamp with time zone NOT NULL,
 	"digests" "bytea" NOT NULL,
+	"before" "bytea",
 	"link" "bytea" NOT NULL
 );
 --> statement-breakpoint

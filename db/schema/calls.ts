@@ -41,6 +41,8 @@ export const callBatches = pgTable(
     at: moment("at").notNull(),
     /** 32 bytes for each row, in the order of their ids. */
     digests: bytes("digests").notNull(),
+    /** The link of the batch before it. */
+    before: bytes("before"),
     /** HMAC-SHA-256 over the link before it and the digests. */
     link: bytes("link").notNull(),
   },

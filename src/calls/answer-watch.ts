@@ -1,32 +1,59 @@
 import { Failure } from "#src/failure.ts";
 import type { Flow, Sink } from "#src/http/exchange.ts";
 import { EventCutter, type Piece } from "./event-cutter.ts";
-import { holdsToolList, mayHoldToolList, seamBytes } from "./tool-lists.ts";
+import { Gathered } from "./gathered.ts";
+import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
 
 export type Watching = {
   /**
    * The message as the reader may see it, where lists of tools are expected; undefined when nothing changes.
-   * Absent where no list belongs: one that comes all the same ends the stream.
+   * Absent where no list belongs: one that comes all the same ends the answer.
    */
   readonly screen: ((json: string) => Promise<string | undefined>) | undefined;
   /** The last message, cut off at 256 KiB, and the size of all; when the answer has ended well. */
   readonly ended: ((last: string, size: number) => void) | undefined;
 };
 
-/** All pieces of an event, and those of them that have not been passed on. */
-type Event = {
-  readonly kept: readonly Uint8Array[];
-  readonly held: readonly Uint8Array<ArrayBuffer>[];
-};
-
 /** Beyond that an event is not held back any more; beyond four times that, not looked at. */
 const mostHeld = 1024 * 1024;
 const mostKept = 4 * mostHeld;
 export const mostTold = 256 * 1024;
-const nothing = Buffer.alloc(0);
+const nothing = new Uint8Array(0);
 const colon = 0x3a;
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
+
+/** An event that is under way. */
+class Event {
+  kept = new Gathered();
+  /** Also what is not kept any more. */
+  size = 0;
+  /** How much of it has been passed on. */
+  passed = 0;
+  isSuspect = false;
+  seam: Uint8Array = nothing;
+
+  keep(bytes: Uint8Array<ArrayBuffer>): void {
+    this.size += bytes.length;
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const seam = Buffer.concat([this.seam, text.subarray(0, seamBytes)]);
+    this.isSuspect ||= mayHoldToolList(text) || mayHoldToolList(seam);
+    this.seam = text.length >= seamBytes ? text.subarray(-seamBytes) : seam.subarray(-seamBytes);
+    if (this.size <= mostKept) this.kept.add(bytes);
+  }
+
+  /** Ready for the next one. What was kept stands in the result, and is another one's from now on. */
+  next(spare: Gathered): Gathered {
+    const { kept } = this;
+    spare.clear();
+    this.kept = spare;
+    this.size = 0;
+    this.passed = 0;
+    this.isSuspect = false;
+    this.seam = nothing;
+    return kept;
+  }
+}
 
 /**
  * Looks at an answer while it passes, event by event; one without events is one. Bytes pass as they come, but for
@@ -38,14 +65,13 @@ export class AnswerWatch implements Sink {
   readonly #sink: Sink;
   readonly #watching: Watching;
   readonly #cutter: EventCutter | undefined;
-  /** Of the event that is under way. */
-  #kept: Uint8Array[] = [];
-  #keptBytes = 0;
-  #heldBack: Uint8Array<ArrayBuffer>[] = [];
-  #isSuspect = false;
-  #seam: Uint8Array = nothing;
+  readonly #event = new Event();
+  /** The newest piece of an answer without events: whether it is the last shows only when nothing more comes. */
+  #newest: Uint8Array<ArrayBuffer> | undefined;
   /** The last event that said something. */
-  #last: readonly Uint8Array[] = [];
+  readonly #last = new Gathered();
+  /** Memory for the next event while this one is looked at. */
+  #spare = new Gathered();
   #size = 0;
   /** Judging a list; what comes after it has to wait. */
   #chain: Promise<void> | undefined;
@@ -71,12 +97,17 @@ export class AnswerWatch implements Sink {
         this.#sink.end();
       };
       if (rest !== undefined) return rest.then(() => (this.#isOver ? undefined : close()));
-      return close();
+      return this.#isOver ? undefined : close();
     });
   }
 
   fail(error: Error): void {
     this.#inTurn(() => this.#sink.fail(error));
+  }
+
+  /** Nobody reads any more. */
+  stop(): void {
+    this.#isOver = true;
   }
 
   /** At once, or behind what is being judged. */
@@ -93,80 +124,87 @@ export class AnswerWatch implements Sink {
   }
 
   #take({ bytes, isEnd }: Piece): Promise<void> | undefined {
-    this.#keep(bytes);
-    if (this.#isSuspect && this.#keptBytes > mostKept) {
+    const event = this.#event;
+    event.keep(bytes);
+    if (event.isSuspect && event.size > mostKept) {
       this.#refuse(undefined);
       return undefined;
     }
-    this.#heldBack.push(bytes);
-    if (isEnd) return this.#finish();
-    const holds = this.#watching.screen !== undefined && this.#keptBytes <= mostHeld;
-    if (holds) return undefined;
-    // Without events, the end is known only when nothing more comes: the newest piece waits for that.
-    const leave = this.#cutter === undefined ? 1 : 0;
-    this.#pass(this.#heldBack.splice(0, this.#heldBack.length - leave));
+    const holds = this.#watching.screen !== undefined && event.size <= mostHeld;
+    if (isEnd) return this.#finish(holds ? undefined : bytes);
+    if (!holds) this.#passOn(bytes);
     return undefined;
   }
 
-  #keep(bytes: Uint8Array<ArrayBuffer>): void {
-    this.#keptBytes += bytes.length;
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const seam = Buffer.concat([this.#seam, text.subarray(0, seamBytes)]);
-    this.#isSuspect ||= mayHoldToolList(text) || mayHoldToolList(seam);
-    this.#seam = text.length >= seamBytes ? text.subarray(-seamBytes) : seam.subarray(-seamBytes);
-    if (this.#keptBytes <= mostKept) this.#kept.push(bytes);
+  /** What was held goes first. */
+  #passOn(bytes: Uint8Array<ArrayBuffer>): void {
+    const event = this.#event;
+    const held = event.passed === 0 ? event.size - bytes.length : 0;
+    if (held > 0) this.#sink.chunk(event.kept.view().slice(0, held));
+    event.passed = event.size;
+    if (this.#cutter !== undefined) return this.#sink.chunk(bytes);
+    if (this.#newest !== undefined) this.#sink.chunk(this.#newest);
+    this.#newest = bytes;
   }
 
-  /** An event is whole. */
-  #finish(): Promise<void> | undefined {
-    const event = { kept: this.#kept, held: this.#heldBack };
-    const isReadable = this.#isSuspect && this.#keptBytes <= mostKept;
-    this.#kept = [];
-    this.#heldBack = [];
-    this.#keptBytes = 0;
-    this.#isSuspect = false;
-    this.#seam = nothing;
-    const text = isReadable ? decoder.decode(joined(event.kept)) : "";
-    if (text !== "" && holdsToolList(this.#dataOf(text))) return this.#judge(event, text);
-    if (this.#watching.ended !== undefined) this.#remember(event.kept);
-    this.#pass(event.held);
+  /** An event is whole. `newest` is its last piece, where that was not held and has not been passed on. */
+  #finish(newest: Uint8Array<ArrayBuffer> | undefined = this.#newest): Promise<void> | undefined {
+    const { size, passed, isSuspect } = this.#event;
+    const kept = this.#event.next(this.#spare);
+    this.#newest = undefined;
+    this.#spare = kept;
+    const text = isSuspect && size <= mostKept ? decoder.decode(kept.view()) : "";
+    const found = text === "" ? "none" : listIn(this.#dataOf(text));
+    if (found !== "none") return this.#judge(text, found, passed > 0 ? undefined : kept);
+    if (this.#watching.ended !== undefined) this.#remember(kept);
+    this.#passRest(kept, { size, passed, newest: newest ?? nothing });
     return undefined;
   }
 
-  /** A list of tools. Where none belongs, or part of it has passed already, it ends the answer. */
-  #judge(event: Event, text: string): Promise<void> | undefined {
+  /** What was held, and the last piece unless it was held too. */
+  #passRest(
+    kept: Gathered,
+    rest: { size: number; passed: number; newest: Uint8Array<ArrayBuffer> },
+  ): void {
+    const { size, passed, newest } = rest;
+    const isAll = newest.length === size;
+    if (passed === 0 && !isAll) this.#pass(kept.view().slice());
+    if (passed > 0 || isAll || kept.length < size) this.#pass(newest);
+  }
+
+  /** A list of tools. Where none belongs, part of it has passed, or readers could differ, it ends the answer. */
+  #judge(text: string, found: "list" | "unclear", held: Gathered | undefined) {
     const { screen } = this.#watching;
-    if (screen === undefined || event.held.length !== event.kept.length) {
-      this.#refuse(undefined);
-      return undefined;
+    if (screen !== undefined && held !== undefined && found === "list") {
+      return this.#screen(text, held, screen);
     }
-    return this.#screen(event, text, screen);
+    this.#refuse(undefined);
+    return undefined;
   }
 
   async #screen(
-    event: Event,
     text: string,
+    held: Gathered,
     screen: NonNullable<Watching["screen"]>,
   ): Promise<void> {
     this.flow?.pause();
     const changed = await screen(this.#dataOf(text));
     if (this.#isOver) return;
-    if (changed === undefined) this.#pass(event.held);
-    else this.#pass([encoder.encode(this.#withData(text, changed))]);
+    if (changed === undefined) this.#pass(held.view().slice());
+    else this.#pass(encoder.encode(this.#withData(text, changed)));
     this.flow?.resume();
   }
 
   /** Comments are not messages. */
-  #remember(kept: readonly Uint8Array[]): void {
-    const [first] = kept;
-    if (first === undefined || first[0] === colon) return;
-    let bytes = 0;
-    const upTo = kept.findIndex((piece) => (bytes += piece.length) >= mostTold);
-    this.#last = upTo === -1 ? kept : kept.slice(0, upTo + 1);
+  #remember(kept: Gathered): void {
+    const bytes = kept.view();
+    if (bytes.length === 0 || bytes[0] === colon) return;
+    this.#last.clear();
+    this.#last.add(bytes.subarray(0, mostTold));
   }
 
   #lastMessage(): string {
-    return this.#dataOf(decoder.decode(joined(this.#last).subarray(0, mostTold)));
+    return this.#dataOf(decoder.decode(this.#last.view()));
   }
 
   #dataOf(event: string): string {
@@ -186,8 +224,8 @@ export class AnswerWatch implements Sink {
     return `${[...lines, `data: ${data}`].join("\n")}\n\n`;
   }
 
-  #pass(pieces: readonly Uint8Array<ArrayBuffer>[]): void {
-    for (const bytes of pieces) this.#sink.chunk(bytes);
+  #pass(bytes: Uint8Array<ArrayBuffer>): void {
+    if (bytes.length > 0) this.#sink.chunk(bytes);
   }
 
   #refuse(error: Error | undefined): void {
@@ -199,8 +237,4 @@ export class AnswerWatch implements Sink {
       // Its reader is gone already.
     }
   }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  return pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces);
 }

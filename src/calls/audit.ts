@@ -50,55 +50,72 @@ export type Verified = {
 };
 
 /**
- * Whether the calls of a day (UTC, `2026-11-26`) are as they were written.
- * Failures: `usage` for what is no day.
+ * Whether the calls of a day (UTC, `2026-11-26`) are as they were written, and the chain goes on before and after it.
+ * Failures: `usage` for what is no day, and for one whose calls are not kept any more.
  */
-export async function verifyDay(
-  app: Pick<App, "db" | "bindingKey" | "config">,
-  day: string,
-): Promise<Verified> {
+export async function verifyDay(app: Verifying, day: string): Promise<Verified> {
+  const start = dayStart(app, day);
+  const next = new Date(start.getTime() + dayMs).toISOString().slice(0, 10);
+  const { batches, before, after } = await timely(batchesOf(app.db, [day]));
+  const written = new Set(batches.flatMap(digestsIn));
+  const unknown = new Set<string>();
+  let calls = 0;
+  for await (const row of rowsAround(app, start)) {
+    const digest = digestOf(row).toString("base64");
+    if (written.delete(digest)) calls += 1;
+    else if (isOfDay(row.at, start)) unknown.add(digest);
+  }
+  // What was written after midnight, and what is being written now.
+  const later = await timely(batchesOf(app.db, [day, next]));
+  for (const digest of later.batches.flatMap(digestsIn)) unknown.delete(digest);
+  const broken =
+    brokenLinks(app, before, batches) + Number(!goesOn(batches.at(-1) ?? before, after));
+  const counts = { calls, broken, changed: unknown.size, missing: written.size };
+  return { day, batches: batches.length, ...counts };
+}
+
+type Verifying = Pick<App, "db" | "bindingKey" | "config" | "now">;
+
+function dayStart(app: Verifying, day: string): Date {
   const start = new Date(`${day}T00:00:00Z`);
   if (!/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(start.getTime())) {
     throw new Failure("usage", `${day} is no day`, { hint: "A day is written 2026-11-26 (UTC)" });
   }
-  const next = new Date(start.getTime() + dayMs).toISOString().slice(0, 10);
-  const [{ batches, before }, later] = await timely(
-    Promise.all([batchesOf(app.db, [day]), batchesOf(app.db, [next])]),
-  );
-  const written = new Set(batches.flatMap(digestsIn));
-  const writtenLater = new Set(later.batches.flatMap(digestsIn));
-  let [calls, changed] = [0, 0];
-  for await (const row of rowsAround(app, start)) {
-    const digest = digestOf(row).toString("base64");
-    if (written.delete(digest)) calls += 1;
-    else if (isOfDay(row.at, start) && !writtenLater.has(digest)) changed += 1;
-  }
-  const broken = brokenLinks(chainKeys(app), batches, before);
-  return { day, batches: batches.length, calls, broken, changed, missing: written.size };
+  const keptMs = (app.config.retention.callsDays - 1) * dayMs;
+  if (app.now().getTime() - start.getTime() <= keptMs) return start;
+  throw new Failure("usage", `Calls of ${day} are not kept any more`, {
+    hint: "SMARTDASH_KEEP_CALLS_DAYS says how long they are; verify a day before it goes",
+  });
 }
 
-/** How many batches do not follow from the one before them. */
-function brokenLinks(
-  keys: readonly Uint8Array[],
-  batches: readonly Batch[],
-  before: Batch | undefined,
-): number {
+/** How many batches are not what their own link says, or do not follow from the one before them. */
+function brokenLinks(app: Verifying, before: Batch | undefined, batches: readonly Batch[]): number {
+  const keys = chainKeys(app);
   let previous = before;
   let broken = 0;
   for (const batch of batches) {
-    if (!follows(keys, batch, previous)) broken += 1;
+    const isItself = keys.some((key) =>
+      Buffer.from(batch.link).equals(chainWith(key).link(batch.before ?? undefined, batch)),
+    );
+    // Retention takes the oldest batches: the first one that is left has nothing before it.
+    const isFirstLeft = previous === undefined && isOld(app, batch);
+    if (!isItself || !(isFirstLeft || goesOn(previous, batch))) broken += 1;
     previous = batch;
   }
   return broken;
 }
 
-function follows(keys: readonly Uint8Array[], batch: Batch, previous: Batch | undefined): boolean {
-  // Retention removes the days before: the first batch that is left has nothing to be compared with.
-  if (previous === undefined && batch.seq > 1) return true;
-  if (previous !== undefined && batch.seq !== previous.seq + 1) return false;
-  return keys.some((key) =>
-    Buffer.from(batch.link).equals(chainWith(key).link(previous?.link, batch)),
-  );
+/** Whether one batch follows the other; nothing follows the newest, nothing comes before the first. */
+function goesOn(previous: Batch | undefined, batch: Batch | undefined): boolean {
+  if (batch === undefined) return true;
+  if (previous === undefined) return batch.seq === 1;
+  const isNext = batch.seq === previous.seq + 1;
+  return isNext && Buffer.from(batch.before ?? []).equals(Buffer.from(previous.link));
+}
+
+function isOld(app: Verifying, { at }: Batch): boolean {
+  const ageMs = app.now().getTime() - at.getTime();
+  return ageMs > (app.config.retention.callsDays - 1) * dayMs;
 }
 
 /** Calls of the day, and those of the end of the day before that were written in this one. */

@@ -8,11 +8,11 @@ import type { Cancel } from "#src/http/cancel.ts";
 import { type Flow, type Incoming, type Sink, wholeBody } from "#src/http/exchange.ts";
 import { AnswerWatch, type Watching } from "./answer-watch.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
-import { headersOut } from "./headers.ts";
+import { headersOut, isStreamType } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";
-import { holdsToolList, mayHoldToolList } from "./tool-lists.ts";
+import { listIn, mayHoldToolList } from "./tool-lists.ts";
 
 type Delivering = Pick<App, "config" | "bindingKey" | "now"> & {
   readonly deadlines: Deadlines;
@@ -55,7 +55,7 @@ export async function deliver(
   delivery: Delivery,
 ): Promise<Response> {
   const { owner, requestId, limits } = delivery;
-  const isStream = /^text\/event-stream/i.test(answer.headers.get("content-type") ?? "");
+  const isStream = isStreamType(answer.headers.get("content-type"));
   const headers = headersOut(app, answer.headers, { ...owner, isStream, requestId, limits });
   const { status } = answer;
   if (isStream) {
@@ -78,27 +78,37 @@ async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
   const { cancel, deadline, watching } = delivery;
   deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
   const most = watching.screen === undefined ? mostWholeBytes : mostListBytes;
+  // The head is gone when the body has been read.
+  const isJson = isJsonType(answer.headers.get("content-type"));
   let body: Uint8Array<ArrayBuffer>;
   try {
     body = await wholeBody(answer, most);
   } catch {
     throw new Failure(cancel.isCancelled ? "upstream_timeout" : "upstream_unreachable");
   }
-  return await watched(body, watching);
+  return await watched(body, watching, isJson);
 }
 
 /** A small answer as its reader may see it. Failures: `upstream_invalid` for a list of tools where none belongs. */
 async function watched(
   body: Uint8Array<ArrayBuffer>,
   { screen, ended }: Watching,
+  isJson: boolean,
 ): Promise<Uint8Array<ArrayBuffer> | string> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   // Read as a client reads it: without a byte order mark.
   const text = ended !== undefined || mayHoldToolList(bytes) ? decoder.decode(body) : "";
   ended?.(text, body.length);
-  if (!holdsToolList(text)) return body;
-  if (screen === undefined) throw new Failure("upstream_invalid");
+  const found = listIn(text);
+  // A page that tells of a mistake passes as it is: no client reads it as a message.
+  if (found === "none" || (found === "unclear" && !isJson)) return body;
+  if (screen === undefined || found === "unclear") throw new Failure("upstream_invalid");
   return (await screen(text)) ?? body;
+}
+
+/** What could be a message for some client. */
+function isJsonType(type: string | null | undefined): boolean {
+  return type === null || type === undefined || /json/i.test(type);
 }
 
 /** A big JSON answer, passed on as it comes and cut at the limit. */

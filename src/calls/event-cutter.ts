@@ -16,42 +16,45 @@ export class EventCutter {
   #isLineStart = true;
   /** The last byte was a CR: an LF that follows belongs to it. */
   #wasReturn = false;
+  /** The next LF of the chunk: looked for once, however many lines end with CR alone. */
+  #feed = -1;
 
   cut(bytes: Uint8Array<ArrayBuffer>): readonly Piece[] {
     const pieces: Piece[] = [];
     let start = 0;
-    let at = 0;
-    while (at < bytes.length) {
-      const isFeedOfReturn = this.#wasReturn && bytes[at] === lineFeed;
-      this.#wasReturn = false;
-      if (isFeedOfReturn) {
-        at += 1;
-        continue;
-      }
-      const end = lineEndFrom(bytes, at);
+    for (let at = this.#afterReturn(bytes, 0); at < bytes.length;) {
+      const end = this.#lineEndFrom(bytes, at);
       if (end > at) this.#isLineStart = false;
       if (end === bytes.length) break;
       const isEmptyLine = this.#isLineStart;
       this.#isLineStart = true;
       this.#wasReturn = bytes[end] === carriageReturn;
-      at = end + 1;
+      at = this.#afterReturn(bytes, end + 1);
       if (!isEmptyLine) continue;
-      if (this.#wasReturn && bytes[at] === lineFeed) {
-        this.#wasReturn = false;
-        at += 1;
-      }
       pieces.push({ bytes: bytes.subarray(start, at), isEnd: true });
       start = at;
     }
+    this.#feed = -1;
     if (start < bytes.length) pieces.push({ bytes: bytes.subarray(start), isEnd: false });
     return pieces;
   }
+
+  /** Passes over the LF that belongs to a CR before it. */
+  #afterReturn(bytes: Uint8Array, at: number): number {
+    if (!this.#wasReturn || at >= bytes.length) return at;
+    this.#wasReturn = false;
+    return bytes[at] === lineFeed ? at + 1 : at;
+  }
+
+  #lineEndFrom(bytes: Uint8Array, from: number): number {
+    if (this.#feed < from) this.#feed = feedFrom(bytes, from);
+    const back = bytes.subarray(from, this.#feed).indexOf(carriageReturn);
+    return back === -1 ? this.#feed : from + back;
+  }
 }
 
-/** Searched for by the runtime: streams of half a gigabyte pass here. */
-function lineEndFrom(bytes: Uint8Array, from: number): number {
+/** Searched for by the runtime: streams of half a gigabyte pass here. The end of the bytes where there is none. */
+function feedFrom(bytes: Uint8Array, from: number): number {
   const feed = bytes.indexOf(lineFeed, from);
-  const end = feed === -1 ? bytes.length : feed;
-  const back = bytes.subarray(from, end).indexOf(carriageReturn);
-  return back === -1 ? end : from + back;
+  return feed === -1 ? bytes.length : feed;
 }

@@ -1,6 +1,7 @@
 import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
+import { Failure } from "#src/failure.ts";
 import type { HeaderReader } from "#src/http/exchange.ts";
 import { bind, unbind } from "./binding.ts";
 
@@ -53,6 +54,21 @@ export function headersIn(
   return out;
 }
 
+/** Whether an answer is a stream of events. Failures: `upstream_invalid` for what some clients take for one. */
+export function isStreamType(type: string | null | undefined): boolean {
+  const isStream = /^\s*text\/event-stream\s*(;|$)/i.test(type ?? "");
+  if (isStream || !/text\/event-stream/i.test(type ?? "")) return isStream;
+  throw new Failure("upstream_invalid");
+}
+
+/** Messages are UTF-8 and were judged as that: no other charset goes on with them. */
+function plainType(type: string | null | undefined): string | undefined {
+  if (typeof type !== "string") return undefined;
+  return (
+    /^\s*(text\/event-stream|application\/json)\s*(;|$)/i.exec(type)?.[1]?.toLowerCase() ?? type
+  );
+}
+
 /** Always with `text/event-stream`; a client that wants anything gets what MCP speaks. */
 function acceptOf(accept: string | null): string {
   if (accept === null || accept.trim() === "" || accept.includes("*/*")) return bothKinds;
@@ -77,8 +93,8 @@ export function headersOut(
     ...owner.limits,
   };
   if (owner.isStream) out["x-accel-buffering"] = "no";
-  const type = answer.get("content-type");
-  if (typeof type === "string") out["content-type"] = type;
+  const type = plainType(answer.get("content-type"));
+  if (type !== undefined) out["content-type"] = type;
   const version = answer.get("mcp-protocol-version");
   if (typeof version === "string") out["mcp-protocol-version"] = version;
   const retryAfter = answer.get("retry-after");

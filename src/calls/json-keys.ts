@@ -93,6 +93,6 @@ function lowerCase(names: ReadonlySet<string>): ReadonlySet<string> {
 }
 
 /** Lower case, with the two other letters that fold to ASCII ones (ſ and the Kelvin sign). */
-function folded(key: string): string {
+export function folded(key: string): string {
   return key.toLowerCase().replaceAll("\u017f", "s").replaceAll("\u212a", "k");
 }

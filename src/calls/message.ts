@@ -29,6 +29,8 @@ export type Call = {
   readonly id: RpcId;
   /** Every call of a tool in it. */
   readonly toolCalls: readonly ToolCall[];
+  /** Which page of a list is asked for; undefined for the first. */
+  readonly cursor: string | undefined;
   /** The client's answer to our own question about this call; see `approvals`. */
   readonly ownState: string | undefined;
   /** MCP 2026-07-28 or later: stateless, and a client that goes away has cancelled. */
@@ -74,6 +76,7 @@ const noMessage = {
   id: null,
   toolCalls: [],
   ownState: undefined,
+  cursor: undefined,
   isModern: false,
   bodyVersion: undefined,
   traceparent: undefined,
@@ -92,12 +95,17 @@ function parse(body: Uint8Array): { readonly message: unknown; readonly text: st
   return { message, text };
 }
 
+const mostMessages = 50;
+
 /** Batches were part of 2025-03-26 alone. */
 function batch(request: Request, messages: readonly unknown[], text: string): Described {
   if (isModernVersion(request.headers.get("mcp-protocol-version"))) {
     throw new Failure("message_invalid", "MCP 2026-07-28 has no batches: send one message");
   }
   if (messages.length === 0 || !messages.every(isObject)) throw new Failure("message_invalid");
+  if (messages.length > mostMessages) {
+    throw new Failure("message_invalid", `A batch holds ${mostMessages} messages at most`);
+  }
   messages.forEach(refuseAmbiguous);
   const methods = messages.map(({ method }) => method);
   const rpcMethods = methods.filter((method) => typeof method === "string");
@@ -123,7 +131,8 @@ function single(request: Request, message: Message, text: string): Described {
     name: nameIn(method, parameters),
     toolCalls: method === "tools/call" ? toolCallOf(message, exactly(text) ?? message) : [],
     ownState: ownStateIn(parameters),
-    id: typeof id === "string" || typeof id === "number" ? id : null,
+    cursor: textIn(parameters?.["cursor"]),
+    id: readId(id),
     isModern: [request.headers.get("mcp-protocol-version"), bodyVersion].some(isModernVersion),
     bodyVersion,
   };
@@ -134,7 +143,7 @@ function exactly(text: string): unknown {
   return longNumber.test(text) ? parseExactly(text) : undefined;
 }
 
-const longNumber = /\d{16}|\d[eE][+-]?\d{3}/;
+const longNumber = /\d[\d.]{15}|\d[eE][+-]?\d{3}/;
 
 /** Nothing for one without the name of a tool: guards refuse it. */
 function toolCallOf(message: Message, exact: unknown): readonly ToolCall[] {
@@ -149,6 +158,14 @@ function toolCallOf(message: Message, exact: unknown): readonly ToolCall[] {
 }
 
 const longestName = 512;
+
+function readId(id: unknown): RpcId {
+  return typeof id === "string" || typeof id === "number" ? id : null;
+}
+
+function textIn(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
 
 function traceparentIn(value: unknown): string | undefined {
   return typeof value === "string" && readTraceparent(value) !== undefined

@@ -3,7 +3,7 @@ import { reconnect } from "#src/accounts/refresh/failures.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import type { App } from "#src/app.ts";
 import { type Deed, sceneOf } from "#src/guards/deed.ts";
-import { type Guarding, type Passed, guard } from "#src/guards/guard.ts";
+import { type Guarding, type Passed, checkRoom, guard } from "#src/guards/guard.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
@@ -74,6 +74,7 @@ export async function proxyCall(
   const proven = bearerOf(app, request, upstream);
   const caller = proven instanceof Promise ? await proven : proven;
   exchange.caller = caller;
+  if (isBig(request)) checkRoom(app, { caller, upstream, address: exchange.address });
   const call = await readCall(request);
   exchange.call = call;
   if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
@@ -89,6 +90,13 @@ export async function proxyCall(
   } finally {
     passed.leave();
   }
+}
+
+const bigBytes = 64 * 1024;
+
+/** Also when it does not say. */
+function isBig({ method, headers }: Request): boolean {
+  return method === "POST" && Number(headers.get("content-length") ?? bigBytes) >= bigBytes;
 }
 
 type Going = {

@@ -51,7 +51,10 @@ export async function saveCalls(
       select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD') as day`);
     const batch = { seq: (before?.seq ?? 0) + 1, day: clock?.day ?? "", digests };
     const link = chain.link(before?.link, batch);
-    await transaction.insert(callBatches).values({ ...batch, link, at: sql`clock_timestamp()` });
+    const at = sql`clock_timestamp()`;
+    await transaction
+      .insert(callBatches)
+      .values({ ...batch, before: before?.link ?? null, link, at });
   });
 }
 
@@ -82,36 +85,52 @@ export function someCalls(db: Database, filter: CallFilter): Promise<StoredCall[
       and(
         gte(calls.at, since),
         upstream === undefined ? undefined : eq(calls.upstream, upstream),
-        tool === undefined ? undefined : ilike(calls.name, tool.replaceAll("*", "%")),
+        tool === undefined ? undefined : ilike(calls.name, patternFor(tool)),
         accountId === undefined ? undefined : eq(calls.accountId, accountId),
         requestId === undefined ? undefined : eq(calls.requestId, requestId),
         isGuarded === true ? isNotNull(calls.guard) : undefined,
         byAgent,
       ),
     )
-    .orderBy(desc(calls.at))
+    .orderBy(desc(calls.at), desc(calls.id))
     .limit(most);
 }
 
-/** Batches of these days (UTC), oldest first, and the one before them. */
+/** `*` stands for anything, everything else for itself. */
+function patternFor(glob: string): string {
+  return glob.replace(/[\\%_]/g, "\\$&").replaceAll("*", "%");
+}
+
+/** Batches of these days (UTC) in a row, oldest first, with the one before and the one after them. */
 export async function batchesOf(
   db: Database,
   days: readonly string[],
-): Promise<{ readonly batches: readonly Batch[]; readonly before: Batch | undefined }> {
-  const batches = await db
-    .select()
-    .from(callBatches)
-    .where(inArray(callBatches.day, [...days]))
-    .orderBy(asc(callBatches.seq));
-  const [first] = batches;
-  if (first === undefined) return { batches, before: undefined };
-  const [before] = await db
-    .select()
-    .from(callBatches)
-    .where(lt(callBatches.seq, first.seq))
-    .orderBy(desc(callBatches.seq))
-    .limit(1);
-  return { batches, before };
+): Promise<{
+  readonly batches: readonly Batch[];
+  readonly before: Batch | undefined;
+  readonly after: Batch | undefined;
+}> {
+  const [first = "", last = first] = [days[0], days.at(-1)];
+  const [batches, [before], [after]] = await Promise.all([
+    db
+      .select()
+      .from(callBatches)
+      .where(inArray(callBatches.day, [...days]))
+      .orderBy(asc(callBatches.seq)),
+    db
+      .select()
+      .from(callBatches)
+      .where(lt(callBatches.day, first))
+      .orderBy(desc(callBatches.seq))
+      .limit(1),
+    db
+      .select()
+      .from(callBatches)
+      .where(gt(callBatches.day, last))
+      .orderBy(asc(callBatches.seq))
+      .limit(1),
+  ]);
+  return { batches, before, after };
 }
 
 /** Calls of a time, oldest first, so many after `afterId`. */

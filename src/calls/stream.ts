@@ -53,7 +53,7 @@ export function relayEvents(
   { subjects, since, reader, endpoint, watching }: Relayed,
 ): ReadableStream<Uint8Array> {
   const relay = new Relay(app, subjects, reader);
-  const watch = new AnswerWatch(relay, watching, true);
+  const watch = (relay.watch = new AnswerWatch(relay, watching, true));
   const sink = endpoint === undefined ? watch : rewriteEndpoint(watch, endpoint);
   relay.flow = watch.flow = incoming.flow(sink);
   const stream = new ReadableStream<Uint8Array>(relay, queue);
@@ -64,6 +64,7 @@ export function relayEvents(
 /** One object for all that a stream needs: thousands of them are open and most have nothing to do. */
 class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Array> {
   flow: Flow | undefined;
+  watch: AnswerWatch | undefined;
   quietSince: number;
   readonly #app: Relaying;
   readonly #subjects: readonly string[];
@@ -93,6 +94,8 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
 
   cancel(): void {
     this.#leave();
+    this.watch?.stop();
+    this.#controller = undefined;
     this.flow?.cancel();
   }
 
@@ -101,7 +104,9 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   }
 
   cut(because: FailureCode): void {
+    const controller = this.#controller;
     this.cancel();
+    this.#controller = controller;
     this.#endWith(because);
   }
 

@@ -2,14 +2,18 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
-import { type Definitions, natureIn } from "#src/guards/tools/definitions.ts";
+import { type Definitions, type ListPage, natureIn } from "#src/guards/tools/definitions.ts";
 import { isAllowed } from "#src/guards/tools/rules.ts";
-import { Failure } from "#src/failure.ts";
-import { checkKeys } from "./json-keys.ts";
+import { checkKeys, folded } from "./json-keys.ts";
 import type { Switches } from "#src/guards/switches.ts";
 
 type Listing = { readonly definitions: Definitions; readonly switches: Switches };
-type Owner = { readonly caller: Caller; readonly upstream: Upstream };
+type Owner = {
+  readonly caller: Caller;
+  readonly upstream: Upstream;
+  /** What was asked for; `unknown` on a stream that answers whatever was asked elsewhere. */
+  readonly from: ListPage["from"];
+};
 type Message = Readonly<Record<string, unknown>>;
 type ToolList = Message & { readonly result: Message & { readonly tools: readonly unknown[] } };
 
@@ -17,15 +21,13 @@ type ToolList = Message & { readonly result: Message & { readonly tools: readonl
  * A JSON-RPC message, or a batch, as this caller may see it: lists of tools without those that are held or that
  * no policy allows it. Undefined when nothing of it has to change. What is left of a list is `private`: it must
  * not be kept for others (MCP 2026-07-28, caching).
- * Failures: `database_unavailable` when something new could not be written down, `upstream_invalid` when readers
- * could understand it differently.
+ * Failures: `database_unavailable` when something new could not be written down.
  */
 export async function screened(
   app: Listing,
   owner: Owner,
   json: string,
 ): Promise<string | undefined> {
-  expectOneReading(json);
   const value: unknown = JSON.parse(json);
   const messages = Array.isArray(value) ? value : [value];
   if (!messages.some(isToolList)) return undefined;
@@ -41,15 +43,6 @@ export async function screened(
   return JSON.stringify(Array.isArray(value) ? out : out[0]);
 }
 
-/** A client that takes the first of two keys would see another list than the one that was judged. */
-function expectOneReading(json: string): void {
-  try {
-    checkKeys(json);
-  } catch {
-    throw new Failure("upstream_invalid");
-  }
-}
-
 /** The same message when every tool of it is kept. */
 function without(message: unknown, kept: readonly boolean[]): unknown {
   if (!isToolList(message) || !kept.includes(false)) return message;
@@ -62,8 +55,9 @@ function without(message: unknown, kept: readonly boolean[]): unknown {
 async function keptOf(app: Listing, owner: Owner, { result }: ToolList): Promise<boolean[]> {
   const { upstream } = owner;
   const shown = result.tools.filter(isObject);
-  const isLast = typeof result["nextCursor"] !== "string";
-  const judged = await app.definitions.judge(upstream, shown, isLast);
+  const { nextCursor } = result;
+  const next = typeof nextCursor === "string" && nextCursor !== "" ? nextCursor : undefined;
+  const judged = await app.definitions.judge(upstream, shown, { from: owner.from, next });
   const may = new Map(shown.map((definition, index) => [definition, judged[index] === true]));
   return result.tools.map((tool) => {
     if (!isObject(tool) || may.get(tool) !== true) return false;
@@ -74,30 +68,60 @@ async function keptOf(app: Listing, owner: Owner, { result }: ToolList): Promise
   });
 }
 
-/** Whether this text is, or holds, a list of tools. Cheap where it cannot be one. */
-export function holdsToolList(text: string): boolean {
-  if (!mayHoldToolList(text)) return false;
+/**
+ * Whether this text is, or holds, a list of tools. `unclear` is what one reader takes for one and another does not:
+ * JSON that is not strict, a key twice, a key in other case. Cheap where it cannot be one.
+ */
+export function listIn(text: string): "none" | "list" | "unclear" {
+  if (!mayHoldToolList(Buffer.from(text))) return "none";
+  let messages: readonly unknown[];
   try {
     const value: unknown = JSON.parse(text);
-    return Array.isArray(value) ? value.some(isToolList) : isToolList(value);
+    checkKeys(text);
+    messages = Array.isArray(value) ? value : [value];
   } catch {
-    return false;
+    return "unclear";
   }
+  if (messages.some(isToolList)) return "list";
+  return messages.some(resemblesToolList) ? "unclear" : "none";
 }
 
 /** As many bytes can a sign of a list be split over two chunks. */
-export const seamBytes = 6;
+export const seamBytes = 8;
 
-/** The letters of `tools`, escaped; nobody escapes them who has nothing to hide. */
-const escaped = ["\\u0074", "\\u006f", "\\u006F", "\\u006c", "\\u006C", "\\u0073"] as const;
+/** The key `tools` in any case, with the long s that folds to its last letter, or a letter of it escaped. */
+const sign = /"tool(?:s|\u00c5\u00bf)"|\\u00(?:[57][34]|[46][fc])|\\u017f/i;
 
-/** Whether a key `tools` may be in it, however it is written. */
-export function mayHoldToolList(text: string | Buffer): boolean {
-  if (text.includes('tools"')) return true;
-  return text.includes("\\u00") && escaped.some((letter) => text.includes(letter));
+const [quote, longestKey, quickBytes] = [0x22, 8, 16 * 1024];
+
+/** Whether a key `tools` may be in it, however it is written. Nobody escapes letters who has nothing to hide. */
+export function mayHoldToolList(bytes: Buffer): boolean {
+  if (bytes.length <= quickBytes) return sign.test(bytes.toString("latin1"));
+  // Without a copy: streams of half a gigabyte pass here.
+  if (bytes.includes("\\u00") || bytes.includes("\\u017f")) {
+    return sign.test(bytes.toString("latin1"));
+  }
+  for (let at = bytes.indexOf(quote); at !== -1; at = bytes.indexOf(quote, at + 1)) {
+    const isLikeT = ((bytes[at + 1] ?? 0) | 0x20) === 0x74;
+    if (isLikeT && sign.test(bytes.toString("latin1", at, at + longestKey))) return true;
+  }
+  return false;
 }
 
 function isToolList(message: unknown): message is ToolList {
   const result = isObject(message) ? message["result"] : undefined;
   return isObject(result) && Array.isArray(result["tools"]);
+}
+
+/** For readers that take keys of other case for the same. */
+function resemblesToolList(message: unknown): boolean {
+  if (!isObject(message)) return false;
+  const results = Object.keys(message).filter((key) => folded(key) === "result");
+  return results.some((key) => {
+    const result = message[key];
+    if (!isObject(result)) return false;
+    return Object.keys(result).some(
+      (each) => folded(each) === "tools" && Array.isArray(result[each]),
+    );
+  });
 }

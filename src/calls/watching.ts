@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
+import { isObject } from "#src/config/read.ts";
 import { asFailure } from "#src/failure.ts";
 import type { Deed } from "#src/guards/deed.ts";
 import type { Passed } from "#src/guards/guard.ts";
@@ -47,12 +48,15 @@ export function watchingOf(
   const { call, passed, status } = about;
   // In MCP before 2026-07-28 an answer may come on any stream that a client opens with GET.
   const isList = call.httpMethod === "GET" || call.rpcMethods.includes("tools/list");
+  const from = call.rpcMethod === "tools/list" ? { cursor: call.cursor } : "unknown";
   const isTool = call.toolCalls.length === 1;
+  const note = (last: string, size: number) => {
+    const outcome = outcomeOf(call, { last, size, status });
+    if (outcome !== undefined) passed.ended(outcome);
+  };
   return {
-    screen: isList ? (json) => screened(app, about, json) : undefined,
-    ended: isTool
-      ? (last, size) => passed.ended(outcomeOf(call, { last, size, status }))
-      : undefined,
+    screen: isList ? (json) => screened(app, { ...about, from }, json) : undefined,
+    ended: isTool ? note : undefined,
   };
 }
 
@@ -63,27 +67,46 @@ export function noteFailure(passed: Passed, deed: Deed, error: unknown): void {
   passed.ended({ result: code, isError: true, asksFirst: false, text: "" });
 }
 
-/** The message's id is another one each time; the rest of it is the result. */
+/**
+ * How a call ended. Undefined where the answer is none: accepted, and answered elsewhere (MCP 2024-11-05), or
+ * broken off.
+ */
 function outcomeOf(call: Call, answer: { last: string; size: number; status: number }) {
   const { last, size, status } = answer;
   const text = withoutId(last, JSON.stringify(call.id));
-  const isError =
-    status >= 400 ||
-    (text.includes('"isError"') && /"isError"\s*:\s*true/.test(text)) ||
-    (text.includes('"error"') && !text.includes('"result"'));
+  if (text === undefined && status < 400) return undefined;
+  const rest = text ?? last;
   return {
     // What was cut off is known by its length alone.
-    result: hash("sha256", last.length < mostTold ? text : `${size} ${text}`, "base64url"),
-    isError,
-    asksFirst: /"resultType"\s*:\s*"input_required"/.test(text),
-    text,
+    result: hash("sha256", last.length < mostTold ? rest : `${size} ${rest}`, "base64url"),
+    isError: status >= 400 || saysFailure(rest),
+    asksFirst: call.isModern && rest.includes('"input_required"') && asksFirst(last),
+    text: rest,
   };
 }
 
-function withoutId(message: string, id: string): string {
-  const at = message.indexOf('"id"');
-  const value = message.indexOf(id, at);
-  // Between them are a colon and blanks at most.
-  if (at === -1 || value === -1 || value > at + 8) return message;
-  return message.slice(0, at) + message.slice(value + id.length);
+function saysFailure(message: string): boolean {
+  if (message.includes('"isError"') && /"isError"\s*:\s*true/.test(message)) return true;
+  return message.includes('"error"') && !message.includes('"result"');
+}
+
+/** Whether the upstream wants to know something before it does anything (MCP 2026-07-28). */
+function asksFirst(json: string): boolean {
+  try {
+    const message: unknown = JSON.parse(json);
+    const result = isObject(message) ? message["result"] : undefined;
+    return isObject(result) && result["resultType"] === "input_required";
+  } catch {
+    return false;
+  }
+}
+
+/** The answer without the id, which is another one each time; undefined when it is no answer to this call. */
+function withoutId(message: string, id: string): string | undefined {
+  for (let at = message.indexOf('"id"'); at !== -1; at = message.indexOf('"id"', at + 4)) {
+    const value = /^"id"\s*:\s*/.exec(message.slice(at, at + 20))?.[0].length ?? 0;
+    if (value === 0 || !message.startsWith(id, at + value)) continue;
+    return message.slice(0, at) + message.slice(at + value + id.length);
+  }
+  return undefined;
 }

@@ -19,15 +19,30 @@ export function parseExactly(text: string): unknown {
 
 /**
  * The same text for the same JSON value, whatever the order of its keys (in the spirit of RFC 8785). Of a value
- * that was parsed exactly, numbers stay as they were written.
+ * that was parsed exactly, a number that a double does not hold stays as it was written.
  */
 export function canonicalJson(value: unknown): string {
+  if (JSON.isRawJSON(value)) return canonicalNumber(JSON.stringify(value));
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  if (typeof value !== "object" || value === null || JSON.isRawJSON(value)) {
+  if (typeof value !== "object" || value === null) {
     return JSON.stringify(value) ?? "null";
   }
   const members = Object.entries(value)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`);
   return `{${members.join(",")}}`;
+}
+
+const surelyExactDigits = 15;
+const surelyExactExponent = 290;
+
+/** Fifteen significant digits survive a double; more may not. */
+function canonicalNumber(written: string): string {
+  const [mantissa = "", exponent = "0"] = written.toLowerCase().split("e");
+  const digits = mantissa.replace(/[-.]/g, "").replace(/^0+|0+$/g, "");
+  const isExact =
+    digits.length <= surelyExactDigits &&
+    mantissa.length < surelyExactExponent &&
+    Math.abs(Number(exponent)) < surelyExactExponent;
+  return isExact ? JSON.stringify(Number(written)) : written;
 }

@@ -2,7 +2,8 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { Budget } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import { type Deed, actsIn } from "./deed.ts";
-import type { Sum, Tally } from "./tally/tally.ts";
+import type { Sum } from "./tally/rule.ts";
+import type { Tally } from "./tally/tally.ts";
 
 type Owner = Pick<Caller, "key" | "accountId">;
 
@@ -34,21 +35,20 @@ export function budgetsOf(budgets: readonly Budget[], owner: Owner, now: Date): 
 
 /** Failures: `budget_spent`, with when the next period begins. Asks nobody. */
 export function checkBudgets(tally: Tally, running: readonly Running[], deed: Deed): void {
-  if (actsIn(deed) === 0) return;
+  const acts = actsIn(deed);
   for (const { key, budget, sum } of running) {
-    const { waitMs } = tally.standing(key, sum);
-    if (waitMs <= 0) continue;
+    const { remaining, resetMs } = tally.standing(key, sum);
+    if (remaining >= acts) continue;
     const until = new Date(sum.endsAt).toISOString();
     throw new Failure(
       "budget_spent",
       `The budget of ${budget.calls} calls a ${budget.period} for this ${budget.of} is used up until ${until}. Tell the person; do not try again before.`,
-      { retryAfterSeconds: Math.ceil(waitMs / 1000) },
+      { retryAfterSeconds: Math.ceil(resetMs / 1000) },
     );
   }
 }
 
-export function spend(tally: Tally, running: readonly Running[], deed: Deed): void {
-  const acts = actsIn(deed);
+export function spend(tally: Tally, running: readonly Running[], acts: number): void {
   if (acts === 0) return;
   for (const { key, sum } of running) tally.add(key, sum, acts);
 }

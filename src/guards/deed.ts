@@ -24,8 +24,8 @@ export type Deed = {
 };
 
 /** How many requests it counts as. */
-export function requestsIn({ httpMethod, methods }: Deed): number {
-  return httpMethod === "DELETE" ? 0 : Math.max(methods.length, 1);
+export function requestsIn({ methods }: Deed): number {
+  return Math.max(methods.length, 1);
 }
 
 /** How many messages in it do something: lists and notifications cost nobody anything. */

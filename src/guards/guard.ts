@@ -5,13 +5,14 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Used, expectApproval } from "./approvals/approval.ts";
 import { giveBack } from "./approvals/store.ts";
 import { budgetsOf, checkBudgets, spend } from "./budgets.ts";
-import { type Deed, requestsIn, sceneOf } from "./deed.ts";
+import { type Deed, actsIn, requestsIn, sceneOf } from "./deed.ts";
 import { checkLimits, countTowards, limitHeaders, limitsOf } from "./limits.ts";
 import type { Loops, ToolOutcome } from "./loops/loops.ts";
 import type { ProviderPace } from "./provider-pace.ts";
 import type { Switches } from "./switches.ts";
 import type { Tally } from "./tally/tally.ts";
 import type { Definitions } from "./tools/definitions.ts";
+import type { NatureOf } from "./tools/patterns.ts";
 import { checkTools, needsApproval } from "./tools/rules.ts";
 
 /** What guards lean on. */
@@ -50,8 +51,9 @@ type Asking = {
 const longestWaitMs = 250;
 
 /**
- * Whether this may go ahead: switches, rules of tools, limits, budgets, loops, approvals, the provider's own
- * pace, in this order. The database is asked only where a person has to agree.
+ * Whether this may go ahead: switches, rules of tools, budgets, limits, loops, approvals, the provider's own
+ * pace. The database is waited for where a person has to agree, where a loop is about to be refused, and for a
+ * moment where so much was counted here that the other replicas have to hear of it first.
  */
 export async function guard(app: Guarding, deed: Deed, asking: Asking): Promise<Passed> {
   app.switches.check(sceneOf(deed));
@@ -68,17 +70,21 @@ export async function guard(app: Guarding, deed: Deed, asking: Asking): Promise<
 }
 
 async function passedBy(app: Guarding, deed: Deed, asking: Asking): Promise<Omit<Passed, "leave">> {
-  const headers = await countIn(app, deed);
-  const used = await approvalFor(app, deed, asking.state);
+  const natureOf: NatureOf = (name) => app.definitions.find(deed.upstream, name).nature;
+  const counted = await countIn(app, deed, natureOf);
+  let used: Used | undefined;
   try {
+    used = await approvalFor(app, deed, asking.state);
     await app.providerPace.wait(deed);
+    // It may have been switched off while this waited.
+    app.switches.check(sceneOf(deed));
   } catch (error) {
+    counted.giveBack();
     if (used !== undefined) returnApproval(app, used);
     throw error;
   }
-  const natureOf = (name: string) => app.definitions.find(deed.upstream, name).nature;
   return {
-    headers,
+    headers: counted.headers,
     decision: used === undefined ? undefined : `approved_${used.extent ?? "once"}`,
     ended({ asksFirst, text, ...outcome }) {
       if (app.config.guards.findsLoops) app.loops.note(deed, natureOf, outcome);
@@ -89,6 +95,19 @@ async function passedBy(app: Guarding, deed: Deed, asking: Asking): Promise<Omit
     },
     punished: (retryAfterSeconds) => app.providerPace.punished(deed, retryAfterSeconds),
   };
+}
+
+/**
+ * Whether a caller has anything left at all: asked before a big body is read, which costs more than to refuse it.
+ * Failures: `rate_limited`.
+ */
+export function checkRoom(
+  app: Pick<Guarding, "config" | "tally">,
+  deed: Pick<Deed, "caller" | "upstream" | "address">,
+): void {
+  const empty = { ...deed, httpMethod: "POST", methods: [], tools: [] };
+  const limits = limitsOf(app.config.guards.limits, empty, () => undefined);
+  checkLimits(app.tally, limits, 1);
 }
 
 function checkAtOnce(app: Guarding, { caller, httpMethod }: Deed, { streams }: Asking): void {
@@ -114,31 +133,38 @@ function begin(app: Pick<Guarding, "underWay">, { caller }: Deed): () => void {
   };
 }
 
+type Counted = {
+  readonly headers: Passed["headers"];
+  /** Nothing came of it: what it spent is there again. */
+  giveBack(): void;
+};
+
 /** Counts it towards every limit and budget, when all of them have room. */
-async function countIn(app: Guarding, deed: Deed): Promise<Readonly<Record<string, string>>> {
-  const { tally, config, loops, definitions } = app;
-  const limits = limitsOf(config.guards.limits, deed);
+async function countIn(app: Guarding, deed: Deed, natureOf: NatureOf): Promise<Counted> {
+  const { tally, config } = app;
+  const limits = limitsOf(config.guards.limits, deed, natureOf);
   const budgets = budgetsOf(config.guards.budgets, deed.caller, app.now());
+  const requests = requestsIn(deed);
   const check = () => {
     checkBudgets(tally, budgets, deed);
-    return checkLimits(tally, limits);
+    return checkLimits(tally, limits, requests);
   };
-  const isBehind = ({ key }: { readonly key: string }) => tally.isBehind(key);
   let tightest = check();
-  let until: number | undefined;
+  if (config.guards.findsLoops) await app.loops.check(deed, natureOf);
+  const isBehind = ({ key }: { readonly key: string }) => tally.isBehind(key);
+  const until = app.now().getTime() + longestWaitMs;
   while (limits.some(isBehind) || budgets.some(isBehind)) {
-    until ??= app.now().getTime() + longestWaitMs;
-    if (app.now().getTime() >= until) break;
     await tally.told();
-    tightest = check();
+    if (app.now().getTime() >= until) break;
   }
-  if (config.guards.findsLoops) {
-    loops.check(deed, (name) => definitions.find(deed.upstream, name).nature);
-  }
-  const requests = requestsIn(deed);
+  tightest = check();
+  const acts = actsIn(deed);
   countTowards(tally, limits, requests);
-  spend(tally, budgets, deed);
-  return tightest === undefined ? {} : limitHeaders(tightest, requests);
+  spend(tally, budgets, acts);
+  return {
+    headers: tightest === undefined ? {} : limitHeaders(tightest, requests),
+    giveBack: () => spend(tally, budgets, -acts),
+  };
 }
 
 async function approvalFor(

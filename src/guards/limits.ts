@@ -1,8 +1,9 @@
 import type { GuardsConfig, LimitKind, Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Deed } from "./deed.ts";
-import { type Standing, type Tally, inKey } from "./tally/tally.ts";
-import { fits } from "./tools/patterns.ts";
+import { inKey } from "./tally/rule.ts";
+import type { Standing, Tally } from "./tally/tally.ts";
+import { type NatureOf, fits } from "./tools/patterns.ts";
 
 /** One limit that a deed counts towards. */
 export type Limit = {
@@ -12,7 +13,11 @@ export type Limit = {
 };
 
 /** Every limit that this deed counts towards. */
-export function limitsOf(limits: GuardsConfig["limits"], deed: Deed): readonly Limit[] {
+export function limitsOf(
+  limits: GuardsConfig["limits"],
+  deed: Deed,
+  natureOf: NatureOf,
+): readonly Limit[] {
   const found: Limit[] = [];
   const { caller, upstream } = deed;
   const add = (kind: LimitKind, name: string | undefined) => {
@@ -27,7 +32,9 @@ export function limitsOf(limits: GuardsConfig["limits"], deed: Deed): readonly L
   add("upstream", upstream.name);
   if (limits.address !== undefined) add("address", deed.address());
   for (const { name } of deed.tools) {
-    const own = upstream.tools.limits.find(([pattern]) => fits(pattern, name, undefined));
+    const own = upstream.tools.limits.find(([pattern]) =>
+      fits(pattern, name, natureOf(name), true),
+    );
     const pace = own?.[1] ?? limits.tool;
     if (pace === undefined) continue;
     found.push({ kind: "tool", key: `limit:tool:${upstream.name}/${inKey(name)}`, pace });
@@ -48,11 +55,15 @@ const whose: Readonly<Record<LimitKind, string>> = {
 export type Tightest = { readonly limit: Limit; readonly standing: Standing };
 
 /** Failures: `rate_limited`, with when the next request may be made. Asks nobody. */
-export function checkLimits(tally: Tally, limits: readonly Limit[]): Tightest | undefined {
+export function checkLimits(
+  tally: Tally,
+  limits: readonly Limit[],
+  requests: number,
+): Tightest | undefined {
   let tightest: Tightest | undefined;
   for (const limit of limits) {
     const standing = tally.standing(limit.key, limit.pace);
-    if (standing.waitMs > 0) throw refusal({ limit, standing });
+    if (standing.remaining < requests) throw refusal({ limit, standing }, requests);
     if (tightest === undefined || standing.remaining < tightest.standing.remaining) {
       tightest = { limit, standing };
     }
@@ -60,9 +71,12 @@ export function checkLimits(tally: Tally, limits: readonly Limit[]): Tightest | 
   return tightest;
 }
 
-function refusal(exceeded: Tightest): Failure {
+function refusal(exceeded: Tightest, requests: number): Failure {
   const { pace, kind } = exceeded.limit;
-  const retryAfterSeconds = Math.ceil(exceeded.standing.waitMs / 1000);
+  const { waitMs, remaining } = exceeded.standing;
+  // A batch waits until all of it has room; one that is more than may come at once never has.
+  const moreMs = (Math.max(requests - remaining - 1, 0) * pace.perMs) / pace.calls;
+  const retryAfterSeconds = Math.max(Math.ceil((waitMs + moreMs) / 1000), 1);
   const allowed = `${pace.calls} requests in ${pace.perMs / 1000} s for ${whose[kind]}`;
   return new Failure(
     "rate_limited",

@@ -6,8 +6,8 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 export type Mirror = {
   /** Reads it. Failures: `database_unavailable`: a gateway does not begin to serve without knowing. */
   load(): Promise<void>;
-  /** It has changed, or may have. */
-  changed(): void;
+  /** It has changed, or may have: resolves when it was read, or could not be. */
+  changed(): Promise<void>;
   /** Failures: `database_unavailable` once it has not been read for too long. */
   expectRecent(): void;
   stop(): void;
@@ -17,56 +17,93 @@ const [againMs, everyMs] = [500, 30_000];
 /** What was last known holds for so long without the database; a clock that is set does not count. */
 const mirrorHoldsMs = 90_000;
 
+type Table<T> = {
+  readonly name: string;
+  readonly read: () => Promise<T>;
+  readonly keep: (rows: T) => void;
+};
+
 /**
  * Changes are told like endings: at once where notifications arrive, within a second where they do not. Besides,
  * the table is read every 30 seconds. An answer that was overtaken by a later one does not count.
  */
-export function createMirror<T>(
-  app: Pick<App, "log">,
-  table: {
-    readonly name: string;
-    readonly read: () => Promise<T>;
-    readonly keep: (rows: T) => void;
-  },
-): Mirror {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let isStopped = false;
-  let [asked, known, readAt] = [0, 0, Number.NEGATIVE_INFINITY];
-  const load = async () => {
-    const turn = ++asked;
-    const rows = await table.read();
-    readAt = performance.now();
-    if (turn < known) return;
-    known = turn;
-    table.keep(rows);
-  };
-  const reload = async () => {
-    clearTimeout(timer);
-    const wait = await load().then(
+export function createMirror<T>(app: Pick<App, "log">, table: Table<T>): Mirror {
+  return new TableMirror(app, table);
+}
+
+class TableMirror<T> implements Mirror {
+  readonly #app: Pick<App, "log">;
+  readonly #table: Table<T>;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isStopped = false;
+  #asked = 0;
+  #known = 0;
+  /** By a clock that nobody sets. */
+  #readAt = Number.NEGATIVE_INFINITY;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  constructor(app: Pick<App, "log">, table: Table<T>) {
+    this.#app = app;
+    this.#table = table;
+  }
+
+  async load(): Promise<void> {
+    await this.#read();
+    this.#again(everyMs);
+  }
+
+  changed(): Promise<void> {
+    if (this.#running === undefined) return this.#run();
+    // What runs may have begun before the change: one more for all who come meanwhile.
+    this.#next ??= this.#running.then(() => {
+      this.#next = undefined;
+      return this.#run();
+    });
+    return this.#next;
+  }
+
+  expectRecent(): void {
+    if (performance.now() - this.#readAt > mirrorHoldsMs) {
+      throw new Failure("database_unavailable");
+    }
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #read(): Promise<void> {
+    const turn = ++this.#asked;
+    const rows = await this.#table.read();
+    this.#readAt = performance.now();
+    if (turn < this.#known) return;
+    this.#known = turn;
+    this.#table.keep(rows);
+  }
+
+  #run(): Promise<void> {
+    this.#running = this.#reload().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #reload(): Promise<void> {
+    clearTimeout(this.#timer);
+    const wait = await this.#read().then(
       () => everyMs,
       (error: unknown) => {
-        app.log.warn(`${table.name}_not_read`, troubleOf(error));
+        this.#app.log.warn(`${this.#table.name}_not_read`, troubleOf(error));
         return againMs;
       },
     );
-    again(wait);
-  };
-  const again = (wait: number) => {
-    clearTimeout(timer);
-    if (!isStopped) timer = setTimeout(() => void reload(), wait);
-  };
-  return {
-    async load() {
-      await load();
-      again(everyMs);
-    },
-    changed: () => void reload(),
-    expectRecent() {
-      if (performance.now() - readAt > mirrorHoldsMs) throw new Failure("database_unavailable");
-    },
-    stop() {
-      isStopped = true;
-      clearTimeout(timer);
-    },
-  };
+    this.#again(wait);
+  }
+
+  #again(wait: number): void {
+    clearTimeout(this.#timer);
+    if (!this.#isStopped) this.#timer = setTimeout(() => void this.changed(), wait);
+  }
 }

@@ -10,6 +10,7 @@ import { type SignedIn, formSender } from "#src/people/sign-in.ts";
 import type { Language } from "#src/screens/language.ts";
 import { type Markup, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
+import { plain } from "./approvals/plain.ts";
 import { type Approval, pendingApprovals, standingApprovals } from "./approvals/store.ts";
 import type { Budget } from "#src/config/guards.ts";
 import { budgetsOf } from "./budgets.ts";
@@ -83,9 +84,7 @@ export function mountStopped(
     const agents = await agentsOf(app, personId);
     if (!agents.some(({ key }) => key === subject)) throw new Failure("not_found");
     // What the operator has switched off is not the person's to switch on.
-    const [stopped] = await stoppedAmong(app.db, [subject]);
-    if (stopped !== undefined) {
-      await removeSwitch(app.db, subject, `on:${subject}`);
+    if (await removeSwitch(app.db, subject, `on:${subject}`, "guard")) {
       app.log.info("agent_goes_on", { subject, personId });
     }
     return seeOther("/");
@@ -115,7 +114,7 @@ function standingRow(language: Language, approval: Approval, person: SignedIn): 
   const { id, agent, tool, extent } = approval;
   const word = extent === "always" ? "approve_always" : "approve_hour";
   return row(language, {
-    text: `${agent}: ${tool} (${say(language, word)})`,
+    text: `${plain(agent)}: ${plain(tool)} (${say(language, word)})`,
     action: `/approvals/${id}/withdraw`,
     button: "withdraw",
     person,
@@ -160,7 +159,9 @@ function usedRow(language: Language, { name, used, limit, period }: Used): Marku
 
 function question(language: Language, { id, agent, tool }: Approval): Markup {
   return html`<li>
-    <a href="/approvals/${id}">${say(language, "approval_title", { agent, tool })}</a>
+    <a href="/approvals/${id}"
+      >${say(language, "approval_title", { agent: plain(agent), tool: plain(tool) })}</a
+    >
   </li>`;
 }
 

@@ -4,7 +4,8 @@ import type { CallLimit } from "#src/catalog/provider.ts";
 import type { Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Deed } from "./deed.ts";
-import { type Tally, inKey } from "./tally/tally.ts";
+import { inKey } from "./tally/rule.ts";
+import type { Tally } from "./tally/tally.ts";
 
 /** A limit of the provider that this deed counts towards. */
 type Place = { readonly key: string; readonly pace: Pace; readonly penaltySeconds: number };
@@ -19,7 +20,7 @@ export type ProviderPace = {
   saysTooMuch(deed: Deed, result: string): boolean;
 };
 
-const [longestWaitMs, mostWaiting] = [2000, 500];
+const [longestWaitMs, mostWaiting, longestPenaltySeconds] = [2000, 500, 300];
 
 export function createProviderPace(app: {
   readonly catalog: Catalog;
@@ -39,6 +40,8 @@ export function createProviderPace(app: {
     async wait(deed) {
       const places = placesOf(deed);
       if (places.length === 0) return;
+      // A punishment costs more than a millisecond: the others hear of each call first.
+      if (places.some(({ key }) => tally.isBehind(key))) await tally.told();
       const waitMs = Math.max(...places.map(({ key, pace }) => tally.standing(key, pace).waitMs));
       if (waitMs > longestWaitMs || (waitMs > 0 && waiting >= mostWaiting)) {
         const retryAfterSeconds = Math.ceil(waitMs / 1000);
@@ -56,7 +59,8 @@ export function createProviderPace(app: {
       for (const { key, pace, penaltySeconds } of placesOf(deed)) {
         const stepMs = pace.perMs / pace.calls;
         const { resetMs } = tally.standing(key, pace);
-        const untilMs = (retryAfterSeconds ?? penaltySeconds) * 1000 + (pace.burst - 1) * stepMs;
+        const seconds = Math.min(retryAfterSeconds ?? penaltySeconds, longestPenaltySeconds);
+        const untilMs = seconds * 1000 + (pace.burst - 1) * stepMs;
         if (untilMs > resetMs) tally.add(key, pace, (untilMs - resetMs) / stepMs);
       }
     },
@@ -65,19 +69,18 @@ export function createProviderPace(app: {
   };
 }
 
-/** For each account, or for each value of an argument, whoever sends it. */
+/** For each account, and for each value of an argument that it sends: nobody can use up another's. */
 function placeOf(provider: string, limit: CallLimit, deed: Deed): readonly Place[] {
   const { per, calls, seconds, penaltySeconds } = limit;
-  const pace = { calls, perMs: seconds * 1000, burst: calls };
+  // One after the other: a burst and what comes after it would be more than the limit.
+  const pace = { calls, perMs: seconds * 1000, burst: 1 };
+  const owner = deed.caller.accountId ?? deed.caller.key;
   const place = (name: string) => ({
-    key: `provider:${provider}:${inKey(name)}`,
+    key: `provider:${provider}:${owner}:${inKey(name)}`,
     pace,
     penaltySeconds,
   });
-  if (per === "account") {
-    const { accountId } = deed.caller;
-    return accountId === undefined ? [] : [place(`account:${accountId}`)];
-  }
+  if (per === "account") return [place("account")];
   const values = deed.tools.map((use) => use.arguments[per.argument]);
   const named = values.filter((value) => typeof value === "string" && value.length <= 200);
   return [...new Set(named)].map((value) => place(`${per.argument}:${String(value)}`));

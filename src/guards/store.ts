@@ -24,7 +24,10 @@ export async function saveSwitch(
         target: switches.subject,
         // What the operator has switched off is not a guard's to call its own.
         set: {
-          reason: sql`coalesce(${off.reason}, ${switches.reason})`,
+          reason:
+            off.by === "guard"
+              ? sql`case when ${switches.by} = 'operator' then ${switches.reason} else ${off.reason} end`
+              : sql`coalesce(${off.reason}, case when ${switches.by} = 'operator' then ${switches.reason} end)`,
           by: sql`case when ${switches.by} = 'operator' then 'operator' else ${off.by} end`,
         },
       });
@@ -32,14 +35,19 @@ export async function saveSwitch(
   });
 }
 
-/** Switches on again; false when it was not off. */
-export async function removeSwitch(db: Database, subject: string, told: string): Promise<boolean> {
+/** Switches on again; false when it was not off, or not by them. */
+export async function removeSwitch(
+  db: Database,
+  subject: string,
+  told: string,
+  by?: Switch["by"],
+): Promise<boolean> {
   return await db.transaction(async (transaction) => {
     const removed = await transaction
       .delete(switches)
-      .where(eq(switches.subject, subject))
+      .where(and(eq(switches.subject, subject), by === undefined ? undefined : eq(switches.by, by)))
       .returning({ subject: switches.subject });
-    await recordEndings(transaction, [told]);
+    if (removed.length > 0) await recordEndings(transaction, [told]);
     return removed.length === 1;
   });
 }

@@ -59,8 +59,14 @@ export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
     hear(subjects) {
       const told = subjects.filter((subject) => /^(off|on):/.test(subject));
       if (told.length === 0) return;
-      mirror.changed();
-      for (const subject of told) noteHeard(app, subject);
+      void mirror.changed().then(() => {
+        // Only what is known is proof.
+        for (const subject of told) {
+          const isOff = off.has(subject.slice(subject.indexOf(":") + 1));
+          if (isOff === subject.startsWith("off:")) noteHeard(app, subject);
+        }
+        return undefined;
+      });
     },
   };
 }

@@ -102,7 +102,8 @@ const programs: ReadonlySet<string> = new Set([
 
 /** Addresses that a client in a browser asks with `fetch`; pages are not among them. */
 function isForPrograms(path: string, route: McpRoute | undefined): boolean {
-  return route !== undefined || programs.has(path) || path.startsWith("/.well-known/");
+  if (route !== undefined || programs.has(path) || path.startsWith("/.well-known/")) return true;
+  return /^\/mcp\/node\/[^/]+\/auth\/token$/.test(path);
 }
 
 /** Who is at the other end: by the connection, or as the operator's own proxy says it. */

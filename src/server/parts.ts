@@ -36,6 +36,9 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
     ...app,
     ...createAgentParts(app, (subjects) => {
       guards.switches.hear(subjects);
+      for (const subject of subjects) {
+        if (subject.startsWith("on:")) guards.loops.forgive(subject.slice("on:".length));
+      }
       guards.definitions.hear(subjects);
       for (const subject of subjects) noteCut(app, subject, openStreams.cut(subject));
     }),

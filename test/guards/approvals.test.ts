@@ -236,7 +236,7 @@ test("a yes for once is given back when the upstream asks something first", asyn
     requestState: "theirs",
   });
   await answer(agent.visitor, linkIn((await call(at, "drop", { id: 1 })).text), "once");
-  expect((await call(at, "drop", { id: 1 })).code).toBeUndefined();
+  expect((await modernCall(at, "drop", { id: 1 })).result?.requestState).toBe("theirs");
   await Bun.sleep(100);
   guarded.offer.call = () => ({ content: [] });
   expect((await call(at, "drop", { id: 1 })).code).toBeUndefined();
@@ -276,4 +276,49 @@ test("the operator answers for agents without a person, and sees what waits", as
   expect((await runBeside(world, ["approvals", "allow", id])).exit).toBe(2);
   expect((await call(at, "drop", { id: 7 })).code).toBeUndefined();
   expect(guarded.reached()).toBe(1);
+});
+
+test("a standing yes holds for calls at the same time, and words in a result give no yes back", async () => {
+  await using world = await opened();
+  const { guarded, agent, at } = world;
+  guarded.offer.call = () => ({ content: [], structuredContent: { status: "input_required" } });
+  await answer(agent.visitor, linkIn((await call(at, "drop", { id: 1 })).text), "once");
+  const once = await Promise.all([1, 2, 3].map(() => call(at, "drop", { id: 1 })));
+  expect(once.filter(({ code }) => code === undefined)).toHaveLength(1);
+  expect((await call(at, "drop", { id: 1 })).code).toBe("approval_needed");
+  await answer(agent.visitor, linkIn((await call(at, "drop", { id: 2 })).text), "always");
+  const many = await Promise.all(Array.from({ length: 20 }, (_, id) => call(at, "drop", { id })));
+  expect(many.filter(({ code }) => code !== undefined)).toEqual([]);
+});
+
+test("a question is open for ten minutes however often it is asked, and what it waits for spends nothing", async () => {
+  await using world = await opened({}, {});
+  const { guarded, at } = world;
+  await call(at, "drop", { id: 1 });
+  await guarded.world.app.db.execute(
+    "update approvals set expires_at = now() + interval '3 seconds'",
+  );
+  await call(at, "drop", { id: 1 });
+  const [row] = await guarded.world.app.db.execute<{ seconds: number }>(
+    "select extract(epoch from expires_at - now())::int as seconds from approvals",
+  );
+  expect(row?.seconds).toBeLessThanOrEqual(3);
+});
+
+test("where changes are only reported, a tool that has become destructive is asked about and hidden from readers", async () => {
+  for (const how of ["approval", "rules"] as const) {
+    const rules = how === "rules" ? { tools: { allow: ["@read-only"] } } : {};
+    await using guarded = await openGuarded(
+      { tools: [tool("get_item", reading)] },
+      { SMARTDASH_TOOL_PINNING: "report" },
+      rules,
+    );
+    await listed(guarded);
+    guarded.offer.tools = [tool("get_item", destructive), tool("fresh", destructive)];
+    expect(await listed(guarded)).toEqual(how === "rules" ? [] : ["get_item", "fresh"]);
+    const wanted = how === "rules" ? "tool_refused" : "approval_needed";
+    for (const name of ["get_item", "fresh"]) expect((await call(guarded, name)).code).toBe(wanted);
+    // Nobody has seen what it does.
+    expect((await call(guarded, "never_shown")).code).toBe(wanted);
+  }
 });

@@ -115,5 +115,25 @@ test("what is changed, added or removed in the trail is noticed, also with the k
     sql`update call_batches set digests = (select digests from batch) where seq = 2`,
   );
   expect(await verify()).toEqual(clean);
-  expect((await runBeside(world, ["calls", "verify", "--day", "yesterday"])).exit).toBe(2);
+  for (const day of ["yesterday", "2020-01-01"]) {
+    expect((await runBeside(world, ["calls", "verify", "--day", day])).exit).toBe(2);
+  }
+
+  // As if it had been written yesterday, and today gone on with.
+  const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
+  await db.execute(sql`create table all_calls as select * from calls`);
+  await db.execute(sql`create table all_batches as select * from call_batches`);
+  await db.execute(
+    sql`delete from calls where id in (select id from all_calls order by id limit 4)`,
+  );
+  await db.execute(sql`delete from call_batches where seq = 1`);
+  expect(await verify()).toMatchObject({ exit: 1 });
+  const forged = sql`update call_batches set digests = digests || sha256('more'), before = null where seq = 2`;
+  await db.execute(forged);
+  expect(await verify()).toMatchObject({ exit: 1 });
+  await db.execute(sql`delete from call_batches`);
+  await db.execute(sql`delete from calls`);
+  await db.execute(sql`insert into call_batches select * from all_batches where seq > 2`);
+  const gone = await runBeside(world, ["calls", "verify", "--day", yesterday, "--json"]);
+  expect([gone.exit, gone.json["broken"]]).toEqual([1, 1]);
 }, 60_000);

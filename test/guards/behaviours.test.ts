@@ -175,10 +175,14 @@ const behaviours: readonly Behaviour[] = [
     },
   },
   {
-    name: "reads the same again and again without a pause",
+    name: "reads the same again and again every second",
     isLegitimate: false,
     outcome: "agent_stopped",
-    act: (agent) => times(80, () => agent.call("list_orders")),
+    act: (agent) =>
+      times(80, async () => {
+        await agent.call("list_orders");
+        agent.pause(1);
+      }),
   },
   {
     name: "reads the same every 3 s and heeds nothing (277 calls, 500 dollars)",
@@ -194,7 +198,11 @@ const behaviours: readonly Behaviour[] = [
     name: "writes the same again and again",
     isLegitimate: false,
     outcome: "agent_stopped",
-    act: (agent) => times(20, () => agent.call("answer_question", { id: 1, text: "Yes" })),
+    act: (agent) =>
+      times(20, async () => {
+        await agent.call("answer_question", { id: 1, text: "Yes" });
+        agent.pause(1);
+      }),
   },
   {
     name: "goes A-B-A-B",
@@ -203,7 +211,9 @@ const behaviours: readonly Behaviour[] = [
     act: (agent) =>
       times(60, async () => {
         await agent.call("get_item", { id: 1 });
+        agent.pause(1);
         await agent.call("get_job", { id: 1 });
+        agent.pause(1);
       }),
   },
   {
@@ -213,7 +223,10 @@ const behaviours: readonly Behaviour[] = [
     act: (agent) =>
       times(60, async (turn) => {
         const args = turn % 2 === 0 ? { a: 1, b: 2 } : { b: 2, a: 1 };
-        for (const name of ["get_item", "get_job", "search"]) await agent.call(name, args);
+        for (const name of ["get_item", "get_job", "search"]) {
+          await agent.call(name, args);
+          agent.pause(1);
+        }
       }),
   },
   {
@@ -222,14 +235,21 @@ const behaviours: readonly Behaviour[] = [
     outcome: "agent_stopped",
     async act(agent) {
       agent.answers(() => text("failed", true));
-      await times(60, (attempt) => agent.call("search", { attempt }));
+      await times(60, async (attempt) => {
+        await agent.call("search", { attempt });
+        agent.pause(1);
+      });
     },
   },
   {
     name: "goes on after it was refused, but leaves off before it is stopped",
     isLegitimate: false,
     outcome: "loop_refused",
-    act: (agent) => times(38, () => agent.call("list_orders")),
+    act: (agent) =>
+      times(44, async () => {
+        await agent.call("list_orders");
+        agent.pause(1);
+      }),
   },
   {
     name: "begins 100 calls at the same time",

@@ -12,6 +12,8 @@ export type Offer = {
   tools: Readonly<Record<string, unknown>>[];
   /** The result of a call of a tool, or a whole answer. */
   call: (name: string, args: Arguments) => unknown;
+  /** A whole answer in place of the list. */
+  list?: () => Response;
   /** Lists come as an event stream. */
   isStreaming?: boolean;
 };
@@ -83,20 +85,17 @@ export async function openGuarded(
   };
 }
 
+type Message = {
+  readonly id?: number;
+  readonly method?: string;
+  readonly params?: { readonly name?: string; readonly arguments?: Arguments };
+};
+
 async function answerFor(offer: Offer, request: Request): Promise<Response> {
-  const message = (await request.json()) as {
-    id?: number;
-    method?: string;
-    params?: { name?: string; arguments?: Arguments };
-  };
-  if (message.id === undefined) return new Response(null, { status: 202 });
-  const { id, method, params } = message;
-  const result =
-    method === "tools/list"
-      ? { tools: offer.tools, ttlMs: 1000, cacheScope: "public" }
-      : method === "tools/call"
-        ? offer.call(params?.name ?? "", params?.arguments ?? {})
-        : {};
+  const message = (await request.json()) as Message;
+  const { id } = message;
+  if (id === undefined) return new Response(null, { status: 202 });
+  const result = await resultOf(offer, message);
   if (result instanceof Response) return result;
   const answer = JSON.stringify({ jsonrpc: "2.0", id, result });
   if (offer.isStreaming !== true) {
@@ -104,6 +103,12 @@ async function answerFor(offer: Offer, request: Request): Promise<Response> {
   }
   const events = `: hello\n\nevent: message\nid: e1\ndata: ${answer}\n\n`;
   return new Response(events, { headers: { "content-type": "text/event-stream" } });
+}
+
+function resultOf(offer: Offer, { method, params }: Message): unknown {
+  if (method === "tools/call") return offer.call(params?.name ?? "", params?.arguments ?? {});
+  if (method !== "tools/list") return {};
+  return offer.list?.() ?? { tools: offer.tools, ttlMs: 1000, cacheScope: "public" };
 }
 
 export type Told = {

@@ -27,14 +27,14 @@ test("an upstream's rules hide tools from lists and refuse their calls, by name,
       { SMARTDASH_APPROVAL: "off" },
       { tools: rules },
     );
-    const allowed = rules === undefined ? [] : expected;
+    const allowed: readonly string[] = expected;
     const isDropHidden =
       !("deny" in rules) || !(rules.deny as readonly string[]).includes("@writing");
     const seen = await listed(guarded);
     expect([rules, seen.filter((name) => name !== "drop")]).toEqual([rules, [...allowed]]);
     for (const { name } of four) {
       const { code } = await call(guarded, name);
-      const wanted = (allowed as readonly string[]).includes(name) ? undefined : "tool_refused";
+      const wanted = allowed.includes(name) ? undefined : "tool_refused";
       expect([rules, name, code]).toEqual([rules, name, wanted]);
     }
     expect(isDropHidden || !seen.includes("drop")).toBe(true);
@@ -208,6 +208,46 @@ test("what an upstream shows first is approved page by page, and after the last 
   expect(await listed(at)).toEqual([]);
 });
 
+test("a list is seen whole by whoever reads it from its beginning to its end, and nobody else", async () => {
+  const pages: Readonly<Record<string, unknown>> = {
+    "": { tools: [tool("a")], nextCursor: "2" },
+    "2": { tools: [tool("b")], nextCursor: "" },
+    zzz: { tools: [] },
+  };
+  await using guarded = await openGuarded();
+  const { scriptedUpstream } = await import("#test/support/upstream.ts");
+  await using upstream = scriptedUpstream(async (request) => {
+    const { id, method, params } = (await request.json()) as {
+      id: number;
+      method: string;
+      params?: { cursor?: string };
+    };
+    const page = method === "tools/list" ? pages[params?.cursor ?? ""] : { content: [] };
+    return Response.json({ jsonrpc: "2.0", id, result: page });
+  });
+  const { startBeside } = await import("#test/attacks/setup.ts");
+  await using gateway = await startBeside(guarded.world, {
+    PORT: "0",
+    SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstream.url } }),
+  });
+  const at = { url: `${gateway.url}/mcp/mercadolibre`, bearer: guarded.bearer };
+  const page = async (cursor?: string) => {
+    const list = {
+      jsonrpc: "2.0",
+      id: 1,
+      method: "tools/list",
+      params: cursor === undefined ? {} : { cursor },
+    };
+    return await (await post(at.url, at.bearer, list)).text();
+  };
+  // A page that nobody was led to freezes nothing.
+  await page("zzz");
+  expect((await call(at, "a")).code).toBeUndefined();
+  expect(await page()).toContain('"a"');
+  expect(await page("2")).toContain('"b"');
+  expect((await call(at, "never_shown")).code).toBe("tool_held");
+});
+
 test("reporting lets changes through and says so; off says nothing", async () => {
   for (const [mode, held] of [
     ["report", 1],
@@ -261,7 +301,11 @@ test("a list that readers could understand differently, or that hides behind a m
     ]);
   }
   await using guarded = await openGuarded({ tools: four });
-  guarded.offer.call = () => new Response('<p class="tools">gone</p>', { status: 404 });
+  guarded.offer.call = () =>
+    new Response('<p class="tools">gone</p>', {
+      status: 404,
+      headers: { "content-type": "text/html" },
+    });
   const gone = await call(guarded, "get_item");
   expect([gone.status, gone.text]).toEqual([404, '<p class="tools">gone</p>']);
 });

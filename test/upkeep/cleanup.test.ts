@@ -48,6 +48,9 @@ async function litter({ app: { db } }: World): Promise<void> {
       h as (insert into calls (id, at, person_id, request_id, upstream, http_method, status, duration_ms)
         select gen_random_uuid(), now() - interval '1 year', person_id, 'x', 'x', 'POST', 200, 1 from b),
       j as (insert into events (id, name, subject, at) values (gen_random_uuid(), 'x', 'x', now() - interval '1 year')),
+      l2 as (insert into switches (subject, by) values ('grant:x', 'guard'), ('grant:y', 'operator')),
+      l3 as (insert into approvals (id, caller, agent, upstream, tool, arguments_hash, state, extent, expires_at)
+        values (gen_random_uuid(), 'grant:x', 'x', 'x', 'x', 'x', 'approved', 'always', now() + interval '1 year')),
       l as (insert into tallies (key, level, expires_at) values ('x', 1, now() - interval '1 year')),
       m as (insert into approvals (id, caller, agent, upstream, tool, arguments_hash, expires_at)
         values (gen_random_uuid(), 'x', 'x', 'x', 'x', 'x', now() - interval '1 year')),

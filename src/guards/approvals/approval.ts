@@ -114,16 +114,15 @@ function stateFor(app: Asking, asked: Asked, id: string): string {
   return statePrefix + Buffer.from(sealed).toString("base64url");
 }
 
-/** The question that a state came with. Failures: `message_invalid`. */
-function readState(app: Asking, asked: Asked, state: string): string {
+/** The question that a state came with; undefined when it is too old. Failures: `message_invalid`. */
+function readState(app: Asking, asked: Asked, state: string): string | undefined {
   const refused = () =>
-    new Failure("message_invalid", "This requestState was not made for this call, or is too old");
+    new Failure("message_invalid", "This requestState was not made for this call");
   const sealed = Buffer.from(state.slice(statePrefix.length), "base64url");
   try {
     const text = app.seal.open(sealed, statePlace(asked)).reveal();
     const [id = "", until] = text.split(" ");
-    if (Number(until) < app.now().getTime()) throw refused();
-    return id;
+    return Number(until) < app.now().getTime() ? undefined : id;
   } catch (error) {
     throw error instanceof SealBroken ? refused() : error;
   }

@@ -10,6 +10,7 @@ import { type SignedIn, formSender, signedIn } from "#src/people/sign-in.ts";
 import { type Language, languageOf } from "#src/screens/language.ts";
 import { page, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
+import { plain } from "./plain.ts";
 import { argumentsOf, readExtent } from "./approval.ts";
 import { type Approval, approvalById, decide, withdraw } from "./store.ts";
 
@@ -86,20 +87,21 @@ async function questionPage(
         </button>
       </p>
     </form>`;
-  return await page(language, say(language, "approval_title", { agent, tool }), body, {
-    isPrivate: true,
-  });
+  return await page(
+    language,
+    say(language, "approval_title", { agent: plain(agent), tool: plain(tool) }),
+    body,
+    {
+      isPrivate: true,
+    },
+  );
 }
 
 /**
- * JSON over several lines, every token as it was written: numbers are not read. What could turn the direction of
- * the text, or cannot be seen, is shown by its code.
+ * JSON over several lines, every token as it was written: numbers are not read.
  */
 function laidOut(json: string): string {
-  const visible = json.replace(
-    /[\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|\p{Cf}/gu,
-    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
-  );
+  const visible = plain(json);
   let depth = 0;
   const line = () => `\n${"  ".repeat(depth)}`;
   return visible.replace(/"(?:[^"\\]|\\.)*"|[{}[\],:]/g, (token) => {

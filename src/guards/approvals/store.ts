@@ -25,15 +25,17 @@ export async function useApproval(
   id: string | undefined,
 ): Promise<Pick<Approval, "id" | "extent"> | undefined> {
   const isIt = id === undefined ? sql`true` : sql`id = ${id}`;
-  const rows = await db.execute<{ id: string; extent: Extent }>(sql`
-    with found as (
-      select id from ${approvals} where caller = ${asked.caller} and upstream = ${asked.upstream}
-        and tool = ${asked.tool} and state = 'approved' and expires_at > now()
-        and (extent <> 'once' or (arguments_hash = ${asked.argumentsHash} and ${isIt}))
-      order by extent = 'once' limit 1 for update skip locked)
-    update ${approvals} a set state = case when a.extent = 'once' then 'used' else a.state end
-    from found where a.id = found.id returning a.id, a.extent`);
-  return rows[0];
+  const isMeant = sql`caller = ${asked.caller} and upstream = ${asked.upstream}
+    and tool = ${asked.tool} and state = 'approved' and expires_at > now()`;
+  const [standing] = await db.execute<{ id: string; extent: Extent }>(sql`
+    select id, extent from ${approvals} where ${isMeant} and extent <> 'once' limit 1`);
+  if (standing !== undefined) return standing;
+  const [once] = await db.execute<{ id: string; extent: Extent }>(sql`
+    update ${approvals} set state = 'used' where id = (
+      select id from ${approvals} where ${isMeant} and extent = 'once'
+        and arguments_hash = ${asked.argumentsHash} and ${isIt} limit 1 for update skip locked)
+    returning id, extent`);
+  return once;
 }
 
 /** The call was not carried out: the upstream asks something first. The yes still holds for its time. */
@@ -66,7 +68,7 @@ export async function isRefused(db: Database, asked: Asked): Promise<boolean> {
 const mostPending = 20;
 
 /**
- * Asks, or finds the same question that is open already, which then stays open for another ten minutes.
+ * Asks, or finds the same question that is open already; open for ten minutes, however often it is asked.
  * Undefined when too many of this caller are.
  */
 export async function ask(
@@ -96,11 +98,8 @@ export async function ask(
     const same = open.find(
       (each) => each.tool === tool && each.upstream === upstream && each.hash === argumentsHash,
     );
+    if (same !== undefined) return same.id;
     const expiresAt = sql`now() + interval '10 minutes'`;
-    if (same !== undefined) {
-      await transaction.update(approvals).set({ expiresAt }).where(eq(approvals.id, same.id));
-      return same.id;
-    }
     if (open.length >= mostPending) return undefined;
     await transaction.insert(approvals).values({ ...question, expiresAt });
     return question.id;

@@ -9,6 +9,8 @@ export type History = {
   readonly seen: Map<string, Seen>;
   /** Call and result of the latest calls, the newest last. */
   readonly steps: string[];
+  /** When it was last told. */
+  toldAt: number;
   /** How long the cycle is that it goes through now; 0 when it does not. */
   cycle: number;
 };
@@ -34,7 +36,7 @@ export class Histories {
   /** The one there is, or a new one. */
   begun(caller: string): History {
     const at = this.#now();
-    const history = this.find(caller) ?? { at, seen: new Map(), steps: [], cycle: 0 };
+    const history = this.find(caller) ?? { at, seen: new Map(), steps: [], toldAt: 0, cycle: 0 };
     history.at = at;
     // Behind all others: the first one is the one that was idle longest.
     this.#histories.delete(caller);

@@ -2,8 +2,9 @@ import type { App } from "#src/app.ts";
 import type { Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Deed, ToolUse } from "../deed.ts";
-import { type Tally, inKey } from "../tally/tally.ts";
-import { type Nature, fits } from "../tools/patterns.ts";
+import { inKey } from "../tally/rule.ts";
+import type { Tally } from "../tally/tally.ts";
+import { type Nature, type NatureOf, fits } from "../tools/patterns.ts";
 import { Histories, noteResult, noteStep } from "./history.ts";
 
 /** How a call of a tool ended. */
@@ -12,8 +13,6 @@ export type ToolOutcome = {
   readonly result: string;
   readonly isError: boolean;
 };
-
-type NatureOf = (tool: string) => Nature | undefined;
 
 const second = 1000;
 
@@ -58,12 +57,26 @@ export class Loops {
     this.#histories = new Histories(() => app.now().getTime());
   }
 
-  /** Failures: `loop_noticed`, then `loop_refused`, then `agent_stopped`. Asks nobody. */
-  check(deed: Deed, natureOf: NatureOf): void {
+  /**
+   * Failures: `loop_noticed`, then `loop_refused`, then `agent_stopped`. Asks the other replicas before it refuses:
+   * what failed here may have gone well there.
+   */
+  async check(deed: Deed, natureOf: NatureOf): Promise<void> {
     const use = onlyUse(deed);
-    if (use === undefined) return;
-    const loop = this.#failing(deed, use) ?? this.#circling(deed, use, natureOf(use.name));
+    if (use === undefined || this.#find(deed, use, natureOf) === undefined) return;
+    await this.#tally.reread([failureKey(deed, use), repeatKey(deed, use), cycleKey(deed)]);
+    const loop = this.#find(deed, use, natureOf);
     if (loop !== undefined) this.#refuse(deed, loop);
+  }
+
+  /** An agent that was let go on begins anew. */
+  forgive(caller: string): void {
+    const kinds = ["told", "cycle", "repeat", "failures"];
+    this.#tally.resetWhere(kinds.flatMap((kind) => [`${kind}:${caller}`]));
+  }
+
+  #find(deed: Deed, use: ToolUse, natureOf: NatureOf): Loop | undefined {
+    return this.#failing(deed, use) ?? this.#circling(deed, use, natureOf(use.name));
   }
 
   note(deed: Deed, natureOf: NatureOf, { result, isError }: ToolOutcome): void {
@@ -108,8 +121,13 @@ export class Loops {
 
   #refuse({ caller }: Deed, { waitMs, what }: Loop): never {
     const key = `told:${caller.key}`;
-    const times = told.burst - this.#tally.standing(key, told).remaining + 1;
-    this.#tally.add(key, told);
+    const history = this.#histories.begun(caller.key);
+    // Calls that are made at the same time are one mistake: nobody has read an answer between them.
+    if (history.at - history.toldAt >= second) {
+      history.toldAt = history.at;
+      this.#tally.add(key, told);
+    }
+    const times = told.burst - this.#tally.standing(key, told).remaining;
     const retryAfterSeconds = Math.ceil(waitMs / second);
     const advice = `Nothing new comes of it. Stop and tell the person what you have and what is missing, or do something else. The same call is possible again in ${retryAfterSeconds} s.`;
     if (times <= softTimes) {
@@ -125,8 +143,8 @@ export class Loops {
 }
 
 /** Of a batch nobody knows which result is whose. */
-function onlyUse({ tools }: Deed): ToolUse | undefined {
-  return tools.length === 1 ? tools[0] : undefined;
+function onlyUse({ tools, methods }: Deed): ToolUse | undefined {
+  return tools.length === 1 && methods.length === 1 ? tools[0] : undefined;
 }
 
 /** Undefined where the operator wants no watch over it. */

@@ -1,15 +1,9 @@
 import type { App } from "#src/app.ts";
-import type { Pace } from "#src/config/guards.ts";
-import { Failure } from "#src/failure.ts";
+import { Failure, asFailure } from "#src/failure.ts";
 import { endsWithin, within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
-import { type Level, type Told, forgive, tell } from "./store.ts";
-
-/** So many calls until a moment; milliseconds since 1970. */
-export type Sum = { readonly calls: number; readonly endsAt: number };
-
-/** What is counted: a pace (the generic cell rate algorithm) or a sum until a period ends. */
-export type Rule = Pace | Sum;
+import { type Rule, mostUntold, toldOf } from "./rule.ts";
+import { type Level, forgive, tell } from "./store.ts";
 
 export type Standing = {
   /** Calls that may still be made now. */
@@ -27,8 +21,12 @@ export type Standing = {
 export type Tally = {
   standing(key: string, rule: Rule): Standing;
   add(key: string, rule: Rule, calls?: number): void;
-  /** What was counted is forgiven, on every replica. */
+  /** What was counted is forgiven; other replicas hear of it when they read it again. */
   reset(key: string): void;
+  /** The same of every key that begins like one of these. */
+  resetWhere(beginnings: readonly string[]): void;
+  /** Asks what the others have counted, or forgiven, under these keys; a tenth of a second at most. */
+  reread(keys: readonly string[]): Promise<void>;
   /**
    * Whether so much was counted here that the others have to hear of it first: a twentieth of what is allowed.
    * So many calls more than allowed each further replica may let through, not more.
@@ -50,9 +48,7 @@ type Entry = {
 };
 
 const [everyMs, gapMs, longestWaitMs, answerMs, awayMs] = [1000, 20, 100, 800, 1000];
-const [mostKeys, mostTold] = [50_000, 1000];
-const untoldShare = 20;
-const minuteMs = 60_000;
+const [mostKeys, mostTold, mostForgiven] = [50_000, 1000, 10_000];
 
 export function createTally(app: Pick<App, "db" | "now" | "log">): Tally {
   return new SharedTally(app);
@@ -100,13 +96,29 @@ class SharedTally implements Tally {
   }
 
   reset(key: string): void {
+    // Others may have counted what is not known here.
+    if (this.#forgiven.size < mostForgiven) this.#forgiven.add(key);
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.level === 0) return;
     entry.level = 0;
     entry.untold = 0;
     entry.forgiven += 1;
     this.#dirty.delete(entry);
-    this.#forgiven.add(key);
+  }
+
+  resetWhere(beginnings: readonly string[]): void {
+    for (const key of this.#entries.keys()) {
+      if (beginnings.some((beginning) => key.startsWith(beginning))) this.reset(key);
+    }
+  }
+
+  async reread(keys: readonly string[]): Promise<void> {
+    for (const key of keys) {
+      const entry = this.#entries.get(key);
+      if (entry !== undefined) this.#dirty.add(entry);
+    }
+    await this.#running;
+    await this.told();
   }
 
   isBehind(key: string): boolean {
@@ -184,9 +196,16 @@ class SharedTally implements Tally {
       const byKey = new Map(levels.map(({ key, level }: Level) => [key, level]));
       entries.forEach((entry, index) => this.#learn(entry, before[index], byKey.get(entry.key)));
     } catch (error) {
-      this.#awayUntil = this.#app.now().getTime() + awayMs;
       this.#app.log.warn("tallies_not_told", troubleOf(error));
+      // A database that refuses these would refuse them again, and everything else with them.
+      if (asFailure(error).code === "internal") entries.forEach((entry) => this.#giveUp(entry));
+      this.#awayUntil = this.#app.now().getTime() + awayMs;
     }
+  }
+
+  #giveUp(entry: Entry): void {
+    entry.untold = 0;
+    this.#dirty.delete(entry);
   }
 
   /** What all have counted, with what was added here while they were asked. */
@@ -206,24 +225,4 @@ class SharedTally implements Tally {
     const now = this.#app.now().getTime();
     entry.level = now + Math.max(level, 0) + (entry.untold * rule.perMs) / rule.calls;
   }
-}
-
-/** A name that others have chosen, as part of a key: PostgreSQL takes neither NUL nor half a surrogate pair. */
-export function inKey(name: string): string {
-  return name.replaceAll("\0", "").toWellFormed();
-}
-
-function mostUntold(rule: Rule): number {
-  const most = "burst" in rule ? Math.max(rule.calls, rule.burst) : rule.calls;
-  return Math.max(Math.floor(most / untoldShare), 1);
-}
-
-function toldOf({ key, rule, untold }: Entry, now: number): Told {
-  if ("endsAt" in rule) {
-    const keepMs = Math.max(rule.endsAt - now, 0) + minuteMs;
-    return { key, calls: untold, stepMs: null, most: rule.calls, keepMs };
-  }
-  const stepMs = rule.perMs / rule.calls;
-  const keepMs = rule.perMs + rule.burst * stepMs + minuteMs;
-  return { key, calls: untold, stepMs, most: null, keepMs };
 }

@@ -16,6 +16,16 @@ export type KnownTool = {
   readonly nature: Nature | undefined;
   /** `held`: its definition is not approved. `unseen`: the upstream's list was seen to its end without it. */
   readonly state: "usable" | "held" | "unseen";
+  /** The upstream's list has been seen to its end, or for an hour. */
+  readonly isListed: boolean;
+};
+
+/** Where in an upstream's list something was shown. */
+export type ListPage = {
+  /** What was asked for: undefined for the beginning, `unknown` where nobody knows. */
+  readonly from: { readonly cursor: string | undefined } | "unknown";
+  /** Undefined when no page follows. */
+  readonly next: string | undefined;
 };
 
 /** The definitions of tools that upstreams have shown, as this process knows them. */
@@ -29,7 +39,7 @@ export type Definitions = Pick<Mirror, "load" | "stop"> & {
   judge(
     upstream: Upstream,
     shown: readonly Definition[],
-    isLast: boolean,
+    page: ListPage,
   ): Promise<readonly boolean[]>;
   hear(subjects: readonly string[]): void;
 };
@@ -37,7 +47,10 @@ export type Definitions = Pick<Mirror, "load" | "stop"> & {
 type Known = {
   /** Hash and state, the one that was seen last first. */
   readonly versions: readonly { readonly hash: string; readonly isApproved: boolean }[];
-  readonly nature: Nature;
+  /** Of the approved versions together. */
+  readonly approved: Nature;
+  /** Of all versions together: where none is held back, any of them may be the one that runs. */
+  readonly any: Nature;
 };
 
 export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config">): Definitions {
@@ -51,6 +64,7 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
       listed = new Set(upstreams);
     },
   });
+  const chains = new Chains();
   const modeOf = ({ tools }: Upstream) => tools.pinning ?? app.config.guards.pinning;
   const find = (upstream: Upstream, name: string) => known.get(toolKey(upstream.name, name));
   const isKept = (upstream: Upstream, name: string, digest: string): boolean => {
@@ -62,21 +76,16 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
     load: () => mirror.load(),
     stop: () => mirror.stop(),
     find(upstream, name) {
-      const tool = find(upstream, name);
-      const holds = modeOf(upstream) === "hold";
-      if (tool === undefined) {
-        const isUnseen = holds && listed.has(upstream.name);
-        return { nature: undefined, state: isUnseen ? "unseen" : "usable" };
-      }
-      const isHeld = holds && tool.versions[0]?.isApproved !== true;
-      return { nature: tool.nature, state: isHeld ? "held" : "usable" };
+      const isListed = listed.has(upstream.name);
+      return aboutTool(find(upstream, name), isListed, modeOf(upstream) === "hold");
     },
-    async judge(upstream, shown, isLast) {
+    async judge(upstream, shown, page) {
       const seen = shown.map(digestOf);
       // The one seen last has to be known: it decides whether the tool may be called.
       const isNew = seen.some(
         ({ name, hash: digest }) => find(upstream, name)?.versions[0]?.hash !== digest,
       );
+      const isLast = chains.ends(upstream.name, page) && (shown.length > 0 || isContinued(page));
       if (isNew || (isLast && !listed.has(upstream.name))) {
         const isTrusting = modeOf(upstream) === "off";
         const list = { upstream: upstream.name, definitions: unique(seen), isLast, isTrusting };
@@ -86,9 +95,40 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
       return seen.map(({ name, hash: digest }) => isKept(upstream, name, digest));
     },
     hear(subjects) {
-      if (subjects.some((subject) => subject.startsWith("tools:"))) mirror.changed();
+      if (subjects.some((subject) => subject.startsWith("tools:"))) void mirror.changed();
     },
   };
+}
+
+function aboutTool(tool: Known | undefined, isListed: boolean, holds: boolean): KnownTool {
+  if (tool === undefined) {
+    return { nature: undefined, state: holds && isListed ? "unseen" : "usable", isListed };
+  }
+  const isHeld = holds && tool.versions[0]?.isApproved !== true;
+  return { nature: holds ? tool.approved : tool.any, state: isHeld ? "held" : "usable", isListed };
+}
+
+const mostCursors = 1000;
+
+/** Cursors that lead on from the beginning of a list: only who follows them to the end has seen it whole. */
+class Chains {
+  readonly #cursors = new Set<string>();
+
+  /** Whether the list ends with this page, and was read from its beginning. */
+  ends(upstream: string, { from, next }: ListPage): boolean {
+    const key = (cursor: string) => `${upstream} ${cursor}`;
+    if (from === "unknown") return false;
+    if (from.cursor !== undefined && !this.#cursors.has(key(from.cursor))) return false;
+    if (next === undefined) return true;
+    this.#cursors.add(key(next.slice(0, 1000)));
+    const [oldest] = this.#cursors.size > mostCursors ? this.#cursors : [];
+    if (oldest !== undefined) this.#cursors.delete(oldest);
+    return false;
+  }
+}
+
+function isContinued({ from }: ListPage): boolean {
+  return from !== "unknown" && from.cursor !== undefined;
 }
 
 /** A name that a list shows twice counts once: which of the two a client takes nobody knows. */
@@ -129,7 +169,8 @@ function byTool(rows: readonly Row[]): ReadonlyMap<string, Known> {
           hash: digest,
           isApproved: state === "approved",
         })),
-        nature: worstOf(versions.filter(({ state }) => state === "approved")),
+        approved: worstOf(versions.filter(({ state }) => state === "approved")),
+        any: worstOf(versions),
       },
     ]),
   );

@@ -56,8 +56,10 @@ export function needsApproval(
 ): boolean {
   const { approval } = app.config.guards;
   if (approval === "off") return false;
-  const nature = app.definitions.find(upstream, name).nature;
-  if (approval === "destructive" && nature === "destructive") return true;
+  const { nature, isListed } = app.definitions.find(upstream, name);
+  // Of what a whole list has not shown nobody knows what it does.
+  const mayDestroy = nature === "destructive" || (nature === undefined && isListed);
+  if (approval === "destructive" && mayDestroy) return true;
   return [upstream.tools, ...caller.policies].some(({ approve }) =>
     anyFits(approve, name, nature, true),
   );

@@ -21,12 +21,13 @@ export function allDefinitions(db: Database) {
     .orderBy(upstream, name, desc(seenAt));
 }
 
-/** The upstreams whose list has been seen to its end. */
+/** The upstreams whose list has been seen to its end, or for an hour. */
 export async function listedUpstreams(db: Database): Promise<readonly string[]> {
   const rows = await db
     .select({ upstream: toolLists.upstream })
     .from(toolLists)
-    .where(eq(toolLists.isComplete, true));
+    // Who goes on with new pages for ever is not believed for ever.
+    .where(sql`${toolLists.isComplete} or ${toolLists.firstSeenAt} < now() - interval '1 hour'`);
   return rows.map(({ upstream }) => upstream);
 }
 
@@ -60,7 +61,9 @@ export async function saveDefinitions(db: Database, seen: SeenList): Promise<voi
         from ${toolLists} where upstream = ${upstream}),
       shown as (
         select * from jsonb_to_recordset(${json}::text::jsonb) as d(name text, hash text, definition text, nature text)
-        where (select count(*) from ${toolDefinitions} where upstream = ${upstream}) < ${mostOfOne})
+        where (select count(*) from ${toolDefinitions} where upstream = ${upstream}) < ${mostOfOne}
+          or exists (select 1 from ${toolDefinitions} k
+            where k.upstream = ${upstream} and k.name = d.name and k.hash = d.hash))
       insert into ${toolDefinitions} (upstream, name, hash, definition, nature, state, decided_at, decided_by)
       select ${upstream}, s.name, s.hash, s.definition, s.nature,
         case when v.verdict is null then 'held' else 'approved' end,

@@ -14,7 +14,7 @@ import {
 } from "#db/schema/agents.ts";
 import { callBatches, calls } from "#db/schema/calls.ts";
 import { approvals, tallies, toolPolicies } from "#db/schema/guards.ts";
-import { alerts, events } from "#db/schema/operations.ts";
+import { alerts, events, switches } from "#db/schema/operations.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
 import { keepPreviousHours } from "#src/agents/tokens/store.ts";
 
@@ -121,6 +121,23 @@ export const leftovers: readonly Leftover[] = [
     name: "approvals",
     table: approvals,
     isOver: ({ eventsDays }) => before(approvals.expiresAt, days(eventsDays)),
+  },
+  {
+    name: "stopped_agents",
+    table: switches,
+    // Of what cannot call any more.
+    isOver: () => sql`${switches.by} = 'guard' and not exists (
+      select 1 from ${grants} g where 'grant:' || g.id = ${switches.subject} and g.ended_at is null)
+      and not exists (select 1 from ${sessions} s where 'session:' || s.id = ${switches.subject}
+        and s.ended_at is null and s.expires_at > now())
+      and not exists (select 1 from ${agents} a where 'agent:' || a.id = ${switches.subject})`,
+    isShortLived: true,
+  },
+  {
+    name: "approvals_of_nobody",
+    table: approvals,
+    isOver: () => sql`${approvals.caller} like 'grant:%' and not exists (
+      select 1 from ${grants} g where 'grant:' || g.id = ${approvals.caller} and g.ended_at is null)`,
   },
   {
     name: "tool_policies",

@@ -4,6 +4,7 @@ import { alerts, switches } from "#db/schema/operations.ts";
 import { tallies, toolDefinitions } from "#db/schema/guards.ts";
 import type { Condition } from "../store.ts";
 
+const mostAlerts = 100;
 const count = sql<number>`count(*)::int`;
 
 /** Definitions of tools that wait for somebody to look at them. */
@@ -22,15 +23,23 @@ export async function toolsHeld(db: Database): Promise<Condition[]> {
 
 /** Agents that went round in circles and were stopped. */
 export async function agentsStopped(db: Database): Promise<Condition[]> {
-  const [row] = await db.select({ count }).from(switches).where(eq(switches.by, "guard"));
-  if (row === undefined || row.count === 0) return [];
-  const summary = `${row.count} agents were stopped in a loop: smartdash switch list`;
-  return [{ kind: "agent_stopped", subject: "agents", summary }];
+  const rows = await db
+    .select({ subject: switches.subject })
+    .from(switches)
+    .where(eq(switches.by, "guard"))
+    .limit(mostAlerts);
+  return rows.map(({ subject }) => ({
+    kind: "agent_stopped",
+    subject,
+    summary: `${subject} was stopped in a loop: smartdash calls list --agent ${subject.replace(/^\w+:/, "")}`,
+  }));
 }
 
-/** Budgets of days and months of which four fifths are used. */
+/** Budgets of days and months of which four fifths are used; each permission, and all accounts together. */
 export async function budgetsLow(db: Database): Promise<Condition[]> {
-  const of = sql<string>`split_part(${tallies.key}, ':', 2)`;
+  // `budget:agent:grant:ID:day:…`, `budget:account:ID:day:…`: no message names an account.
+  const of = sql<string>`case when ${tallies.key} like 'budget:agent:%'
+    then split_part(${tallies.key}, ':', 3) || ':' || split_part(${tallies.key}, ':', 4) else 'accounts' end`;
   const rows = await db
     .select({ subject: of, count })
     .from(tallies)
@@ -42,11 +51,12 @@ export async function budgetsLow(db: Database): Promise<Condition[]> {
         sql`${tallies.key} not like '%:minute:%'`,
       ),
     )
-    .groupBy(of);
+    .groupBy(sql`1`)
+    .limit(mostAlerts);
   return rows.map(({ subject, count: budgets }) => ({
     kind: "budget_low",
     subject,
-    summary: `${budgets} budgets of one ${subject} each are used to 80 % or more: smartdash budgets`,
+    summary: `${budgets} budgets of ${subject} are used to 80 % or more: smartdash budgets`,
   }));
 }
 
