@@ -1,5 +1,15 @@
 import { allPolicies, definitionsOf, removePolicy } from "#src/guards/tools/store.ts";
-import { decideTools, heldTools, readPolicySubject, setPolicy } from "#src/guards/tools/review.ts";
+import { plain } from "#src/guards/plain.ts";
+import {
+  type Difference,
+  approveTools,
+  codeOf,
+  heldTools,
+  holdTool,
+  readPolicySubject,
+  setPolicy,
+} from "#src/guards/tools/review.ts";
+import { createReviewLink } from "#src/guards/tools/reviewers.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
 
@@ -36,49 +46,69 @@ const list = command({
       each.state,
       each.nature,
       each.hash.slice(0, 12),
-      `${each.upstream}/${each.name}`,
+      `${each.upstream}/${plain(each.name)}`,
     ]);
     return { json: { tools }, text: table(["state", "nature", "hash", "tool"], lines) };
   },
 });
 
+const tool = { type: "positional", required: false, description: "Only this tool" } as const;
+
 const diff = command({
   name: "tools diff",
   description: "Show what is new or has changed since it was last approved",
-  examples: ["smartdash tools diff", "smartdash tools diff mercadolibre"],
-  args: { upstream },
-  run: async ({ upstream: name }) => {
-    const held = await withApp({ role: "command" }, (app) => heldTools(app, name));
+  examples: ["smartdash tools diff", "smartdash tools diff mercadolibre list_orders"],
+  args: { upstream, tool },
+  run: async (args) => {
+    const scope = { upstream: args.upstream, name: args.tool };
+    const held = await withApp({ role: "command" }, (app) => heldTools(app, scope));
     if (held.length === 0) return { json: { held }, talk: "Nothing is held." };
-    const parts = held.map(({ upstream: at, name: tool, kind, hash, lines }) =>
-      [`${at}/${tool} is ${kind} (${hash.slice(0, 12)})`, ...lines].join("\n"),
-    );
-    return {
-      json: { held },
-      text: parts.join("\n\n"),
-      talk: "Approve with: smartdash tools approve UPSTREAM [TOOL]",
-      exit: 1,
-    };
+    const byTool = Map.groupBy(held, (each) => `${each.upstream} ${each.name}`);
+    const parts = [...byTool.values()].map((versions) => {
+      const texts = versions.map(({ upstream: at, name, kind, lines }) =>
+        [`${at}/${plain(name)} is ${kind}`, ...lines].join("\n"),
+      );
+      return [...texts, `To approve it: ${approval(versions, true)}`].join("\n\n");
+    });
+    const json = { held, approve: approvals(held, args.tool !== undefined) };
+    const whole = json.approve.map((line) => `All that is held: ${line}`).join("\n");
+    const talk = args.tool === undefined ? whole : "";
+    return { json, text: parts.join("\n\n"), talk, exit: 1 };
   },
 });
 
-const which = {
-  upstream: { type: "positional", required: true, description: "Name of the upstream" },
-  tool: { type: "positional", required: false, description: "Name of the tool; all without it" },
-} as const;
+/** The command that approves exactly what was shown, for each upstream. */
+function approvals(held: readonly Difference[], ofTool: boolean): readonly string[] {
+  const byUpstream = Map.groupBy(held, (each) => each.upstream);
+  return [...byUpstream.values()].map((each) => approval(each, ofTool));
+}
+
+function approval(held: readonly Difference[], ofTool: boolean): string {
+  const [{ upstream: at, name } = { upstream: "", name: "" }] = held;
+  const of = ofTool ? ` ${shellWord(name)}` : "";
+  return `smartdash tools approve ${at}${of} --seen ${codeOf(held)}`;
+}
 
 const approve = command({
   name: "tools approve",
   description: "Let agents see and use what is held, within two seconds on every gateway",
   examples: [
-    "smartdash tools approve mercadolibre",
-    "smartdash tools approve airtable update_record",
+    "smartdash tools approve mercadolibre --seen 3f0c…",
+    "smartdash tools approve airtable update_record --seen 9b1a…",
   ],
-  args: { ...which, hash: { type: "string", description: "Only the definition with this hash" } },
-  run: async ({ upstream: name, tool, hash }) => {
-    const decided = { upstream: name, name: tool, hash, state: "approved" as const, by };
-    const names = await withApp({ role: "command" }, (app) => decideTools(app, decided));
-    return { json: { upstream: name, approved: names }, talk: `Approved: ${names.join(", ")}` };
+  args: {
+    upstream: { type: "positional", required: true, description: "Name of the upstream" },
+    tool: { ...tool, description: "Only this tool; everything that is held without it" },
+    seen: { type: "string", description: "What you looked at: smartdash tools diff prints it" },
+  },
+  run: async ({ upstream: name, tool: of, seen }) => {
+    const names = await withApp({ role: "command" }, (app) =>
+      approveTools(app, { upstream: name, name: of, seen, by }),
+    );
+    return {
+      json: { upstream: name, approved: names },
+      talk: `Approved: ${names.map(plain).join(", ")}`,
+    };
   },
 });
 
@@ -86,11 +116,35 @@ const hold = command({
   name: "tools hold",
   description: "Hide a tool from agents and refuse its calls, until it is approved again",
   examples: ["smartdash tools hold airtable delete_record"],
-  args: { ...which, tool: { ...which.tool, required: true } },
-  run: async ({ upstream: name, tool }) => {
-    const decided = { upstream: name, name: tool, state: "held" as const, by };
-    const names = await withApp({ role: "command" }, (app) => decideTools(app, decided));
-    return { json: { upstream: name, held: names }, talk: `Held: ${names.join(", ")}` };
+  args: {
+    upstream: { type: "positional", required: true, description: "Name of the upstream" },
+    tool: { ...tool, required: true, description: "Name of the tool" },
+  },
+  run: async ({ upstream: name, tool: of }) => {
+    const names = await withApp({ role: "command" }, (app) =>
+      holdTool(app, { upstream: name, name: of, by }),
+    );
+    return { json: { upstream: name, held: names }, talk: `Held: ${names.map(plain).join(", ")}` };
+  },
+});
+
+/** A name, as a shell takes it for one word; upstreams name tools as they like. */
+function shellWord(text: string): string {
+  return /^[\w.@/-]+$/.test(text) && !text.startsWith("-")
+    ? text
+    : `'${plain(text).replaceAll("'", String.raw`'\''`)}'`;
+}
+
+const review = command({
+  name: "tools review",
+  description: "Print a link to a page that shows what is held and takes the decisions",
+  examples: ["smartdash tools review"],
+  args: {},
+  run: async () => {
+    const made = await withApp({ role: "command" }, createReviewLink);
+    const until = made.expiresAt.toISOString().slice(0, 16);
+    const talk = `It works once, until ${until} UTC; the browser may then decide for an hour.`;
+    return { json: made, text: made.url, talk };
   },
 });
 
@@ -154,7 +208,7 @@ const policies = command({
 export const tools = group({
   name: "tools",
   description: "Tools of upstreams: what has changed, what is approved, who may use what",
-  subCommands: { list, diff, approve, hold, policy, policies },
+  subCommands: { list, diff, review, approve, hold, policy, policies },
 });
 
 function listOf(text: string | undefined): readonly string[] {

@@ -27,6 +27,12 @@ CREATE TABLE "approvals" (
 	CONSTRAINT "approvals_extent" CHECK ("approvals"."extent" in ('once', 'hour', 'always'))
 );
 --> statement-breakpoint
+CREATE TABLE "review_keys" (
+	"fingerprint" "bytea" PRIMARY KEY NOT NULL,
+	"kind" text NOT NULL,
+	"expires_at" timestamp with time zone NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE "tallies" (
 	"key" text PRIMARY KEY NOT NULL,
 	"level" double precision NOT NULL,

@@ -63,6 +63,13 @@ export const toolLists = pgTable("tool_lists", {
   isComplete: boolean("is_complete").notNull().default(false),
 });
 
+/** What lets an operator's browser at the page of held definitions: a link from the command line, then a cookie. */
+export const reviewKeys = pgTable("review_keys", {
+  fingerprint: bytes("fingerprint").primaryKey(),
+  kind: text("kind", { enum: ["link", "browser"] }).notNull(),
+  expiresAt: moment("expires_at").notNull(),
+});
+
 /** Which tools an agent (`agent:CLIENT_ID`) or a permission (`grant:ID`, `session:ID`) may use, beside the upstream's own rules. */
 export const toolPolicies = pgTable("tool_policies", {
   subject: text("subject").primaryKey(),

@@ -37,6 +37,7 @@ export const tokenPrefixes = {
   refresh: "sd_ref_",
   device: "sd_dev_",
   invite: "sd_inv_",
+  review: "sd_rev_",
   clientSecret: "sd_sec_",
   probe: "sd_chk_",
 } as const;

@@ -10,7 +10,7 @@ import { type SignedIn, formSender } from "#src/people/sign-in.ts";
 import type { Language } from "#src/screens/language.ts";
 import { type Markup, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
-import { plain } from "./approvals/plain.ts";
+import { plain } from "./plain.ts";
 import { type Approval, pendingApprovals, standingApprovals } from "./approvals/store.ts";
 import type { Budget } from "#src/config/guards.ts";
 import { budgetsOf } from "./budgets.ts";

@@ -35,6 +35,11 @@ export const agentFailureWords = {
     pt: "Para entrar pela primeira vez você precisa de um convite. Peça-o a quem opera este serviço e abra-o neste navegador.",
     en: "To come in for the first time you need an invitation. Ask whoever runs this service, and open it in this browser.",
   },
+  review_link_needed: {
+    es: "Esta página se abre con un enlace de `smartdash tools review`. Cada enlace sirve una vez, durante diez minutos. Crea otro.",
+    pt: "Esta página abre com um link de `smartdash tools review`. Cada link serve uma vez, durante dez minutos. Crie outro.",
+    en: "This page opens with a link from `smartdash tools review`. Each link works once, within ten minutes. Make another one.",
+  },
   invite_unknown: {
     es: "Esta invitación no existe, ya se usó o tiene más de siete días. Pide otra.",
     pt: "Este convite não existe, já foi usado ou tem mais de sete dias. Peça outro.",

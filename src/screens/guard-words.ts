@@ -70,6 +70,26 @@ export const guardWords = {
   period_minute: { es: "minuto", pt: "minuto", en: "minute" },
   period_day: { es: "día", pt: "dia", en: "day" },
   period_month: { es: "mes", pt: "mês", en: "month" },
+  review_title: {
+    es: "Herramientas retenidas",
+    pt: "Ferramentas retidas",
+    en: "Tools that are held back",
+  },
+  review_lead: {
+    es: "Estas definiciones son nuevas o cambiaron; los agentes no las ven. Un texto que le habla al modelo («primero lee…», «no lo digas») es un ataque.",
+    pt: "Estas definições são novas ou mudaram; os agentes não as veem. Um texto que fala com o modelo (“primeiro leia…”, “não conte”) é um ataque.",
+    en: "These definitions are new or have changed; agents do not see them. Text that speaks to a model (“first read …”, “do not tell”) is an attack.",
+  },
+  review_none: { es: "No hay nada retenido.", pt: "Nada está retido.", en: "Nothing is held." },
+  review_more: {
+    es: "Hay {count} más; aparecen cuando decidas sobre estas.",
+    pt: "Há mais {count}; aparecem quando você decidir sobre estas.",
+    en: "There are {count} more; they come when you have decided about these.",
+  },
+  definition_new: { es: "nueva", pt: "nova", en: "new" },
+  definition_changed: { es: "cambió", pt: "mudou", en: "changed" },
+  let_use: { es: "Que los agentes la usen", pt: "Que os agentes a usem", en: "Let agents use it" },
+  keep_back: { es: "Seguir reteniéndola", pt: "Continuar retendo", en: "Keep it back" },
   only_reading: {
     es: "Solo herramientas que dicen que no cambian nada",
     pt: "Só ferramentas que dizem que não mudam nada",

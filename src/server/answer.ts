@@ -11,6 +11,7 @@ import type { PageRoutes } from "#src/http/page-routes.ts";
 import { createCors } from "#src/http/cors.ts";
 import { createFrontDoor } from "#src/http/origin.ts";
 import { mountApprovals } from "#src/guards/approvals/routes.ts";
+import { mountReview } from "#src/guards/tools/routes.ts";
 import { mountStopped } from "#src/guards/notes.ts";
 import { within } from "#src/once.ts";
 import type { Handle } from "#src/runtime/runtime.ts";
@@ -137,6 +138,7 @@ function createPages(app: Serving, routes: ReadonlyMap<string, McpRoute>): PageR
   mountAccounts(pages, app);
   mountAgents(pages, app);
   mountApprovals(pages, app);
+  mountReview(pages, app);
   mountStopped(pages, app);
   mountUpkeep(pages, app);
   mountMetadata(pages, app, routes);

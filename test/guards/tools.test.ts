@@ -161,13 +161,20 @@ test("a tool whose definition changes does not reach a model before the operator
     const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
     expect((await evaluate(world.app)).map(({ kind }) => kind)).toContain("tool_held");
 
-    const approved = await runBeside(world, [
-      "tools",
-      "approve",
-      "mercadolibre",
-      "brand_new",
-      "--json",
-    ]);
+    const line = /smartdash (tools approve mercadolibre brand_new --seen \w{40})/.exec(diff.stdout);
+    const approval = line?.[1]?.split(" ") ?? [];
+    // Before the operator answers, the tool has become another one: that one they have not seen.
+    guarded.offer.tools = [...four.slice(1), tool("brand_new", undefined, "now harmful")];
+    await seen(guarded);
+    const late = await runBeside(world, approval);
+    expect([late.exit, late.stderr]).toEqual([2, expect.stringContaining("not what is held now")]);
+    const unseen = await runBeside(world, approval.slice(0, 4));
+    expect([unseen.exit, unseen.stderr]).toEqual([2, expect.stringContaining("tools diff")]);
+    guarded.offer.tools = [poisoned, ...four.slice(1), tool("brand_new")];
+    await seen(guarded);
+    const again = await runBeside(world, ["tools", "diff", "mercadolibre", "brand_new", "--json"]);
+    const [command = ""] = (again.json as { approve: string[] }).approve;
+    const approved = await runBeside(world, [...command.split(" ").slice(1), "--json"]);
     expect(approved.json).toEqual({ upstream: "mercadolibre", approved: ["brand_new"] });
     await Bun.sleep(1500);
     expect(await listed(guarded)).toEqual(["get_item", "answer_question", "untold", "brand_new"]);
@@ -181,6 +188,34 @@ test("a tool whose definition changes does not reach a model before the operator
     expect(none.exit).toBe(2);
   }
 }, 60_000);
+
+test("what is held on purpose waits for nobody, and comes back by a command of its own", async () => {
+  await using guarded = await openGuarded({ tools: four });
+  const { world } = guarded;
+  await listed(guarded);
+  guarded.offer.tools = [...four, tool("odd\u202Ename", undefined, "hidden\u200B")];
+  await listed(guarded);
+  const diff = await runBeside(world, ["tools", "diff"]);
+  expect(diff.stdout).toContain(String.raw`odd\u{202e}name`);
+  expect(diff.stdout).toContain(String.raw`hidden\u{200b}`);
+  const [pending, usable] = ["odd\u202Ename", "get_item"];
+  for (const name of [pending, usable]) {
+    const held = await runBeside(world, ["tools", "hold", "mercadolibre", name, "--json"]);
+    expect(held.json).toEqual({ upstream: "mercadolibre", held: [name] });
+  }
+  const twice = await runBeside(world, ["tools", "hold", "mercadolibre", usable]);
+  expect(twice.exit).toBe(2);
+  expect((await runBeside(world, ["tools", "diff"])).exit).toBe(0);
+  const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
+  expect((await evaluate(world.app)).map(({ kind }) => kind)).not.toContain("tool_held");
+  await Bun.sleep(1500);
+  expect((await call(guarded, usable)).code).toBe("tool_held");
+  const again = await runBeside(world, ["tools", "diff", "mercadolibre", usable, "--json"]);
+  const [command = ""] = (again.json as { approve: string[] }).approve;
+  expect((await runBeside(world, command.split(" ").slice(1))).exit).toBe(0);
+  await Bun.sleep(1500);
+  expect((await call(guarded, usable)).code).toBeUndefined();
+}, 30_000);
 
 test("what an upstream shows first is approved page by page, and after the last page nothing is", async () => {
   let page = 0;

@@ -176,3 +176,14 @@ export function openGrants(db: Database, personId: string): Promise<Grant[]> {
     )
     .orderBy(desc(grants.activatedAt));
 }
+
+/** Grants that nobody can use any more end: begun more than two hours ago, and no refresh token lives. */
+export async function endSpentGrants(db: Database, most: number): Promise<number> {
+  const ended = await db.execute(sql`
+    update ${grants} set ended_at = now() where id = any(array(
+      select g.id from ${grants} g where g.ended_at is null and g.activated_at < now() - interval '2 hours'
+        and not exists (select 1 from ${refreshTokens} r where r.grant_id = g.id and r.expires_at > now())
+      limit ${most} for update skip locked))
+    returning 1`);
+  return ended.length;
+}

@@ -10,7 +10,7 @@ import { type SignedIn, formSender, signedIn } from "#src/people/sign-in.ts";
 import { type Language, languageOf } from "#src/screens/language.ts";
 import { page, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
-import { plain } from "./plain.ts";
+import { laidOut, plain } from "../plain.ts";
 import { argumentsOf, readExtent } from "./approval.ts";
 import { type Approval, approvalById, decide, withdraw } from "./store.ts";
 
@@ -95,27 +95,6 @@ async function questionPage(
       isPrivate: true,
     },
   );
-}
-
-/**
- * JSON over several lines, every token as it was written: numbers are not read.
- */
-function laidOut(json: string): string {
-  const visible = plain(json);
-  let depth = 0;
-  const line = () => `\n${"  ".repeat(depth)}`;
-  return visible.replace(/"(?:[^"\\]|\\.)*"|[{}[\],:]/g, (token) => {
-    if (token === "{" || token === "[") {
-      depth += 1;
-      return token + line();
-    }
-    if (token === "}" || token === "]") {
-      depth -= 1;
-      return line() + token;
-    }
-    if (token === ",") return token + line();
-    return token === ":" ? ": " : token;
-  });
 }
 
 function overPage(

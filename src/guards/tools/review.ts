@@ -1,8 +1,10 @@
+import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { isToolPattern } from "#src/catalog/tool-rules.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
+import { laidOut } from "../plain.ts";
 import {
   type Decision,
   type DefinitionRow,
@@ -22,49 +24,108 @@ export type Difference = {
   readonly lines: readonly string[];
 };
 
-/** Everything that waits for somebody to look at it. Failures: `usage` when there is no such upstream. */
+type Reviewing = Pick<App, "db" | "catalog" | "log">;
+type Scope = { readonly upstream?: string | undefined; readonly name?: string | undefined };
+
+/**
+ * Everything that waits for somebody to look at it; of one tool, when nothing waits, what is held on purpose.
+ * Failures: `usage` when there is no such upstream.
+ */
 export async function heldTools(
   app: Pick<App, "db" | "catalog">,
-  upstream: string | undefined,
+  scope: Scope,
 ): Promise<readonly Difference[]> {
+  const { upstream, name } = scope;
   if (upstream !== undefined) expectUpstream(app, upstream);
-  const rows = await timely(definitionsOf(app.db, { upstream }));
-  const byTool = Map.groupBy(rows, ({ upstream: at, name }) => `${at}/${name}`);
+  const rows = await timely(definitionsOf(app.db, scope));
+  const byTool = Map.groupBy(rows, ({ upstream: at, name: tool }) => `${at}/${tool}`);
   return [...byTool.values()].flatMap((versions) => {
     const approved = versions.find(({ state }) => state === "approved");
-    return versions
-      .filter(({ state }) => state === "held")
-      .map((held) => ({
-        upstream: held.upstream,
-        name: held.name,
-        hash: held.hash,
-        kind: approved === undefined ? ("new" as const) : ("changed" as const),
-        seenAt: held.seenAt,
-        lines: difference(linesOf(approved), linesOf(held)),
-      }));
+    const held = versions.filter(({ state }) => state === "held");
+    const waiting = held.filter(({ decidedAt }) => decidedAt === null);
+    return (waiting.length === 0 && name !== undefined ? held : waiting).map((each) => ({
+      upstream: each.upstream,
+      name: each.name,
+      hash: each.hash,
+      kind: approved === undefined ? ("new" as const) : ("changed" as const),
+      seenAt: each.seenAt,
+      lines: difference(linesOf(approved), linesOf(each)),
+    }));
   });
 }
 
 /**
- * Approves what is held, or holds what is approved, on every gateway within two seconds.
- * Failures: `usage` when there is nothing of the kind.
+ * A code for exactly these definitions. 40 hex characters of SHA-256: an upstream that prepares a harmless
+ * definition and a harmful one cannot give both the same code.
  */
-export async function decideTools(
-  app: Pick<App, "db" | "catalog" | "log">,
-  decided: Decision,
+export function codeOf(held: readonly Pick<Difference, "hash">[]): string {
+  const hashes = held.map(({ hash: each }) => each).toSorted();
+  return hash("sha256", hashes.join("\n"), "hex").slice(0, 40);
+}
+
+/**
+ * Approves what somebody has looked at, on every gateway within two seconds. `seen` is the code of what they saw.
+ * Failures: `usage` when nothing is held, or when something else is held by now.
+ */
+export async function approveTools(
+  app: Reviewing,
+  approved: {
+    readonly upstream: string;
+    readonly name: string | undefined;
+    readonly seen: string | undefined;
+    readonly by: string;
+  },
 ): Promise<readonly string[]> {
-  expectUpstream(app, decided.upstream);
-  const names = await timely(decideDefinitions(app.db, decided));
-  if (names.length === 0) {
-    const what = decided.name === undefined ? "no tool" : `no tool ${decided.name}`;
-    const state = decided.state === "approved" ? "held" : "approved";
-    throw new Failure("usage", `${what} of ${decided.upstream} is ${state}`, {
-      hint: `smartdash tools list ${decided.upstream} says what there is`,
+  const { upstream, name, seen, by } = approved;
+  const held = await heldTools(app, { upstream, name });
+  const look = `smartdash tools diff ${upstream}${name === undefined ? "" : ` ${name}`}`;
+  if (held.length === 0) throw nothingOf(approved, "held");
+  if (seen !== codeOf(held)) {
+    const why = seen === undefined ? "--seen is missing" : "This is not what is held now";
+    throw new Failure("usage", `${why}: nothing was approved`, {
+      hint: `${look} shows what is held, and prints the command that approves exactly that`,
     });
   }
+  return await decideTools(app, {
+    upstream,
+    hashes: held.map(({ hash: each }) => each),
+    state: "approved",
+    by,
+  });
+}
+
+/**
+ * Holds every definition of a tool on purpose, on every gateway within two seconds.
+ * Failures: `usage` when there is none, or all are held on purpose already.
+ */
+export async function holdTool(
+  app: Reviewing,
+  held: { readonly upstream: string; readonly name: string; readonly by: string },
+): Promise<readonly string[]> {
+  const { upstream, name, by } = held;
+  expectUpstream(app, upstream);
+  const hashes = (await timely(definitionsOf(app.db, { upstream, name }))).map((row) => row.hash);
+  const names = await decideTools(app, { upstream, hashes, state: "held", by });
+  if (names.length === 0) throw nothingOf(held, "to be held");
+  return names;
+}
+
+/** Writes down what was decided, and logs it. Returns the names of the tools. */
+export async function decideTools(
+  app: Pick<App, "db" | "log">,
+  decided: Decision,
+): Promise<readonly string[]> {
+  const names = await timely(decideDefinitions(app.db, decided));
   const { upstream, state, by } = decided;
   app.log.warn("tools_decided", { upstream, state, by, names: names.slice(0, 50).join(" ") });
   return names;
+}
+
+function nothingOf(scope: Scope & { readonly upstream: string }, what: string): Failure {
+  const tool = scope.name === undefined ? "no tool" : `no tool ${scope.name}`;
+  return new Failure("usage", `${tool} of ${scope.upstream} is ${what}`, {
+    hint: `smartdash tools list ${scope.upstream} says what there is`,
+  });
 }
 
 /** Whom a policy is for: `agent:CLIENT_ID`, `grant:ID` or `session:ID`. Failures: `usage`. */
@@ -109,7 +170,7 @@ function expectUpstream({ catalog }: Pick<App, "catalog">, upstream: string): vo
 }
 
 function linesOf(row: DefinitionRow | undefined): readonly string[] {
-  return row === undefined ? [] : JSON.stringify(JSON.parse(row.definition), null, 2).split("\n");
+  return row === undefined ? [] : laidOut(row.definition).split("\n");
 }
 
 /** What begins and ends alike stays; what is between was taken out and put in. */

@@ -1,7 +1,7 @@
-import { and, desc, eq, sql } from "drizzle-orm";
+import { and, desc, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
-import { toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";
+import { reviewKeys, toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";
 import type { ToolPolicy } from "#src/catalog/tool-rules.ts";
 
 export type DefinitionRow = typeof toolDefinitions.$inferSelect;
@@ -100,22 +100,21 @@ export function definitionsOf(
     .orderBy(toolDefinitions.upstream, toolDefinitions.name, desc(toolDefinitions.seenAt));
 }
 
-/** What somebody has decided about the definitions of an upstream, or of one tool of it. */
+/** What somebody has decided about definitions that they have looked at. */
 export type Decision = {
   readonly upstream: string;
-  readonly name?: string | undefined;
-  /** Only this definition, where a name has several. */
-  readonly hash?: string | undefined;
+  /** Of the definitions: nothing that has come since is decided. */
+  readonly hashes: readonly string[];
   readonly state: DefinitionRow["state"];
   readonly by: string;
 };
 
-/** Approves what is held, or holds what is approved. Returns the names. */
+/** Approves definitions, or holds them on purpose. Returns the names of those that were not so before. */
 export async function decideDefinitions(
   db: Database,
   decided: Decision,
 ): Promise<readonly string[]> {
-  const { upstream, name, hash, state, by } = decided;
+  const { upstream, hashes, state, by } = decided;
   return await db.transaction(async (transaction) => {
     const rows = await transaction
       .update(toolDefinitions)
@@ -123,15 +122,48 @@ export async function decideDefinitions(
       .where(
         and(
           eq(toolDefinitions.upstream, upstream),
-          eq(toolDefinitions.state, state === "approved" ? "held" : "approved"),
-          name === undefined ? undefined : eq(toolDefinitions.name, name),
-          hash === undefined ? undefined : eq(toolDefinitions.hash, hash),
+          inArray(toolDefinitions.hash, [...hashes]),
+          or(ne(toolDefinitions.state, state), isNull(toolDefinitions.decidedAt)),
         ),
       )
       .returning({ name: toolDefinitions.name });
     await recordEndings(transaction, [definitionsChanged(upstream)]);
     return [...new Set(rows.map((row) => row.name))].toSorted();
   });
+}
+
+export type ReviewKey = typeof reviewKeys.$inferInsert;
+
+export async function saveReviewKey(db: Pick<Database, "insert">, key: ReviewKey): Promise<void> {
+  await db.insert(reviewKeys).values(key);
+}
+
+/** Takes a link and puts a browser's key in its place. False when the link is unknown, was used or is too old. */
+export async function useReviewLink(
+  db: Database,
+  used: { readonly link: Uint8Array; readonly browser: ReviewKey; readonly now: Date },
+): Promise<boolean> {
+  return await db.transaction(async (transaction) => {
+    const taken = await transaction
+      .delete(reviewKeys)
+      .where(openKey("link", used.link, used.now))
+      .returning({ kind: reviewKeys.kind });
+    if (taken.length === 0) return false;
+    await saveReviewKey(transaction, used.browser);
+    return true;
+  });
+}
+
+export async function isReviewing(db: Database, browser: Uint8Array, now: Date): Promise<boolean> {
+  return (await db.$count(reviewKeys, openKey("browser", browser, now))) > 0;
+}
+
+function openKey(kind: ReviewKey["kind"], fingerprint: Uint8Array, now: Date) {
+  return and(
+    eq(reviewKeys.fingerprint, fingerprint),
+    eq(reviewKeys.kind, kind),
+    gt(reviewKeys.expiresAt, now),
+  );
 }
 
 export type PolicyRow = typeof toolPolicies.$inferSelect;

@@ -2,7 +2,8 @@ import { taskDone } from "../tasks/store.ts";
 import type { App } from "#src/app.ts";
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
-import { type Leftover, countLeft, endSpentGrants, leftovers, removeSome } from "./store.ts";
+import { endSpentGrants } from "#src/agents/grants/store.ts";
+import { type Leftover, countLeft, leftovers, removeSome } from "./store.ts";
 
 /** How many rows of each kind, by its name. */
 export type Removed = Readonly<Record<string, number>>;

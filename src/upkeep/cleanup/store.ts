@@ -13,7 +13,7 @@ import {
   usedAssertions,
 } from "#db/schema/agents.ts";
 import { callBatches, calls } from "#db/schema/calls.ts";
-import { approvals, tallies, toolPolicies } from "#db/schema/guards.ts";
+import { approvals, reviewKeys, tallies, toolPolicies } from "#db/schema/guards.ts";
 import { alerts, events, switches } from "#db/schema/operations.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
 import { keepPreviousHours } from "#src/agents/tokens/store.ts";
@@ -115,6 +115,12 @@ export const leftovers: readonly Leftover[] = [
     name: "tallies",
     table: tallies,
     isOver: () => before(tallies.expiresAt, "0 s"),
+    isShortLived: true,
+  },
+  {
+    name: "review_keys",
+    table: reviewKeys,
+    isOver: () => before(reviewKeys.expiresAt, "0 s"),
     isShortLived: true,
   },
   {
@@ -233,15 +239,4 @@ export async function countLeft(
     sql`select count(*)::int as count from ${table} where ${isOver(keep)}`,
   );
   return row?.count ?? 0;
-}
-
-/** Grants that nobody can use any more end: begun more than two hours ago, and no refresh token lives. */
-export async function endSpentGrants(db: Database, most: number): Promise<number> {
-  const ended = await db.execute(sql`
-    update ${grants} set ended_at = now() where id = any(array(
-      select g.id from ${grants} g where g.ended_at is null and g.activated_at < now() - interval '2 hours'
-        and not exists (select 1 from ${refreshTokens} r where r.grant_id = g.id and r.expires_at > now())
-      limit ${most} for update skip locked))
-    returning 1`);
-  return ended.length;
 }
