@@ -1,14 +1,17 @@
 import type { App } from "#src/app.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
-import { argumentsOf, readExtent } from "#src/guards/approvals/approval.ts";
+import {
+  answerQuestion,
+  argumentsOf,
+  readExtent,
+  takeBack,
+} from "#src/guards/approvals/approval.ts";
 import {
   type Approval,
   type Extent,
-  decide,
   pendingApprovals,
   standingApprovals,
-  withdraw,
 } from "#src/guards/approvals/store.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
@@ -81,7 +84,9 @@ async function answer(given: string, extent: Extent | undefined) {
   const question = readId(given);
   const isOpen =
     question !== undefined &&
-    (await withApp({ role: "command" }, ({ db }) => decide(db, { id: question, extent, by })));
+    (await withApp({ role: "command" }, (app) =>
+      answerQuestion(app, { id: question, extent, by }),
+    ));
   if (!isOpen) throw nothing(given, "waits for an answer");
   const json = { id: question, allowed: extent ?? false };
   return { json, talk: extent === undefined ? "Refused." : `Allowed: ${extent}.` };
@@ -96,7 +101,7 @@ const end = command({
     const found = readId(args.id);
     const isOver =
       found !== undefined &&
-      (await withApp({ role: "command" }, ({ db }) => withdraw(db, { id: found }, by)));
+      (await withApp({ role: "command" }, (app) => takeBack(app, { id: found }, by)));
     if (!isOver) throw nothing(args.id, "is allowed");
     return { json: { id: found, withdrawn: true }, talk: "Taken back." };
   },

@@ -60,6 +60,8 @@ export function createRecorder(app: Recording): Recorder {
       app.log[status >= 500 ? "warn" : "info"]("call", facts);
       const { upstream, rpcMethod: method } = facts;
       app.metrics.call({ upstream, method, status }, durationMs / 1000);
+      const { failure } = facts;
+      if (failure !== undefined && isGuards(failure)) app.metrics.guardRefusal(upstream, failure);
       endSpan(exchange, facts);
       // Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database.
       if (caller === undefined || call === undefined) return;

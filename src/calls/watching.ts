@@ -3,6 +3,7 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { isObject } from "#src/config/read.ts";
+import { tagOf } from "#src/crypto/secret.ts";
 import { asFailure } from "#src/failure.ts";
 import type { Deed } from "#src/guards/deed.ts";
 import type { Passed } from "#src/guards/guard.ts";
@@ -30,8 +31,7 @@ function hashOf(
   { name: upstream }: Upstream,
   call: { readonly name: string; readonly canonical: string },
 ): string {
-  const about = JSON.stringify([upstream, call.name, call.canonical]);
-  return hash("sha256", `${Buffer.from(bindingKey).toString("latin1")}${about}`, "base64url");
+  return tagOf(bindingKey, `call:${JSON.stringify([upstream, call.name, call.canonical])}`);
 }
 
 /** What guards want to see of an answer. */

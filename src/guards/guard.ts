@@ -150,14 +150,14 @@ async function countIn(app: Guarding, deed: Deed, natureOf: NatureOf): Promise<C
     return checkLimits(tally, limits, requests);
   };
   let tightest = check();
-  if (config.guards.findsLoops) await app.loops.check(deed, natureOf);
-  const isBehind = ({ key }: { readonly key: string }) => tally.isBehind(key);
-  const until = app.now().getTime() + longestWaitMs;
-  while (limits.some(isBehind) || budgets.some(isBehind)) {
-    await tally.told();
-    if (app.now().getTime() >= until) break;
+  const asking = config.guards.findsLoops ? app.loops.check(deed, natureOf) : undefined;
+  const behind = [...limits, ...budgets].some(({ key }) => tally.isBehind(key));
+  if (asking !== undefined || behind) {
+    await asking;
+    await untilTold(app, [...limits, ...budgets]);
+    // Others may have counted meanwhile.
+    tightest = check();
   }
-  tightest = check();
   const acts = actsIn(deed);
   countTowards(tally, limits, requests);
   spend(tally, budgets, acts);
@@ -165,6 +165,18 @@ async function countIn(app: Guarding, deed: Deed, natureOf: NatureOf): Promise<C
     headers: tightest === undefined ? {} : limitHeaders(tightest, requests),
     giveBack: () => spend(tally, budgets, -acts),
   };
+}
+
+/** What was counted here is told first, where the other replicas have to hear of it. */
+async function untilTold(
+  { tally, now }: Guarding,
+  counted: readonly { readonly key: string }[],
+): Promise<void> {
+  const until = now().getTime() + longestWaitMs;
+  while (counted.some(({ key }) => tally.isBehind(key))) {
+    await tally.told();
+    if (now().getTime() >= until) return;
+  }
 }
 
 async function approvalFor(

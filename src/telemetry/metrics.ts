@@ -9,6 +9,8 @@ export type Metrics = {
     labels: { upstream: string; method: string | undefined; status: number },
     seconds: number,
   ): void;
+  /** A guard answered in place of the upstream; `code` as in docs/errors.md. */
+  guardRefusal(upstream: string, code: string): void;
   /** One question at a provider's token endpoint; `outcome` is `success` or the provider's own word. */
   refresh(provider: string, outcome: string, seconds: number): void;
   line(level: Level, event: string): void;
@@ -54,7 +56,8 @@ export function createMetrics(
   isRead: boolean,
 ): Metrics {
   const registry = new Registry();
-  const { calls, callSeconds, refreshes, refreshSeconds, lines } = instruments(registry);
+  const { calls, callSeconds, guardRefusals, refreshes, refreshSeconds, lines } =
+    instruments(registry);
   const known = boundedWords();
   const metrics: Metrics = {
     call({ upstream, method, status }, seconds) {
@@ -62,6 +65,9 @@ export function createMetrics(
       const named = method === undefined ? "none" : methods.has(method) ? method : "other";
       calls.inc({ upstream, method: named, status });
       callSeconds.observe({ upstream }, seconds);
+    },
+    guardRefusal(upstream, code) {
+      if (isRead) guardRefusals.inc({ upstream, code });
     },
     refresh(provider, outcome, seconds) {
       if (!isRead) return;
@@ -96,6 +102,12 @@ function instruments(registry: Registry) {
       help: "Time until the answer of a proxied MCP exchange began",
       labelNames: ["upstream"],
       buckets: callBuckets,
+      registers,
+    }),
+    guardRefusals: new Counter({
+      name: "smartdash_guard_refusals_total",
+      help: "Calls that a guard answered in place of the upstream, also as a tool result of status 200",
+      labelNames: ["upstream", "code"],
       registers,
     }),
     refreshes: new Counter({

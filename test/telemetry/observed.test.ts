@@ -56,10 +56,13 @@ test("trace context reaches the upstream as the client sent it; from _meta alone
 
 test("metrics need their bearer, count calls and refreshes, and name nobody", async () => {
   const token = "metrics-token-of-16-or-more";
-  await using world = await openWorld({ environment: { METRICS_TOKEN: token } });
+  await using world = await openWorld({
+    environment: { METRICS_TOKEN: token, SMARTDASH_LIMITS: "tool=1/60s" },
+  });
   const bearer = await newBearer({ url: world.url });
   world.sandbox.providers.get("mercadolibre")?.grants.expireAccess();
   await (await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).text();
+  await (await post(`${world.url}/mcp`, bearer, toolCall("whoami", {}, 7))).text();
   await post(`${world.url}/mcp`, bearer, { jsonrpc: "2.0", id: 2, method: `strange/${bearer}` });
   const status = async (headers: Record<string, string>) =>
     (await fetch(`${world.url}/metrics`, { headers })).status;
@@ -72,6 +75,9 @@ test("metrics need their bearer, count calls and refreshes, and name nobody", as
   const text = await answer.text();
   expect(text).toContain(
     'smartdash_mcp_requests_total{upstream="mercadolibre",method="tools/call",status="200"} 1',
+  );
+  expect(text).toContain(
+    'smartdash_guard_refusals_total{upstream="mercadolibre",code="rate_limited"} 1',
   );
   expect(text).toContain('smartdash_mcp_requests_total{upstream="mercadolibre",method="other"');
   expect(text).toContain(

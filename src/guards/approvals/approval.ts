@@ -5,7 +5,17 @@ import { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import type { Deed, ToolUse } from "../deed.ts";
-import { type Approval, type Asked, type Extent, ask, isRefused, useApproval } from "./store.ts";
+import {
+  type Answer,
+  type Approval,
+  type Asked,
+  type Extent,
+  ask,
+  decide,
+  isRefused,
+  useApproval,
+  withdraw,
+} from "./store.ts";
 
 type Asking = Pick<App, "db" | "now" | "seal" | "publicUrl" | "log">;
 
@@ -87,6 +97,29 @@ async function question(app: Asking, deed: Deed, use: ToolUse, asked: Asked): Pr
       state: stateFor(app, asked, id),
     },
   );
+}
+
+/** Answers an open question, and logs it. False when it is open no more. */
+export async function answerQuestion(
+  app: Pick<App, "db" | "log">,
+  answer: Answer,
+): Promise<boolean> {
+  const about = await timely(decide(app.db, answer));
+  if (about === undefined) return false;
+  const { id, extent, by } = answer;
+  app.log.info("approval_decided", { id, ...about, by, allowed: extent ?? "no" });
+  return true;
+}
+
+/** Takes back what was allowed for longer, and logs it. False when there is nothing to take back. */
+export async function takeBack(
+  app: Pick<App, "db" | "log">,
+  which: { readonly id: string; readonly personId?: string },
+  by: string,
+): Promise<boolean> {
+  const isOver = await timely(withdraw(app.db, which, by));
+  if (isOver) app.log.info("approval_withdrawn", { id: which.id, by });
+  return isOver;
 }
 
 /** The arguments as the person sees them; undefined when they have been erased. */

@@ -11,8 +11,8 @@ import { type Language, languageOf } from "#src/screens/language.ts";
 import { page, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
 import { laidOut, plain } from "../plain.ts";
-import { argumentsOf, readExtent } from "./approval.ts";
-import { type Approval, approvalById, decide, withdraw } from "./store.ts";
+import { answerQuestion, argumentsOf, readExtent, takeBack } from "./approval.ts";
+import { type Approval, approvalById } from "./store.ts";
 
 type Serving = Pick<App, "db" | "now" | "seal" | "catalog" | "bindingKey" | "log">;
 
@@ -31,21 +31,19 @@ export function mountApprovals(routes: PageRoutes, app: Serving): void {
   routes.post("/approvals/:id", async ({ req }) => {
     const form = await readForm(req.raw);
     const person = await formSender(app, req.raw, form);
-    const { id, tool, upstream } = await ownApproval(app, req.param("id"), person);
+    const { id } = await ownApproval(app, req.param("id"), person);
     const extent = readExtent(form.get("extent") ?? undefined);
     const language = languageOf(req.raw);
-    if (!(await decide(app.db, { id, extent, by: `person:${person.personId}` }))) {
+    if (!(await answerQuestion(app, { id, extent, by: `person:${person.personId}` }))) {
       return await overPage(language, "approval_over");
     }
-    app.log.info("approval_decided", { id, tool, upstream, allowed: extent ?? "no" });
     return await overPage(language, extent === undefined ? "approval_refused" : "approval_allowed");
   });
   routes.post("/approvals/:id/withdraw", async ({ req }) => {
     const { personId } = await formSender(app, req.raw, await readForm(req.raw));
     const id = readId(req.param("id"));
     if (id === undefined) throw new Failure("not_found");
-    await withdraw(app.db, { id, personId }, `person:${personId}`);
-    app.log.info("approval_withdrawn", { id });
+    await takeBack(app, { id, personId }, `person:${personId}`);
     return seeOther("/");
   });
 }

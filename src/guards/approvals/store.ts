@@ -150,11 +150,18 @@ const holds: Readonly<Record<Extent, string>> = {
   always: "100 years",
 };
 
-/** The answer to an open question: a yes for so long, or no (undefined). False when it is open no more. */
+/** The answer to a question: a yes for so long, or no (undefined). */
+export type Answer = {
+  readonly id: string;
+  readonly extent: Extent | undefined;
+  readonly by: string;
+};
+
+/** What the answered question was about; undefined when it is open no more. */
 export async function decide(
   db: Database,
-  decided: { readonly id: string; readonly extent: Extent | undefined; readonly by: string },
-): Promise<boolean> {
+  decided: Answer,
+): Promise<Pick<Approval, "upstream" | "tool"> | undefined> {
   const { id, extent, by } = decided;
   const rows = await db
     .update(approvals)
@@ -173,8 +180,8 @@ export async function decide(
         gt(approvals.expiresAt, sql`now()`),
       ),
     )
-    .returning({ id: approvals.id });
-  return rows.length === 1;
+    .returning({ upstream: approvals.upstream, tool: approvals.tool });
+  return rows[0];
 }
 
 /** Takes back what was allowed for longer. False when there is nothing to take back. */

@@ -59,11 +59,15 @@ export class Loops {
 
   /**
    * Failures: `loop_noticed`, then `loop_refused`, then `agent_stopped`. Asks the other replicas before it refuses:
-   * what failed here may have gone well there.
+   * what failed here may have gone well there. Undefined where there is nothing to ask them.
    */
-  async check(deed: Deed, natureOf: NatureOf): Promise<void> {
+  check(deed: Deed, natureOf: NatureOf): Promise<void> | undefined {
     const use = onlyUse(deed);
-    if (use === undefined || this.#find(deed, use, natureOf) === undefined) return;
+    if (use === undefined || this.#find(deed, use, natureOf) === undefined) return undefined;
+    return this.#checkWithOthers(deed, use, natureOf);
+  }
+
+  async #checkWithOthers(deed: Deed, use: ToolUse, natureOf: NatureOf): Promise<void> {
     await this.#tally.reread([failureKey(deed, use), repeatKey(deed, use), cycleKey(deed)]);
     const loop = this.#find(deed, use, natureOf);
     if (loop !== undefined) this.#refuse(deed, loop);
