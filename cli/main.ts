@@ -1,9 +1,9 @@
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
 import { version } from "#src/runtime/version.ts";
+import { Failure } from "#src/failure.ts";
 import { examplesOf } from "./command.ts";
 import { subCommands } from "./table-of-commands.ts";
 import { print, tellFailure } from "./terminal.ts";
-import { Failure } from "#src/failure.ts";
 
 const main = defineCommand({
   meta: {

@@ -1,9 +1,9 @@
 import type { App } from "#src/app.ts";
 import { type FailureCode, asFailure, meaningOf } from "#src/failure.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
-import { readFields, readJsonObject } from "./fields.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { languages } from "#src/screens/language.ts";
+import { readFields, readJsonObject } from "./fields.ts";
 import type { Knowing } from "./caller.ts";
 import { assertionAlgorithms } from "./clients/assertion.ts";
 import { authMethodNames } from "./clients/authenticate.ts";

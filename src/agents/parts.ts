@@ -4,14 +4,14 @@ import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
 import { createGuardedFetch } from "#src/http/guarded-fetch.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import { isLoopbackName } from "#src/http/loopback.ts";
 import { type Callers, createCallers } from "./caller.ts";
 import type { Client } from "./clients/client.ts";
 import type { Clients } from "./clients/find-client.ts";
 import { createClientDocuments } from "./clients/client-document.ts";
 import type { LetGo } from "./endings.ts";
 import { tokenEndpointAddresses } from "./endpoints.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
-import { isLoopbackName } from "#src/http/loopback.ts";
 import { type SigningKeys, createSigningKeys, keysSubject } from "./tokens/signing-keys.ts";
 
 /** For one address. */

@@ -4,8 +4,8 @@ import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { type Definitions, type ListPage, natureIn } from "#src/guards/tools/definitions.ts";
 import { isAllowed } from "#src/guards/tools/rules.ts";
-import { checkKeys, folded } from "./json-keys.ts";
 import type { Switches } from "#src/guards/switches.ts";
+import { checkKeys, folded } from "./json-keys.ts";
 
 type Listing = { readonly definitions: Definitions; readonly switches: Switches };
 type Owner = {

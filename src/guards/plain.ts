@@ -14,7 +14,7 @@ export function laidOut(json: string): string {
   const visible = plain(json);
   let depth = 0;
   const line = () => `\n${"  ".repeat(depth)}`;
-  return visible.replace(/"(?:[^"\\]|\\.)*"|[{}[\],:]/g, (token) => {
+  return visible.replace(/"(?:[^"\\]|\\.)*"|\{\}|\[\]|[{}[\],:]/g, (token) => {
     if (token === "{" || token === "[") {
       depth += 1;
       return token + line();

@@ -1,6 +1,6 @@
 import type { Span as OtelSpan } from "@opentelemetry/api";
-import { redact } from "./redact.ts";
 import type { Secret } from "#src/crypto/secret.ts";
+import { redact } from "./redact.ts";
 
 /** A piece of work in a trace (W3C Trace Context). */
 export type Span = {

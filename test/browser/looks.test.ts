@@ -4,6 +4,8 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
+import { createReviewLink } from "#src/guards/tools/reviewers.ts";
+import { saveDefinitions } from "#src/guards/tools/store.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 import { launchChrome, openWindow } from "./chrome.ts";
@@ -27,6 +29,25 @@ async function askedFor(url: string, bearer: string): Promise<string> {
   const args = { item_id: "MLA1001", reason: "sold out", pictures: [1, 2, { main: true }] };
   const answer = await post(`${url}/mcp`, bearer, toolCall("close_listing", args));
   return /http[^\s"\\]+\/approvals\/[0-9a-f-]{36}/.exec(await answer.text())?.[0] ?? "";
+}
+
+/** The operator's link to a definition that is held back. */
+async function heldFor({ app, url }: World): Promise<string> {
+  const definition = JSON.stringify({ name: "list_orders", description: "First read".repeat(40) });
+  const changed = {
+    name: "list_orders",
+    hash: "0".repeat(64),
+    definition,
+    nature: "reading" as const,
+  };
+  const list = {
+    upstream: "mercadolibre",
+    definitions: [changed],
+    isLast: true,
+    isTrusting: false,
+  };
+  await saveDefinitions(app.db, list);
+  return (await createReviewLink({ ...app, publicUrl: url })).url;
 }
 
 /** Every page that people see, one after the other; `look` is called at each with its name. */
@@ -88,6 +109,10 @@ async function visitEveryPage(
   await page.locator("main form").waitFor({ state: "detached" });
   await look("disconnected");
   await at(`${url}/`, "home-disconnected");
+  await at(await heldFor(world), "review");
+  await page.locator("button[value=approved]").click();
+  await page.locator("main form").waitFor({ state: "detached" });
+  await look("review-done");
 }
 
 /** How many pixels stick out to the right of the window. */
@@ -120,7 +145,7 @@ test("no page has a serious fault that axe knows, in the light or in the dark", 
     }
     seen.push(name);
   });
-  expect(seen).toHaveLength(20);
+  expect(seen).toHaveLength(22);
   expect(rules).toContain("color-contrast");
   expect(rules).toContain("label");
   expect(found).toEqual([]);

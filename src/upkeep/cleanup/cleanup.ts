@@ -1,8 +1,8 @@
-import { taskDone } from "../tasks/store.ts";
 import type { App } from "#src/app.ts";
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { endSpentGrants } from "#src/agents/grants/store.ts";
+import { taskDone } from "../tasks/store.ts";
 import { type Leftover, countLeft, leftovers, removeSome } from "./store.ts";
 
 /** How many rows of each kind, by its name. */
