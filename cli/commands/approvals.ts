@@ -13,6 +13,7 @@ import {
   pendingApprovals,
   standingApprovals,
 } from "#src/guards/approvals/store.ts";
+import { plain } from "#src/guards/plain.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
 
@@ -37,8 +38,8 @@ const list = command({
     const lines = all.map((row) => [
       row.id,
       row.extent ?? "waits",
-      row.agent,
-      `${row.upstream}/${row.tool} ${row.arguments ?? ""}`.trim(),
+      plain(row.agent),
+      plain(`${row.upstream}/${row.tool} ${row.arguments ?? ""}`.trim()),
     ]);
     return { json: rows, text: table(["id", "state", "agent", "call"], lines) };
   },

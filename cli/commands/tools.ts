@@ -1,7 +1,6 @@
 import { allPolicies, definitionsOf, removePolicy } from "#src/guards/tools/store.ts";
 import { plain } from "#src/guards/plain.ts";
 import {
-  type Difference,
   approveTools,
   codeOf,
   heldTools,
@@ -62,78 +61,76 @@ const diff = command({
   run: async (args) => {
     const scope = { upstream: args.upstream, name: args.tool };
     const held = await withApp({ role: "command" }, (app) => heldTools(app, scope));
-    if (held.length === 0) return { json: { held }, talk: "Nothing is held." };
-    const byTool = Map.groupBy(held, (each) => `${each.upstream} ${each.name}`);
-    const parts = [...byTool.values()].map((versions) => {
-      const texts = versions.map(({ upstream: at, name, kind, lines }) =>
-        [`${at}/${plain(name)} is ${kind}`, ...lines].join("\n"),
-      );
-      return [...texts, `To approve it: ${approval(versions, true)}`].join("\n\n");
-    });
-    const json = { held, approve: approvals(held, args.tool !== undefined) };
-    const whole = json.approve.map((line) => `All that is held: ${line}`).join("\n");
-    const talk = args.tool === undefined ? whole : "";
-    return { json, text: parts.join("\n\n"), talk, exit: 1 };
+    const shown = held.map((each) => ({ ...each, seen: codeOf([each]) }));
+    const together = Map.groupBy(args.tool === undefined ? held : [], (each) => each.upstream);
+    const all = [...together].map(([at, each]) => ({ upstream: at, seen: codeOf(each) }));
+    const json = { held: shown, all };
+    if (held.length === 0) return { json, talk: "Nothing waits." };
+    const parts = shown.map(({ upstream: at, name, kind, lines, seen }) =>
+      [
+        `${at}/${plain(name)} is ${kind}`,
+        ...lines,
+        `\nTo approve it: ${line(at, name, seen)}`,
+      ].join("\n"),
+    );
+    const whole = all.map(
+      ({ upstream: at, seen }) =>
+        `All that waits at ${at}: smartdash tools approve ${at} --seen ${seen}`,
+    );
+    return { json, text: [...parts, ...whole].join("\n\n"), exit: 1 };
   },
 });
 
-/** The command that approves exactly what was shown, for each upstream. */
-function approvals(held: readonly Difference[], ofTool: boolean): readonly string[] {
-  const byUpstream = Map.groupBy(held, (each) => each.upstream);
-  return [...byUpstream.values()].map((each) => approval(each, ofTool));
+/** The command that approves exactly this definition. */
+function line(at: string, name: string, seen: string): string {
+  // Upstreams name tools as they like: what cannot be written down, or be taken for an option, is decided on the page.
+  if (plain(name) !== name || name.startsWith("-")) return "smartdash tools review";
+  const word = /^[\w.@/-]+$/.test(name) ? name : `'${name.replaceAll("'", String.raw`'\''`)}'`;
+  return `smartdash tools approve ${at} ${word} --seen ${seen}`;
 }
 
-function approval(held: readonly Difference[], ofTool: boolean): string {
-  const [{ upstream: at, name } = { upstream: "", name: "" }] = held;
-  const of = ofTool ? ` ${shellWord(name)}` : "";
-  return `smartdash tools approve ${at}${of} --seen ${codeOf(held)}`;
-}
+const of = { type: "positional", required: true, description: "Name of the upstream" } as const;
 
 const approve = command({
   name: "tools approve",
   description: "Let agents see and use what is held, within two seconds on every gateway",
   examples: [
-    "smartdash tools approve mercadolibre --seen 3f0c…",
     "smartdash tools approve airtable update_record --seen 9b1a…",
+    "smartdash tools approve mercadolibre --seen 3f0c…",
   ],
   args: {
-    upstream: { type: "positional", required: true, description: "Name of the upstream" },
-    tool: { ...tool, description: "Only this tool; everything that is held without it" },
+    upstream: of,
+    tool: { ...tool, description: "The tool; everything that waits without it" },
     seen: { type: "string", description: "What you looked at: smartdash tools diff prints it" },
   },
-  run: async ({ upstream: name, tool: of, seen }) => {
+  run: async ({ upstream: at, tool: name, seen }) => {
     const names = await withApp({ role: "command" }, (app) =>
-      approveTools(app, { upstream: name, name: of, seen, by }),
+      approveTools(app, { upstream: at, name, seen, by }),
     );
-    return {
-      json: { upstream: name, approved: names },
-      talk: `Approved: ${names.map(plain).join(", ")}`,
-    };
+    const talk = `Approved: ${names.map(plain).join(", ")}`;
+    return { json: { upstream: at, approved: names }, talk };
   },
 });
 
 const hold = command({
   name: "tools hold",
   description: "Hide a tool from agents and refuse its calls, until it is approved again",
-  examples: ["smartdash tools hold airtable delete_record"],
+  examples: [
+    "smartdash tools hold airtable delete_record",
+    "smartdash tools hold airtable update_record --seen 9b1a…",
+  ],
   args: {
-    upstream: { type: "positional", required: true, description: "Name of the upstream" },
+    upstream: of,
     tool: { ...tool, required: true, description: "Name of the tool" },
+    seen: { type: "string", description: "Only the definition that smartdash tools diff showed" },
   },
-  run: async ({ upstream: name, tool: of }) => {
+  run: async ({ upstream: at, tool: name, seen }) => {
     const names = await withApp({ role: "command" }, (app) =>
-      holdTool(app, { upstream: name, name: of, by }),
+      holdTool(app, { upstream: at, name, seen, by }),
     );
-    return { json: { upstream: name, held: names }, talk: `Held: ${names.map(plain).join(", ")}` };
+    return { json: { upstream: at, held: names }, talk: `Held: ${names.map(plain).join(", ")}` };
   },
 });
-
-/** A name, as a shell takes it for one word; upstreams name tools as they like. */
-function shellWord(text: string): string {
-  return /^[\w.@/-]+$/.test(text) && !text.startsWith("-")
-    ? text
-    : `'${plain(text).replaceAll("'", String.raw`'\''`)}'`;
-}
 
 const review = command({
   name: "tools review",

@@ -36,10 +36,6 @@ export const guardFailures = {
     http: 403,
     doc: "The tool is not among those that the upstream's rules, the agent's or the permission's policy allow.",
   },
-  review_link_needed: {
-    http: 403,
-    doc: "The page of held definitions opens with a link that the operator makes with `smartdash tools review`. A link works once, within ten minutes; the browser may look for an hour.",
-  },
   tool_held: {
     http: 403,
     doc: "The tool is new or has changed since the operator last looked (`smartdash tools diff`). It cannot be used before it is approved.",

@@ -71,6 +71,14 @@ export const pageFailures = {
     http: 400,
     doc: "This invitation is unknown, was used, or is older than seven days.",
   },
+  review_link_needed: {
+    http: 403,
+    doc: "The page of held definitions opens with a link that the operator makes with `smartdash tools review`. A link works once, within ten minutes; the browser may look for an hour.",
+  },
+  definition_decided: {
+    http: 409,
+    doc: "Somebody has decided about this definition since the page was loaded, or there is none. Nothing was changed; load the page again. `smartdash tools list` says what was decided, and by whom.",
+  },
   wrong_person: {
     http: 403,
     doc: "This link is for another person than the one who is signed in here. Nothing was changed.",

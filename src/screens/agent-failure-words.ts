@@ -40,6 +40,11 @@ export const agentFailureWords = {
     pt: "Esta página abre com um link de `smartdash tools review`. Cada link serve uma vez, durante dez minutos. Crie outro.",
     en: "This page opens with a link from `smartdash tools review`. Each link works once, within ten minutes. Make another one.",
   },
+  definition_decided: {
+    es: "Alguien ya decidió sobre esta definición. No se cambió nada; vuelve a abrir la página.",
+    pt: "Alguém já decidiu sobre esta definição. Nada foi alterado; abra a página de novo.",
+    en: "Somebody has decided about this definition already. Nothing was changed; open the page again.",
+  },
   invite_unknown: {
     es: "Esta invitación no existe, ya se usó o tiene más de siete días. Pide otra.",
     pt: "Este convite não existe, já foi usado ou tem mais de sete dias. Peça outro.",

@@ -71,16 +71,21 @@ export const guardWords = {
   period_day: { es: "día", pt: "dia", en: "day" },
   period_month: { es: "mes", pt: "mês", en: "month" },
   review_title: {
-    es: "Herramientas retenidas",
-    pt: "Ferramentas retidas",
-    en: "Tools that are held back",
+    es: "Herramientas nuevas o cambiadas",
+    pt: "Ferramentas novas ou alteradas",
+    en: "Tools that are new or have changed",
   },
   review_lead: {
-    es: "Estas definiciones son nuevas o cambiaron; los agentes no las ven. Un texto que le habla al modelo («primero lee…», «no lo digas») es un ataque.",
-    pt: "Estas definições são novas ou mudaram; os agentes não as veem. Um texto que fala com o modelo (“primeiro leia…”, “não conte”) é um ataque.",
-    en: "These definitions are new or have changed; agents do not see them. Text that speaks to a model (“first read …”, “do not tell”) is an attack.",
+    es: "Estas definiciones son nuevas o cambiaron. Un texto que le habla al modelo («primero lee…», «no lo digas») es un ataque.",
+    pt: "Estas definições são novas ou mudaram. Um texto que fala com o modelo (“primeiro leia…”, “não conte”) é um ataque.",
+    en: "These definitions are new or have changed. Text that speaks to a model (“first read …”, “do not tell”) is an attack.",
   },
-  review_none: { es: "No hay nada retenido.", pt: "Nada está retido.", en: "Nothing is held." },
+  review_none: { es: "No hay nada pendiente.", pt: "Nada está pendente.", en: "Nothing waits." },
+  review_open: {
+    es: "Abrir en este navegador",
+    pt: "Abrir neste navegador",
+    en: "Open in this browser",
+  },
   review_more: {
     es: "Hay {count} más; aparecen cuando decidas sobre estas.",
     pt: "Há mais {count}; aparecem quando você decidir sobre estas.",

@@ -1,9 +1,7 @@
+import { tokenPrefixes } from "#src/crypto/secret.ts";
+
 /** How secrets begin: our own tokens, and those of the providers we know. */
-const prefixes = [
-  ...["ses", "web", "try", "cod", "ref", "dev", "inv", "sec", "chk"].map((kind) => `sd_${kind}_`),
-  "APP_USR-",
-  "TG-",
-];
+const prefixes = [...Object.values(tokenPrefixes), "APP_USR-", "TG-"];
 
 /**
  * What a secret looks like wherever it turns up: our own tokens, those of the providers we know, bearer

@@ -291,8 +291,41 @@ test("a standing yes holds for calls at the same time, and words in a result giv
   expect(many.filter(({ code }) => code !== undefined)).toEqual([]);
 });
 
-test("a question is open for ten minutes however often it is asked, and what it waits for spends nothing", async () => {
-  await using world = await opened({}, {});
+test("what was allowed for longer is its person's to take back, and once taken back or over, nobody's", async () => {
+  await using world = await opened();
+  const { guarded, agent, at } = world;
+  const { url } = guarded.world;
+  const link = linkIn((await call(at, "drop", { id: 1 })).text);
+  await answer(agent.visitor, link, "hour");
+  const stranger = newVisitor();
+  await connectSeller(stranger, { url, seller: "100200301" });
+  const withdrawn = async (visitor: Visitor) => {
+    const { form_token = "" } = formIn(await (await visitor.get(`${url}/`)).text());
+    return (await visitor.post(`${link}/withdraw`, { form_token })).status;
+  };
+  expect(await withdrawn(stranger)).toBe(303);
+  expect((await call(at, "drop", { id: 2 })).code).toBeUndefined();
+  expect(await withdrawn(agent.visitor)).toBe(303);
+  expect((await call(at, "drop", { id: 3 })).code).toBe("approval_needed");
+  const id = link.split("/").at(-1) ?? "";
+  const again = await runBeside(guarded.world, ["approvals", "withdraw", id]);
+  expect(again.exit).toBe(2);
+  await guarded.world.app.db.execute("update approvals set state = 'approved', expires_at = now()");
+  expect((await runBeside(guarded.world, ["approvals", "withdraw", id])).exit).toBe(2);
+});
+
+test("a question spends nothing of a budget, and a call that went through does", async () => {
+  await using guarded = await openGuarded({ tools }, { SMARTDASH_BUDGETS: "agent=2/day" });
+  await listed(guarded);
+  for (let id = 0; id < 5; id += 1)
+    expect((await call(guarded, "drop", { id })).code).toBe("approval_needed");
+  for (let id = 0; id < 2; id += 1)
+    expect((await call(guarded, "get_item", { id })).code).toBeUndefined();
+  expect((await call(guarded, "get_item", { id: 2 })).code).toBe("budget_spent");
+});
+
+test("a question is open for ten minutes however often it is asked", async () => {
+  await using world = await opened();
   const { guarded, at } = world;
   await call(at, "drop", { id: 1 });
   await guarded.world.app.db.execute(

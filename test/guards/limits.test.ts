@@ -1,11 +1,12 @@
 import { expect, test } from "bun:test";
+import { startBeside } from "#test/attacks/setup.ts";
 import { newBearer } from "#test/support/browser-like.ts";
 import { authorizedAgent, tokenRequest } from "#test/support/agent-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { freePort, startServe } from "#test/support/process.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { openWorld } from "#test/support/world.ts";
-import { call, listed, openGuarded, reading, text, tool, told } from "./setup.ts";
+import { call, listed, openGuarded, reading, text, tool, told, usualGuards } from "./setup.ts";
 
 const defaults = {
   SMARTDASH_LIMITS: undefined,
@@ -203,6 +204,25 @@ test("a budget is counted to its end, warns at 80 %, and shows on the page, in t
       { of: "account", period: "month", limit: 100, used: 10 },
     ],
   });
+});
+
+test("two gateways keep one budget together, to within a twentieth for each", async () => {
+  const environment = { SMARTDASH_BUDGETS: "agent=60/day" };
+  await using guarded = await openGuarded({}, environment);
+  await using second = await startBeside(guarded.world, {
+    PORT: "0",
+    ...usualGuards,
+    SMARTDASH_LOOPS: "off",
+    ...environment,
+  });
+  const places = [guarded.url, `${second.url}/mcp/mercadolibre`];
+  let allowed = 0;
+  for (let id = 0; id < 100; id += 1) {
+    const at = { url: places[id % 2] ?? "", bearer: guarded.bearer };
+    if ((await call(at, "x", { id })).code === undefined) allowed += 1;
+  }
+  expect(allowed).toBeGreaterThanOrEqual(60);
+  expect(allowed).toBeLessThanOrEqual(63);
 });
 
 test("calls wait for the provider's pace, and keep away from it after its 429", async () => {

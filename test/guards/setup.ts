@@ -145,3 +145,12 @@ export async function listed(guarded: Pick<Guarded, "url" | "bearer">): Promise<
   const { result } = JSON.parse(json) as { result: { tools: { name: string }[] } };
   return result.tools.map(({ name }) => name);
 }
+
+/** Asks again until it is so; what a command decides holds on every gateway within two seconds. */
+export async function eventually(isSo: () => Promise<boolean>): Promise<void> {
+  const until = Date.now() + 2000;
+  while (!(await isSo())) {
+    if (Date.now() > until) throw new Error("it was not so within two seconds");
+    await Bun.sleep(50);
+  }
+}

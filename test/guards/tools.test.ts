@@ -2,7 +2,16 @@ import { expect, test } from "bun:test";
 import { authorizedAgent } from "#test/support/agent-like.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
-import { type Guarded, call, destructive, listed, openGuarded, reading, tool } from "./setup.ts";
+import {
+  type Guarded,
+  call,
+  destructive,
+  eventually,
+  listed,
+  openGuarded,
+  reading,
+  tool,
+} from "./setup.ts";
 
 const four = [
   tool("list_orders", reading),
@@ -161,22 +170,20 @@ test("a tool whose definition changes does not reach a model before the operator
     const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
     expect((await evaluate(world.app)).map(({ kind }) => kind)).toContain("tool_held");
 
-    const line = /smartdash (tools approve mercadolibre brand_new --seen \w{40})/.exec(diff.stdout);
-    const approval = line?.[1]?.split(" ") ?? [];
-    // Before the operator answers, the tool has become another one: that one they have not seen.
-    guarded.offer.tools = [...four.slice(1), tool("brand_new", undefined, "now harmful")];
+    const line = /To approve it: smartdash (tools approve mercadolibre brand_new --seen \w{40})/;
+    const approval = line.exec(diff.stdout)?.[1]?.split(" ") ?? [];
+    const whole = /smartdash (tools approve mercadolibre --seen \w{40})/.exec(diff.stdout)?.[1];
+    // Before the operator answers, another tool has become another one: that one they have not seen.
+    guarded.offer.tools = [...four.slice(0, 2), tool("untold", undefined, "Harmful")];
     await seen(guarded);
-    const late = await runBeside(world, approval);
+    const late = await runBeside(world, whole?.split(" ") ?? []);
     expect([late.exit, late.stderr]).toEqual([2, expect.stringContaining("not what is held now")]);
     const unseen = await runBeside(world, approval.slice(0, 4));
     expect([unseen.exit, unseen.stderr]).toEqual([2, expect.stringContaining("tools diff")]);
     guarded.offer.tools = [poisoned, ...four.slice(1), tool("brand_new")];
-    await seen(guarded);
-    const again = await runBeside(world, ["tools", "diff", "mercadolibre", "brand_new", "--json"]);
-    const [command = ""] = (again.json as { approve: string[] }).approve;
-    const approved = await runBeside(world, [...command.split(" ").slice(1), "--json"]);
+    const approved = await runBeside(world, [...approval, "--json"]);
     expect(approved.json).toEqual({ upstream: "mercadolibre", approved: ["brand_new"] });
-    await Bun.sleep(1500);
+    await eventually(async () => (await listed(guarded)).includes("brand_new"));
     expect(await listed(guarded)).toEqual(["get_item", "answer_question", "untold", "brand_new"]);
     expect((await call(guarded, "brand_new")).code).toBeUndefined();
     expect((await call(guarded, "list_orders")).code).toBe("tool_held");
@@ -189,32 +196,106 @@ test("a tool whose definition changes does not reach a model before the operator
   }
 }, 60_000);
 
-test("what is held on purpose waits for nobody, and comes back by a command of its own", async () => {
+type Diff = {
+  readonly held: readonly { readonly name: string; readonly kind: string; readonly seen: string }[];
+  readonly all: readonly { readonly upstream: string; readonly seen: string }[];
+};
+
+async function diffOf({ world }: Guarded, ...scope: readonly string[]): Promise<Diff> {
+  return (await runBeside(world, ["tools", "diff", ...scope, "--json"])).json as Diff;
+}
+
+test("what is held on purpose waits for nobody, also where changes are only reported, and comes back by its code", async () => {
+  for (const pinning of ["hold", "report"]) {
+    await using guarded = await openGuarded({ tools: four }, { SMARTDASH_TOOL_PINNING: pinning });
+    const { world } = guarded;
+    await listed(guarded);
+    guarded.offer.tools = [...four, tool("late")];
+    await listed(guarded);
+    for (const name of ["late", "get_item"]) {
+      const held = await runBeside(world, ["tools", "hold", "mercadolibre", name, "--json"]);
+      expect(held.json).toEqual({ upstream: "mercadolibre", held: [name] });
+    }
+    for (const wrong of [
+      ["mercadolibre", "get_item"],
+      ["mercadolibre", "nothing"],
+      ["mercadolibre", "untold", "--seen", "0".repeat(40)],
+      ["nowhere", "get_item"],
+    ]) {
+      expect((await runBeside(world, ["tools", "hold", ...wrong])).exit).toBe(2);
+    }
+    expect((await runBeside(world, ["tools", "diff"])).exit).toBe(0);
+    const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
+    expect((await evaluate(world.app)).map(({ kind }) => kind)).not.toContain("tool_held");
+    await eventually(async () => (await call(guarded, "get_item")).code === "tool_held");
+    expect(await listed(guarded)).toEqual(["list_orders", "answer_question", "untold"]);
+    const { held, all } = await diffOf(guarded, "mercadolibre", "get_item");
+    expect([held.map(({ kind }) => kind), all]).toEqual([["held on purpose"], []]);
+    const back = ["tools", "approve", "mercadolibre", "get_item", "--seen", held[0]?.seen ?? ""];
+    expect((await runBeside(world, back)).exit).toBe(0);
+    await eventually(async () => (await call(guarded, "get_item")).code === undefined);
+  }
+}, 30_000);
+
+test("of several definitions of a tool one can be approved and one held, and what comes later is neither", async () => {
   await using guarded = await openGuarded({ tools: four });
   const { world } = guarded;
   await listed(guarded);
-  guarded.offer.tools = [...four, tool("odd\u202Ename", undefined, "hidden\u200B")];
+  const show = async (text: string) => {
+    guarded.offer.tools = [...four.slice(1), tool("list_orders", reading, text)];
+    await listed(guarded);
+  };
+  await show("Harmful");
+  await show("Harmless");
+  const { held } = await diffOf(guarded, "mercadolibre");
+  // The newest first.
+  expect(held.map(({ kind }) => kind)).toEqual(["changed", "changed"]);
+  const [harmless, harmful] = held.map(({ seen: code }) => code);
+  const decide = async (verb: string, code = "") => {
+    const words = ["tools", verb, "mercadolibre", "list_orders", "--seen", code];
+    expect((await runBeside(world, words)).exit).toBe(0);
+  };
+  await decide("approve", harmless);
+  await eventually(async () => (await listed(guarded)).includes("list_orders"));
+  await show("Harmful");
+  expect(await seen(guarded)).not.toContain("Harmful");
+  await decide("hold", harmful);
+  expect((await diffOf(guarded)).held).toEqual([]);
+  await show("Harmless");
+  expect(await seen(guarded)).toContain("Harmless");
+  // A code for everything is for what waited then.
+  await show("Other");
+  const [before] = (await diffOf(guarded)).all;
+  await show("Another");
+  const words = ["tools", "approve", "mercadolibre", "--seen"];
+  expect((await runBeside(world, [...words, before?.seen ?? ""])).exit).toBe(2);
+  const [now] = (await diffOf(guarded)).all;
+  expect((await runBeside(world, [...words, now?.seen ?? ""])).exit).toBe(0);
+  expect((await diffOf(guarded)).held).toEqual([]);
+}, 30_000);
+
+test("no name or text of an upstream can act on a terminal or a shell", async () => {
+  await using guarded = await openGuarded({ tools: four });
   await listed(guarded);
-  const diff = await runBeside(world, ["tools", "diff"]);
-  expect(diff.stdout).toContain(String.raw`odd\u{202e}name`);
-  expect(diff.stdout).toContain(String.raw`hidden\u{200b}`);
-  const [pending, usable] = ["odd\u202Ename", "get_item"];
-  for (const name of [pending, usable]) {
-    const held = await runBeside(world, ["tools", "hold", "mercadolibre", name, "--json"]);
-    expect(held.json).toEqual({ upstream: "mercadolibre", held: [name] });
+  const names = ["odd\u202Ename", "bell\u009B31m", "--json", "x; echo $HOME", "it's"];
+  guarded.offer.tools = names.map((name) => tool(name, undefined, "hidden\u200B\u009B1m"));
+  await listed(guarded);
+  for (const about of [["diff"], ["list"]]) {
+    const { stdout } = await runBeside(guarded.world, ["tools", ...about]);
+    expect(stdout).toContain(String.raw`odd\u{202e}name`);
+    expect(stdout).not.toMatch(/[\u0080-\u009f\u200b\u202e]/);
   }
-  const twice = await runBeside(world, ["tools", "hold", "mercadolibre", usable]);
-  expect(twice.exit).toBe(2);
-  expect((await runBeside(world, ["tools", "diff"])).exit).toBe(0);
-  const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
-  expect((await evaluate(world.app)).map(({ kind }) => kind)).not.toContain("tool_held");
-  await Bun.sleep(1500);
-  expect((await call(guarded, usable)).code).toBe("tool_held");
-  const again = await runBeside(world, ["tools", "diff", "mercadolibre", usable, "--json"]);
-  const [command = ""] = (again.json as { approve: string[] }).approve;
-  expect((await runBeside(world, command.split(" ").slice(1))).exit).toBe(0);
-  await Bun.sleep(1500);
-  expect((await call(guarded, usable)).code).toBeUndefined();
+  const { stdout } = await runBeside(guarded.world, ["tools", "diff"]);
+  const lines = [...stdout.matchAll(/To approve it: (.*)/g)].map(([, line]) => line ?? "");
+  expect(lines.filter((line) => line === "smartdash tools review")).toHaveLength(3);
+  // What the shell makes of the others is the name.
+  const words = lines
+    .filter((line) => line.includes("approve"))
+    .map((line) =>
+      Bun.spawnSync(["sh", "-c", line.replace("smartdash", String.raw`printf '%s\n'`)]),
+    )
+    .map(({ stdout: said }) => said.toString().split("\n")[3]);
+  expect(new Set(words)).toEqual(new Set(["it's", "x; echo $HOME"]));
 }, 30_000);
 
 test("what an upstream shows first is approved page by page, and after the last page nothing is", async () => {

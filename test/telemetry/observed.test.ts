@@ -90,6 +90,24 @@ test("metrics need their bearer, count calls and refreshes, and name nobody", as
   expect((await fetch(`${without.url}/metrics`)).status).toBe(404);
 });
 
+test("what a guard tells a model as the result of a tool counts as its refusal", async () => {
+  const token = "metrics-token-of-16-or-more";
+  await using world = await openWorld({
+    environment: { METRICS_TOKEN: token, SMARTDASH_LOOPS: "on" },
+  });
+  const bearer = await newBearer({ url: world.url });
+  let answer: Response | undefined;
+  for (let id = 0; id < 32; id += 1) {
+    answer = await post(`${world.url}/mcp`, bearer, toolCall("whoami", {}, id));
+    if ((await answer.clone().text()).includes("loop_noticed")) break;
+  }
+  expect(answer?.status).toBe(200);
+  const headers = { authorization: `Bearer ${token}` };
+  expect(await (await fetch(`${world.url}/metrics`, { headers })).text()).toContain(
+    'smartdash_guard_refusals_total{upstream="mercadolibre",code="loop_noticed"} 1',
+  );
+});
+
 test("METRICS_PORT serves metrics on loopback, and nothing else", async () => {
   const port = String(await freePort());
   await using world = await openWorld({ environment: { METRICS_PORT: port } });

@@ -111,7 +111,7 @@ export async function answerQuestion(
   return true;
 }
 
-/** Takes back what was allowed for longer, and logs it. False when there is nothing to take back. */
+/** Takes back a yes that still holds, and logs it. False when there is none. */
 export async function takeBack(
   app: Pick<App, "db" | "log">,
   which: { readonly id: string; readonly personId?: string },

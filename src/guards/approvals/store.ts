@@ -184,7 +184,7 @@ export async function decide(
   return rows[0];
 }
 
-/** Takes back what was allowed for longer. False when there is nothing to take back. */
+/** Takes back a yes that still holds. False when there is none. */
 export async function withdraw(
   db: Database,
   which: { readonly id: string; readonly personId?: string },
@@ -194,7 +194,14 @@ export async function withdraw(
   const rows = await db
     .update(approvals)
     .set({ state: "refused", expiresAt: sql`now()`, decidedAt: sql`now()`, decidedBy: by })
-    .where(and(eq(approvals.id, which.id), eq(approvals.state, "approved"), owner))
+    .where(
+      and(
+        eq(approvals.id, which.id),
+        eq(approvals.state, "approved"),
+        gt(approvals.expiresAt, sql`now()`),
+        owner,
+      ),
+    )
     .returning({ id: approvals.id });
   return rows.length === 1;
 }

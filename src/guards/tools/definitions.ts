@@ -45,13 +45,26 @@ export type Definitions = Pick<Mirror, "load" | "stop"> & {
 };
 
 type Known = {
-  /** Hash and state, the one that was seen last first. */
-  readonly versions: readonly { readonly hash: string; readonly isApproved: boolean }[];
+  /** The one that was seen last first. */
+  readonly versions: readonly Version[];
   /** Of the approved versions together. */
   readonly approved: Nature;
   /** Of all versions together: where none is held back, any of them may be the one that runs. */
   readonly any: Nature;
 };
+
+type Version = {
+  readonly hash: string;
+  readonly state: "approved" | "held";
+  /** Somebody has decided it; what is held without that only waits. */
+  readonly isDecided: boolean;
+};
+
+/** Where nothing that waits is held back, what was held on purpose is all the same. */
+function isUsable(version: Version | undefined, holds: boolean): boolean {
+  if (version === undefined) return !holds;
+  return version.state === "approved" || (!holds && !version.isDecided);
+}
 
 export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config">): Definitions {
   let known: ReadonlyMap<string, Known> = new Map();
@@ -68,9 +81,8 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
   const modeOf = ({ tools }: Upstream) => tools.pinning ?? app.config.guards.pinning;
   const find = (upstream: Upstream, name: string) => known.get(toolKey(upstream.name, name));
   const isKept = (upstream: Upstream, name: string, digest: string): boolean => {
-    if (modeOf(upstream) !== "hold") return true;
     const version = find(upstream, name)?.versions.find((each) => each.hash === digest);
-    return version?.isApproved === true;
+    return isUsable(version, modeOf(upstream) === "hold");
   };
   return {
     load: () => mirror.load(),
@@ -104,8 +116,8 @@ function aboutTool(tool: Known | undefined, isListed: boolean, holds: boolean): 
   if (tool === undefined) {
     return { nature: undefined, state: holds && isListed ? "unseen" : "usable", isListed };
   }
-  const isHeld = holds && tool.versions[0]?.isApproved !== true;
-  return { nature: holds ? tool.approved : tool.any, state: isHeld ? "held" : "usable", isListed };
+  const state = isUsable(tool.versions[0], holds) ? "usable" : "held";
+  return { nature: holds ? tool.approved : tool.any, state, isListed };
 }
 
 const mostCursors = 1000;
@@ -153,7 +165,8 @@ export function digestOf(definition: Definition) {
   };
 }
 
-function toolKey(upstream: string, name: string): string {
+/** A tool, as people write it. */
+export function toolKey(upstream: string, name: string): string {
   return `${upstream}/${name}`;
 }
 
@@ -165,9 +178,10 @@ function byTool(rows: readonly Row[]): ReadonlyMap<string, Known> {
     [...groups].map(([key, versions]) => [
       key,
       {
-        versions: versions.map(({ hash: digest, state }) => ({
+        versions: versions.map(({ hash: digest, state, decidedAt }) => ({
           hash: digest,
-          isApproved: state === "approved",
+          state,
+          isDecided: decidedAt !== null,
         })),
         approved: worstOf(versions.filter(({ state }) => state === "approved")),
         any: worstOf(versions),

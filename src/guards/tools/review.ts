@@ -4,7 +4,8 @@ import { isToolPattern } from "#src/catalog/tool-rules.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { laidOut } from "../plain.ts";
+import { laidOut, plain } from "../plain.ts";
+import { toolKey } from "./definitions.ts";
 import {
   type Decision,
   type DefinitionRow,
@@ -13,12 +14,13 @@ import {
   savePolicy,
 } from "./store.ts";
 
-/** What is held of one tool, beside what was approved before. */
-export type Difference = {
+/** A definition that is held, beside what was approved before. */
+export type Held = {
   readonly upstream: string;
   readonly name: string;
   readonly hash: string;
-  readonly kind: "new" | "changed";
+  /** `held on purpose`: somebody has looked at it and decided so. */
+  readonly kind: "new" | "changed" | "held on purpose";
   readonly seenAt: Date;
   /** Lines of the definitions: `-` was approved, `+` is held, a blank stands in both. */
   readonly lines: readonly string[];
@@ -28,97 +30,117 @@ type Reviewing = Pick<App, "db" | "catalog" | "log">;
 type Scope = { readonly upstream?: string | undefined; readonly name?: string | undefined };
 
 /**
- * Everything that waits for somebody to look at it; of one tool, when nothing waits, what is held on purpose.
+ * Everything that waits for somebody to look at it; of one tool also what is held on purpose.
  * Failures: `usage` when there is no such upstream.
  */
 export async function heldTools(
   app: Pick<App, "db" | "catalog">,
   scope: Scope,
-): Promise<readonly Difference[]> {
+): Promise<readonly Held[]> {
   const { upstream, name } = scope;
   if (upstream !== undefined) expectUpstream(app, upstream);
-  const rows = await timely(definitionsOf(app.db, scope));
-  const byTool = Map.groupBy(rows, ({ upstream: at, name: tool }) => `${at}/${tool}`);
+  const rows = await timely(definitionsOf(app.db, { ...scope, isWaiting: name === undefined }));
+  const byTool = Map.groupBy(rows, (row) => toolKey(row.upstream, row.name));
   return [...byTool.values()].flatMap((versions) => {
     const approved = versions.find(({ state }) => state === "approved");
-    const held = versions.filter(({ state }) => state === "held");
-    const waiting = held.filter(({ decidedAt }) => decidedAt === null);
-    return (waiting.length === 0 && name !== undefined ? held : waiting).map((each) => ({
-      upstream: each.upstream,
-      name: each.name,
-      hash: each.hash,
-      kind: approved === undefined ? ("new" as const) : ("changed" as const),
-      seenAt: each.seenAt,
-      lines: difference(linesOf(approved), linesOf(each)),
-    }));
+    return versions
+      .filter((each) => app.catalog.upstreams.has(each.upstream) && isShown(each, name))
+      .map((each) => ({
+        upstream: each.upstream,
+        name: each.name,
+        hash: each.hash,
+        kind: kindOf(each, approved),
+        seenAt: each.seenAt,
+        lines: difference(linesOf(approved), linesOf(each)),
+      }));
   });
+}
+
+function isShown({ state, decidedAt }: DefinitionRow, name: string | undefined): boolean {
+  return state === "held" && (decidedAt === null || name !== undefined);
+}
+
+function kindOf(held: DefinitionRow, approved: DefinitionRow | undefined): Held["kind"] {
+  if (held.decidedAt !== null) return "held on purpose";
+  return approved === undefined ? "new" : "changed";
 }
 
 /**
  * A code for exactly these definitions. 40 hex characters of SHA-256: an upstream that prepares a harmless
  * definition and a harmful one cannot give both the same code.
  */
-export function codeOf(held: readonly Pick<Difference, "hash">[]): string {
+export function codeOf(held: readonly Pick<Held, "hash">[]): string {
   const hashes = held.map(({ hash: each }) => each).toSorted();
   return hash("sha256", hashes.join("\n"), "hex").slice(0, 40);
 }
 
+/** What somebody says about what they have seen: `seen` is the code of it. */
+type Said = {
+  readonly upstream: string;
+  readonly name?: string | undefined;
+  readonly seen: string | undefined;
+  readonly by: string;
+};
+
 /**
- * Approves what somebody has looked at, on every gateway within two seconds. `seen` is the code of what they saw.
- * Failures: `usage` when nothing is held, or when something else is held by now.
+ * Approves what somebody has looked at, on every gateway within two seconds: one definition of a tool, or everything
+ * that waits at an upstream.
+ * Failures: `usage` when nothing is held, or something else than what they saw.
  */
-export async function approveTools(
-  app: Reviewing,
-  approved: {
-    readonly upstream: string;
-    readonly name: string | undefined;
-    readonly seen: string | undefined;
-    readonly by: string;
-  },
-): Promise<readonly string[]> {
-  const { upstream, name, seen, by } = approved;
-  const held = await heldTools(app, { upstream, name });
-  const look = `smartdash tools diff ${upstream}${name === undefined ? "" : ` ${name}`}`;
-  if (held.length === 0) throw nothingOf(approved, "held");
-  if (seen !== codeOf(held)) {
-    const why = seen === undefined ? "--seen is missing" : "This is not what is held now";
-    throw new Failure("usage", `${why}: nothing was approved`, {
-      hint: `${look} shows what is held, and prints the command that approves exactly that`,
-    });
-  }
-  return await decideTools(app, {
-    upstream,
-    hashes: held.map(({ hash: each }) => each),
-    state: "approved",
-    by,
-  });
+export async function approveTools(app: Reviewing, said: Said): Promise<readonly string[]> {
+  const { upstream, name, seen, by } = said;
+  const held = await heldTools(app, said);
+  if (held.length === 0) throw nothingOf(said, "held");
+  const offered = name === undefined ? [held] : held.map((each) => [each]);
+  const meant = offered.find((each) => codeOf(each) === seen);
+  if (meant === undefined) throw notSeen(said, "nothing was approved");
+  const hashes = meant.map(({ hash: each }) => each);
+  return await decideTools(app, { upstream, hashes, state: "approved", by });
 }
 
 /**
- * Holds every definition of a tool on purpose, on every gateway within two seconds.
- * Failures: `usage` when there is none, or all are held on purpose already.
+ * Holds a tool on purpose, on every gateway within two seconds: all its definitions, or the one that was seen.
+ * Failures: `usage` when there is none, or what is meant is held on purpose already.
  */
 export async function holdTool(
   app: Reviewing,
-  held: { readonly upstream: string; readonly name: string; readonly by: string },
+  said: Said & { readonly name: string },
 ): Promise<readonly string[]> {
-  const { upstream, name, by } = held;
+  const { upstream, name, seen, by } = said;
   expectUpstream(app, upstream);
-  const hashes = (await timely(definitionsOf(app.db, { upstream, name }))).map((row) => row.hash);
+  const rows = await timely(definitionsOf(app.db, { upstream, name }));
+  const meant = rows.filter((row) => seen === undefined || codeOf([row]) === seen);
+  if (rows.length > 0 && meant.length === 0) throw notSeen(said, "nothing was held");
+  const hashes = meant.map((row) => row.hash);
   const names = await decideTools(app, { upstream, hashes, state: "held", by });
-  if (names.length === 0) throw nothingOf(held, "to be held");
+  if (names.length === 0) throw nothingOf(said, "left to be held");
   return names;
 }
 
-/** Writes down what was decided, and logs it. Returns the names of the tools. */
-export async function decideTools(
-  app: Pick<App, "db" | "log">,
-  decided: Decision,
-): Promise<readonly string[]> {
-  const names = await timely(decideDefinitions(app.db, decided));
-  const { upstream, state, by } = decided;
-  app.log.warn("tools_decided", { upstream, state, by, names: names.slice(0, 50).join(" ") });
+/** Decides about a definition that waits. Failures: `definition_decided` when it does not. */
+export async function decideWaiting(
+  app: Reviewing,
+  decided: Pick<Held, "hash" | "upstream"> & Pick<Decision, "state" | "by">,
+): Promise<void> {
+  const { upstream, hash: digest, state, by } = decided;
+  const decision = { upstream, hashes: [digest], state, by, isWaiting: true };
+  if ((await decideTools(app, decision)).length === 0) throw new Failure("definition_decided");
+}
+
+async function decideTools(app: Reviewing, decision: Decision): Promise<readonly string[]> {
+  const names = await timely(decideDefinitions(app.db, decision));
+  const { upstream, state, by } = decision;
+  const told = names.map(plain).slice(0, 50).join(" ");
+  if (names.length > 0) app.log.warn("tools_decided", { upstream, state, by, names: told });
   return names;
+}
+
+function notSeen({ upstream, name, seen }: Said, what: string): Failure {
+  const why = seen === undefined ? "--seen is missing" : "This is not what is held now";
+  const look = name === undefined ? upstream : `${upstream} ${plain(name)}`;
+  return new Failure("usage", `${why}: ${what}`, {
+    hint: `smartdash tools diff ${look} shows what is held, and prints the command that approves exactly that`,
+  });
 }
 
 function nothingOf(scope: Scope & { readonly upstream: string }, what: string): Failure {

@@ -1,8 +1,9 @@
 import type { App } from "#src/app.ts";
 import { fingerprint, isSame, newToken, tagOf, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
+import { timely } from "#src/once.ts";
 import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
-import { isReviewing, saveReviewKey, useReviewLink } from "./store.ts";
+import { isReviewKey, saveReviewKey, useReviewLink } from "./store.ts";
 
 const cookieName = "review";
 const linkMs = 10 * 60_000;
@@ -14,11 +15,21 @@ export async function createReviewLink(
 ): Promise<{ readonly url: string; readonly expiresAt: Date }> {
   const code = newToken("review").reveal();
   const expiresAt = new Date(app.now().getTime() + linkMs);
-  await saveReviewKey(app.db, { fingerprint: fingerprint(code), kind: "link", expiresAt });
+  await timely(saveReviewKey(app.db, { fingerprint: fingerprint(code), kind: "link", expiresAt }));
   return { url: `${app.publicUrl}/review/${code}`, expiresAt };
 }
 
-/** Lets the browser that opens a link at the page for an hour; a Set-Cookie value. Failures: `review_link_needed`. */
+/** Whether a link can be used; asking does not use it up. Failures: `review_link_needed`. */
+export async function expectReviewLink(app: Pick<App, "db" | "now">, code: string): Promise<void> {
+  const isOpen = isLink(code) && (await isReviewKey(app.db, "link", fingerprint(code), app.now()));
+  if (!isOpen) throw new Failure("review_link_needed");
+}
+
+function isLink(code: string): boolean {
+  return code.startsWith(tokenPrefixes.review) && code.length < 100;
+}
+
+/** Lets the browser that uses a link at the page for an hour; a Set-Cookie value. Failures: `review_link_needed`. */
 export async function acceptReviewLink(
   app: Pick<App, "db" | "now">,
   code: string,
@@ -30,8 +41,7 @@ export async function acceptReviewLink(
     kind: "browser" as const,
     expiresAt: new Date(now.getTime() + browserSeconds * 1000),
   };
-  const isLink = code.startsWith(tokenPrefixes.review) && code.length < 100;
-  if (!isLink || !(await useReviewLink(app.db, { link: fingerprint(code), browser, now }))) {
+  if (!isLink(code) || !(await useReviewLink(app.db, { link: fingerprint(code), browser, now }))) {
     throw new Failure("review_link_needed");
   }
   return hostCookie(cookieName, cookie, browserSeconds);
@@ -43,7 +53,10 @@ export async function reviewerToken(
   request: Request,
 ): Promise<string> {
   const cookie = readHostCookie(request, cookieName);
-  if (cookie === undefined || !(await isReviewing(app.db, fingerprint(cookie), app.now()))) {
+  if (
+    cookie === undefined ||
+    !(await isReviewKey(app.db, "browser", fingerprint(cookie), app.now()))
+  ) {
     throw new Failure("review_link_needed");
   }
   return tagOf(app.bindingKey, `review:${cookie}`);

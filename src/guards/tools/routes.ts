@@ -7,22 +7,27 @@ import { type Language, languageOf } from "#src/screens/language.ts";
 import { type Markup, page, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
 import { plain } from "../plain.ts";
-import { type Difference, decideTools, heldTools } from "./review.ts";
-import { acceptReviewLink, expectReviewer, reviewerToken } from "./reviewers.ts";
+import { type Held, decideWaiting, heldTools } from "./review.ts";
+import { acceptReviewLink, expectReviewLink, expectReviewer, reviewerToken } from "./reviewers.ts";
 
 type Serving = Pick<App, "db" | "now" | "catalog" | "bindingKey" | "log">;
 
-const mostShown = 50;
+/** Of each upstream, so that none hides the others. */
+const mostShown = 20;
 
-/** `/review`: an operator looks at the definitions that are held back, and decides about each. */
+/** `/review`: an operator looks at the definitions that wait, and decides about each. */
 export function mountReview(routes: PageRoutes, app: Serving): void {
-  routes.get("/review/:code", async ({ req }) =>
+  routes.get("/review/:code", async ({ req }) => {
+    await expectReviewLink(app, req.param("code"));
+    return await doorPage(languageOf(req.raw));
+  });
+  // What fetches a link to show a preview of it presses no button.
+  routes.post("/review/:code", async ({ req }) =>
     seeOther("/review", [await acceptReviewLink(app, req.param("code"))]),
   );
   routes.get("/review", async ({ req }) => {
     const formToken = await reviewerToken(app, req.raw);
-    const held = await heldTools(app, {});
-    return await reviewPage(languageOf(req.raw), held, formToken);
+    return await reviewPage(languageOf(req.raw), await heldTools(app, {}), formToken);
   });
   routes.post("/review", async ({ req }) => {
     const form = await readForm(req.raw);
@@ -30,17 +35,25 @@ export function mountReview(routes: PageRoutes, app: Serving): void {
     const [upstream, hash, state] = ["upstream", "hash", "state"].map((name) => form.get(name));
     const isState = state === "approved" || state === "held";
     if (!isState || upstream == null || hash == null) throw new Failure("form_refused");
-    await decideTools(app, { upstream, hashes: [hash], state, by: "review page" });
+    await decideWaiting(app, { upstream, hash, state, by: "review page" });
     return seeOther("/review");
   });
 }
 
+function doorPage(language: Language): Promise<Response> {
+  const body = html`<form method="post" class="block">
+    <button>${say(language, "review_open")}</button>
+  </form>`;
+  return page(language, say(language, "review_title"), body, { isPrivate: true });
+}
+
 function reviewPage(
   language: Language,
-  held: readonly Difference[],
+  held: readonly Held[],
   formToken: string,
 ): Promise<Response> {
-  const shown = held.slice(0, mostShown);
+  const byUpstream = [...Map.groupBy(held, ({ upstream }) => upstream).values()];
+  const shown = byUpstream.flatMap((each) => each.slice(0, mostShown));
   const count = String(held.length - shown.length);
   const body = html`<p>${say(language, held.length === 0 ? "review_none" : "review_lead")}</p>
     ${shown.map((each) => definition(language, each, formToken))}
@@ -48,10 +61,13 @@ function reviewPage(
   return page(language, say(language, "review_title"), body);
 }
 
-function definition(language: Language, held: Difference, formToken: string): Markup {
+function definition(language: Language, held: Held, formToken: string): Markup {
   const { upstream, name, hash, kind, lines } = held;
   return html`<h2>
-      ${upstream}/${plain(name)} <span class="badge">${say(language, `definition_${kind}`)}</span>
+      ${upstream}/${plain(name)}
+      <span class="badge"
+        >${say(language, kind === "new" ? "definition_new" : "definition_changed")}</span
+      >
     </h2>
     <pre>${lines.join("\n")}</pre>
     <form method="post" action="/review" class="block">

@@ -14,9 +14,9 @@ export function definitionsChanged(upstream: string): string {
 
 /** Every definition without its text, the one seen last of each name first. */
 export function allDefinitions(db: Database) {
-  const { upstream, name, hash, state, seenAt, nature } = toolDefinitions;
+  const { upstream, name, hash, state, seenAt, nature, decidedAt } = toolDefinitions;
   return db
-    .select({ upstream, name, hash, state, nature })
+    .select({ upstream, name, hash, state, nature, decidedAt })
     .from(toolDefinitions)
     .orderBy(upstream, name, desc(seenAt));
 }
@@ -51,9 +51,7 @@ export async function saveDefinitions(db: Database, seen: SeenList): Promise<voi
   const { upstream, definitions, isLast, isTrusting } = seen;
   const json = JSON.stringify(definitions);
   await db.transaction(async (transaction) => {
-    await transaction.execute(
-      sql`select pg_advisory_xact_lock(hashtextextended(${`tools ${upstream}`}, 7236591))`,
-    );
+    await transaction.execute(lockOf(upstream));
     await transaction.insert(toolLists).values({ upstream }).onConflictDoNothing();
     await transaction.execute(sql`
       with list as (
@@ -82,12 +80,21 @@ export async function saveDefinitions(db: Database, seen: SeenList): Promise<voi
   });
 }
 
-/** Definitions of an upstream, or of one tool, the newest first. */
+/** Whoever writes definitions of an upstream does so alone. */
+function lockOf(upstream: string) {
+  return sql`select pg_advisory_xact_lock(hashtextextended(${`tools ${upstream}`}, 7236591))`;
+}
+
+/** Definitions of an upstream, or of one tool, or only of tools of which one waits; the newest first. */
 export function definitionsOf(
   db: Database,
-  which: { readonly upstream?: string | undefined; readonly name?: string | undefined },
+  which: {
+    readonly upstream?: string | undefined;
+    readonly name?: string | undefined;
+    readonly isWaiting?: boolean;
+  },
 ): Promise<DefinitionRow[]> {
-  const { upstream, name } = which;
+  const { upstream, name, isWaiting } = which;
   return db
     .select()
     .from(toolDefinitions)
@@ -95,6 +102,10 @@ export function definitionsOf(
       and(
         upstream === undefined ? undefined : eq(toolDefinitions.upstream, upstream),
         name === undefined ? undefined : eq(toolDefinitions.name, name),
+        isWaiting === true
+          ? sql`exists (select 1 from ${toolDefinitions} w where w.upstream = ${toolDefinitions.upstream}
+              and w.name = ${toolDefinitions.name} and w.state = 'held' and w.decided_at is null)`
+          : undefined,
       ),
     )
     .orderBy(toolDefinitions.upstream, toolDefinitions.name, desc(toolDefinitions.seenAt));
@@ -107,6 +118,8 @@ export type Decision = {
   readonly hashes: readonly string[];
   readonly state: DefinitionRow["state"];
   readonly by: string;
+  /** Only of those that nobody has decided yet. */
+  readonly isWaiting?: boolean;
 };
 
 /** Approves definitions, or holds them on purpose. Returns the names of those that were not so before. */
@@ -114,8 +127,9 @@ export async function decideDefinitions(
   db: Database,
   decided: Decision,
 ): Promise<readonly string[]> {
-  const { upstream, hashes, state, by } = decided;
+  const { upstream, hashes, state, by, isWaiting } = decided;
   return await db.transaction(async (transaction) => {
+    await transaction.execute(lockOf(upstream));
     const rows = await transaction
       .update(toolDefinitions)
       .set({ state, decidedAt: sql`now()`, decidedBy: by })
@@ -123,11 +137,13 @@ export async function decideDefinitions(
         and(
           eq(toolDefinitions.upstream, upstream),
           inArray(toolDefinitions.hash, [...hashes]),
-          or(ne(toolDefinitions.state, state), isNull(toolDefinitions.decidedAt)),
+          isWaiting === true
+            ? and(eq(toolDefinitions.state, "held"), isNull(toolDefinitions.decidedAt))
+            : or(ne(toolDefinitions.state, state), isNull(toolDefinitions.decidedAt)),
         ),
       )
       .returning({ name: toolDefinitions.name });
-    await recordEndings(transaction, [definitionsChanged(upstream)]);
+    if (rows.length > 0) await recordEndings(transaction, [definitionsChanged(upstream)]);
     return [...new Set(rows.map((row) => row.name))].toSorted();
   });
 }
@@ -154,8 +170,11 @@ export async function useReviewLink(
   });
 }
 
-export async function isReviewing(db: Database, browser: Uint8Array, now: Date): Promise<boolean> {
-  return (await db.$count(reviewKeys, openKey("browser", browser, now))) > 0;
+export async function isReviewKey(
+  db: Database,
+  ...key: [kind: ReviewKey["kind"], fingerprint: Uint8Array, now: Date]
+): Promise<boolean> {
+  return (await db.$count(reviewKeys, openKey(...key))) > 0;
 }
 
 function openKey(kind: ReviewKey["kind"], fingerprint: Uint8Array, now: Date) {
