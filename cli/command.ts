@@ -81,11 +81,21 @@ export function examplesOf(made: object): readonly string[] {
 }
 
 function show({ json, text, talk, chat, exit }: Outcome, isJson: boolean): void {
-  if (isJson) print(JSON.stringify(json));
-  else if (text !== undefined && text !== "") print(text);
-  if (talk !== undefined && !isJson) tell(talk);
-  if (chat !== undefined && isWatched && !isJson) tell(chat);
   if (exit !== undefined) process.exitCode = exit;
+  if (isJson) return print(visibly(JSON.stringify(json)));
+  if (text !== undefined && text !== "") print(text);
+  if (talk !== undefined && talk !== "") tell(talk);
+  if (chat !== undefined && isWatched) tell(chat);
+}
+
+/** The same JSON, without what a terminal would obey or nobody would see. */
+function visibly(json: string): string {
+  return json.replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, at) => String.raw`\u` + character.charCodeAt(at).toString(16).padStart(4, "0"),
+    ).join(""),
+  );
 }
 
 /**

@@ -1,6 +1,6 @@
 import { createConsola } from "consola";
 import { asFailure, type Failure } from "#src/failure.ts";
-import { printable } from "#src/telemetry/log.ts";
+import { plain } from "#src/telemetry/plain.ts";
 import { redact } from "#src/telemetry/redact.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 
@@ -61,7 +61,7 @@ const leastLast = 20;
 
 /** Rows under headings, in 80 columns: the last column goes on in the next line, others lose their end. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [headings, ...rows.map((row) => row.map(printable))];
+  const all = [headings, ...rows.map((row) => row.map(plain))];
   const widths = headings.map((_, at) => Math.max(...all.map((row) => (row[at] ?? "").length)));
   const last = widths.length - 1;
   const others = () => widths.slice(0, -1).reduce((sum, width) => sum + width + gap.length, 0);

@@ -1,4 +1,4 @@
-import { printable } from "#src/telemetry/log.ts";
+import { plain } from "#src/telemetry/plain.ts";
 import { accountStates } from "#db/schema/accounts.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
 import { whatEndsWith } from "#src/accounts/revocation/store.ts";
@@ -80,8 +80,8 @@ const show = command({
 });
 
 function asText(value: unknown): string {
-  if (Array.isArray(value)) return value.join(", ");
-  return value instanceof Date ? value.toISOString() : printable(String(value));
+  if (Array.isArray(value)) return plain(value.join(", "));
+  return value instanceof Date ? value.toISOString() : plain(String(value));
 }
 
 export const accounts = group({

@@ -13,7 +13,7 @@ import {
   pendingApprovals,
   standingApprovals,
 } from "#src/guards/approvals/store.ts";
-import { plain } from "#src/guards/plain.ts";
+import { plain } from "#src/telemetry/plain.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
 
@@ -90,7 +90,7 @@ async function answer(given: string, extent: Extent | undefined) {
     ));
   if (!isOpen) throw nothing(given, "waits for an answer");
   const json = { id: question, allowed: extent ?? false };
-  return { json, talk: extent === undefined ? "Refused." : `Allowed: ${extent}.` };
+  return { json, text: extent === undefined ? "Refused." : `Allowed: ${extent}.` };
 }
 
 const end = command({
@@ -104,7 +104,7 @@ const end = command({
       found !== undefined &&
       (await withApp({ role: "command" }, (app) => takeBack(app, { id: found }, by)));
     if (!isOver) throw nothing(args.id, "is allowed");
-    return { json: { id: found, withdrawn: true }, talk: "Taken back." };
+    return { json: { id: found, withdrawn: true }, text: "Taken back." };
   },
 });
 

@@ -36,25 +36,35 @@ const list = command({
         since: new Date(app.now().getTime() - ageMs),
         upstream: args.upstream,
         tool: args.tool,
-        agent: args.agent,
+        // As budgets, switches and alerts name it.
+        agent: args.agent?.replace(/^(?:session|grant|agent):/, ""),
         accountId: account?.id,
         requestId: args.request,
         isGuarded: args.guarded === true,
         most,
       });
     });
-    if (calls.length === 0) return { json: { calls }, talk: "There was none." };
+    if (calls.length === 0) {
+      return { json: { calls }, talk: `There was none in the last ${args.since} (--since).` };
+    }
     const lines = calls.map((call) => [
       call.at.toISOString().slice(5, 19),
-      call.clientId ?? call.sessionId ?? call.agentId ?? "",
-      `${call.upstream} ${call.rpcMethod ?? call.httpMethod} ${call.name ?? ""}`.trim(),
       `${call.status}`,
-      call.guard ?? "",
+      [call.guard, call.upstream, call.rpcMethod ?? call.httpMethod, call.name, whose(call)]
+        .filter((each) => each !== null && each !== "")
+        .join(" "),
     ]);
-    const headings = ["at (UTC)", "agent", "call", "status", "guard"];
+    const headings = ["at (UTC)", "status", "guard, call, whose"];
     return { json: { calls: calls.map(shown) }, text: table(headings, lines) };
   },
 });
+
+/** As budgets, limits and switches name it. */
+function whose({ grantId, sessionId, agentId }: StoredCall): string {
+  if (grantId !== null) return `grant:${grantId}`;
+  if (sessionId !== null) return `session:${sessionId}`;
+  return agentId === null ? "" : `agent:${agentId}`;
+}
 
 function shown({ id, at, ...call }: StoredCall) {
   return { id, at: at.toISOString(), ...call };
@@ -85,8 +95,8 @@ const verify = command({
     const wrong = `links broken: ${broken}, calls changed or added: ${changed}, calls missing: ${missing}`;
     return {
       json: { ...found, isWhole },
-      talk: isWhole
-        ? `${found.day}: ${counts}, as they were written.`
+      text: isWhole
+        ? `${found.day}: ${calls === 0 ? "no calls, nothing to prove" : `${counts}, as they were written`}.`
         : `${found.day}: ${counts}; ${wrong}.`,
       ...(isWhole ? {} : { exit: 1 }),
     };

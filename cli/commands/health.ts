@@ -28,7 +28,13 @@ export const health = command({
     });
     const said = parsed(answer.text);
     const json = said ?? { status: "fail", output: `HTTP ${answer.status}` };
-    return { json, text: JSON.stringify(json), ...(answer.status === 200 ? {} : { exit: 1 }) };
+    const chat = `Asked ${address}`;
+    return {
+      json,
+      text: JSON.stringify(json),
+      chat,
+      ...(answer.status === 200 ? {} : { exit: 1 }),
+    };
   },
 });
 

@@ -23,11 +23,15 @@ const off = command({
   run: async ({ subject: given, reason }) => {
     const work = withApp({ role: "command" }, (app) => switchOff(app, given, reason));
     const done = await patiently(() => "Asking the gateways what they have cut", work);
-    const { subject: name, streamsCut, gateways } = done;
+    const { subject: name, streamsCut, gateways, isKnown } = done;
     const code = name.startsWith("upstream:") ? "upstream_switched_off" : "switched_off";
     return {
-      json: { subject: name, state: "off", streamsCut, gateways },
-      talk: `${name} is off: calls get 503 ${code}. Gateways that know: ${gateways}. Streams cut: ${streamsCut}.`,
+      json: { subject: name, state: "off", isKnown, streamsCut, gateways },
+      text: `${name} is off: calls get 503 ${code}. Gateways that know: ${gateways}. Streams cut: ${streamsCut}.`,
+      talk: [
+        ...(isKnown ? [] : [`Nothing called ${name} has been here yet: is it spelt right?`]),
+        ...(gateways === 0 ? ["No gateway is running: it holds when one starts."] : []),
+      ].join("\n"),
     };
   },
 });
@@ -43,7 +47,7 @@ const on = command({
     );
     return {
       json: { subject: name, state: "on", wasOff },
-      talk: wasOff ? `${name} is on again, within two seconds everywhere.` : `${name} was on.`,
+      text: wasOff ? `${name} is on again, within two seconds everywhere.` : `${name} was on.`,
     };
   },
 });
@@ -63,12 +67,11 @@ const list = command({
     }));
     if (rows.length === 0) return { json: { off: json }, talk: "Nothing is switched off." };
     const lines = rows.map(({ subject: name, reason, by, at }) => [
-      name,
-      by,
       at.toISOString().slice(0, 16),
-      reason ?? "",
+      by,
+      `${name} ${reason ?? ""}`.trim(),
     ]);
-    return { json: { off: json }, text: table(["off", "by", "since (UTC)", "reason"], lines) };
+    return { json: { off: json }, text: table(["since (UTC)", "by", "off, and why"], lines) };
   },
 });
 

@@ -1,8 +1,11 @@
+import { isKnownSubject } from "#src/guards/store.ts";
 import { allPolicies, definitionsOf, removePolicy } from "#src/guards/tools/store.ts";
-import { plain } from "#src/guards/plain.ts";
+import { Failure } from "#src/failure.ts";
+import { plain } from "#src/telemetry/plain.ts";
 import {
   approveTools,
   codeOf,
+  expectUpstream,
   heldTools,
   holdTool,
   readPolicySubject,
@@ -25,9 +28,10 @@ const list = command({
   examples: ["smartdash tools list", "smartdash tools list mercadolibre --json"],
   args: { upstream },
   run: async ({ upstream: name }) => {
-    const rows = await withApp({ role: "command" }, ({ db }) =>
-      definitionsOf(db, { upstream: name }),
-    );
+    const rows = await withApp({ role: "command" }, (app) => {
+      if (name !== undefined) expectUpstream(app, name);
+      return definitionsOf(app.db, { upstream: name });
+    });
     const tools = rows.map((row) => ({
       upstream: row.upstream,
       name: row.name,
@@ -45,9 +49,13 @@ const list = command({
       each.state,
       each.nature,
       each.hash.slice(0, 12),
+      each.seenAt.toISOString().slice(0, 16),
       `${each.upstream}/${plain(each.name)}`,
     ]);
-    return { json: { tools }, text: table(["state", "nature", "hash", "tool"], lines) };
+    return {
+      json: { tools },
+      text: table(["state", "nature", "hash", "last shown", "tool"], lines),
+    };
   },
 });
 
@@ -60,20 +68,25 @@ const diff = command({
   args: { upstream, tool },
   run: async (args) => {
     const scope = { upstream: args.upstream, name: args.tool };
-    const held = await withApp({ role: "command" }, (app) => heldTools(app, scope));
-    const shown = held.map((each) => ({ ...each, seen: codeOf([each]) }));
-    const together = Map.groupBy(args.tool === undefined ? held : [], (each) => each.upstream);
-    const all = [...together].map(([at, each]) => ({ upstream: at, seen: codeOf(each) }));
-    const json = { held: shown, all };
-    if (held.length === 0) return { json, talk: "Nothing waits." };
-    const parts = shown.map(({ upstream: at, name, kind, lines, seen }) =>
+    const json = await withApp({ role: "command" }, async (app) => {
+      const held = await heldTools(app, scope);
+      const together = Map.groupBy(args.tool === undefined ? held : [], (each) => each.upstream);
+      return {
+        held: held.map((each) => Object.assign({}, each, { seen: codeOf(app, [each]) })),
+        all: [...together].map(([at, each]) => ({ upstream: at, seen: codeOf(app, each) })),
+      };
+    });
+    if (json.held.length === 0) {
+      return { json, talk: "Nothing waits. What is held on purpose: smartdash tools list" };
+    }
+    const parts = json.held.map(({ upstream: at, name, kind, lines, seen }) =>
       [
         `${at}/${plain(name)} is ${kind}`,
         ...lines,
         `\nTo approve it: ${line(at, name, seen)}`,
       ].join("\n"),
     );
-    const whole = all.map(
+    const whole = json.all.map(
       ({ upstream: at, seen }) =>
         `All that waits at ${at}: smartdash tools approve ${at} --seen ${seen}`,
     );
@@ -101,14 +114,17 @@ const approve = command({
   args: {
     upstream: of,
     tool: { ...tool, description: "The tool; everything that waits without it" },
-    seen: { type: "string", description: "What you looked at: smartdash tools diff prints it" },
+    seen: {
+      type: "string",
+      description: "Required: the code of what you looked at, which smartdash tools diff prints",
+    },
   },
   run: async ({ upstream: at, tool: name, seen }) => {
     const names = await withApp({ role: "command" }, (app) =>
       approveTools(app, { upstream: at, name, seen, by }),
     );
-    const talk = `Approved: ${names.map(plain).join(", ")}`;
-    return { json: { upstream: at, approved: names }, talk };
+    const text = `Approved: ${names.map(plain).join(", ")}`;
+    return { json: { upstream: at, approved: names }, text };
   },
 });
 
@@ -128,7 +144,7 @@ const hold = command({
     const names = await withApp({ role: "command" }, (app) =>
       holdTool(app, { upstream: at, name, seen, by }),
     );
-    return { json: { upstream: at, held: names }, talk: `Held: ${names.map(plain).join(", ")}` };
+    return { json: { upstream: at, held: names }, text: `Held: ${names.map(plain).join(", ")}` };
   },
 });
 
@@ -154,7 +170,8 @@ const subject = {
 
 const policy = command({
   name: "tools policy",
-  description: "Say which tools an agent or a permission may use; holds within five seconds",
+  description:
+    "Say which tools an agent or a permission may use, in place of what was said before; holds within five seconds",
   examples: [
     "smartdash tools policy agent:agent_1f2e --allow @read-only",
     'smartdash tools policy grant:0199… --deny "delete_*" --approve @writing',
@@ -168,19 +185,30 @@ const policy = command({
     remove: { type: "boolean", description: "Everything that the upstream's own rules allow" },
   },
   run: async ({ subject: name, allow, deny, approve: ask, remove }) => {
+    const isSet = [allow, deny, ask].some((each) => each !== undefined);
+    if (isSet === (remove === true)) {
+      throw new Failure("usage", "Say --allow, --deny or --approve, or --remove alone", {
+        hint: "What is set replaces the whole policy; smartdash tools policies shows what holds",
+      });
+    }
     if (remove === true) {
       const removed = await withApp({ role: "command" }, ({ db }) =>
         removePolicy(db, readPolicySubject(name)),
       );
-      return { json: { subject: name, removed }, talk: removed ? "Removed." : "There was none." };
+      return { json: { subject: name, removed }, text: removed ? "Removed." : "There was none." };
     }
     const set = {
       allow: allow === undefined ? null : listOf(allow),
       deny: listOf(deny),
       approve: listOf(ask),
     };
-    await withApp({ role: "command" }, (app) => setPolicy(app, name, set));
-    return { json: { subject: name, ...set }, talk: `${name} has its policy.` };
+    const isKnown = await withApp({ role: "command" }, async (app) => {
+      await setPolicy(app, name, set);
+      return await isKnownSubject(app.db, name);
+    });
+    const talk = isKnown ? "" : `Nothing called ${name} has been here yet: is it spelt right?`;
+    const text = `${name}: allow ${allow ?? "everything"}; deny ${deny ?? "nothing"}; ask first about ${ask ?? "what is destructive"}`;
+    return { json: { subject: name, ...set }, text, talk };
   },
 });
 

@@ -100,7 +100,7 @@ async function readSession(app: Knowing, bearer: string): Promise<Caller | undef
     id,
     key: `session:${id}`,
     agent: undefined,
-    agentName: platform ?? "session",
+    agentName: platform ?? `session ${id.slice(-6)}`,
     policies: await timely(policiesOf(app.db, [`session:${id}`])),
     personId,
     accountId,

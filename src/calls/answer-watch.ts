@@ -57,8 +57,8 @@ class Event {
 
 /**
  * Looks at an answer while it passes, event by event; one without events is one. Bytes pass as they come, but for
- * two things: where lists of tools are expected, an event is held until it is whole, and everywhere the last piece
- * of an event that may be such a list, so that no client gets to see a definition that nobody has judged.
+ * two things: where lists of tools are expected, an event is held until it is whole, and everywhere what may be such a
+ * list from where it begins, so that no client gets to see a definition that nobody has judged.
  */
 export class AnswerWatch implements Sink {
   flow: Flow | undefined;
@@ -66,8 +66,6 @@ export class AnswerWatch implements Sink {
   readonly #watching: Watching;
   readonly #cutter: EventCutter | undefined;
   readonly #event = new Event();
-  /** The newest piece of an answer without events: whether it is the last shows only when nothing more comes. */
-  #newest: Uint8Array<ArrayBuffer> | undefined;
   /** The last event that said something. */
   readonly #last = new Gathered();
   /** Memory for the next event while this one is looked at. */
@@ -126,50 +124,53 @@ export class AnswerWatch implements Sink {
   #take({ bytes, isEnd }: Piece): Promise<void> | undefined {
     const event = this.#event;
     event.keep(bytes);
-    if (event.isSuspect && event.size > mostKept) {
+    // A NUL is in no JSON: it is another encoding than UTF-8, which some readers find out by themselves.
+    if (bytes.includes(0) || (event.isSuspect && event.size > mostKept)) {
       this.#refuse(undefined);
       return undefined;
     }
-    const holds = this.#watching.screen !== undefined && event.size <= mostHeld;
-    if (isEnd) return this.#finish(holds ? undefined : bytes);
+    const isExpected = this.#watching.screen !== undefined && event.size <= mostHeld;
+    const holds = event.isSuspect || isExpected;
+    if (isEnd) return this.#finish(holds ? nothing : bytes);
     if (!holds) this.#passOn(bytes);
     return undefined;
   }
 
   /** What was held goes first. */
   #passOn(bytes: Uint8Array<ArrayBuffer>): void {
-    const event = this.#event;
-    const held = event.passed === 0 ? event.size - bytes.length : 0;
-    if (held > 0) this.#sink.chunk(event.kept.view().slice(0, held));
-    event.passed = event.size;
-    if (this.#cutter !== undefined) return this.#sink.chunk(bytes);
-    if (this.#newest !== undefined) this.#sink.chunk(this.#newest);
-    this.#newest = bytes;
+    const { kept, size, passed } = this.#event;
+    this.#pass(kept.view().slice(passed, Math.max(size - bytes.length, passed)));
+    this.#pass(bytes);
+    this.#event.passed = size;
   }
 
-  /** An event is whole. `newest` is its last piece, where that was not held and has not been passed on. */
-  #finish(newest: Uint8Array<ArrayBuffer> | undefined = this.#newest): Promise<void> | undefined {
+  /** An event is whole. `newest` is its last piece, where that was not held. */
+  #finish(newest: Uint8Array<ArrayBuffer> = nothing): Promise<void> | undefined {
     const { size, passed, isSuspect } = this.#event;
     const kept = this.#event.next(this.#spare);
-    this.#newest = undefined;
     this.#spare = kept;
-    const text = isSuspect && size <= mostKept ? decoder.decode(kept.view()) : "";
-    const found = text === "" ? "none" : listIn(this.#dataOf(text));
+    const text = isSuspect ? decoder.decode(kept.view()) : "";
+    const found = text === "" ? "none" : this.#listIn(text);
     if (found !== "none") return this.#judge(text, found, passed > 0 ? undefined : kept);
     if (this.#watching.ended !== undefined) this.#remember(kept);
-    this.#passRest(kept, { size, passed, newest: newest ?? nothing });
+    const isAll = newest.length === size - passed;
+    this.#pass(isAll ? newest : kept.view().slice(passed));
     return undefined;
   }
 
-  /** What was held, and the last piece unless it was held too. */
-  #passRest(
-    kept: Gathered,
-    rest: { size: number; passed: number; newest: Uint8Array<ArrayBuffer> },
-  ): void {
-    const { size, passed, newest } = rest;
-    const isAll = newest.length === size;
-    if (passed === 0 && !isAll) this.#pass(kept.view().slice());
-    if (passed > 0 || isAll || kept.length < size) this.#pass(newest);
+  /**
+   * Readers end lines differently: at CR or not, at characters that end a line in Python. What stands outside
+   * of `data`, or in one line of several, must not be a list for any of them.
+   */
+  #listIn(event: string): ReturnType<typeof listIn> {
+    if (this.#cutter === undefined) return listIn(event);
+    const found = listIn(this.#dataOf(event));
+    const lines = event.split(/\r\n|\n|\r/);
+    const isHidden = (line: string) =>
+      line.startsWith("data:")
+        ? found === "none" && listIn(line.slice(5).trim()) === "list"
+        : mayHoldToolList(Buffer.from(line));
+    return lines.some(isHidden) ? "unclear" : found;
   }
 
   /** A list of tools. Where none belongs, part of it has passed, or readers could differ, it ends the answer. */

@@ -2,6 +2,7 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import type { Passed } from "#src/guards/guard.ts";
 import { type Scene, subjectsOf } from "#src/guards/subjects.ts";
 import { switchedOff } from "#src/guards/switches.ts";
 import type { Cancel } from "#src/http/cancel.ts";
@@ -30,8 +31,7 @@ type Delivery = {
   readonly startedAt: number;
   readonly reader: Reader;
   readonly watching: Watching;
-  /** `RateLimit-*`. */
-  readonly limits: Readonly<Record<string, string>>;
+  readonly passed: Pick<Passed, "headers" | "stay">;
   /** What the call is about: whatever of it is switched off ends its stream. */
   readonly scene: Scene;
   /** Present when the first event of a stream may be a 2024-11-05 endpoint. */
@@ -54,9 +54,14 @@ export async function deliver(
   answer: Incoming,
   delivery: Delivery,
 ): Promise<Response> {
-  const { owner, requestId, limits } = delivery;
+  const { owner, requestId, passed } = delivery;
   const isStream = isStreamType(answer.headers.get("content-type"));
-  const headers = headersOut(app, answer.headers, { ...owner, isStream, requestId, limits });
+  const headers = headersOut(app, answer.headers, {
+    ...owner,
+    isStream,
+    requestId,
+    limits: passed.headers,
+  });
   const { status } = answer;
   if (isStream) {
     const off = subjectsOf(delivery.scene).map(switchedOff);
@@ -86,6 +91,8 @@ async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
   } catch {
     throw new Failure(cancel.isCancelled ? "upstream_timeout" : "upstream_unreachable");
   }
+  // Another encoding than UTF-8, which some readers find out by themselves.
+  if (isJson && body.includes(0)) throw new Failure("upstream_invalid");
   return await watched(body, watching, isJson);
 }
 
@@ -115,9 +122,14 @@ function isJsonType(type: string | null | undefined): boolean {
 function flowing(
   app: Delivering,
   answer: Incoming,
-  { cancel, watching }: Delivery,
+  { cancel, watching, passed }: Delivery,
 ): ReadableStream<Uint8Array> {
   const deadline = app.deadlines.open();
+  const leave = passed.stay();
+  const isOver = () => {
+    deadline.close();
+    leave();
+  };
   deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
   let flow: Flow | undefined;
   return new ReadableStream<Uint8Array>(
@@ -129,11 +141,11 @@ function flowing(
             if ((controller.desiredSize ?? 0) <= 0) flow?.pause();
           },
           end() {
-            deadline.close();
+            isOver();
             controller.close();
           },
           fail(error) {
-            deadline.close();
+            isOver();
             controller.error(error);
           },
         };
@@ -142,7 +154,7 @@ function flowing(
       },
       pull: () => flow?.resume(),
       cancel() {
-        deadline.close();
+        isOver();
         flow?.cancel();
       },
     },

@@ -140,7 +140,7 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
       startedAt: exchange.startedAt,
       reader: readerOf(call),
       watching: watchingOf(app, { caller, upstream, call, passed, status: answer.status }),
-      limits: passed.headers,
+      passed,
       scene: sceneOf(deed),
       ...(isPlainGet ? { endpoint: endpointRewriter(app, request, owner) } : {}),
     });

@@ -28,39 +28,41 @@ export async function screened(
   owner: Owner,
   json: string,
 ): Promise<string | undefined> {
-  const value: unknown = JSON.parse(json);
-  const messages = Array.isArray(value) ? value : [value];
-  if (!messages.some(isToolList)) return undefined;
+  // Numbers as they stand there: what is approved is what a client reads.
   const exact: unknown = parseExactly(json);
-  const written: readonly unknown[] = Array.isArray(exact) ? exact : [exact];
+  const messages: readonly unknown[] = Array.isArray(exact) ? exact : [exact];
   const out: unknown[] = [];
-  for (const [index, message] of messages.entries()) {
-    const kept = isToolList(message) ? await keptOf(app, owner, message) : undefined;
-    out.push(kept === undefined ? written[index] : without(written[index], kept));
+  for (const message of messages) {
+    out.push(isToolList(message) ? without(message, await keptOf(app, owner, message)) : message);
   }
-  const isSame = out.every((message, index) => message === written[index]);
+  const isSame = out.every((message, index) => message === messages[index]);
   if (isSame) return undefined;
-  return JSON.stringify(Array.isArray(value) ? out : out[0]);
+  return JSON.stringify(Array.isArray(exact) ? out : out[0]);
 }
 
 /** The same message when every tool of it is kept. */
-function without(message: unknown, kept: readonly boolean[]): unknown {
-  if (!isToolList(message) || !kept.includes(false)) return message;
+function without(message: ToolList, kept: readonly boolean[]): unknown {
+  if (!kept.includes(false)) return message;
   const tools = message.result.tools.filter((_, at) => kept[at] === true);
   const scope = "cacheScope" in message.result ? { cacheScope: "private" } : {};
   return { ...message, result: { ...message.result, tools, ...scope } };
 }
 
+/** A number that was read exactly is an object too. */
+function isDefinition(value: unknown): value is Message {
+  return isObject(value) && !JSON.isRawJSON(value);
+}
+
 /** Which entries of a list this caller may see. */
 async function keptOf(app: Listing, owner: Owner, { result }: ToolList): Promise<boolean[]> {
   const { upstream } = owner;
-  const shown = result.tools.filter(isObject);
+  const shown = result.tools.filter(isDefinition);
   const { nextCursor } = result;
   const next = typeof nextCursor === "string" && nextCursor !== "" ? nextCursor : undefined;
   const judged = await app.definitions.judge(upstream, shown, { from: owner.from, next });
   const may = new Map(shown.map((definition, index) => [definition, judged[index] === true]));
   return result.tools.map((tool) => {
-    if (!isObject(tool) || may.get(tool) !== true) return false;
+    if (!isDefinition(tool) || may.get(tool) !== true) return false;
     const { name } = tool;
     if (typeof name !== "string" || app.switches.isOff(`tool:${upstream.name}/${name}`))
       return false;
@@ -82,8 +84,8 @@ export function listIn(text: string): "none" | "list" | "unclear" {
   } catch {
     return "unclear";
   }
-  if (messages.some(isToolList)) return "list";
-  return messages.some(resemblesToolList) ? "unclear" : "none";
+  if (messages.some(isReadTwice)) return "unclear";
+  return messages.some(isToolList) ? "list" : "none";
 }
 
 /** As many bytes can a sign of a list be split over two chunks. */
@@ -98,7 +100,7 @@ const [quote, longestKey, quickBytes] = [0x22, 8, 16 * 1024];
 export function mayHoldToolList(bytes: Buffer): boolean {
   if (bytes.length <= quickBytes) return sign.test(bytes.toString("latin1"));
   // Without a copy: streams of half a gigabyte pass here.
-  if (bytes.includes("\\u00") || bytes.includes("\\u017f")) {
+  if (bytes.includes("\\u00") || bytes.includes("\\u01")) {
     return sign.test(bytes.toString("latin1"));
   }
   for (let at = bytes.indexOf(quote); at !== -1; at = bytes.indexOf(quote, at + 1)) {
@@ -113,15 +115,18 @@ function isToolList(message: unknown): message is ToolList {
   return isObject(result) && Array.isArray(result["tools"]);
 }
 
-/** For readers that take keys of other case for the same. */
-function resemblesToolList(message: unknown): boolean {
+/** A list, also beside another, for readers that take keys of other case for the same. */
+function isReadTwice(message: unknown): boolean {
   if (!isObject(message)) return false;
   const results = Object.keys(message).filter((key) => folded(key) === "result");
   return results.some((key) => {
     const result = message[key];
     if (!isObject(result)) return false;
     return Object.keys(result).some(
-      (each) => folded(each) === "tools" && Array.isArray(result[each]),
+      (each) =>
+        folded(each) === "tools" &&
+        Array.isArray(result[each]) &&
+        (key !== "result" || each !== "tools"),
     );
   });
 }

@@ -38,7 +38,7 @@ export const guardFailures = {
   },
   tool_held: {
     http: 403,
-    doc: "The tool is new or has changed since the operator last looked (`smartdash tools diff`). It cannot be used before it is approved.",
+    doc: "The tool is new or has changed since the operator last looked (`smartdash tools diff`), or the operator holds it back (`smartdash tools list`). It cannot be used before it is approved.",
   },
   approval_needed: {
     http: 403,

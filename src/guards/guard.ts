@@ -38,6 +38,8 @@ export type Passed = {
   punished(retryAfterSeconds: number | undefined): void;
   /** To be called when the answer is there: until then it counts as under way. */
   leave(): void;
+  /** Counts it as under way for longer, until the result is called. */
+  stay(): () => void;
 };
 
 type Asking = {
@@ -62,14 +64,18 @@ export async function guard(app: Guarding, deed: Deed, asking: Asking): Promise<
   // From here on: what waits in a guard is under way too.
   const leave = begin(app, deed);
   try {
-    return { ...(await passedBy(app, deed, asking)), leave };
+    return { ...(await passedBy(app, deed, asking)), leave, stay: () => begin(app, deed) };
   } catch (error) {
     leave();
     throw error;
   }
 }
 
-async function passedBy(app: Guarding, deed: Deed, asking: Asking): Promise<Omit<Passed, "leave">> {
+async function passedBy(
+  app: Guarding,
+  deed: Deed,
+  asking: Asking,
+): Promise<Omit<Passed, "leave" | "stay">> {
   const natureOf: NatureOf = (name) => app.definitions.find(deed.upstream, name).nature;
   const counted = await countIn(app, deed, natureOf);
   let used: Used | undefined;
@@ -122,11 +128,14 @@ function checkAtOnce(app: Guarding, { caller, httpMethod }: Deed, { streams }: A
   throw new Failure("too_many_at_once", message, { retryAfterSeconds: 10 });
 }
 
-/** Counts a call as under way until the result is called. */
+/** Counts a call as under way until the result is called, however often. */
 function begin(app: Pick<Guarding, "underWay">, { caller }: Deed): () => void {
   const { underWay } = app;
   underWay.set(caller.key, (underWay.get(caller.key) ?? 0) + 1);
+  let isOver = false;
   return () => {
+    if (isOver) return;
+    isOver = true;
     const left = (underWay.get(caller.key) ?? 1) - 1;
     if (left > 0) underWay.set(caller.key, left);
     else underWay.delete(caller.key);

@@ -10,6 +10,8 @@ export type Limit = {
   readonly kind: LimitKind;
   readonly key: string;
   readonly pace: Pace;
+  /** How many of the deed's requests it is about; all of them where it does not say. */
+  readonly uses?: number;
 };
 
 /** Every limit that this deed counts towards. */
@@ -31,15 +33,21 @@ export function limitsOf(
   add("account", caller.accountId);
   add("upstream", upstream.name);
   if (limits.address !== undefined) add("address", deed.address());
-  for (const { name } of deed.tools) {
+  for (const [name, uses] of usesOf(deed)) {
     const own = upstream.tools.limits.find(([pattern]) =>
       fits(pattern, name, natureOf(name), true),
     );
     const pace = own?.[1] ?? limits.tool;
     if (pace === undefined) continue;
-    found.push({ kind: "tool", key: `limit:tool:${upstream.name}/${inKey(name)}`, pace });
+    found.push({ kind: "tool", key: `limit:tool:${upstream.name}/${inKey(name)}`, pace, uses });
   }
   return found;
+}
+
+function usesOf({ tools }: Deed): ReadonlyMap<string, number> {
+  const uses = new Map<string, number>();
+  for (const { name } of tools) uses.set(name, (uses.get(name) ?? 0) + 1);
+  return uses;
 }
 
 const whose: Readonly<Record<LimitKind, string>> = {
@@ -63,7 +71,8 @@ export function checkLimits(
   let tightest: Tightest | undefined;
   for (const limit of limits) {
     const standing = tally.standing(limit.key, limit.pace);
-    if (standing.remaining < requests) throw refusal({ limit, standing }, requests);
+    const needed = limit.uses ?? requests;
+    if (standing.remaining < needed) throw refusal({ limit, standing }, needed);
     if (tightest === undefined || standing.remaining < tightest.standing.remaining) {
       tightest = { limit, standing };
     }
@@ -86,8 +95,7 @@ function refusal(exceeded: Tightest, requests: number): Failure {
 }
 
 export function countTowards(tally: Tally, limits: readonly Limit[], requests: number): void {
-  if (requests === 0) return;
-  for (const { key, pace } of limits) tally.add(key, pace, requests);
+  for (const { key, pace, uses = requests } of limits) tally.add(key, pace, uses);
 }
 
 /** As a client reads it (draft-ietf-httpapi-ratelimit-headers-07), after `requests` more. Seconds. */

@@ -11,7 +11,7 @@ import type { Language } from "#src/screens/language.ts";
 import { type Markup, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
 import type { Budget } from "#src/config/guards.ts";
-import { plain } from "./plain.ts";
+import { plain } from "#src/telemetry/plain.ts";
 import { type Approval, pendingApprovals, standingApprovals } from "./approvals/store.ts";
 import { budgetsOf } from "./budgets.ts";
 import { removeSwitch, stoppedAmong } from "./store.ts";

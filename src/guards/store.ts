@@ -1,6 +1,8 @@
 import { and, desc, eq, inArray, sql } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
+import { agents, grants, sessions } from "#db/schema/agents.ts";
+import { toolDefinitions } from "#db/schema/guards.ts";
 import { switches } from "#db/schema/operations.ts";
 
 export type Switch = typeof switches.$inferSelect;
@@ -59,4 +61,19 @@ export function stoppedAmong(db: Database, subjects: readonly string[]): Promise
     .from(switches)
     .where(and(inArray(switches.subject, [...subjects]), eq(switches.by, "guard")))
     .orderBy(desc(switches.at));
+}
+
+/** Whether anything of this name has been here: an agent, a permission, a session, a tool that a list has shown. */
+export async function isKnownSubject(db: Database, subject: string): Promise<boolean> {
+  const [kind, name = ""] = subject.split(/:(.*)/s);
+  const found = {
+    agent: sql`exists (select 1 from ${agents} where client_id = ${name})
+      or exists (select 1 from ${grants} where client_id = ${name})`,
+    grant: sql`exists (select 1 from ${grants} where id::text = ${name})`,
+    session: sql`exists (select 1 from ${sessions} where id::text = ${name})`,
+    tool: sql`exists (select 1 from ${toolDefinitions} where upstream || '/' || name = ${name})`,
+  };
+  if (kind !== "agent" && kind !== "grant" && kind !== "session" && kind !== "tool") return true;
+  const [row] = await db.execute<{ known: boolean }>(sql`select ${found[kind]} as known`);
+  return row?.known === true;
 }

@@ -8,7 +8,7 @@ import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Mirror, createMirror } from "./mirror.ts";
-import { type Switch, allSwitches, removeSwitch, saveSwitch } from "./store.ts";
+import { type Switch, allSwitches, isKnownSubject, removeSwitch, saveSwitch } from "./store.ts";
 import { type Scene, subjectsOf } from "./subjects.ts";
 
 /** What the operator has switched off, and which agents were stopped, as this process knows it. */
@@ -97,6 +97,8 @@ function refusal({ subject, reason, by }: Switch): Failure {
 
 export type SwitchedOff = {
   readonly subject: string;
+  /** Whether anything of the name has been here; an upstream, provider or account always. */
+  readonly isKnown: boolean;
   /** Open streams that gateways have ended for it. */
   readonly streamsCut: number;
   /** Gateways that have said that they know. */
@@ -125,7 +127,8 @@ export async function switchOff(
   const streams = await streamsCut(app, [switchedOff(subject)], since);
   const which = { subjects: [switchedOff(subject)], since };
   const gateways = await timely(eventCount(app.db, "switch_heard", which));
-  return { subject, streamsCut: streams, gateways };
+  const isKnown = await timely(isKnownSubject(app.db, subject));
+  return { subject, isKnown, streamsCut: streams, gateways };
 }
 
 /** Failures: `usage` when there is no such thing. `wasOff` is false when it was on already. */

@@ -1,4 +1,5 @@
 import type { Write } from "./output.ts";
+import { plain } from "./plain.ts";
 import { redact } from "./redact.ts";
 
 export const levels = ["debug", "info", "warn", "error"] as const;
@@ -103,11 +104,6 @@ function tail(fields: Fields = {}): string {
 /** Time of day, what happened, and what is known about it. */
 function prettyLine(time: string, what: string, fields: Fields = {}): string {
   const facts = Object.entries(fields).filter(([, value]) => value !== undefined);
-  const text = facts.map(([name, value]) => `${name}=${printable(String(value))}`).join(" ");
+  const text = facts.map(([name, value]) => `${name}=${plain(String(value))}`).join(" ");
   return `${time.slice(11, 19)} ${what} ${text}`.trimEnd();
-}
-
-/** What somebody else wrote must not move a terminal's cursor, or begin a line. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, "?");
 }

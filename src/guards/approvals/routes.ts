@@ -10,7 +10,8 @@ import { type SignedIn, formSender, signedIn } from "#src/people/sign-in.ts";
 import { type Language, languageOf } from "#src/screens/language.ts";
 import { page, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
-import { laidOut, plain } from "../plain.ts";
+import { plain } from "#src/telemetry/plain.ts";
+import { laidOut } from "../laid-out.ts";
 import { answerQuestion, argumentsOf, readExtent, takeBack } from "./approval.ts";
 import { type Approval, approvalById } from "./store.ts";
 

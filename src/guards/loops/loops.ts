@@ -141,7 +141,7 @@ export class Loops {
       this.#stop(caller.key, `it has ${what}`);
       throw new Failure("agent_stopped", `This agent was stopped: it has ${what}.`);
     }
-    const message = `Refused: you have ${what}, also after you were told. ${advice} Go on like this and this agent is stopped.`;
+    const message = `Refused: you have ${what}, and were told about such things before. ${advice} Go on like this and this agent is stopped.`;
     throw new Failure("loop_refused", message, { retryAfterSeconds });
   }
 }

@@ -184,13 +184,14 @@ class SharedTally implements Tally {
   async #tell(): Promise<void> {
     const entries = [...this.#dirty].slice(0, mostTold);
     const forgiven = [...this.#forgiven].slice(0, mostTold);
-    const before = entries.map(({ untold, forgiven: times }) => ({ untold, times }));
-    const now = this.#app.now().getTime();
     const late = () => new Failure("database_unavailable");
     try {
       await within(answerMs, forgive(this.#app.db, forgiven), late);
       forgiven.forEach((key) => this.#forgiven.delete(key));
       if (entries.length === 0) return;
+      // What is told and what is taken off afterwards is the same: nothing may be added between.
+      const now = this.#app.now().getTime();
+      const before = entries.map(({ untold, forgiven: times }) => ({ untold, times }));
       const told = entries.map((entry) => toldOf(entry, now));
       const levels = await within(answerMs, tell(this.#app.db, told), late);
       const byKey = new Map(levels.map(({ key, level }: Level) => [key, level]));
@@ -222,7 +223,9 @@ class SharedTally implements Tally {
       entry.level = level + entry.untold;
       return;
     }
-    const now = this.#app.now().getTime();
-    entry.level = now + Math.max(level, 0) + (entry.untold * rule.perMs) / rule.calls;
+    const stepMs = rule.perMs / rule.calls;
+    const learned = this.#app.now().getTime() + Math.max(level, 0) + entry.untold * stepMs;
+    // Less than a call apart is the time that asking took: alone, this process counts exactly.
+    if (Math.abs(learned - entry.level) >= stepMs / 2) entry.level = learned;
   }
 }

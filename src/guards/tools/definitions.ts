@@ -14,8 +14,11 @@ type Definition = Readonly<Record<string, unknown>>;
 export type KnownTool = {
   /** Undefined when no list has shown it. */
   readonly nature: Nature | undefined;
-  /** `held`: its definition is not approved. `unseen`: the upstream's list was seen to its end without it. */
-  readonly state: "usable" | "held" | "unseen";
+  /**
+   * `held`: its definition waits for the operator. `held on purpose`: the operator has decided so. `unseen`: the
+   * upstream's list was seen to its end without it.
+   */
+  readonly state: "usable" | "held" | "held on purpose" | "unseen";
   /** The upstream's list has been seen to its end, or for an hour. */
   readonly isListed: boolean;
 };
@@ -78,6 +81,7 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
     },
   });
   const chains = new Chains();
+  const leftOut = new LeftOut();
   const modeOf = ({ tools }: Upstream) => tools.pinning ?? app.config.guards.pinning;
   const find = (upstream: Upstream, name: string) => known.get(toolKey(upstream.name, name));
   const isKept = (upstream: Upstream, name: string, digest: string): boolean => {
@@ -95,13 +99,18 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
       const seen = shown.map(digestOf);
       // The one seen last has to be known: it decides whether the tool may be called.
       const isNew = seen.some(
-        ({ name, hash: digest }) => find(upstream, name)?.versions[0]?.hash !== digest,
+        ({ name, hash: digest }) =>
+          find(upstream, name)?.versions[0]?.hash !== digest && !leftOut.has(upstream.name, digest),
       );
       const isLast = chains.ends(upstream.name, page) && (shown.length > 0 || isContinued(page));
       if (isNew || (isLast && !listed.has(upstream.name))) {
         const isTrusting = modeOf(upstream) === "off";
         const list = { upstream: upstream.name, definitions: unique(seen), isLast, isTrusting };
-        await timely(saveDefinitions(app.db, list));
+        const left = await timely(saveDefinitions(app.db, list));
+        if (left.length > 0) {
+          app.log.warn("tools_too_many", { upstream: upstream.name, left: left.length });
+          leftOut.add(upstream.name, left);
+        }
         await mirror.load();
       }
       return seen.map(({ name, hash: digest }) => isKept(upstream, name, digest));
@@ -116,8 +125,26 @@ function aboutTool(tool: Known | undefined, isListed: boolean, holds: boolean): 
   if (tool === undefined) {
     return { nature: undefined, state: holds && isListed ? "unseen" : "usable", isListed };
   }
-  const state = isUsable(tool.versions[0], holds) ? "usable" : "held";
+  const [newest] = tool.versions;
+  const held = newest?.isDecided === true ? "held on purpose" : "held";
+  const state = isUsable(newest, holds) ? "usable" : held;
   return { nature: holds ? tool.approved : tool.any, state, isListed };
+}
+
+const mostLeftOut = 10_000;
+
+/** What was too much to be written down, and is not tried again each time it is shown. */
+class LeftOut {
+  readonly #keys = new Set<string>();
+
+  add(upstream: string, hashes: readonly string[]): void {
+    for (const each of hashes)
+      if (this.#keys.size < mostLeftOut) this.#keys.add(`${upstream} ${each}`);
+  }
+
+  has(upstream: string, digest: string): boolean {
+    return this.#keys.has(`${upstream} ${digest}`);
+  }
 }
 
 const mostCursors = 1000;
@@ -143,9 +170,11 @@ function isContinued({ from }: ListPage): boolean {
   return from !== "unknown" && from.cursor !== undefined;
 }
 
-/** A name that a list shows twice counts once: which of the two a client takes nobody knows. */
-function unique<T extends { readonly name: string }>(seen: readonly T[]): readonly T[] {
-  return [...new Map(seen.map((each) => [each.name, each])).values()];
+/** Two definitions of one name are two: which of them a client takes nobody knows. */
+function unique<T extends { readonly name: string; readonly hash: string }>(
+  seen: readonly T[],
+): readonly T[] {
+  return [...new Map(seen.map((each) => [`${each.name} ${each.hash}`, each])).values()];
 }
 
 function nameOf(definition: Definition): string {
@@ -153,14 +182,19 @@ function nameOf(definition: Definition): string {
   return typeof name === "string" ? name.replaceAll("\0", "").toWellFormed() : "";
 }
 
+/** Characters. */
+const longestText = 64 * 1024;
+
 /** What a model is shown of a tool, and what says what it does. Icons and `_meta` are for programs. */
 export function digestOf(definition: Definition) {
   const { icons: _, _meta: __, ...rest } = definition;
   const text = canonicalJson(rest);
+  const name = nameOf(definition);
+  const tooLong = { name, tooLong: `${text.length} characters: more than anybody can look at` };
   return {
-    name: nameOf(definition),
+    name,
     hash: hash("sha256", text, "hex"),
-    definition: text,
+    definition: text.length > longestText ? JSON.stringify(tooLong) : text,
     nature: natureIn(definition),
   };
 }

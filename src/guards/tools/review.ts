@@ -1,10 +1,11 @@
-import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { isToolPattern } from "#src/catalog/tool-rules.ts";
+import { tagOf } from "#src/crypto/secret.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { laidOut, plain } from "../plain.ts";
+import { plain } from "#src/telemetry/plain.ts";
+import { laidOut } from "../laid-out.ts";
 import { toolKey } from "./definitions.ts";
 import {
   type Decision,
@@ -26,8 +27,13 @@ export type Held = {
   readonly lines: readonly string[];
 };
 
-type Reviewing = Pick<App, "db" | "catalog" | "log">;
-type Scope = { readonly upstream?: string | undefined; readonly name?: string | undefined };
+type Reviewing = Pick<App, "db" | "catalog" | "log" | "bindingKey">;
+type Scope = {
+  readonly upstream?: string | undefined;
+  readonly name?: string | undefined;
+  /** Of so many tools of each upstream. */
+  readonly most?: number;
+};
 
 /**
  * Everything that waits for somebody to look at it; of one tool also what is held on purpose.
@@ -37,9 +43,13 @@ export async function heldTools(
   app: Pick<App, "db" | "catalog">,
   scope: Scope,
 ): Promise<readonly Held[]> {
-  const { upstream, name } = scope;
+  const { upstream, name, most = 1_000_000 } = scope;
   if (upstream !== undefined) expectUpstream(app, upstream);
-  const rows = await timely(definitionsOf(app.db, { ...scope, isWaiting: name === undefined }));
+  const mostWaiting = name === undefined ? most : undefined;
+  const rows = await timely(definitionsOf(app.db, { upstream, name, mostWaiting }));
+  if (name !== undefined && rows.length === 0) {
+    throw nothingOf({ upstream: upstream ?? "", name }, "known");
+  }
   const byTool = Map.groupBy(rows, (row) => toolKey(row.upstream, row.name));
   return [...byTool.values()].flatMap((versions) => {
     const approved = versions.find(({ state }) => state === "approved");
@@ -65,13 +75,14 @@ function kindOf(held: DefinitionRow, approved: DefinitionRow | undefined): Held[
   return approved === undefined ? "new" : "changed";
 }
 
-/**
- * A code for exactly these definitions. 40 hex characters of SHA-256: an upstream that prepares a harmless
- * definition and a harmful one cannot give both the same code.
- */
-export function codeOf(held: readonly Pick<Held, "hash">[]): string {
-  const hashes = held.map(({ hash: each }) => each).toSorted();
-  return hash("sha256", hashes.join("\n"), "hex").slice(0, 40);
+/** A code for exactly these definitions, in hex. Only this gateway can make one: none can stand in a definition. */
+export function codeOf(
+  { bindingKey }: Pick<App, "bindingKey">,
+  held: readonly Pick<Held, "upstream" | "hash">[],
+): string {
+  const hashes = held.map(({ upstream, hash }) => `${upstream} ${hash}`).toSorted();
+  const tag = tagOf(bindingKey, `seen:${hashes.join("\n")}`);
+  return Buffer.from(tag, "base64url").toString("hex").slice(0, 40);
 }
 
 /** What somebody says about what they have seen: `seen` is the code of it. */
@@ -92,15 +103,16 @@ export async function approveTools(app: Reviewing, said: Said): Promise<readonly
   const held = await heldTools(app, said);
   if (held.length === 0) throw nothingOf(said, "held");
   const offered = name === undefined ? [held] : held.map((each) => [each]);
-  const meant = offered.find((each) => codeOf(each) === seen);
+  const meant = offered.find((each) => codeOf(app, each) === seen);
   if (meant === undefined) throw notSeen(said, "nothing was approved");
-  const hashes = meant.map(({ hash: each }) => each);
-  return await decideTools(app, { upstream, hashes, state: "approved", by });
+  const hashes = meant.map(({ hash }) => hash);
+  const isWaiting = name === undefined;
+  return await decideTools(app, { upstream, hashes, state: "approved", by, isWaiting });
 }
 
 /**
  * Holds a tool on purpose, on every gateway within two seconds: all its definitions, or the one that was seen.
- * Failures: `usage` when there is none, or what is meant is held on purpose already.
+ * Failures: `usage` when there is none.
  */
 export async function holdTool(
   app: Reviewing,
@@ -109,12 +121,12 @@ export async function holdTool(
   const { upstream, name, seen, by } = said;
   expectUpstream(app, upstream);
   const rows = await timely(definitionsOf(app.db, { upstream, name }));
-  const meant = rows.filter((row) => seen === undefined || codeOf([row]) === seen);
+  const meant = rows.filter((row) => seen === undefined || codeOf(app, [row]) === seen);
   if (rows.length > 0 && meant.length === 0) throw notSeen(said, "nothing was held");
   const hashes = meant.map((row) => row.hash);
-  const names = await decideTools(app, { upstream, hashes, state: "held", by });
-  if (names.length === 0) throw nothingOf(said, "left to be held");
-  return names;
+  if (hashes.length === 0) throw nothingOf(said, "known");
+  await decideTools(app, { upstream, hashes, state: "held", by });
+  return [name];
 }
 
 /** Decides about a definition that waits. Failures: `definition_decided` when it does not. */
@@ -139,12 +151,12 @@ function notSeen({ upstream, name, seen }: Said, what: string): Failure {
   const why = seen === undefined ? "--seen is missing" : "This is not what is held now";
   const look = name === undefined ? upstream : `${upstream} ${plain(name)}`;
   return new Failure("usage", `${why}: ${what}`, {
-    hint: `smartdash tools diff ${look} shows what is held, and prints the command that approves exactly that`,
+    hint: `smartdash tools diff ${look} shows what is held, each with its code for --seen`,
   });
 }
 
 function nothingOf(scope: Scope & { readonly upstream: string }, what: string): Failure {
-  const tool = scope.name === undefined ? "no tool" : `no tool ${scope.name}`;
+  const tool = scope.name === undefined ? "No tool" : `No tool ${plain(scope.name)}`;
   return new Failure("usage", `${tool} of ${scope.upstream} is ${what}`, {
     hint: `smartdash tools list ${scope.upstream} says what there is`,
   });
@@ -184,7 +196,8 @@ export async function setPolicy(
   app.log.warn("tool_policy_set", { subject });
 }
 
-function expectUpstream({ catalog }: Pick<App, "catalog">, upstream: string): void {
+/** Failures: `usage` when there is none of the name. */
+export function expectUpstream({ catalog }: Pick<App, "catalog">, upstream: string): void {
   if (catalog.upstreams.has(upstream)) return;
   throw new Failure("usage", `There is no upstream ${upstream}`, {
     hint: `There are ${[...catalog.upstreams.keys()].join(", ")}`,
@@ -195,6 +208,16 @@ function linesOf(row: DefinitionRow | undefined): readonly string[] {
   return row === undefined ? [] : laidOut(row.definition).split("\n");
 }
 
+/** Short enough for a terminal: a text that its writer filled up with blanks must not seem to begin a line. */
+function folded(line: string): readonly string[] {
+  const indent = /^ */.exec(line)?.[0] ?? "";
+  const text = line
+    .slice(indent.length)
+    .replace(/ {4,}/g, (blanks) => String.raw`\u{20}×${blanks.length}`);
+  const parts = text.match(/.{1,70}/gsu) ?? [""];
+  return parts.map((part, at) => (at === 0 ? indent + part : `${indent}… ${part}`));
+}
+
 /** What begins and ends alike stays; what is between was taken out and put in. */
 function difference(before: readonly string[], after: readonly string[]): readonly string[] {
   const most = Math.min(before.length, after.length);
@@ -203,10 +226,12 @@ function difference(before: readonly string[], after: readonly string[]): readon
   let tail = 0;
   while (tail < most - head && before.at(-1 - tail) === after.at(-1 - tail)) tail += 1;
   const middle = (lines: readonly string[]) => lines.slice(head, lines.length - tail);
+  const marked = (mark: string, lines: readonly string[]) =>
+    lines.flatMap((line) => folded(line).map((part) => `${mark} ${part}`));
   return [
-    ...before.slice(0, head).map((line) => `  ${line}`),
-    ...middle(before).map((line) => `- ${line}`),
-    ...middle(after).map((line) => `+ ${line}`),
-    ...after.slice(after.length - tail).map((line) => `  ${line}`),
+    ...marked(" ", before.slice(0, head)),
+    ...marked("-", middle(before)),
+    ...marked("+", middle(after)),
+    ...marked(" ", after.slice(after.length - tail)),
   ];
 }

@@ -6,9 +6,11 @@ import type { PageRoutes } from "#src/http/page-routes.ts";
 import { type Language, languageOf } from "#src/screens/language.ts";
 import { type Markup, page, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
-import { plain } from "../plain.ts";
+import { plain } from "#src/telemetry/plain.ts";
+import { timely } from "#src/once.ts";
 import { type Held, decideWaiting, heldTools } from "./review.ts";
 import { acceptReviewLink, expectReviewLink, expectReviewer, reviewerToken } from "./reviewers.ts";
+import { countWaiting } from "./store.ts";
 
 type Serving = Pick<App, "db" | "now" | "catalog" | "bindingKey" | "log">;
 
@@ -27,7 +29,9 @@ export function mountReview(routes: PageRoutes, app: Serving): void {
   );
   routes.get("/review", async ({ req }) => {
     const formToken = await reviewerToken(app, req.raw);
-    return await reviewPage(languageOf(req.raw), await heldTools(app, {}), formToken);
+    const held = await heldTools(app, { most: mostShown });
+    const more = (await timely(countWaiting(app.db))) - held.length;
+    return await reviewPage(languageOf(req.raw), { held, more, formToken });
   });
   routes.post("/review", async ({ req }) => {
     const form = await readForm(req.raw);
@@ -49,15 +53,16 @@ function doorPage(language: Language): Promise<Response> {
 
 function reviewPage(
   language: Language,
-  held: readonly Held[],
-  formToken: string,
+  shown: {
+    readonly held: readonly Held[];
+    readonly more: number;
+    readonly formToken: string;
+  },
 ): Promise<Response> {
-  const byUpstream = [...Map.groupBy(held, ({ upstream }) => upstream).values()];
-  const shown = byUpstream.flatMap((each) => each.slice(0, mostShown));
-  const count = String(held.length - shown.length);
+  const { held, more, formToken } = shown;
   const body = html`<p>${say(language, held.length === 0 ? "review_none" : "review_lead")}</p>
-    ${shown.map((each) => definition(language, each, formToken))}
-    ${count === "0" ? "" : html`<p class="note">${say(language, "review_more", { count })}</p>`}`;
+    ${held.map((each) => definition(language, each, formToken))}
+    ${more <= 0 ? "" : html`<p class="note">${say(language, "review_more", { count: String(more) })}</p>`}`;
   return page(language, say(language, "review_title"), body);
 }
 

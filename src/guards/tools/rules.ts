@@ -4,7 +4,7 @@ import type { Upstream } from "#src/catalog/upstream.ts";
 import type { GuardsConfig } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Deed, ToolUse } from "../deed.ts";
-import type { Definitions } from "./definitions.ts";
+import type { Definitions, KnownTool } from "./definitions.ts";
 import { type Nature, fits } from "./patterns.ts";
 
 type Owner = { readonly caller: Caller; readonly upstream: Upstream };
@@ -28,12 +28,18 @@ export function checkTools(app: { readonly definitions: Definitions }, deed: Dee
   }
 }
 
-function held({ name: upstream }: Upstream, name: string, state: "held" | "unseen"): Failure {
-  const why =
-    state === "unseen"
-      ? `${upstream} has never shown a tool ${shown(name)}: list the tools again. If it is new, the operator has to approve it first.`
-      : `The tool ${shown(name)} has changed since the operator of this gateway last looked, and waits for them (smartdash tools diff ${upstream}). Work without it.`;
-  return new Failure("tool_held", why);
+function held(
+  { name: upstream }: Upstream,
+  name: string,
+  state: Exclude<KnownTool["state"], "usable">,
+): Failure {
+  const tool = shown(name);
+  const why = {
+    unseen: `${upstream} has never shown a tool ${tool}: list the tools again. If it is new, the operator has to approve it first.`,
+    held: `The tool ${tool} is new or has changed since the operator of this gateway last looked, and waits for them (smartdash tools diff ${upstream}). Work without it.`,
+    "held on purpose": `The operator of this gateway holds the tool ${tool} back (smartdash tools list ${upstream}). Work without it.`,
+  };
+  return new Failure("tool_held", why[state]);
 }
 
 /** Whether policies let a caller see and use a tool. What nobody has seen is refused where it would matter. */

@@ -15,10 +15,13 @@ export function definitionsChanged(upstream: string): string {
 /** Every definition without its text, the one seen last of each name first. */
 export function allDefinitions(db: Database) {
   const { upstream, name, hash, state, seenAt, nature, decidedAt } = toolDefinitions;
-  return db
-    .select({ upstream, name, hash, state, nature, decidedAt })
-    .from(toolDefinitions)
-    .orderBy(upstream, name, desc(seenAt));
+  return (
+    db
+      .select({ upstream, name, hash, state, nature, decidedAt })
+      .from(toolDefinitions)
+      // Of two that were shown together, the one that is held decides.
+      .orderBy(upstream, name, desc(seenAt), desc(state))
+  );
 }
 
 /** The upstreams whose list has been seen to its end, or for an hour. */
@@ -40,36 +43,45 @@ export type SeenList = {
   readonly isTrusting: boolean;
 };
 
-/** An upstream that shows ever new definitions does not fill the database. */
-const mostOfOne = 2000;
+/** An upstream that shows ever new tools, or definitions of one, does not fill the database. */
+const [mostTools, mostVersions] = [2000, 5];
 
 /**
  * Writes down what was shown. What an upstream shows first, within an hour and up to the end of its list, is
  * approved; after that a name or a definition that is new is held. One at a time for each upstream.
+ * Returns the hashes of tools beyond the two thousandth, which are not written down. Of a known tool the
+ * newest is: it takes the place of the oldest that nobody has decided about.
  */
-export async function saveDefinitions(db: Database, seen: SeenList): Promise<void> {
+export async function saveDefinitions(db: Database, seen: SeenList): Promise<readonly string[]> {
   const { upstream, definitions, isLast, isTrusting } = seen;
   const json = JSON.stringify(definitions);
-  await db.transaction(async (transaction) => {
+  const shown = sql`jsonb_to_recordset(${json}::text::jsonb) as d(name text, hash text, definition text, nature text)`;
+  return await db.transaction(async (transaction) => {
     await transaction.execute(lockOf(upstream));
     await transaction.insert(toolLists).values({ upstream }).onConflictDoNothing();
-    await transaction.execute(sql`
+    const written = await transaction.execute<{ hash: string }>(sql`
       with list as (
         select not is_complete and first_seen_at > now() - interval '1 hour' as first_use
         from ${toolLists} where upstream = ${upstream}),
-      shown as (
-        select * from jsonb_to_recordset(${json}::text::jsonb) as d(name text, hash text, definition text, nature text)
-        where (select count(*) from ${toolDefinitions} where upstream = ${upstream}) < ${mostOfOne}
-          or exists (select 1 from ${toolDefinitions} k
-            where k.upstream = ${upstream} and k.name = d.name and k.hash = d.hash))
+      known as (select distinct name from ${toolDefinitions} where upstream = ${upstream}),
+      fresh as (select name, row_number() over (order by name) as place from (
+        select distinct name from ${shown} where name not in (select name from known)) f)
       insert into ${toolDefinitions} (upstream, name, hash, definition, nature, state, decided_at, decided_by)
-      select ${upstream}, s.name, s.hash, s.definition, s.nature,
+      select ${upstream}, d.name, d.hash, d.definition, d.nature,
         case when v.verdict is null then 'held' else 'approved' end,
         case when v.verdict is null then null else now() end, v.verdict
-      from shown s, list l, lateral (select case when ${isTrusting} then 'setting'
-        when l.first_use and not exists (select 1 from ${toolDefinitions} k
-          where k.upstream = ${upstream} and k.name = s.name) then 'first_use' end as verdict) v
-      on conflict (upstream, name, hash) do update set seen_at = now()`);
+      from ${shown} cross join list l left join fresh f on f.name = d.name,
+      lateral (select case when ${isTrusting} then 'setting'
+        when l.first_use and f.name is not null then 'first_use' end as verdict) v
+      where f.place is null or f.place <= ${mostTools} - (select count(*) from known)
+      on conflict (upstream, name, hash) do update set seen_at = now() returning hash`);
+    await transaction.execute(sql`
+      delete from ${toolDefinitions} t using (
+        select name, hash, row_number() over (partition by name order by seen_at desc) as place
+        from ${toolDefinitions}
+        where upstream = ${upstream} and (decided_at is null or decided_by = 'setting')
+          and name in (select name from ${shown})) old
+      where t.upstream = ${upstream} and t.name = old.name and t.hash = old.hash and old.place > ${mostVersions}`);
     if (isLast) {
       await transaction
         .update(toolLists)
@@ -77,6 +89,8 @@ export async function saveDefinitions(db: Database, seen: SeenList): Promise<voi
         .where(eq(toolLists.upstream, upstream));
     }
     await recordEndings(transaction, [definitionsChanged(upstream)]);
+    const kept = new Set(written.map(({ hash }) => hash));
+    return definitions.map(({ hash }) => hash).filter((hash) => !kept.has(hash));
   });
 }
 
@@ -85,16 +99,17 @@ function lockOf(upstream: string) {
   return sql`select pg_advisory_xact_lock(hashtextextended(${`tools ${upstream}`}, 7236591))`;
 }
 
-/** Definitions of an upstream, or of one tool, or only of tools of which one waits; the newest first. */
+/** Definitions of an upstream, or of one tool; the newest first. */
 export function definitionsOf(
   db: Database,
   which: {
     readonly upstream?: string | undefined;
     readonly name?: string | undefined;
-    readonly isWaiting?: boolean;
+    /** Only of so many tools of each upstream of which a definition waits. */
+    readonly mostWaiting?: number | undefined;
   },
 ): Promise<DefinitionRow[]> {
-  const { upstream, name, isWaiting } = which;
+  const { upstream, name, mostWaiting } = which;
   return db
     .select()
     .from(toolDefinitions)
@@ -102,10 +117,12 @@ export function definitionsOf(
       and(
         upstream === undefined ? undefined : eq(toolDefinitions.upstream, upstream),
         name === undefined ? undefined : eq(toolDefinitions.name, name),
-        isWaiting === true
-          ? sql`exists (select 1 from ${toolDefinitions} w where w.upstream = ${toolDefinitions.upstream}
-              and w.name = ${toolDefinitions.name} and w.state = 'held' and w.decided_at is null)`
-          : undefined,
+        mostWaiting === undefined
+          ? undefined
+          : sql`(${toolDefinitions.upstream}, ${toolDefinitions.name}) in (select w.upstream, w.name from (
+              select upstream, name, dense_rank() over (partition by upstream order by name) as place
+              from ${toolDefinitions} where state = 'held' and decided_at is null) w
+              where w.place <= ${mostWaiting})`,
       ),
     )
     .orderBy(toolDefinitions.upstream, toolDefinitions.name, desc(toolDefinitions.seenAt));
@@ -183,6 +200,12 @@ function openKey(kind: ReviewKey["kind"], fingerprint: Uint8Array, now: Date) {
     eq(reviewKeys.kind, kind),
     gt(reviewKeys.expiresAt, now),
   );
+}
+
+/** How many definitions wait for somebody to look at them. */
+export async function countWaiting(db: Database): Promise<number> {
+  const { state, decidedAt } = toolDefinitions;
+  return await db.$count(toolDefinitions, and(eq(state, "held"), isNull(decidedAt)));
 }
 
 export type PolicyRow = typeof toolPolicies.$inferSelect;

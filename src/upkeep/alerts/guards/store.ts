@@ -17,7 +17,7 @@ export async function toolsHeld(db: Database): Promise<Condition[]> {
   return rows.map(({ subject, count: tools }) => ({
     kind: "tool_held",
     subject,
-    summary: `${tools} definitions of tools at ${subject} are new or have changed: smartdash tools diff ${subject}`,
+    summary: `Tools at ${subject} are new or have changed (${tools}): smartdash tools diff ${subject}`,
   }));
 }
 
@@ -56,7 +56,7 @@ export async function budgetsLow(db: Database): Promise<Condition[]> {
   return rows.map(({ subject, count: budgets }) => ({
     kind: "budget_low",
     subject,
-    summary: `${budgets} budgets of ${subject} are used to 80 % or more: smartdash budgets`,
+    summary: `Budgets of ${subject} are used to 80 % or more (${budgets}): smartdash budgets`,
   }));
 }
 
