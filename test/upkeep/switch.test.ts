@@ -35,6 +35,7 @@ test("an upstream that is switched off is off on every gateway, with its streams
     exit: 0,
     subject: "upstream:mercadolibre",
     state: "off",
+    isKnown: true,
     streamsCut: 2,
     gateways: 2,
   });
