@@ -13,7 +13,6 @@ import {
   pendingApprovals,
   standingApprovals,
 } from "#src/guards/approvals/store.ts";
-import { plain } from "#src/telemetry/plain.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
 
@@ -38,10 +37,9 @@ const list = command({
     const lines = all.map((row) => [
       row.id,
       row.extent ?? "waits",
-      plain(row.agent),
-      plain(`${row.upstream}/${row.tool} ${row.arguments ?? ""}`.trim()),
+      `${row.agent}: ${row.upstream}/${row.tool} ${row.arguments ?? ""}`.trim(),
     ]);
-    return { json: rows, text: table(["id", "state", "agent", "call"], lines) };
+    return { json: rows, text: table(["id", "state", "agent and call"], lines) };
   },
 });
 
