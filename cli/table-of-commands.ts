@@ -22,6 +22,7 @@ export const subCommands = {
   "client-config": () =>
     import("./commands/client-config.ts").then((file) => file.clientConfiguration),
   import: () => import("./commands/import.ts").then((file) => file.importing),
+  node: () => import("./commands/node.ts").then((file) => file.node),
   logs: () => import("./commands/logs.ts").then((file) => file.logs),
   bundle: () => import("./commands/bundle.ts").then((file) => file.bundle),
   complete: () => import("./commands/complete.ts").then((file) => file.complete),

@@ -4,6 +4,7 @@ import { createRefreshParts } from "./accounts/refresh/refreshing.ts";
 import type { AtStep } from "./accounts/refresh/step.ts";
 import { followEndings } from "./agents/endings.ts";
 import type { App } from "./app.ts";
+import type { McpServing } from "./calls/routes.ts";
 import { mostBodyBytes } from "./calls/message.ts";
 import { Failure } from "./failure.ts";
 import type { Handle, Runtime } from "./runtime/runtime.ts";
@@ -56,10 +57,13 @@ export async function startGateway(
   const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
   const app = { ...withParts({ ...opened, publicUrl }, runtime), ...refreshParts };
   await Promise.all([app.switches.load(), app.definitions.load()]);
+  const wings = await openWings(app);
   // From here on nothing fails any more.
   stack.move();
   const leaving = createLeaving(app, serving);
-  answer = leaving.around(createAnswer({ ...app, isLeaving: leaving.isLeaving }, serving.port));
+  answer = leaving.around(
+    createAnswer({ ...app, wings, isLeaving: leaving.isLeaving }, serving.port),
+  );
   ready.resolve(answer);
   addGauges(app, app.openStreams);
   const beside = [startSchedule(app), startAlerts(app)];
@@ -82,6 +86,13 @@ export async function startGateway(
   };
   let stopping: Promise<void> | undefined;
   return { publicUrl, port: serving.port, stop: () => (stopping ??= stopAll()) };
+}
+
+/** What is not switched on is not even loaded. */
+async function openWings(app: McpServing) {
+  if (!app.config.edge.isOn) return [];
+  const { openEdge } = await import("./wings/edge/edge.ts");
+  return [openEdge(app)];
 }
 
 /** On a port of its own, which only this machine reaches. */

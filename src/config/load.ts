@@ -42,6 +42,7 @@ export type Config = OperationsConfig & {
     readonly readOnly: boolean;
     readonly features?: string;
   };
+  readonly edge: { readonly isOn: boolean };
   readonly providerTimeoutMs: number;
   readonly upstreamLimits: {
     readonly connectMs: number;
@@ -101,6 +102,7 @@ function configFrom(read: Reader, environment: Environment): Config {
     ...foldersFrom(read, environment),
     ...operationsFrom(read),
     guards: guardsFrom(read),
+    edge: { isOn: read.flag("SMARTDASH_EDGE") },
     encryptionKeys: read.keys("ENCRYPTION_KEY"),
     secretKey,
     logLevel: readLevel(read.text("LOG_LEVEL")),

@@ -1,3 +1,4 @@
+import { edgeSettings } from "./edge-settings.ts";
 import { guardSettings } from "./guard-settings.ts";
 import { operationSettings } from "./operation-settings.ts";
 import type { Setting } from "./setting.ts";
@@ -187,6 +188,7 @@ export const settings = {
     doc: "On SIGTERM: how long running calls may finish before they are cut.",
   },
   ...guardSettings,
+  ...edgeSettings,
   ...operationSettings,
 } as const satisfies Record<string, Setting>;
 

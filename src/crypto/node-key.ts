@@ -83,16 +83,31 @@ function unusable(file: string, reason: string): Failure {
   });
 }
 
+/** A new key in place of the one there is, whole or not at all. Failures: `home_unusable`. */
+export function rotateNodeKey(home: string, seal: Seal): void {
+  const file = join(home, "node.key");
+  try {
+    mkdirSync(home, { recursive: true });
+    replaceKey(home, file, newKey(seal));
+  } catch (error) {
+    throw unusable(file, codeOf(error) ?? "unknown");
+  }
+}
+
+function replaceKey(home: string, file: string, text: string): void {
+  const made = `${file}.${randomUUID()}`;
+  writeFileSync(made, text, { mode: 0o600, flag: "wx" });
+  ownLike(home, made);
+  renameSync(made, file);
+}
+
 /** Seals the key anew with the first ENCRYPTION_KEY; true when it was sealed with another. */
 export function resealNodeKey(home: string, seal: Seal): boolean {
   const file = join(home, "node.key");
   const id = nodeKeySealedBy(home);
   if (id === undefined || id === seal.keyIds[0]) return false;
   const text = Buffer.from(seal.close(opened(file, seal), place)).toString("base64");
-  // Whole or not at all.
-  writeFileSync(`${file}.new`, text, { mode: 0o600 });
-  ownLike(home, `${file}.new`);
-  renameSync(`${file}.new`, file);
+  replaceKey(home, file, text);
   return true;
 }
 

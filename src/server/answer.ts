@@ -26,7 +26,12 @@ import type { Parts } from "./parts.ts";
 /** Two answers of a provider and a few of the database. */
 const longestPageMs = 60_000;
 
-type Serving = Parts & RefreshParts & { readonly isLeaving: () => boolean };
+type Serving = Parts &
+  RefreshParts & {
+    readonly isLeaving: () => boolean;
+    /** Optional parts that are switched on. */
+    readonly wings: readonly { mount(routes: PageRoutes): void }[];
+  };
 
 /** Answers every request: MCP addresses first, by one look-up; everything else goes through the router. */
 export function createAnswer(app: Serving, port: number): Handle {
@@ -134,6 +139,7 @@ function pathOf(url: string): string {
 
 function createPages(app: Serving, routes: ReadonlyMap<string, McpRoute>): PageRoutes {
   const pages: PageRoutes = new Hono();
+  for (const wing of app.wings) wing.mount(pages);
   mountPeople(pages, app);
   mountAccounts(pages, app);
   mountAgents(pages, app);

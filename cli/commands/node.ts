@@ -1,0 +1,52 @@
+import { type NodeIdentity, ownNode, rotateNode } from "#src/wings/edge/identity.ts";
+import { Failure } from "#src/failure.ts";
+import { command, group, withApp } from "../command.ts";
+import { agrees } from "../terminal.ts";
+
+const show = command({
+  name: "node show",
+  description: "Print what this node is called, and its key",
+  examples: ["smartdash node show", "smartdash node show --json"],
+  args: {},
+  run: async () => {
+    const node = await withApp({ role: "command", isTolerant: true }, (app) =>
+      Promise.resolve(ownNode(app)),
+    );
+    return outcome(node);
+  },
+});
+
+const rotate = command({
+  name: "node rotate",
+  description: "Give this node a new key and new names; whoever trusts it has to trust it anew",
+  examples: ["smartdash node rotate", "smartdash node rotate --yes"],
+  args: { yes: { type: "boolean", description: "Do not ask" } },
+  run: async ({ yes }) => {
+    const question =
+      "Peers will not know this node any more, and its earlier reports cannot be verified. Go on?";
+    if (yes !== true && !(await agrees(question))) {
+      throw new Failure("usage", "Nothing was changed", {
+        hint: "Add --yes where nobody can answer",
+      });
+    }
+    const node = await withApp({ role: "command", isTolerant: true }, (app) =>
+      Promise.resolve(rotateNode(app)),
+    );
+    return {
+      ...outcome(node),
+      talk: "Restart the gateway: it goes on with the old key until then.",
+    };
+  },
+});
+
+function outcome({ nodeId, peerId, publicKey, fingerprint }: NodeIdentity) {
+  const facts = { nodeId, peerId, publicKey, fingerprint };
+  const text = `node id      ${nodeId}\npeer id      ${peerId}\npublic key   ${publicKey}\nfingerprint  ${fingerprint}`;
+  return { json: facts, text };
+}
+
+export const node = group({
+  name: "node",
+  description: "Who this gateway is for other gateways",
+  subCommands: { show, rotate },
+});
