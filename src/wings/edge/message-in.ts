@@ -10,33 +10,49 @@ const mostBytes = 8 * 1024 * 1024;
 /** A page may take a minute. */
 const longestMs = 50_000;
 
-/** The JSON-RPC answer with this id, from JSON or from a stream, of which nothing more is read. Failures: `upstream_invalid`, `upstream_timeout`. */
+/**
+ * The JSON-RPC answer with this id, from JSON or from a stream, of which nothing more is read.
+ * Failures: `upstream_invalid` when it is too big, `upstream_timeout`.
+ */
 export async function answerIn(answer: Response, id: unknown): Promise<Message | undefined> {
+  if (isStreamType(answer.headers.get("content-type"))) return await fromStream(answer, id);
   const late = () => new Failure("upstream_timeout");
-  const isStream = isStreamType(answer.headers.get("content-type"));
-  return await within(longestMs, isStream ? fromStream(answer, id) : fromJson(answer), late);
+  return messageIn(await within(longestMs, answer.text(), late));
 }
 
-async function fromJson(answer: Response): Promise<Message | undefined> {
-  return messageIn(await answer.text());
+async function fromStream({ body }: Response, id: unknown): Promise<Message | undefined> {
+  const reader = body?.getReader();
+  let isLate = false;
+  const end = () => reader?.cancel().catch(() => undefined);
+  const timer = setTimeout(() => {
+    isLate = true;
+    void end();
+  }, longestMs);
+  const found = await firstWith(id, reader).finally(() => {
+    clearTimeout(timer);
+    void end();
+  });
+  if (isLate) throw new Failure("upstream_timeout");
+  return found;
 }
 
-async function fromStream(answer: Response, id: unknown): Promise<Message | undefined> {
+async function firstWith(
+  id: unknown,
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
+): Promise<Message | undefined> {
   const decoder = new TextDecoder();
   let rest = "";
-  // Leaving the loop ends the stream.
-  for await (const bytes of answer.body ?? []) {
-    rest += decoder.decode(bytes, { stream: true });
+  for (;;) {
+    const { value } = (await reader?.read()) ?? {};
+    if (value === undefined) return undefined;
+    rest += decoder.decode(value, { stream: true });
     if (rest.length > mostBytes) throw new Failure("upstream_invalid");
     const events = rest.split(/\r\n\r\n|\n\n|\r\r/);
     rest = events.pop() ?? "";
-    const found = events
-      .map(dataOf)
-      .map(messageIn)
-      .find((message) => message?.["id"] === id);
+    const messages = events.map((event) => messageIn(dataOf(event)));
+    const found = messages.find((message) => message?.["id"] === id);
     if (found !== undefined) return found;
   }
-  return undefined;
 }
 
 function dataOf(event: string): string {

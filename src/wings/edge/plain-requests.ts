@@ -21,34 +21,15 @@ const [modernVersion, olderVersion] = ["2026-07-28", "2025-06-18"];
 const unsupportedVersion = -32_022;
 const client = { name: "smartdash-node", version: version.number };
 
+/** A request of MCP that stands for itself: its method, its parameters, and what it is about. */
+type Use = { readonly method: string; readonly params: Message; readonly about: string };
+
 /**
- * `{"name": …, "arguments": …}` as a call of a tool at the default upstream: with this bearer, under the same
- * guards as any other call. The answer is the tool's result, or `{"error": …}` with the JSON-RPC error.
- * MCP 2026-07-28 first; an upstream that does not speak it gets a session of its own, for this call alone.
- * Failures: `body_unreadable`, `body_too_large`, `message_invalid`.
+ * `{"name": …, "arguments": …}` as a call of a tool at the default upstream. The answer is the tool's result.
+ * Failures: `body_unreadable`, `body_too_large`, `message_invalid`; and see `ask`.
  */
 export async function callPlainly(app: McpServing, asked: Asked): Promise<Response> {
-  const params = await readUse(asked.request);
-  const meta = {
-    "io.modelcontextprotocol/protocolVersion": modernVersion,
-    "io.modelcontextprotocol/clientInfo": client,
-    "io.modelcontextprotocol/clientCapabilities": {},
-  };
-  const modern = await exchange(app, asked, {
-    message: { id: 1, method: "tools/call", params: { ...params, _meta: meta } },
-    headers: {
-      "mcp-protocol-version": modernVersion,
-      "mcp-method": "tools/call",
-      "mcp-name": `=?base64?${Buffer.from(params.name).toString("base64")}?=`,
-    },
-  });
-  return told(isOfOlderEra(modern) ? await callInSession(app, asked, params) : modern);
-}
-
-type Use = { readonly name: string; readonly arguments: unknown };
-
-async function readUse(request: Request): Promise<Use> {
-  const text = Buffer.from(await readBounded(request, mostBodyBytes)).toString("utf8");
+  const text = Buffer.from(await readBounded(asked.request, mostBodyBytes)).toString("utf8");
   let body: unknown;
   try {
     body = parseExactly(text);
@@ -57,8 +38,56 @@ async function readUse(request: Request): Promise<Use> {
   }
   checkKeys(text);
   const { name, arguments: given = {} } = isObject(body) ? body : {};
-  if (typeof name === "string" && isObject(given)) return { name, arguments: given };
-  throw new Failure("message_invalid", 'Send {"name": "…", "arguments": {…}}');
+  if (typeof name !== "string" || !isObject(given)) {
+    throw new Failure("message_invalid", 'Send {"name": "…", "arguments": {…}}');
+  }
+  const params = { name, arguments: given };
+  return await ask(app, asked, { method: "tools/call", params, about: name });
+}
+
+/**
+ * A resource of the default upstream by the percent-encoded URI behind `/resources/`.
+ * Failures: `message_invalid`; and see `ask`.
+ */
+export async function readPlainly(app: McpServing, asked: Asked): Promise<Response> {
+  const uri = uriIn(asked.request.url);
+  if (uri === undefined) {
+    throw new Failure("message_invalid", "Put the percent-encoded URI behind /resources/");
+  }
+  return await ask(app, asked, { method: "resources/read", params: { uri }, about: uri });
+}
+
+function uriIn(url: string): string | undefined {
+  const encoded = /\/resources\/([^?#]+)/.exec(url)?.[1];
+  try {
+    return encoded === undefined ? undefined : decodeURIComponent(encoded);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Asks the default upstream with this bearer, under the same guards as any client. The answer is the result, or
+ * `{"error": …}` with the JSON-RPC error.
+ * MCP 2026-07-28 first; an upstream that does not speak it gets a session of its own, for this request alone.
+ * Failures: `upstream_timeout`, `upstream_invalid`.
+ */
+async function ask(app: McpServing, asked: Asked, use: Use): Promise<Response> {
+  const { method, params, about } = use;
+  const meta = {
+    "io.modelcontextprotocol/protocolVersion": modernVersion,
+    "io.modelcontextprotocol/clientInfo": client,
+    "io.modelcontextprotocol/clientCapabilities": {},
+  };
+  const modern = await exchange(app, asked, {
+    message: { id: 1, method, params: { ...params, _meta: meta } },
+    headers: {
+      "mcp-protocol-version": modernVersion,
+      "mcp-method": method,
+      "mcp-name": `=?base64?${Buffer.from(about).toString("base64")}?=`,
+    },
+  });
+  return told(isOfOlderEra(modern) ? await askInSession(app, asked, use) : modern);
 }
 
 type Exchanged = {
@@ -115,7 +144,11 @@ function isOfOlderEra({ status, message }: Exchanged): boolean {
 }
 
 /** MCP before 2026-07-28: `initialize` first, whether the upstream keeps sessions or not. */
-async function callInSession(app: McpServing, asked: Asked, params: Use): Promise<Exchanged> {
+async function askInSession(
+  app: McpServing,
+  asked: Asked,
+  { method, params }: Use,
+): Promise<Exchanged> {
   const hello = { protocolVersion: olderVersion, capabilities: {}, clientInfo: client };
   const begun = await exchange(app, asked, {
     message: { id: 1, method: "initialize", params: hello },
@@ -126,12 +159,13 @@ async function callInSession(app: McpServing, asked: Asked, params: Use): Promis
     "mcp-protocol-version": olderVersion,
     ...(begun.session === null ? {} : { "mcp-session-id": begun.session }),
   };
-  await exchange(app, asked, { message: { method: "notifications/initialized" }, headers });
-  const call = { id: 2, method: "tools/call", params };
-  const called = await exchange(app, asked, { message: call, headers });
-  // Servers keep what nobody ends.
-  if (begun.session !== null) await exchange(app, asked, { headers });
-  return called;
+  try {
+    await exchange(app, asked, { message: { method: "notifications/initialized" }, headers });
+    return await exchange(app, asked, { message: { id: 2, method, params }, headers });
+  } finally {
+    // Servers keep what nobody ends.
+    if (begun.session !== null) await exchange(app, asked, { headers });
+  }
 }
 
 function told({ status, message }: Exchanged): Response {

@@ -159,3 +159,34 @@ test("what a guard or the upstream refuses is told with its status and code", as
     expect.stringContaining("upstream_switched_off"),
   ]);
 });
+
+test("a resource is read by its URI, percent-encoded, and needs its scope", async () => {
+  const asked: unknown[] = [];
+  await using upstream = scriptedUpstream(async (request) => {
+    const { id, method, params } = (await request.json()) as {
+      id: number;
+      method: string;
+      params: { uri?: string };
+    };
+    asked.push([method, params.uri, request.headers.get("mcp-method")]);
+    return Response.json({ jsonrpc: "2.0", id, result: { contents: [{ uri: params.uri }] } });
+  });
+  await using world = await openWorld({
+    environment: {
+      SMARTDASH_EDGE: "on",
+      SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstream.url } }),
+    },
+  });
+  const bearer = await newBearer({ url: world.url });
+  const node = `${world.url}/mcp/node/${await nodeOf(world)}`;
+  const get = (uri: string, headers: Record<string, string>) =>
+    fetch(`${node}/resources/${uri}`, { headers });
+  const uri = "edge-hive://logs/ñ?day=1#x";
+  const own = { authorization: `Bearer ${bearer}` };
+  const answer = await get(encodeURIComponent(uri), own);
+  expect([answer.status, await answer.json()]).toEqual([200, { contents: [{ uri }] }]);
+  expect(asked).toEqual([["resources/read", uri, "resources/read"]]);
+  expect((await get("%E0%A4%A", own)).status).toBe(400);
+  expect((await get(encodeURIComponent(uri), {})).status).toBe(401);
+  expect(asked).toHaveLength(1);
+});
