@@ -1,5 +1,5 @@
 import { loadConfig } from "#src/config/load.ts";
-import { isObject } from "#src/config/read.ts";
+import { objectIn } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { createOutbound } from "#src/http/outbound.ts";
 import { command } from "../command.ts";
@@ -26,7 +26,7 @@ export const health = command({
         hint: "Start it with: smartdash serve",
       });
     });
-    const said = parsed(answer.text);
+    const said = objectIn(answer.text);
     const json = said ?? { status: "fail", output: `HTTP ${answer.status}` };
     const chat = `Asked ${address}`;
     return {
@@ -37,12 +37,3 @@ export const health = command({
     };
   },
 });
-
-function parsed(text: string): object | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}

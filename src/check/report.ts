@@ -2,7 +2,7 @@ import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { App } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject, objectIn } from "#src/config/read.ts";
 import type { Setting } from "#src/config/setting.ts";
 import { settings } from "#src/config/settings.ts";
 import { fingerprintOf, isSignedBy, openNodeKey } from "#src/crypto/node-key.ts";
@@ -138,12 +138,8 @@ export function verifyReport(
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-  } catch {
-    // Told below.
-  }
+  const report = objectIn(text);
+  if (report !== undefined) return report;
   throw new Failure("report_unverified", "The file is not a report of smartdash check");
 }
 

@@ -104,7 +104,7 @@ async function passedBy(
 }
 
 /**
- * Whether a caller has anything left at all: asked before a big body is read, which costs more than to refuse it.
+ * Whether a caller has room for one more request: asked before a big body is read, which costs more than to refuse it.
  * Failures: `rate_limited`.
  */
 export function checkRoom(

@@ -1,3 +1,4 @@
+import { isSame } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "./body.ts";
 
@@ -11,4 +12,9 @@ export async function readForm(request: Request): Promise<URLSearchParams> {
   }
   const bytes = await readBounded(request, mostBytes);
   return new URLSearchParams(Buffer.from(bytes).toString("utf8"));
+}
+
+/** Failures: `form_refused` when no page of ours has sent the form. */
+export function expectFormToken(form: URLSearchParams, token: string): void {
+  if (!isSame(form.get("form_token") ?? "", token)) throw new Failure("form_refused");
 }

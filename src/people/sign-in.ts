@@ -1,7 +1,8 @@
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
-import { fingerprint, isSame, newToken, tagOf } from "#src/crypto/secret.ts";
+import { fingerprint, newToken, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
+import { expectFormToken } from "#src/http/form.ts";
 import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
 import { endSignIn, saveSignIn, signedInPerson } from "./store.ts";
 
@@ -57,6 +58,6 @@ export async function formSender(
 ): Promise<SignedIn> {
   const person = await signedIn(app, request);
   if (person === undefined) throw new Failure("sign_in_needed");
-  if (!isSame(form.get("form_token") ?? "", person.formToken)) throw new Failure("form_refused");
+  expectFormToken(form, person.formToken);
   return person;
 }

@@ -190,3 +190,41 @@ test("a resource is read by its URI, percent-encoded, and needs its scope", asyn
   expect((await get(encodeURIComponent(uri), {})).status).toBe(401);
   expect(asked).toHaveLength(1);
 });
+
+test("a client that leaves takes its request to the upstream with it, before and in the middle of the answer", async () => {
+  for (const isStream of [false, true]) {
+    const gone = Promise.withResolvers<boolean>();
+    const begun = Promise.withResolvers<boolean>();
+    await using upstream = scriptedUpstream((request) => {
+      request.signal.addEventListener("abort", () => gone.resolve(true));
+      begun.resolve(true);
+      if (!isStream) return new Promise<Response>(() => {});
+      const body = new ReadableStream({
+        start: (controller) => controller.enqueue(new TextEncoder().encode(": hello\n\n")),
+        cancel: () => gone.resolve(true),
+      });
+      const headers = { "content-type": "text/event-stream" };
+      return Promise.resolve(new Response(body, { headers }));
+    });
+    await using world = await openWorld({
+      environment: {
+        SMARTDASH_EDGE: "on",
+        SMARTDASH_UPSTREAMS: JSON.stringify({ mercadolibre: { url: upstream.url } }),
+      },
+    });
+    const bearer = await newBearer({ url: world.url });
+    const leaving = new AbortController();
+    const answer = fetch(`${world.url}/mcp/tools/call`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${bearer}`, "content-type": "application/json" },
+      body: '{"name":"x"}',
+      signal: leaving.signal,
+    }).catch(() => "left");
+    await begun.promise;
+    await Bun.sleep(200);
+    leaving.abort();
+    expect(await answer).toBe("left");
+    const isOver = await Promise.race([gone.promise, Bun.sleep(5000).then(() => false)]);
+    expect([isStream, isOver]).toEqual([isStream, true]);
+  }
+}, 30_000);

@@ -1,7 +1,8 @@
 import type { App } from "#src/app.ts";
-import { fingerprint, isSame, newToken, tagOf, tokenPrefixes } from "#src/crypto/secret.ts";
+import { fingerprint, newToken, tagOf, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
+import { expectFormToken } from "#src/http/form.ts";
 import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
 import { isReviewKey, saveReviewKey, useReviewLink } from "./store.ts";
 
@@ -68,6 +69,5 @@ export async function expectReviewer(
   request: Request,
   form: URLSearchParams,
 ): Promise<void> {
-  const token = await reviewerToken(app, request);
-  if (!isSame(form.get("form_token") ?? "", token)) throw new Failure("form_refused");
+  expectFormToken(form, await reviewerToken(app, request));
 }

@@ -166,7 +166,7 @@ async function goOn(app: Importing, wish: Taking, before: Import): Promise<keyof
 
 type Begun = Pick<Import, "source" | "objectId" | "accountId">;
 
-/** Refreshes once, with the same care as any refresh, and asks the provider whose account it is. */
+/** Refreshes once, with the care of every refresh, and asks the provider whose account it is. */
 async function prove(app: Importing, wish: Taking, begun: Begun): Promise<keyof Counts> {
   const account =
     begun.accountId === null ? undefined : await timely(accountById(app.db, begun.accountId));

@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject, objectIn } from "#src/config/read.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { OutsideTrouble } from "#src/http/outbound.ts";
@@ -89,7 +89,7 @@ async function request(
     .catch((error: unknown) => {
       throw refused(error instanceof OutsideTrouble ? error.reason : "no answer");
     });
-  const body = parsed(answer.text);
+  const body = objectIn(answer.text);
   const code = body?.["code"];
   // 101: it is gone already, which is what a removal wants.
   const isGone = method === "DELETE" && code === 101;
@@ -101,15 +101,6 @@ function refused(reason: string): Failure {
   return new Failure("source_refused", `The Parse server did not answer as it should: ${reason}`, {
     hint: "Compare PARSE_SERVER_URL, PARSE_APP_ID and PARSE_MASTER_KEY with the server; masterKeyIps must name this machine",
   });
-}
-
-function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 const longestScope = 2000;

@@ -1,6 +1,6 @@
 import { cpus, freemem, loadavg, totalmem } from "node:os";
 import type { App } from "#src/app.ts";
-import { isObject } from "#src/config/read.ts";
+import { objectIn } from "#src/config/read.ts";
 import { canonicalJson } from "#src/crypto/canonical-json.ts";
 import { isSignedBy } from "#src/crypto/node-key.ts";
 import { version } from "#src/runtime/version.ts";
@@ -93,7 +93,7 @@ export type ReadDocument = {
  * Undefined for everything else: too long, malformed, altered, over, or good for longer than one may be.
  */
 export function readCapabilities(text: string, now: Date): ReadDocument | undefined {
-  const whole = text.length > mostCharacters ? undefined : parsed(text);
+  const whole = text.length > mostCharacters ? undefined : objectIn(text);
   const { signature, ...document } = whole ?? {};
   const identity = identityIn(document);
   const expiresAt = endOf(document, now);
@@ -119,15 +119,6 @@ function endOf({ issued_at: begin, expires_at: end }: Said, now: Date): Date | u
   const isNow =
     issuedAt.getTime() <= now.getTime() + leewayMs && expiresAt.getTime() > now.getTime();
   return isNow && expiresAt.getTime() - issuedAt.getTime() <= goodForMs ? expiresAt : undefined;
-}
-
-function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function dateIn(value: unknown): Date | undefined {

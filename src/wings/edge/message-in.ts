@@ -2,38 +2,33 @@ import { isStreamType } from "#src/calls/headers.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { Failure } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { gather } from "#src/http/body.ts";
 
 type Message = Readonly<Record<string, unknown>>;
 
 const mostBytes = 8 * 1024 * 1024;
-/** A page may take a minute. */
-const longestMs = 50_000;
+const tooBig = () => new Failure("upstream_invalid");
 
 /**
- * The JSON-RPC answer with this id, from JSON or from a stream, of which nothing more is read.
- * Failures: `upstream_invalid` when it is too big, `upstream_timeout`.
+ * The JSON-RPC answer with this id, from JSON or from a stream, of which nothing more is read; `leaving` ends it.
+ * Failures: `upstream_invalid` when it is too big.
  */
-export async function answerIn(answer: Response, id: unknown): Promise<Message | undefined> {
-  if (isStreamType(answer.headers.get("content-type"))) return await fromStream(answer, id);
-  const late = () => new Failure("upstream_timeout");
-  return messageIn(await within(longestMs, answer.text(), late));
-}
-
-async function fromStream({ body }: Response, id: unknown): Promise<Message | undefined> {
+export async function answerIn(
+  answer: Response,
+  id: unknown,
+  leaving: AbortSignal,
+): Promise<Message | undefined> {
+  const { body, headers } = answer;
+  if (!isStreamType(headers.get("content-type"))) {
+    return messageIn(Buffer.from(await gather(body, mostBytes, tooBig)).toString("utf8"));
+  }
   const reader = body?.getReader();
-  let isLate = false;
-  const end = () => reader?.cancel().catch(() => undefined);
-  const timer = setTimeout(() => {
-    isLate = true;
-    void end();
-  }, longestMs);
-  const found = await firstWith(id, reader).finally(() => {
-    clearTimeout(timer);
-    void end();
+  const end = () => void reader?.cancel().catch(() => undefined);
+  leaving.addEventListener("abort", end);
+  return await firstWith(id, reader).finally(() => {
+    leaving.removeEventListener("abort", end);
+    end();
   });
-  if (isLate) throw new Failure("upstream_timeout");
-  return found;
 }
 
 async function firstWith(
@@ -46,7 +41,7 @@ async function firstWith(
     const { value } = (await reader?.read()) ?? {};
     if (value === undefined) return undefined;
     rest += decoder.decode(value, { stream: true });
-    if (rest.length > mostBytes) throw new Failure("upstream_invalid");
+    if (rest.length > mostBytes) throw tooBig();
     const events = rest.split(/\r\n\r\n|\n\n|\r\r/);
     rest = events.pop() ?? "";
     const messages = events.map((event) => messageIn(dataOf(event)));

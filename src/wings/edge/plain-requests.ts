@@ -6,6 +6,7 @@ import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { checkKeys } from "#src/calls/json-keys.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
+import { within } from "#src/once.ts";
 import { version } from "#src/runtime/version.ts";
 import { answerIn } from "./message-in.ts";
 
@@ -14,6 +15,9 @@ type Asked = {
   readonly requestId: string;
   readonly address: () => string;
 };
+
+/** With what ends it: its client has left, or it has taken too long. */
+type Leaving = Asked & { readonly leaving: AbortSignal };
 
 type Message = Readonly<Record<string, unknown>>;
 
@@ -26,7 +30,7 @@ type Use = { readonly method: string; readonly params: Message; readonly about: 
 
 /**
  * `{"name": …, "arguments": …}` as a call of a tool at the default upstream. The answer is the tool's result.
- * Failures: `body_unreadable`, `body_too_large`, `message_invalid`; and see `ask`.
+ * Failures: `body_unreadable`, `body_too_large`, `message_invalid`; and see `inTime`.
  */
 export async function callPlainly(app: McpServing, asked: Asked): Promise<Response> {
   const text = Buffer.from(await readBounded(asked.request, mostBodyBytes)).toString("utf8");
@@ -42,19 +46,19 @@ export async function callPlainly(app: McpServing, asked: Asked): Promise<Respon
     throw new Failure("message_invalid", 'Send {"name": "…", "arguments": {…}}');
   }
   const params = { name, arguments: given };
-  return await ask(app, asked, { method: "tools/call", params, about: name });
+  return await inTime(app, asked, { method: "tools/call", params, about: name });
 }
 
 /**
  * A resource of the default upstream by the percent-encoded URI behind `/resources/`.
- * Failures: `message_invalid`; and see `ask`.
+ * Failures: `message_invalid`; and see `inTime`.
  */
 export async function readPlainly(app: McpServing, asked: Asked): Promise<Response> {
   const uri = uriIn(asked.request.url);
   if (uri === undefined) {
     throw new Failure("message_invalid", "Put the percent-encoded URI behind /resources/");
   }
-  return await ask(app, asked, { method: "resources/read", params: { uri }, about: uri });
+  return await inTime(app, asked, { method: "resources/read", params: { uri }, about: uri });
 }
 
 function uriIn(url: string): string | undefined {
@@ -66,13 +70,26 @@ function uriIn(url: string): string | undefined {
   }
 }
 
+/** A page may take a minute. */
+const longestMs = 50_000;
+
+/** The whole of it within 50 seconds, and nothing of it afterwards. Failures: `upstream_timeout`; and see `ask`. */
+async function inTime(app: McpServing, asked: Asked, use: Use): Promise<Response> {
+  const late = new AbortController();
+  const leaving = AbortSignal.any([asked.request.signal, late.signal]);
+  return await within(longestMs, ask(app, { ...asked, leaving }, use), () => {
+    late.abort();
+    return new Failure("upstream_timeout");
+  });
+}
+
 /**
- * Asks the default upstream with this bearer, under the same guards as any client. The answer is the result, or
+ * Asks the default upstream with this bearer and under every guard. The answer is the result, or
  * `{"error": …}` with the JSON-RPC error.
  * MCP 2026-07-28 first; an upstream that does not speak it gets a session of its own, for this request alone.
- * Failures: `upstream_timeout`, `upstream_invalid`.
+ * Failures: `upstream_invalid`.
  */
-async function ask(app: McpServing, asked: Asked, use: Use): Promise<Response> {
+async function ask(app: McpServing, asked: Leaving, use: Use): Promise<Response> {
   const { method, params, about } = use;
   const meta = {
     "io.modelcontextprotocol/protocolVersion": modernVersion,
@@ -102,8 +119,8 @@ type Sent = {
   readonly headers: Readonly<Record<string, string>>;
 };
 
-/** One MCP exchange as any client would have it. */
-async function exchange(app: McpServing, asked: Asked, sent: Sent): Promise<Exchanged> {
+/** What an MCP client sends, and what it gets. */
+async function exchange(app: McpServing, asked: Leaving, sent: Sent): Promise<Exchanged> {
   const { upstream, path } = defaultPlace(app);
   const headers = new Headers({
     ...sent.headers,
@@ -116,14 +133,14 @@ async function exchange(app: McpServing, asked: Asked, sent: Sent): Promise<Exch
   const { message } = sent;
   const body = message === undefined ? null : JSON.stringify({ jsonrpc: "2.0", ...message });
   const method = body === null ? "DELETE" : "POST";
-  const { signal } = asked.request;
-  const request = new Request(new URL(path, asked.request.url), { method, headers, body, signal });
-  const { requestId, address } = asked;
+  const { requestId, address, leaving } = asked;
+  const init = { method, headers, body, signal: leaving };
+  const request = new Request(new URL(path, asked.request.url), init);
   const route = { kind: "call", upstream } as const;
   const answer = await answerMcp(app, request, { route, path, requestId, address });
   return {
     status: answer.status,
-    message: await answerIn(answer, message?.["id"]),
+    message: await answerIn(answer, message?.["id"], leaving),
     session: answer.headers.get("mcp-session-id"),
   };
 }
@@ -146,7 +163,7 @@ function isOfOlderEra({ status, message }: Exchanged): boolean {
 /** MCP before 2026-07-28: `initialize` first, whether the upstream keeps sessions or not. */
 async function askInSession(
   app: McpServing,
-  asked: Asked,
+  asked: Leaving,
   { method, params }: Use,
 ): Promise<Exchanged> {
   const hello = { protocolVersion: olderVersion, capabilities: {}, clientInfo: client };
