@@ -22,6 +22,8 @@ export const subCommands = {
   "client-config": () =>
     import("./commands/client-config.ts").then((file) => file.clientConfiguration),
   import: () => import("./commands/import.ts").then((file) => file.importing),
+  peers: () => import("./commands/peers.ts").then((file) => file.peers),
+  discovery: () => import("./commands/discovery.ts").then((file) => file.discovery),
   node: () => import("./commands/node.ts").then((file) => file.node),
   logs: () => import("./commands/logs.ts").then((file) => file.logs),
   bundle: () => import("./commands/bundle.ts").then((file) => file.bundle),

@@ -1,3 +1,4 @@
+import { loadConfig } from "#src/config/load.ts";
 import { Glob } from "bun";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -199,7 +200,8 @@ function providerNames(): string {
 }
 
 function upstreamsTable(): string {
-  const rows = builtinUpstreams({ supabase: { readOnly: true } }).map(
+  const { config } = loadConfig({ SMARTDASH_EDGE: "on" });
+  const rows = builtinUpstreams({ ...config, supabase: { readOnly: true } }).map(
     ({ name, url, credential }) => [
       code(name),
       code(url),

@@ -8,7 +8,7 @@ import { ping } from "#db/ping.ts";
 import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
 import { type Catalog, buildCatalog, issuersToDiscover } from "./catalog/catalog.ts";
 import { withDiscovered } from "./catalog/discover.ts";
-import { type Config, loadConfig, refuse } from "./config/load.ts";
+import { type Config, loadConfig, originAt, refuse } from "./config/load.ts";
 import type { Environment } from "./config/read.ts";
 import { type Seal, createSeal, deriveKey, readKey } from "./crypto/seal.ts";
 import { Failure } from "./failure.ts";
@@ -114,7 +114,7 @@ function partsFrom(
     once: createOnce(),
     random: Math.random,
     replica: randomUUID(),
-    publicUrl: config.publicUrl ?? `http://localhost:${config.port}`,
+    publicUrl: originAt(config),
   };
 }
 

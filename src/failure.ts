@@ -1,5 +1,6 @@
 import { DatabaseProblem } from "#db/problem.ts";
 import { commandFailures } from "./failure/command-failures.ts";
+import { edgeFailures } from "./failure/edge-failures.ts";
 import { guardFailures } from "./failure/guard-failures.ts";
 import { oauthErrors } from "./failure/oauth-errors.ts";
 import { pageFailures } from "./failure/page-failures.ts";
@@ -56,6 +57,10 @@ export const failures = {
   account_mismatch: {
     http: 403,
     doc: "The bearer belongs to an account of another provider than this upstream needs.",
+  },
+  operator_agents_only: {
+    http: 403,
+    doc: "This MCP server is for agents of the operator alone (`smartdash agents add`, client credentials).",
   },
   mcp_session_unknown: {
     http: 404,
@@ -127,6 +132,7 @@ export const failures = {
   },
   busy: { http: 503, doc: "Too much of this is running at once. Try again in a moment." },
   ...guardFailures,
+  ...edgeFailures,
   ...pageFailures,
   ...oauthErrors,
 } as const satisfies Record<string, Meaning>;

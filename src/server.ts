@@ -2,19 +2,21 @@ import { openJournal } from "./accounts/journal/journal.ts";
 import { recoverAtStart, startRecovery } from "./accounts/recovery/recover.ts";
 import { createRefreshParts } from "./accounts/refresh/refreshing.ts";
 import type { AtStep } from "./accounts/refresh/step.ts";
-import { followEndings } from "./agents/endings.ts";
+import { type LetGo, followEndings } from "./agents/endings.ts";
 import type { App } from "./app.ts";
-import type { McpServing } from "./calls/routes.ts";
+import { originAt } from "./config/load.ts";
 import { mostBodyBytes } from "./calls/message.ts";
 import { Failure } from "./failure.ts";
-import type { Handle, Runtime } from "./runtime/runtime.ts";
+import type { Handle, Runtime, Tls } from "./runtime/runtime.ts";
 import { createAnswer } from "./server/answer.ts";
+import { openCertificates } from "./server/certificates.ts";
 import { createLeaving } from "./server/leaving.ts";
-import { withParts } from "./server/parts.ts";
+import { stopParts, withParts } from "./server/parts.ts";
 import { startAlerts } from "./upkeep/alerts/alerts.ts";
 import { addGauges } from "./upkeep/gauges.ts";
 import { metricsAnswer } from "./upkeep/routes.ts";
 import { startSchedule } from "./upkeep/schedule.ts";
+import type { Edge, EdgeServing } from "./wings/edge/edge.ts";
 
 export type Gateway = {
   /** What people open, e.g. `http://localhost:8000`. */
@@ -52,23 +54,30 @@ export async function startGateway(
   // Whoever is early waits until everything is known: seconds at most, or the start fails.
   const ready = Promise.withResolvers<Handle>();
   let answer: Handle = async (request, peer) => (await ready.promise)(request, peer);
-  const serving = listen(opened, runtime, (request, peer) => answer(request, peer));
+  const certificates = await openCertificates({ ...opened, publicUrl: originAt(opened.config) });
+  const handle: Handle = (request, peer) => answer(request, peer);
+  const serving = listen(opened, runtime, { tls: certificates?.current(), handle });
   stack.defer(() => serving.stop(0));
-  const publicUrl = opened.config.publicUrl ?? `http://localhost:${serving.port}`;
-  const app = { ...withParts({ ...opened, publicUrl }, runtime), ...refreshParts };
-  await Promise.all([app.switches.load(), app.definitions.load()]);
-  const wings = await openWings(app);
+  const publicUrl = originAt(opened.config, serving.port);
+  const parts = { ...withParts({ ...opened, publicUrl }, runtime), ...refreshParts };
+  await Promise.all([parts.switches.load(), parts.definitions.load()]);
+  const { port } = serving;
+  const edge = await openEdgeWing({ ...parts, certificate: certificates?.fingerprint, port });
+  const edges = edge === undefined ? [] : [edge];
+  const app = { ...parts, exchange: edge?.exchange ?? parts.exchange };
   // From here on nothing fails any more.
   stack.move();
   const leaving = createLeaving(app, serving);
-  answer = leaving.around(
-    createAnswer({ ...app, wings, isLeaving: leaving.isLeaving }, serving.port),
-  );
+  answer = leaving.around(createAnswer({ ...app, edge, isLeaving: leaving.isLeaving }, port));
   ready.resolve(answer);
   addGauges(app, app.openStreams);
   const beside = [startSchedule(app), startAlerts(app)];
-  const later = [startRecovery(app), followEndings(app, app.letGo)];
+  const later = [startRecovery(app), followEndings(app, alsoTo(edge, app.letGo)), ...edges];
+  const stopFollowing = certificates?.follow((next) => {
+    if (!serving.renew(next)) app.log.warn("certificate_needs_restart");
+  });
   const stopAll = async () => {
+    stopFollowing?.();
     const scheduled = Promise.all(beside.map((each) => each.stop()));
     await leaving.leave();
     stopped.abort();
@@ -76,23 +85,26 @@ export async function startGateway(
     // A provider's answer that is still on its way is the only copy of a credential.
     await app.once.settled();
     await Promise.all(later.map((each) => each.stop()));
-    app.switches.stop();
-    app.definitions.stop();
-    await app.tally.stop();
-    app.deadlines.stop();
-    app.heartbeat.stop();
-    await app.recorder.stop();
+    await stopParts(app);
     await metrics?.stop(0);
   };
   let stopping: Promise<void> | undefined;
-  return { publicUrl, port: serving.port, stop: () => (stopping ??= stopAll()) };
+  return { publicUrl, port, stop: () => (stopping ??= stopAll()) };
 }
 
 /** What is not switched on is not even loaded. */
-async function openWings(app: McpServing) {
-  if (!app.config.edge.isOn) return [];
+async function openEdgeWing(app: EdgeServing): Promise<Edge | undefined> {
+  if (!app.config.edge.isOn) return undefined;
   const { openEdge } = await import("./wings/edge/edge.ts");
-  return [openEdge(app)];
+  return await openEdge(app);
+}
+
+function alsoTo(edge: Edge | undefined, letGo: LetGo): LetGo {
+  if (edge === undefined) return letGo;
+  return (subjects) => {
+    letGo(subjects);
+    edge.hear(subjects);
+  };
 }
 
 /** On a port of its own, which only this machine reaches. */
@@ -112,10 +124,15 @@ function serveMetrics(app: App, runtime: Runtime) {
   }
 }
 
-function listen(app: App, runtime: Runtime, handle: Handle) {
+function listen(
+  app: App,
+  runtime: Runtime,
+  { tls, handle }: { readonly tls: Tls | undefined; readonly handle: Handle },
+) {
   const { host: hostname, port } = app.config;
+  const maxBodyBytes = refusedUnreadBytes;
   try {
-    return runtime.serve({ hostname, port, maxBodyBytes: refusedUnreadBytes, handle });
+    return runtime.serve({ hostname, port, maxBodyBytes, handle, ...(tls && { tls }) });
   } catch {
     throw new Failure("port_unavailable", `${hostname}:${port} cannot be listened on`, {
       hint: "Another program may be using it: choose another PORT, or 0.",

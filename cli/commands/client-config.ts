@@ -1,5 +1,5 @@
 import { clientConfigurations } from "#src/agents/client-configuration.ts";
-import { loadConfig, refuse } from "#src/config/load.ts";
+import { loadConfig, originAt, refuse } from "#src/config/load.ts";
 import { buildCatalog } from "#src/catalog/catalog.ts";
 import { Failure } from "#src/failure.ts";
 import { command } from "../command.ts";
@@ -31,7 +31,7 @@ export const clientConfiguration = command({
         hint: `There are ${[...catalog.upstreams.keys()].join(", ")}`,
       });
     }
-    const origin = config.publicUrl ?? `http://localhost:${config.port}`;
+    const origin = originAt(config);
     const all = clientConfigurations({ name, url: `${origin}/mcp/${name}`, bearer });
     const found = all.find((each) => slug(each.client) === slug(client));
     if (found === undefined) {

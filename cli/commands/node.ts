@@ -1,4 +1,5 @@
 import { type NodeIdentity, ownNode, rotateNode } from "#src/wings/edge/identity.ts";
+import { openCertificates } from "#src/server/certificates.ts";
 import { Failure } from "#src/failure.ts";
 import { command, group, withApp } from "../command.ts";
 import { agrees } from "../terminal.ts";
@@ -9,10 +10,11 @@ const show = command({
   examples: ["smartdash node show", "smartdash node show --json"],
   args: {},
   run: async () => {
-    const node = await withApp({ role: "command", isTolerant: true }, (app) =>
-      Promise.resolve(ownNode(app)),
-    );
-    return outcome(node);
+    const shown = await withApp({ role: "command", isTolerant: true }, async (app) => ({
+      node: ownNode(app),
+      certificate: (await openCertificates(app))?.fingerprint(),
+    }));
+    return outcome(shown.node, shown.certificate);
   },
 });
 
@@ -39,10 +41,17 @@ const rotate = command({
   },
 });
 
-function outcome({ nodeId, peerId, publicKey, fingerprint }: NodeIdentity) {
-  const facts = { nodeId, peerId, publicKey, fingerprint };
-  const text = `node id      ${nodeId}\npeer id      ${peerId}\npublic key   ${publicKey}\nfingerprint  ${fingerprint}`;
-  return { json: facts, text };
+function outcome(node: NodeIdentity, certificate?: string) {
+  const { nodeId, peerId, publicKey, fingerprint } = node;
+  const lines = [
+    `node id      ${nodeId}`,
+    `peer id      ${peerId}`,
+    `public key   ${publicKey}`,
+    `fingerprint  ${fingerprint}`,
+    ...(certificate === undefined ? [] : [`certificate  ${certificate}`]),
+  ];
+  const json = { nodeId, peerId, publicKey, fingerprint, ...(certificate && { certificate }) };
+  return { json, text: lines.join("\n") };
 }
 
 export const node = group({

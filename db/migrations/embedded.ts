@@ -4,6 +4,7 @@ import sql1 from "./0001_authorization_server.sql" with { type: "text" };
 import sql2 from "./0002_crash_safe_rotation.sql" with { type: "text" };
 import sql3 from "./0003_operations.sql" with { type: "text" };
 import sql4 from "./0004_guards.sql" with { type: "text" };
+import sql5 from "./0005_edge.sql" with { type: "text" };
 
 export const migrations = [
   { name: "0000_first", sql: sql0 },
@@ -11,4 +12,5 @@ export const migrations = [
   { name: "0002_crash_safe_rotation", sql: sql2 },
   { name: "0003_operations", sql: sql3 },
   { name: "0004_guards", sql: sql4 },
+  { name: "0005_edge", sql: sql5 },
 ] as const;

@@ -228,7 +228,7 @@ function upstreamsFor(app: Pick<App, "catalog">, account: Account): readonly str
   const own = all.filter(
     ({ credential }) => credential.kind === "account" && credential.provider === account.provider,
   );
-  const open = all.filter(({ credential }) => credential.kind !== "account");
+  const open = all.filter(({ credential: { kind } }) => kind === "none" || kind === "key");
   return [...own, ...open].map(({ name }) => name);
 }
 

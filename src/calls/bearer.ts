@@ -22,9 +22,12 @@ export function bearerOf(
   return callerOf(app, bearer).then((caller) => entitled(caller, upstream));
 }
 
-function entitled(caller: Caller | undefined, { name, credential }: Upstream): Caller {
-  const isForOther = caller?.upstream !== undefined && caller.upstream !== name;
-  if (caller === undefined || isForOther) throw new Failure("bearer_invalid");
+function entitled(caller: Caller | undefined, upstream: Upstream): Caller {
+  const { name, credential } = upstream;
+  if (caller === undefined || isForOther(caller, upstream)) throw new Failure("bearer_invalid");
+  if (credential.kind === "operator" && caller.kind !== "agent") {
+    throw new Failure("operator_agents_only");
+  }
   if (credential.kind === "account" && credential.provider !== caller.provider) {
     throw new Failure(
       "account_mismatch",
@@ -32,6 +35,10 @@ function entitled(caller: Caller | undefined, { name, credential }: Upstream): C
     );
   }
   return caller;
+}
+
+function isForOther(caller: Caller, { name, admits = name }: Upstream): boolean {
+  return caller.upstream !== undefined && caller.upstream !== admits;
 }
 
 /**

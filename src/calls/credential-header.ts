@@ -25,7 +25,7 @@ export function standingNow(
   upstream: Upstream,
 ): Standing | undefined {
   const { credential } = upstream;
-  if (credential.kind === "none") return nothing;
+  if (credential.kind === "none" || credential.kind === "operator") return nothing;
   if (credential.kind === "key") {
     const value = `${credential.scheme} ${credential.key.reveal()}`.trim();
     return { ...nothing, headers: { [credential.header]: value } };

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import type { App } from "#src/app.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import { type Upstream, insideScheme } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
 
 /** Whether an upstream can be connected to at all; asked only after it was silent for a while. */
@@ -26,7 +26,8 @@ export function createReach(app: Pick<App, "config" | "now" | "once">): Reach {
   return {
     expect({ name, url }) {
       const last = answeredAt.get(name);
-      if (app.config.usesProxy || (last !== undefined && now() - last < trustMs)) return undefined;
+      if (app.config.usesProxy || url.startsWith(insideScheme)) return undefined;
+      if (last !== undefined && now() - last < trustMs) return undefined;
       return app.once(`reach ${name}`, () => knock(url, app.config.upstreamLimits.connectMs));
     },
     answered({ name }) {

@@ -20,7 +20,7 @@ export const builtinProviders = [mercadolibre, mercadopago, airtable, supabase] 
 
 type CatalogSettings = Pick<
   Config,
-  "providers" | "upstreams" | "defaultUpstream" | "supabase" | "registrations"
+  "providers" | "upstreams" | "defaultUpstream" | "supabase" | "registrations" | "edge"
 >;
 
 /** The built-in profiles with what the configuration adds or overrides. */

@@ -9,7 +9,9 @@ export type CredentialRule =
   | { readonly kind: "account"; readonly provider: string }
   /** One key for every caller. */
   | { readonly kind: "key"; readonly key: Secret; readonly header: string; readonly scheme: string }
-  | { readonly kind: "none" };
+  | { readonly kind: "none" }
+  /** Nothing, and only agents of the operator are let in. */
+  | { readonly kind: "operator" };
 
 /** An MCP server that we proxy to. */
 export type Upstream = {
@@ -18,7 +20,12 @@ export type Upstream = {
   readonly url: string;
   readonly credential: CredentialRule;
   readonly tools: ToolRules;
+  /** Whose bearers it takes, where these are not its own. */
+  readonly admits?: string;
 };
+
+/** The MCP server inside this gateway, and other nodes behind it: not addresses of a network. */
+export const insideScheme = "edge-hive:";
 
 export type UpstreamReading = {
   readonly upstream?: Upstream;

@@ -7,4 +7,27 @@ export const edgeSettings = {
     default: "off",
     doc: "Serves the addresses of a node (`/mcp/node/NODE_ID/…`). Off, nothing of it is loaded.",
   },
+  SMARTDASH_EDGE_DISCOVERY: {
+    kind: "list",
+    default: "mdns",
+    doc: "How a node looks for others: `mdns` (the local network), `libp2p` (TCP, Noise, Kademlia), both separated by a comma, or `none`. What is found is a hint, and never trusted for that.",
+  },
+  SMARTDASH_EDGE_INTERFACE: {
+    kind: "text",
+    doc: "Address of the one network interface that mDNS uses, e.g. `192.168.1.100`. Default: as the system chooses.",
+  },
+  SMARTDASH_EDGE_LISTEN: {
+    kind: "list",
+    default: "/ip4/0.0.0.0/tcp/4001",
+    doc: "Multiaddrs on which libp2p listens, comma separated.",
+  },
+  SMARTDASH_EDGE_BOOTSTRAP: {
+    kind: "list",
+    doc: "Multiaddrs of nodes that are in the DHT already, comma separated: `/ip4/192.168.1.100/tcp/4001/p2p/12D3KooW…`.",
+  },
+  SMARTDASH_FLEET_KEY: {
+    kind: "keys",
+    secret: true,
+    doc: "32 bytes that the nodes of one fleet share, in any form that ENCRYPTION_KEY takes. Who has it is trusted without `smartdash peers trust`.",
+  },
 } as const satisfies Readonly<Record<string, Setting>>;

@@ -3,9 +3,11 @@ import { join, resolve } from "node:path";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Level } from "#src/telemetry/log.ts";
+import { type EdgeConfig, edgeFrom } from "./edge.ts";
 import { type GuardsConfig, guardsFrom } from "./guards.ts";
 import { type Environment, type Problem, type Reader, createReader } from "./read.ts";
 import { type OperationsConfig, operationsFrom } from "./operations.ts";
+import { type TlsConfig, tlsFrom } from "./tls.ts";
 import { type RegistrationSettings, registrationsFrom } from "./registrations.ts";
 
 export type TokenAlgorithm = "EdDSA" | "ES256";
@@ -42,7 +44,8 @@ export type Config = OperationsConfig & {
     readonly readOnly: boolean;
     readonly features?: string;
   };
-  readonly edge: { readonly isOn: boolean };
+  readonly edge: EdgeConfig;
+  readonly tls: TlsConfig | undefined;
   readonly providerTimeoutMs: number;
   readonly upstreamLimits: {
     readonly connectMs: number;
@@ -76,6 +79,14 @@ export function loadConfig(environment: Environment): { config: Config; problems
   return { config, problems: read.problems };
 }
 
+/** How the gateway is reached: PUBLIC_URL, else this machine. Origin without a trailing slash. */
+export function originAt(
+  config: Pick<Config, "publicUrl" | "tls" | "port">,
+  port = config.port,
+): string {
+  return config.publicUrl ?? `${config.tls === undefined ? "http" : "https"}://localhost:${port}`;
+}
+
 /** Failures: `settings_invalid`, with every problem in its message. */
 export function refuse(problems: readonly Problem[]): void {
   if (problems.length === 0) return;
@@ -102,7 +113,8 @@ function configFrom(read: Reader, environment: Environment): Config {
     ...foldersFrom(read, environment),
     ...operationsFrom(read),
     guards: guardsFrom(read),
-    edge: { isOn: read.flag("SMARTDASH_EDGE") },
+    edge: edgeFrom(read),
+    tls: tlsFrom(read),
     encryptionKeys: read.keys("ENCRYPTION_KEY"),
     secretKey,
     logLevel: readLevel(read.text("LOG_LEVEL")),

@@ -2,6 +2,7 @@ import { edgeSettings } from "./edge-settings.ts";
 import { guardSettings } from "./guard-settings.ts";
 import { operationSettings } from "./operation-settings.ts";
 import type { Setting } from "./setting.ts";
+import { tlsSettings } from "./tls-settings.ts";
 
 /** Every setting of the gateway, all read from the environment. A test keeps the documents equal to this table. */
 export const settings = {
@@ -19,12 +20,13 @@ export const settings = {
   PORT: { kind: "port", default: "8000", doc: "Port to listen on; 0 lets the system choose." },
   PUBLIC_URL: {
     kind: "url",
-    doc: "How browsers and agents reach the gateway, e.g. `https://mcp.example.com`. Default: `http://localhost:PORT`.",
+    doc: "How browsers and agents reach the gateway, e.g. `https://mcp.example.com`. Default: `http://localhost:PORT`, https with TLS.",
   },
   ALLOWED_HOSTS: {
     kind: "list",
     doc: "Further Host header values to answer, comma separated (a load balancer's probe, an internal name).",
   },
+  ...tlsSettings,
   DATABASE_URL: {
     kind: "url",
     secret: true,

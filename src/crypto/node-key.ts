@@ -31,6 +31,8 @@ export type NodeKey = {
   readonly fingerprint: string;
   /** Base64url. */
   sign(text: string): string;
+  /** The 32 bytes that the key is made of: for a protocol that signs by itself. */
+  seed(): Secret;
 };
 
 const place = { table: "node", row: "node.key", column: "private_key" };
@@ -127,6 +129,7 @@ function fromPrivate(privateKey: KeyObject): NodeKey {
     publicKey: x,
     fingerprint: fingerprintOf(x),
     sign: (text) => sign(null, Buffer.from(text), privateKey).toString("base64url"),
+    seed: () => new Secret(privateKey.export({ format: "jwk" }).d ?? ""),
   };
 }
 

@@ -10,6 +10,11 @@ export const commandFailures = {
     exit: 2,
     doc: "The command line is wrong. `smartdash COMMAND --help` shows how it is used.",
   },
+  certificate_unusable: {
+    http: 500,
+    exit: 2,
+    doc: "TLS_CERT_FILE and TLS_KEY_FILE cannot be used; the message says why. Nothing was started. A running gateway goes on with the ones it has.",
+  },
   home_in_use: {
     http: 500,
     exit: 75,

@@ -79,10 +79,6 @@ export const pageFailures = {
     http: 409,
     doc: "Somebody has decided about this definition since the page was loaded, or there is none. Nothing was changed; load the page again. `smartdash tools list` says what was decided, and by whom.",
   },
-  node_unknown: {
-    http: 404,
-    doc: "This node is not called that, and knows no node that is. `smartdash node show` says what it is called.",
-  },
   wrong_person: {
     http: 403,
     doc: "This link is for another person than the one who is signed in here. Nothing was changed.",

@@ -1,6 +1,6 @@
 import { Answer, type Carrier, type Settle } from "./answer.ts";
 import type { Cancel } from "./cancel.ts";
-import type { Incoming } from "./exchange.ts";
+import type { Incoming, Pin } from "./exchange.ts";
 
 /** A socket as far as a connection needs one. */
 export type Wire = {
@@ -19,7 +19,9 @@ type Pool = { keep(connection: Connection): void; forget(connection: Connection)
 
 /** One HTTP/1.1 connection to an upstream: one exchange at a time, reused only after a clean end. */
 export class Connection implements Carrier {
+  /** Whom it leads to; what asks for the same may take it over. */
   readonly origin: string;
+  readonly pin: Pin | undefined;
   socket: Wire | undefined;
   idleSince = 0;
   readonly #pool: Pool;
@@ -30,8 +32,9 @@ export class Connection implements Carrier {
   #isOver = false;
   #sentBytes = 0;
 
-  constructor(origin: string, pool: Pool, opening: Settle<Connection>) {
+  constructor(origin: string, pool: Pool, opening: Settle<Connection>, pin?: Pin) {
     this.origin = origin;
+    this.pin = pin;
     this.#pool = pool;
     this.#opening = opening;
   }

@@ -7,6 +7,16 @@ export type OutgoingRequest = {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array<ArrayBuffer> | undefined;
   readonly cancel: Cancel;
+  /** Where the name of the address is not to be looked up, or authorities are not to be asked. */
+  readonly pin?: Pin;
+};
+
+/** Whom a connection has to lead to. */
+export type Pin = {
+  /** IP address to connect to. */
+  readonly address?: string;
+  /** SHA-256 of the certificate, in hex, in place of authorities and host name. */
+  readonly certificate?: string;
 };
 
 /** Where the pieces of a body go. */

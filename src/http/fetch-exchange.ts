@@ -2,6 +2,8 @@ import type { Exchange, Flow, Incoming, Sink } from "./exchange.ts";
 
 /** Exchanges through `fetch`: for Deno, and wherever an HTTP proxy makes the connections. */
 export const fetchExchange: Exchange = async ({ url, ...request }): Promise<Incoming> => {
+  // What cannot be checked here must not be taken for checked.
+  if (request.pin !== undefined) throw new Error("fetch cannot pin a connection");
   const abort = new AbortController();
   request.cancel.stops({ stop: () => abort.abort() });
   const init: RequestInit & { timeout: false } = {
@@ -13,7 +15,11 @@ export const fetchExchange: Exchange = async ({ url, ...request }): Promise<Inco
     timeout: false,
     ...(request.body === undefined ? {} : { body: request.body }),
   };
-  const response = await fetch(url, init);
+  return incomingFrom(await fetch(url, init));
+};
+
+/** A fetch answer as one of an upstream. */
+export function incomingFrom(response: Response): Incoming {
   // What fetch has decoded already is neither encoded nor of that length any more.
   const isDecoded = response.headers.has("content-encoding");
   const hidden = isDecoded ? new Set(["content-encoding", "content-length"]) : new Set<string>();
@@ -22,7 +28,7 @@ export const fetchExchange: Exchange = async ({ url, ...request }): Promise<Inco
     headers: { get: (name) => (hidden.has(name) ? null : response.headers.get(name)) },
     flow: (sink) => flowOf(response.body?.getReader(), sink),
   };
-};
+}
 
 type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
 

@@ -1,6 +1,7 @@
+import { hash } from "node:crypto";
 import type { Cancel } from "#src/http/cancel.ts";
 import { Connection } from "#src/http/connection.ts";
-import type { Exchange } from "#src/http/exchange.ts";
+import type { Exchange, Pin } from "#src/http/exchange.ts";
 import { createIdleConnections } from "#src/http/idle-connections.ts";
 import { type Target, encodeRequest, targetOf } from "#src/http/request-target.ts";
 
@@ -8,7 +9,7 @@ import { type Target, encodeRequest, targetOf } from "#src/http/request-target.t
  * HTTP/1.1 on Bun's own sockets. An idle stream costs about half of what it does through `fetch`, there is no
  * limit of 256 at once, and a request is never sent twice. Certificates and host names are verified.
  */
-export const bunExchange: Exchange = ({ url, cancel, ...request }) => {
+export const bunExchange: Exchange = ({ url, cancel, pin, ...request }) => {
   const target = targetOf(url);
   let bytes: Uint8Array;
   try {
@@ -16,10 +17,15 @@ export const bunExchange: Exchange = ({ url, cancel, ...request }) => {
   } catch (error) {
     return Promise.reject(error);
   }
-  const connection = idle.take(target.origin);
+  const connection = idle.take(keyOf(target, pin));
   if (connection !== undefined) return connection.send(bytes, request.method, cancel);
-  return connect(target, cancel).then((opened) => opened.send(bytes, request.method, cancel));
+  return connect(target, cancel, pin).then((opened) => opened.send(bytes, request.method, cancel));
 };
+
+/** Only whoever pins the same may have the connection of another. */
+function keyOf({ origin }: Target, pin: Pin | undefined): string {
+  return pin === undefined ? origin : `${origin} ${pin.address} ${pin.certificate}`;
+}
 
 const idle = createIdleConnections(Date.now);
 
@@ -29,8 +35,10 @@ const handlers: Bun.SocketHandler<Connection> = {
     if (!socket.data.origin.startsWith("https:")) socket.data.opened();
   },
   handshake: (socket, isTrusted, error) => {
-    // `isTrusted` covers the chain and the host name; nothing has been sent yet.
-    if (isTrusted) socket.data.opened();
+    // `isTrusted` covers the chain and the host name, or nothing where a certificate is pinned; nothing has been sent yet.
+    const { certificate } = socket.data.pin ?? {};
+    const isPinned = certificate === undefined || certificateOf(socket) === certificate;
+    if (isTrusted && isPinned) socket.data.opened();
     else socket.data.fail(error ?? new Error("the certificate is not trusted"));
   },
   // Bun hands out a buffer of its own for every event: it may be kept.
@@ -43,17 +51,24 @@ const handlers: Bun.SocketHandler<Connection> = {
   connectError: (socket, error) => socket.data.fail(error),
 };
 
-function connect(target: Target, cancel: Cancel): Promise<Connection> {
-  const { origin, hostname, port, isTls } = target;
+/** SHA-256 in hex. */
+function certificateOf(socket: Bun.Socket<Connection>): string | undefined {
+  const { raw }: { readonly raw?: Uint8Array } = socket.getPeerCertificate() ?? {};
+  return raw === undefined ? undefined : hash("sha256", raw);
+}
+
+function connect(target: Target, cancel: Cancel, pin?: Pin): Promise<Connection> {
+  const { hostname, port, isTls } = target;
+  const rejectUnauthorized = pin?.certificate === undefined;
   return new Promise((resolve, reject) => {
-    const connection = new Connection(origin, idle, { resolve, reject });
+    const connection = new Connection(keyOf(target, pin), idle, { resolve, reject }, pin);
     cancel.stops({ stop: () => connection.fail(new Error("cancelled")) });
     Bun.connect({
-      hostname,
+      hostname: pin?.address ?? hostname,
       port,
       data: connection,
       socket: handlers,
-      ...(isTls ? { tls: { serverName: hostname, rejectUnauthorized: true } } : {}),
+      ...(isTls ? { tls: { serverName: hostname, rejectUnauthorized } } : {}),
     }).catch((error: unknown) =>
       connection.fail(error instanceof Error ? error : new Error("no connection")),
     );

@@ -21,15 +21,54 @@ export const bunRuntime: Runtime = {
 };
 
 function serve(options: ServeOptions): Serving {
-  const server = Bun.serve({
+  // Two may share a port only while one takes over from the other; whoever else has it is noticed first.
+  const isShared = options.tls !== undefined;
+  if (isShared && options.port !== 0) void listen(options, false).stop(true);
+  let server = listen(options, isShared);
+  const port = server.port ?? options.port;
+  const older = new Set<Bun.Server<undefined>>();
+  return {
+    port,
+    renew(tls) {
+      const before = server;
+      server = listen({ ...options, port, tls }, true);
+      older.add(before);
+      void before.stop(false).finally(() => older.delete(before));
+      return true;
+    },
+    stop: async (drainMs, lastWords) => {
+      const all = [server, ...older];
+      const drained = Promise.all(all.map((each) => each.stop(false)));
+      if (!(await endsWithin(drained, drainMs))) {
+        lastWords?.();
+        await endsWithin(drained, lastWordsMs);
+      }
+      await Promise.all(all.map((each) => each.stop(true)));
+    },
+  };
+}
+
+/** SSL_OP_NO_TLSv1_2. */
+const notTls12 = 0x08_00_00_00;
+
+function listen(options: ServeOptions, isShared: boolean): Bun.Server<undefined> {
+  const { tls } = options;
+  return Bun.serve({
     hostname: options.hostname,
     port: options.port,
     development: false,
     // Outside of development Bun would let a second gateway share the port unnoticed.
-    reusePort: false,
+    reusePort: isShared,
     // Whoever has connected has so long to send the head of a request, however it drips.
     idleTimeout: options.headSeconds ?? headSeconds,
     maxRequestBodySize: options.maxBodyBytes,
+    ...(tls && {
+      tls: {
+        cert: tls.certificate,
+        key: tls.key.reveal(),
+        secureOptions: tls.least === "1.3" ? notTls12 : 0,
+      },
+    }),
     fetch: (request, server) => {
       const answer = options.handle(request, () => server.requestIP(request)?.address ?? "");
       if (!(answer instanceof Promise)) return answer;
@@ -42,17 +81,6 @@ function serve(options: ServeOptions): Serving {
       });
     },
   });
-  return {
-    port: server.port ?? options.port,
-    stop: async (drainMs, lastWords) => {
-      const drained = server.stop(false);
-      if (!(await endsWithin(drained, drainMs))) {
-        lastWords?.();
-        await endsWithin(drained, lastWordsMs);
-      }
-      await server.stop(true);
-    },
-  };
 }
 
 /** From the archive inside the compiled binary, or from `node_modules` when run from source. */

@@ -7,7 +7,14 @@ type DenoServer = {
   shutdown(): Promise<void>;
 };
 type DenoServe = (
-  options: { hostname: string; port: number; signal: AbortSignal; onListen: () => void },
+  options: {
+    hostname: string;
+    port: number;
+    signal: AbortSignal;
+    onListen: () => void;
+    cert?: string;
+    key?: string;
+  },
   handle: (
     request: Request,
     info: { readonly remoteAddr: { readonly hostname?: string } },
@@ -39,11 +46,13 @@ function serve(options: ServeOptions): Serving {
       port: options.port,
       signal: cut.signal,
       onListen: () => undefined,
+      ...(options.tls && { cert: options.tls.certificate, key: options.tls.key.reveal() }),
     },
     (request, info) => options.handle(request, () => info.remoteAddr.hostname ?? ""),
   );
   return {
     port: server.addr.port,
+    renew: () => false,
     stop: async (drainMs, lastWords) => {
       const timer = setTimeout(() => {
         lastWords?.();

@@ -1,4 +1,5 @@
 import type { InstallPostgres } from "#db/embedded.ts";
+import type { Secret } from "#src/crypto/secret.ts";
 import type { Exchange } from "#src/http/exchange.ts";
 
 /** `peer` asks for the address at the other end of the connection; it is only asked when it is needed. */
@@ -12,10 +13,21 @@ export type ServeOptions = {
   /** How long the head of a request may take to arrive; 30 unless said. Deno has a limit of its own. */
   readonly headSeconds?: number;
   readonly handle: Handle;
+  /** HTTPS; without it HTTP. */
+  readonly tls?: Tls;
+};
+
+/** A certificate chain and its key (PEM), and the lowest version. */
+export type Tls = {
+  readonly certificate: string;
+  readonly key: Secret;
+  readonly least: "1.2" | "1.3";
 };
 
 export type Serving = {
   readonly port: number;
+  /** Shows new connections another certificate; what is open goes on. False where the runtime cannot. */
+  renew(tls: Tls): boolean;
   /**
    * Takes no new connections, lets what runs finish for at most `drainMs`, then cuts it. `lastWords` is
    * called before that, and what it makes streams say still goes out.

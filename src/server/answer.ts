@@ -29,8 +29,8 @@ const longestPageMs = 60_000;
 type Serving = Parts &
   RefreshParts & {
     readonly isLeaving: () => boolean;
-    /** Optional parts that are switched on. */
-    readonly wings: readonly { mount(routes: PageRoutes): void }[];
+    /** Undefined when it is switched off. */
+    readonly edge: { mount(routes: PageRoutes, app: Parts & RefreshParts): void } | undefined;
   };
 
 /** Answers every request: MCP addresses first, by one look-up; everything else goes through the router. */
@@ -139,7 +139,7 @@ function pathOf(url: string): string {
 
 function createPages(app: Serving, routes: ReadonlyMap<string, McpRoute>): PageRoutes {
   const pages: PageRoutes = new Hono();
-  for (const wing of app.wings) wing.mount(pages);
+  app.edge?.mount(pages, app);
   mountPeople(pages, app);
   mountAccounts(pages, app);
   mountAgents(pages, app);

@@ -57,6 +57,16 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
   };
 }
 
+/** Ends what the parts do by themselves; what they hold is written down first. */
+export async function stopParts(app: Parts): Promise<void> {
+  app.switches.stop();
+  app.definitions.stop();
+  await app.tally.stop();
+  app.deadlines.stop();
+  app.heartbeat.stop();
+  await app.recorder.stop();
+}
+
 /** What guards keep in this process; what has to be known to all is in the database. */
 function guardParts(app: App) {
   const tally = createTally(app);

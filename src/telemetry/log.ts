@@ -14,6 +14,8 @@ export type Log = {
   error(event: string, fields?: Fields): void;
   /** What is said whatever the level. */
   announce(event: string, fields?: Fields): void;
+  /** Hands every piece that is written, redacted, to a listener too. */
+  watch(listener: (text: string) => void): void;
   /** Writes what is waiting. Call before the process ends. */
   flush(): void;
 };
@@ -37,6 +39,7 @@ export function createLog(options: LogOptions): Log {
   let waiting: string[] = [];
   let dropped = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let hear: ((text: string) => void) | undefined;
 
   const time = createTime(options.now);
 
@@ -46,8 +49,10 @@ export function createLog(options: LogOptions): Log {
     if (dropped > 0)
       waiting.push(JSON.stringify({ time: time(), level: "warn", event: "log_dropped", dropped }));
     const count = waiting.length;
-    const isTaken = count === 0 || options.write(redact(`${waiting.join("\n")}\n`));
-    dropped = isTaken ? 0 : dropped + count;
+    if (count === 0) return;
+    const text = redact(`${waiting.join("\n")}\n`);
+    hear?.(text);
+    dropped = options.write(text) ? 0 : dropped + count;
     waiting = [];
   }
 
@@ -78,6 +83,7 @@ export function createLog(options: LogOptions): Log {
     warn: line("warn"),
     error: line("error"),
     announce: (event, fields) => add("info", event, fields),
+    watch: (listener) => void (hear = listener),
     flush,
   };
 }

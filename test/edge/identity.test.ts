@@ -74,7 +74,12 @@ test("a document that is altered, of another key, over, too long or malformed is
   const now = new Date("2026-11-26T10:00:00Z");
   const { node, forge } = newNode();
   const app = { now: () => now, publicUrl: "https://node.example" };
-  const good = capabilitiesOf(app, node, now.getTime() - 5000);
+  const good = capabilitiesOf(app, node, {
+    startedAt: now.getTime() - 5000,
+    listenAddresses: [],
+    tools: ["get_status"],
+    resources: [],
+  });
   const { signature: _, ...document } = good;
   const read = (text: string, at = now) => readCapabilities(text, at)?.identity.nodeId;
   expect(read(JSON.stringify(good))).toBe(node.nodeId);

@@ -47,6 +47,8 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     SMARTDASH_SIGNUP: "open",
     SMARTDASH_CLIENT_DOCUMENTS: "bundled",
     DRAIN_MS: "200",
+    // Whoever looks for other nodes says on which interface.
+    SMARTDASH_EDGE_DISCOVERY: "none",
     ...withoutGuards,
     ...extra,
   };

@@ -8,7 +8,7 @@ import { type Scope, readScopes, scopes } from "../scopes.ts";
 import type { AuthMethod, GrantType } from "./client.ts";
 import { shownName } from "./client-metadata.ts";
 import { isUsableRedirect } from "./redirect-uris.ts";
-import { removeAgent, saveAgent } from "./store.ts";
+import { type NewAgent, removeAgent, saveAgent } from "./store.ts";
 
 /** What the operator says about an agent. */
 export type OperatorAgent = {
@@ -61,6 +61,35 @@ export async function addAgent(
     accountId: account?.id ?? null,
   });
   return { clientId, secret };
+}
+
+/**
+ * A node that is let in by its own proof, as an agent of the operator: no door of OAuth is open to it.
+ * Failures: `usage`, with what is wrong about the wish.
+ */
+export async function agentForPeer(
+  app: Pick<App, "db" | "now" | "catalog">,
+  wanted: Pick<OperatorAgent, "name" | "scope" | "upstreams" | "account">,
+): Promise<NewAgent> {
+  const rest = { jwks: undefined, jwksUri: undefined, agentVersion: undefined };
+  const agent = { ...wanted, ...rest, redirectUris: [], isPublic: false, agentType: "node" };
+  refuseUnusable(app, agent);
+  const account =
+    wanted.account === undefined ? undefined : await findConnected(app, wanted.account);
+  return {
+    id: newId(app.now()),
+    clientId: `node_${randomBytes(16).toString("base64url")}`,
+    kind: "operator",
+    name: wanted.name,
+    redirectUris: [],
+    grantTypes: [],
+    authMethod: "none",
+    secretFingerprint: null,
+    scope: scopesIn(wanted.scope).join(" "),
+    upstreams: wanted.upstreams.length === 0 ? null : [...wanted.upstreams],
+    ...orNull(agent),
+    accountId: account?.id ?? null,
+  };
 }
 
 function orNull({ jwks, jwksUri, agentType, agentVersion }: OperatorAgent) {

@@ -5,7 +5,7 @@ import { fingerprint, newToken, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { authenticatedClient } from "../clients/authenticate.ts";
 import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/issue.ts";
-import { scopesFor, wantedResource } from "../grants/request-checks.ts";
+import { scopesFor, personsResource } from "../grants/request-checks.ts";
 import { grantById } from "../grants/store.ts";
 import type { Redeeming, TokenRequest } from "../grants/token.ts";
 import { type DeviceCode, pollDevice, redeemDevice, saveDeviceCode } from "./store.ts";
@@ -25,7 +25,7 @@ export async function authorizeDevice(
 ): Promise<Readonly<Record<string, string | number>>> {
   const client = await authenticatedClient(app, request, form);
   if (!client.grantTypes.includes(deviceGrant)) throw new Failure("unauthorized_client");
-  const { url } = wantedResource(app, client, form.getAll("resource"));
+  const { url } = personsResource(app, client, form.getAll("resource"));
   const now = app.now();
   const deviceCode = newToken("device").reveal();
   const userCode = newUserCode();

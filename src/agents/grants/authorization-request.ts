@@ -6,7 +6,7 @@ import { type Clients, clientOf } from "../clients/find-client.ts";
 import { isRegisteredRedirect } from "../clients/redirect-uris.ts";
 import type { Resource } from "../resource.ts";
 import type { Scope } from "../scopes.ts";
-import { scopesFor, wantedResource } from "./request-checks.ts";
+import { personsResource, scopesFor } from "./request-checks.ts";
 
 /** An authorization request that has passed every check. */
 export type AuthorizationRequest = {
@@ -89,7 +89,7 @@ export function readAuthorizationRequest(
 ): AuthorizationRequest {
   const asked = new URLSearchParams(query);
   for (const step of steps) step(app, asked, proven.client);
-  const resource = wantedResource(app, proven.client, asked.getAll("resource"));
+  const resource = personsResource(app, proven.client, asked.getAll("resource"));
   return {
     ...proven,
     query,

@@ -42,6 +42,19 @@ export function wantedResource(app: Addressed, client: Client, asked: readonly s
   return wanted;
 }
 
+/** The same where a person decides: what is the operator's alone is no person's to allow. Failures: `invalid_target`. */
+export function personsResource(
+  app: Addressed,
+  client: Client,
+  asked: readonly string[],
+): Resource {
+  const wanted = wantedResource(app, client, asked);
+  if (wanted.upstream.credential.kind === "operator") {
+    throw new Failure("invalid_target", `${wanted.upstream.name} is for agents of the operator`);
+  }
+  return wanted;
+}
+
 /**
  * A token is for what the person saw: a later `resource` may repeat it, not change it, and the address still
  * has to mean the same upstream. Failures: `invalid_target`.

@@ -1,10 +1,20 @@
 import type { Config } from "#src/config/load.ts";
 import { noToolRules } from "../tool-rules.ts";
-import type { Upstream } from "../upstream.ts";
+import { type Upstream, insideScheme } from "../upstream.ts";
+
+/** What the edge wing answers itself (`src/wings/edge/own-server.ts`). */
+const ownNode: Upstream = {
+  name: "node",
+  title: "This node",
+  url: `${insideScheme}//node/`,
+  credential: { kind: "operator" },
+  tools: noToolRules,
+};
 
 /** The official servers of the providers we know. Each needs an account of its provider. */
-export function builtinUpstreams(config: Pick<Config, "supabase">): readonly Upstream[] {
+export function builtinUpstreams(config: Pick<Config, "supabase" | "edge">): readonly Upstream[] {
   return [
+    ...(config.edge.isOn ? [ownNode] : []),
     ofProvider("mercadolibre", "Mercado Libre", "https://mcp.mercadolibre.com/mcp"),
     ofProvider("mercadopago", "Mercado Pago", "https://mcp.mercadopago.com/mcp"),
     ofProvider("airtable", "Airtable", "https://mcp.airtable.com/mcp"),

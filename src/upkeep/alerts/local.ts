@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ownLike } from "#db/home.ts";
 import type { App } from "#src/app.ts";
+import { originAt } from "#src/config/load.ts";
 import { isObject } from "#src/config/read.ts";
 import type { Failure } from "#src/failure.ts";
 import { createOutbound } from "#src/http/outbound.ts";
@@ -79,7 +80,7 @@ export async function tellOfStart(
     now,
     write: (text) => process.stdout.write(text),
   });
-  const publicUrl = config.publicUrl ?? `http://localhost:${config.port}`;
+  const publicUrl = originAt(config);
   const outbound = createOutbound(startPatienceMs);
   await tellLocally(
     { config, log, outbound, publicUrl, now },

@@ -13,6 +13,7 @@ import {
   usedAssertions,
 } from "#db/schema/agents.ts";
 import { callBatches, calls } from "#db/schema/calls.ts";
+import { sightings } from "#db/schema/edge.ts";
 import { approvals, reviewKeys, tallies, toolPolicies } from "#db/schema/guards.ts";
 import { alerts, events, switches } from "#db/schema/operations.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
@@ -109,6 +110,12 @@ export const leftovers: readonly Leftover[] = [
     table: agents,
     isOver: () =>
       sql`${agents.kind} = 'dynamic' and ${agents.usedAt} is null and ${before(agents.createdAt, days(30))}`,
+    isShortLived: true,
+  },
+  {
+    name: "sightings",
+    table: sightings,
+    isOver: () => before(sightings.expiresAt, "1 hour"),
     isShortLived: true,
   },
   {

@@ -13,7 +13,18 @@ export type CapabilityDocument = {
   /** Ed25519, base64url. */
   readonly public_key: string;
   readonly capabilities: {
-    readonly mcp: { readonly version: string; readonly https_endpoint: string };
+    readonly mcp: {
+      readonly version: string;
+      readonly https_endpoint: string;
+      /** Of the node's own MCP server. */
+      readonly supported_tools: readonly string[];
+      readonly supported_resources: readonly string[];
+    };
+    /** Absent where libp2p is off. */
+    readonly p2p?: {
+      readonly protocols: readonly string[];
+      readonly listen_addrs: readonly string[];
+    };
   };
   readonly metadata: {
     readonly name: string;
@@ -41,11 +52,24 @@ const mostCharacters = 16 * 1024;
 const leewayMs = 60_000;
 const purpose = "edge-hive capabilities\n";
 
+/** What a node can say about itself. */
+export type Capabilities = {
+  /** Milliseconds. */
+  readonly startedAt: number;
+  /** Multiaddrs; none where libp2p is off. */
+  readonly listenAddresses: readonly string[];
+  readonly tools: readonly string[];
+  readonly resources: readonly string[];
+};
+
+const protocols = ["/libp2p/kad/1.0.0", "/noise", "/yamux/1.0.0", "/edge-hive/node/1.0.0"];
+const mostAddresses = 16;
+
 /** The node's own document, good for five minutes. */
 export function capabilitiesOf(
   app: Pick<App, "now" | "publicUrl">,
   node: Node,
-  startedAt: number,
+  { startedAt, listenAddresses, tools, resources }: Capabilities,
 ): CapabilityDocument {
   const now = app.now().getTime();
   const place = `/mcp/node/${node.nodeId}`;
@@ -53,7 +77,17 @@ export function capabilitiesOf(
     node_id: node.nodeId,
     peer_id: node.peerId,
     public_key: node.publicKey,
-    capabilities: { mcp: { version: "2026-07-28", https_endpoint: `${app.publicUrl}${place}` } },
+    capabilities: {
+      mcp: {
+        version: "2026-07-28",
+        https_endpoint: `${app.publicUrl}${place}`,
+        supported_tools: tools,
+        supported_resources: resources,
+      },
+      ...(listenAddresses.length === 0
+        ? {}
+        : { p2p: { protocols, listen_addrs: listenAddresses.slice(0, mostAddresses) } }),
+    },
     metadata: {
       name: node.nodeId,
       version: version.number,

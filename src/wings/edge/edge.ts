@@ -1,42 +1,171 @@
-import type { McpServing } from "#src/calls/routes.ts";
-import { Failure } from "#src/failure.ts";
+import type { App } from "#src/app.ts";
+import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
+import { type Exchange, type OutgoingRequest, discard } from "#src/http/exchange.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
-import { capabilitiesOf } from "./capabilities.ts";
-import { ownNode } from "./identity.ts";
-import { callPlainly, readPlainly } from "./plain-requests.ts";
+import { version } from "#src/runtime/version.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import { type Capabilities, type CapabilityDocument, capabilitiesOf } from "./capabilities.ts";
+import { type Directory, createDirectory } from "./discovery/directory.ts";
+import type { Finder } from "./discovery/mdns.ts";
+import { type Discovering, mountDiscovery } from "./discovery/routes.ts";
+import { peersTold } from "./discovery/told.ts";
+import { createHearing, tellAccount } from "./hearing.ts";
+import { type OwnNode, ownNode } from "./identity.ts";
+import { askInside, exchangeInside } from "./inside.ts";
+import { createLogTail } from "./log-tail.ts";
+import { mountNode } from "./node-routes.ts";
+import { type OwnFacts, createOwnServer } from "./own-server.ts";
+import { ownResources, ownTools } from "./own-tools.ts";
+import type { Self } from "./peers/meet.ts";
+import { type PeerSession, type PeerSessions, createPeerSessions } from "./peers/sessions.ts";
+import { watchAccounts } from "./stream/account-states.ts";
+import { createHub } from "./stream/hub.ts";
+
+export type EdgeServing = Discovering & {
+  readonly databaseWatch: DatabaseWatch;
+  /** SHA-256 in hex of the certificate that this process shows; undefined without TLS. */
+  readonly certificate: (() => string) | undefined;
+  readonly port: number;
+};
+
+/** The edge wing of a serving gateway. */
+export type Edge = {
+  /** With the node itself and the nodes behind it as MCP servers. */
+  readonly exchange: Exchange;
+  mount(routes: PageRoutes, app: Discovering): void;
+  /** What has ended or changed, as all replicas are told. */
+  hear(subjects: readonly string[]): void;
+  stop(): Promise<void>;
+};
+
+/** Failures: `home_unusable`. A network that cannot be used is logged, and everything else goes on. */
+export async function openEdge(app: EdgeServing): Promise<Edge> {
+  const node = ownNode(app);
+  app.log.info("edge_node", { nodeId: node.nodeId, peerId: node.peerId });
+  const startedAt = app.now().getTime();
+  const p2p: { listen: () => readonly string[] } = { listen: () => [] };
+  const document = signedNow(app, node, () => ({ startedAt, listenAddresses: p2p.listen() }));
+  const { fleetKey } = app.config.edge;
+  const self: Self = { node, fleetKey, document, now: app.now };
+  const hub = createHub(app.replica.slice(0, 8));
+  const directory = createDirectory(app, node);
+  const finders = await openFinders(app, { node, directory, document, p2p });
+  const sessions = createPeerSessions(app, self);
+  const accounts = watchAccounts(app, (accountId, state) => tellAccount(hub, accountId, state));
+  const server = createOwnServer(factsOf(app, node, startedAt));
+  const exchange = exchangeInside(app.exchange, async (name, request) =>
+    name === "node"
+      ? await askInside(server, request)
+      : await askPeer(app, sessions, name, request),
+  );
+  return {
+    exchange,
+    mount(routes, serving) {
+      mountNode(routes, serving, {
+        nodeId: node.nodeId,
+        capabilities: document,
+        sessions,
+        hub,
+        accounts,
+      });
+      mountDiscovery(routes, serving, { self, finders, certificate: app.certificate });
+    },
+    hear: createHearing(app, { of: node.peerId, hub, sessions, finders }),
+    stop: async () => {
+      accounts.stop();
+      await Promise.all([...finders.map((each) => each.stop()), directory.flush(), server.close()]);
+    },
+  };
+}
 
 const saidForMs = 5000;
 
-/** The edge wing of a serving gateway. Failures: `home_unusable`. */
-export function openEdge(app: McpServing) {
-  const node = ownNode(app);
-  const startedAt = app.now().getTime();
-  app.log.info("edge_node", { nodeId: node.nodeId, peerId: node.peerId });
-  let said = capabilitiesOf(app, node, startedAt);
-  let saidAt = startedAt;
-  /** Anybody may ask: it is signed every few seconds, not each time. */
-  const capabilities = () => {
-    const now = app.now().getTime();
-    if (now - saidAt >= saidForMs) [said, saidAt] = [capabilitiesOf(app, node, startedAt), now];
-    return said;
+/** Anybody may ask: it is signed every few seconds, not each time. */
+function signedNow(
+  app: Pick<App, "now" | "publicUrl">,
+  node: OwnNode,
+  facts: () => Pick<Capabilities, "startedAt" | "listenAddresses">,
+): () => CapabilityDocument {
+  const sign = () =>
+    capabilitiesOf(app, node, { ...facts(), tools: ownTools, resources: ownResources });
+  let said: { readonly at: number; readonly document: CapabilityDocument } | undefined;
+  return () => {
+    const at = app.now().getTime();
+    if (said === undefined || at - said.at >= saidForMs) said = { at, document: sign() };
+    return said.document;
   };
+}
+
+type Finding = {
+  readonly node: OwnNode;
+  readonly directory: Directory;
+  readonly document: () => CapabilityDocument;
+  readonly p2p: { listen: () => readonly string[] };
+};
+
+/** What is not asked for is not even loaded. */
+async function openFinders(
+  app: EdgeServing,
+  { node, directory, document, p2p }: Finding,
+): Promise<readonly Finder[]> {
+  const { discovery, listen, bootstrap, interface: only } = app.config.edge;
+  const finders: Finder[] = [];
+  if (discovery.has("mdns")) {
+    const { openMdns } = await import("./discovery/mdns.ts");
+    const { publicUrl, port } = app;
+    finders.push(
+      openMdns(app, node, { directory, interface: only, announced: { publicUrl, port } }),
+    );
+  }
+  if (discovery.has("libp2p")) {
+    try {
+      const { openDht } = await import("./discovery/dht.ts");
+      const dht = await openDht(app, node, { directory, document, listen, bootstrap });
+      p2p.listen = () => dht.addresses();
+      finders.push(dht);
+    } catch (error) {
+      app.log.error("libp2p_not_started", { listen: listen.join(","), ...troubleOf(error) });
+    }
+  }
+  return finders;
+}
+
+function factsOf(app: EdgeServing, node: OwnNode, startedAt: number): OwnFacts {
   return {
-    mount(routes: PageRoutes): void {
-      // Also of addresses that the core serves for any name when nothing of this is switched on.
-      routes.use("/mcp/node/:node_id/*", async ({ req }, next) => {
-        if (req.param("node_id") !== node.nodeId) throw new Failure("node_unknown");
-        await next();
-      });
-      routes.get("/mcp/node/:node_id/info", () => {
-        const headers = { "cache-control": "no-store" };
-        return Response.json(capabilities(), { headers });
-      });
-      routes.get("/mcp/node/:node_id/resources/*", ({ req, env }) =>
-        readPlainly(app, { request: req.raw, ...env }),
-      );
-      for (const path of ["/mcp/node/:node_id/tools/call", "/mcp/tools/call"]) {
-        routes.post(path, ({ req, env }) => callPlainly(app, { request: req.raw, ...env }));
-      }
+    logs: createLogTail(app.log),
+    peers: async () => ({ peers: await peersTold(app, node.peerId) }),
+    status: async () => {
+      const { status, code } = await app.databaseWatch.look();
+      return {
+        node_id: node.nodeId,
+        peer_id: node.peerId,
+        version: version.number,
+        uptime: Math.floor((app.now().getTime() - startedAt) / 1000),
+        database: { status, code },
+        open_streams: app.openStreams.streams(),
+        upstreams: [...app.catalog.upstreams.keys()],
+      };
     },
   };
+}
+
+/** An exchange with a trusted node; where it refuses the token, both prove themselves anew, once. */
+async function askPeer(
+  app: EdgeServing,
+  sessions: PeerSessions,
+  name: string,
+  request: OutgoingRequest,
+) {
+  const send = ({ url, token, pin }: PeerSession) =>
+    app.exchange({
+      ...request,
+      url,
+      headers: { ...request.headers, authorization: `Bearer ${token.reveal()}` },
+      ...(pin && { pin }),
+    });
+  const session = await sessions.with(name);
+  const answer = await send(session);
+  if (answer.status !== 401) return answer;
+  discard(answer);
+  return await send(await sessions.with(name, session));
 }

@@ -18,17 +18,20 @@ export type NodeIdentity = {
 /** The node's names, and the key that proves them. */
 export type Node = NodeIdentity & Pick<NodeKey, "sign">;
 
+/** With what libp2p needs to speak for it. */
+export type OwnNode = Node & Pick<NodeKey, "seed">;
+
 /** The identity in SMARTDASH_HOME, made on first use. Failures: `home_unusable`. */
-export function ownNode({ config, seal }: Pick<App, "config" | "seal">): Node {
+export function ownNode({ config, seal }: Pick<App, "config" | "seal">): OwnNode {
   const key = openNodeKey(config.home, seal);
-  return { ...identityOf(key.publicKey), sign: (text) => key.sign(text) };
+  return { ...identityOf(key.publicKey), sign: (text) => key.sign(text), seed: () => key.seed() };
 }
 
 /**
  * A new key, and with it new names: whoever trusted the node before has to trust it again. The old key is gone.
  * Failures: `home_unusable`.
  */
-export function rotateNode({ config, seal }: Pick<App, "config" | "seal">): Node {
+export function rotateNode({ config, seal }: Pick<App, "config" | "seal">): OwnNode {
   rotateNodeKey(config.home, seal);
   return ownNode({ config, seal });
 }
@@ -60,6 +63,23 @@ function peerIdOf(key: Uint8Array): string {
 const ed25519Prefix = Buffer.from([0x00, 0x24, 0x08, 0x01, 0x12, 0x20]);
 
 const alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/** The names behind a peer id; undefined when it is not that of an Ed25519 key. */
+export function identityOfPeer(peerId: string): NodeIdentity | undefined {
+  const bytes = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/.test(peerId) ? fromBase58(peerId) : undefined;
+  if (bytes?.length !== ed25519Prefix.length + 32) return undefined;
+  const identity = identityOf(bytes.subarray(ed25519Prefix.length).toString("base64url"));
+  return identity.peerId === peerId ? identity : undefined;
+}
+
+/** Of a text that begins with no `1`. */
+function fromBase58(text: string): Buffer {
+  let value = 0n;
+  for (const character of text) value = value * 58n + BigInt(alphabet.indexOf(character));
+  const hex = value.toString(16);
+  // A peer id begins with a zero byte, which a number does not have.
+  return Buffer.from(`00${hex.length % 2 === 0 ? hex : `0${hex}`}`, "hex");
+}
 
 /** Base58 as Bitcoin has it. */
 function base58(bytes: Buffer): string {

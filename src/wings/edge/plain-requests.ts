@@ -1,4 +1,4 @@
-import { mcpPaths } from "#src/catalog/mcp-paths.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
 import { type McpServing, answerMcp } from "#src/calls/routes.ts";
 import { mostBodyBytes } from "#src/calls/message.ts";
 import { isObject } from "#src/config/read.ts";
@@ -10,14 +10,17 @@ import { within } from "#src/once.ts";
 import { version } from "#src/runtime/version.ts";
 import { answerIn } from "./message-in.ts";
 
-type Asked = {
+export type Asked = {
   readonly request: Request;
   readonly requestId: string;
   readonly address: () => string;
 };
 
+/** The MCP server that is meant, and the address of ours that stands for it. */
+type Place = { readonly upstream: Upstream; readonly path: string };
+
 /** With what ends it: its client has left, or it has taken too long. */
-type Leaving = Asked & { readonly leaving: AbortSignal };
+type Leaving = Asked & { readonly place: Place; readonly leaving: AbortSignal };
 
 type Message = Readonly<Record<string, unknown>>;
 
@@ -29,10 +32,10 @@ const client = { name: "smartdash-node", version: version.number };
 type Use = { readonly method: string; readonly params: Message; readonly about: string };
 
 /**
- * `{"name": …, "arguments": …}` as a call of a tool at the default upstream. The answer is the tool's result.
+ * `{"name": …, "arguments": …}` as a call of a tool. The answer is the tool's result.
  * Failures: `body_unreadable`, `body_too_large`, `message_invalid`; and see `inTime`.
  */
-export async function callPlainly(app: McpServing, asked: Asked): Promise<Response> {
+export async function callPlainly(app: McpServing, asked: Asked, place: Place): Promise<Response> {
   const text = Buffer.from(await readBounded(asked.request, mostBodyBytes)).toString("utf8");
   let body: unknown;
   try {
@@ -46,19 +49,23 @@ export async function callPlainly(app: McpServing, asked: Asked): Promise<Respon
     throw new Failure("message_invalid", 'Send {"name": "…", "arguments": {…}}');
   }
   const params = { name, arguments: given };
-  return await inTime(app, asked, { method: "tools/call", params, about: name });
+  return await inTime(app, { ...asked, place }, { method: "tools/call", params, about: name });
 }
 
 /**
- * A resource of the default upstream by the percent-encoded URI behind `/resources/`.
+ * A resource by the percent-encoded URI behind `/resources/`.
  * Failures: `message_invalid`; and see `inTime`.
  */
-export async function readPlainly(app: McpServing, asked: Asked): Promise<Response> {
+export async function readPlainly(app: McpServing, asked: Asked, place: Place): Promise<Response> {
   const uri = uriIn(asked.request.url);
   if (uri === undefined) {
     throw new Failure("message_invalid", "Put the percent-encoded URI behind /resources/");
   }
-  return await inTime(app, asked, { method: "resources/read", params: { uri }, about: uri });
+  return await inTime(
+    app,
+    { ...asked, place },
+    { method: "resources/read", params: { uri }, about: uri },
+  );
 }
 
 function uriIn(url: string): string | undefined {
@@ -74,7 +81,11 @@ function uriIn(url: string): string | undefined {
 const longestMs = 50_000;
 
 /** The whole of it within 50 seconds, and nothing of it afterwards. Failures: `upstream_timeout`; and see `ask`. */
-async function inTime(app: McpServing, asked: Asked, use: Use): Promise<Response> {
+async function inTime(
+  app: McpServing,
+  asked: Omit<Leaving, "leaving">,
+  use: Use,
+): Promise<Response> {
   const late = new AbortController();
   const leaving = AbortSignal.any([asked.request.signal, late.signal]);
   return await within(longestMs, ask(app, { ...asked, leaving }, use), () => {
@@ -84,7 +95,7 @@ async function inTime(app: McpServing, asked: Asked, use: Use): Promise<Response
 }
 
 /**
- * Asks the default upstream with this bearer and under every guard. The answer is the result, or
+ * Asks with this bearer and under every guard. The answer is the result, or
  * `{"error": …}` with the JSON-RPC error.
  * MCP 2026-07-28 first; an upstream that does not speak it gets a session of its own, for this request alone.
  * Failures: `upstream_invalid`.
@@ -121,7 +132,7 @@ type Sent = {
 
 /** What an MCP client sends, and what it gets. */
 async function exchange(app: McpServing, asked: Leaving, sent: Sent): Promise<Exchanged> {
-  const { upstream, path } = defaultPlace(app);
+  const { upstream, path } = asked.place;
   const headers = new Headers({
     ...sent.headers,
     "content-type": "application/json",
@@ -143,13 +154,6 @@ async function exchange(app: McpServing, asked: Leaving, sent: Sent): Promise<Ex
     message: await answerIn(answer, message?.["id"], leaving),
     session: answer.headers.get("mcp-session-id"),
   };
-}
-
-function defaultPlace(app: McpServing) {
-  const path = "/mcp";
-  const upstream = mcpPaths(app.catalog).get(path);
-  if (upstream === undefined) throw new Failure("not_found");
-  return { upstream, path };
 }
 
 /** What the upstream itself says to a message that it has not even looked at. */

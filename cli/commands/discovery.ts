@@ -1,0 +1,87 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Failure } from "#src/failure.ts";
+import { plain } from "#src/telemetry/plain.ts";
+import { askToAnnounce } from "#src/wings/edge/discovery/announce.ts";
+import { createDirectory } from "#src/wings/edge/discovery/directory.ts";
+import { peersTold } from "#src/wings/edge/discovery/told.ts";
+import { ownNode } from "#src/wings/edge/identity.ts";
+import { command, group, withApp } from "../command.ts";
+import { patiently, table } from "../terminal.ts";
+
+const announce = command({
+  name: "discovery announce",
+  description: "Let the running gateway say on the network that it is here",
+  examples: ["smartdash discovery announce"],
+  args: {},
+  run: async () => {
+    const work = withApp({ role: "command" }, async (app) => {
+      const node = ownNode(app);
+      return { node, ways: await askToAnnounce(app, node.peerId) };
+    });
+    const { node, ways } = await patiently(() => "Asking the gateway", work);
+    if (ways === undefined) {
+      throw new Failure("not_found", "No gateway of this node answers", {
+        hint: "Is it running, with SMARTDASH_EDGE=on and the same SMARTDASH_HOME?",
+      });
+    }
+    return {
+      json: { node_id: node.nodeId, peer_id: node.peerId, ways },
+      text:
+        ways === 0
+          ? `${node.nodeId} is announced in no way: SMARTDASH_EDGE_DISCOVERY is none.`
+          : `${node.nodeId} is announced.`,
+      ...(ways === 0 ? { exit: 1 as const } : {}),
+    };
+  },
+});
+
+const defaultSeconds = 2;
+const mostSeconds = 60;
+
+const peers = command({
+  name: "discovery peers",
+  description: "Ask the local network who is there, and list whom the gateway has met",
+  examples: ["smartdash discovery peers", "smartdash discovery peers --seconds 5 --json"],
+  args: {
+    seconds: { type: "string", description: `How long to listen; ${defaultSeconds} unless said` },
+  },
+  run: async ({ seconds }) => {
+    const wait = Number(seconds ?? defaultSeconds);
+    if (!(wait >= 0 && wait <= mostSeconds)) {
+      throw new Failure("usage", `--seconds takes a number up to ${mostSeconds}`);
+    }
+    const work = withApp({ role: "command" }, async (app) => {
+      const node = ownNode(app);
+      const { discovery, interface: only } = app.config.edge;
+      if (discovery.has("mdns")) {
+        const { openMdns } = await import("#src/wings/edge/discovery/mdns.ts");
+        const directory = createDirectory(app, node);
+        const finder = openMdns(app, node, { directory, interface: only });
+        await sleep(wait * 1000);
+        await Promise.all([finder.stop(), directory.flush()]);
+      }
+      return await peersTold(app, node.peerId);
+    });
+    const found = await patiently(() => "Listening", work);
+    const met = found.filter(({ via }) => via !== null);
+    if (met.length === 0) return { json: { peers: met }, talk: "No other node has been met." };
+    const lines = met.map((each) => [
+      each.node_id,
+      each.via ?? "-",
+      each.trust ?? "not trusted",
+      plain(each.addresses.join(" ")),
+      each.peer_id,
+    ]);
+    return {
+      json: { peers: met },
+      text: table(["node", "met by", "trust", "addresses", "peer id"], lines),
+      chat: "What is found is a hint: smartdash peers connect lets a node prove itself.",
+    };
+  },
+});
+
+export const discovery = group({
+  name: "discovery",
+  description: "Find other nodes, and be found",
+  subCommands: { announce, peers },
+});

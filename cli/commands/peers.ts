@@ -1,0 +1,137 @@
+import { Failure } from "#src/failure.ts";
+import { plain } from "#src/telemetry/plain.ts";
+import { peersTold, toldConnection } from "#src/wings/edge/discovery/told.ts";
+import { ownNode } from "#src/wings/edge/identity.ts";
+import { connectPeer } from "#src/wings/edge/peers/connect.ts";
+import { expectAddress, forgetPeer, peerIdOf, trustPeer } from "#src/wings/edge/peers/trust.ts";
+import { selfOf } from "#src/wings/edge/self.ts";
+import { command, group, withApp } from "../command.ts";
+import { patiently, table } from "../terminal.ts";
+
+const peer = {
+  type: "positional",
+  required: true,
+  description: "Peer id (12D3KooW…), or the node id of one that is known",
+} as const;
+const address = {
+  type: "string",
+  description:
+    "Where it is: https://node.example:8443, or …#192.168.1.100 behind a name of its own",
+} as const;
+
+const list = command({
+  name: "peers list",
+  description: "List the nodes that this one knows, and which of them it trusts",
+  examples: ["smartdash peers list", "smartdash peers list --json"],
+  args: {},
+  run: async () => {
+    const rows = await withApp({ role: "command" }, (app) => peersTold(app, ownNode(app).peerId));
+    if (rows.length === 0) {
+      return { json: { peers: rows }, talk: "No node is known. smartdash discovery peers looks." };
+    }
+    const lines = rows.map((each) => [
+      each.node_id,
+      each.trust ?? "-",
+      each.trust_score === null ? "-" : String(each.trust_score),
+      each.via ?? "-",
+      each.seen_at?.slice(0, 19) ?? "-",
+      plain(each.addresses.join(" ")),
+      each.peer_id,
+    ]);
+    const head = ["node", "trust", "score", "met by", "seen (UTC)", "addresses", "peer id"];
+    return { json: { peers: rows }, text: table(head, lines) };
+  },
+});
+
+const connect = command({
+  name: "peers connect",
+  description: "Let a node prove who it is, and prove to it who we are; nobody is trusted for that",
+  examples: [
+    "smartdash peers connect swift-fox-0dd9b9",
+    "smartdash peers connect 12D3KooW… --address https://node.example:8443",
+  ],
+  args: { peer, address },
+  run: async ({ peer: name, address: given }) => {
+    const typed = given === undefined ? undefined : expectAddress(given);
+    const work = withApp({ role: "command" }, async (app) => {
+      const self = selfOf(app);
+      const peerId = await peerIdOf(app, self.node.peerId, name);
+      return await connectPeer(app, self, { peerId, typed });
+    });
+    const done = toldConnection(await patiently(() => "Asking the node to prove itself", work));
+    const hints = [
+      ...(done.trusted ? [] : [`Not trusted here: smartdash peers trust ${done.peer_id}`]),
+      ...(done.trusts_us ? [] : ["It does not trust this node: smartdash peers trust, there."]),
+    ];
+    return {
+      json: done,
+      text: `${done.node_id} has proven itself at ${done.address}.`,
+      talk: hints.join("\n"),
+    };
+  },
+});
+
+const trust = command({
+  name: "peers trust",
+  description: "Trust a node: pin its key, and say what it may do here",
+  examples: [
+    "smartdash peers trust 12D3KooW…",
+    "smartdash peers trust 12D3KooW… --address https://node.example:8443 --upstream shop --scope mcp:read,mcp:call",
+  ],
+  args: {
+    peer: { ...peer, description: "Its whole peer id: smartdash node show prints it, there" },
+    address,
+    certificate: { type: "string", description: "SHA-256 of its certificate, in hex" },
+    scope: { type: "string", description: "What it may do here, comma separated; all unless said" },
+    upstream: {
+      type: "string",
+      description: "MCP server that it may use; the default one unless said",
+    },
+    account: { type: "string", description: "Account that it acts on: an id, or PROVIDER:SELLER" },
+  },
+  run: async ({ peer: peerId, scope, upstream, account, certificate, address: given }) => {
+    if (certificate !== undefined && !/^([\da-f]{2}:?){32}$/i.test(certificate)) {
+      throw new Failure("usage", "--certificate takes 64 hex digits", {
+        hint: "smartdash node show prints them, there",
+      });
+    }
+    const identity = await withApp({ role: "command" }, (app) =>
+      trustPeer(app, ownNode(app).peerId, {
+        peerId,
+        address: given,
+        certificate,
+        scope: scope?.replaceAll(",", " ") ?? "",
+        upstreams: upstream === undefined ? [] : [upstream],
+        account,
+      }),
+    );
+    return {
+      json: { node_id: identity.nodeId, peer_id: peerId, trust: "pinned" },
+      text: `${identity.nodeId} is trusted.`,
+      talk: "It has to trust this node too before calls go there: smartdash peers trust, there.",
+    };
+  },
+});
+
+const forget = command({
+  name: "peers forget",
+  description:
+    "Trust a node no more, not even for the fleet key; gateways let go of it in two seconds",
+  examples: ["smartdash peers forget swift-fox-0dd9b9"],
+  args: { peer },
+  run: async ({ peer: name }) => {
+    const peerId = await withApp({ role: "command" }, (app) =>
+      forgetPeer(app, ownNode(app).peerId, name),
+    );
+    return {
+      json: { peer_id: peerId, trust: "forgotten" },
+      text: `${name} is not trusted any more. What it had ends within two seconds.`,
+    };
+  },
+});
+
+export const peers = group({
+  name: "peers",
+  description: "Other nodes: whom this one knows and trusts",
+  subCommands: { list, connect, trust, forget },
+});

@@ -1,0 +1,95 @@
+import { X509Certificate, createPrivateKey } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { App } from "#src/app.ts";
+import { openNodeKey } from "#src/crypto/node-key.ts";
+import { Secret } from "#src/crypto/secret.ts";
+import { type KeyPair, ownCertificate } from "#src/crypto/self-signed.ts";
+import { Failure } from "#src/failure.ts";
+import type { Tls } from "#src/runtime/runtime.ts";
+
+/** What this process shows whoever connects. */
+export type Certificates = {
+  current(): Tls;
+  /** SHA-256 in hex of the one that is shown. */
+  readonly fingerprint: () => string;
+  /** Takes a new one when its files change and fit each other; returns how to stop looking. */
+  follow(taken: (tls: Tls) => void): () => void;
+};
+
+const everyMs = 5000;
+
+type Opening = Pick<App, "config" | "seal" | "log" | "publicUrl">;
+
+/** Undefined without TLS. Failures: `certificate_unusable`, `home_unusable`. */
+export async function openCertificates(app: Opening): Promise<Certificates | undefined> {
+  const { tls, home } = app.config;
+  if (tls === undefined) return undefined;
+  const read = async () =>
+    tls.kind === "files"
+      ? fromFiles(tls.certificate, tls.key)
+      : await ownCertificate(home, openNodeKey(home, app.seal), new URL(app.publicUrl).hostname);
+  let pair = fitting(await read());
+  const shown = () => ({ ...pair, least: tls.least });
+  return {
+    current: shown,
+    fingerprint: () => fingerprintOf(pair),
+    follow(taken) {
+      if (tls.kind !== "files") return () => undefined;
+      let refused = "";
+      const timer = setInterval(() => {
+        try {
+          const next = fitting(fromFiles(tls.certificate, tls.key));
+          if (next.certificate === pair.certificate) return;
+          pair = next;
+          refused = "";
+          taken(shown());
+          app.log.info("certificate_taken", { sha256: fingerprintOf(pair) });
+        } catch (error) {
+          // Between two files that are written; the old one is shown until both fit.
+          const reason = error instanceof Error ? error.message : "";
+          if (reason !== refused) app.log.warn("certificate_not_taken", { reason });
+          refused = reason;
+        }
+      }, everyMs).unref();
+      return () => clearInterval(timer);
+    },
+  };
+}
+
+function fromFiles(certificate: string, key: string): KeyPair {
+  return {
+    certificate: contentOf(certificate),
+    key: new Secret(contentOf(key)),
+  };
+}
+
+function contentOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    throw unusable(`${path} cannot be read`);
+  }
+}
+
+/** Failures: `certificate_unusable`. */
+function fitting(pair: KeyPair): KeyPair {
+  let isFitting: boolean;
+  try {
+    const certificate = new X509Certificate(pair.certificate);
+    isFitting = certificate.checkPrivateKey(createPrivateKey(pair.key.reveal()));
+  } catch {
+    throw unusable("The certificate or its key is not PEM");
+  }
+  if (!isFitting) throw unusable("The key is not that of the certificate");
+  return pair;
+}
+
+function fingerprintOf({ certificate }: KeyPair): string {
+  return new X509Certificate(certificate).fingerprint256.replaceAll(":", "").toLowerCase();
+}
+
+function unusable(why: string): Failure {
+  return new Failure("certificate_unusable", why, {
+    hint: "TLS_CERT_FILE is the chain with the gateway's own certificate first, TLS_KEY_FILE its key; both PEM, readable by the user that runs smartdash.",
+  });
+}

@@ -1,0 +1,146 @@
+import type { PeerId } from "@libp2p/interface";
+import type { App } from "#src/app.ts";
+import { createCache } from "#src/cache.ts";
+import { isObject } from "#src/config/read.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import { type CapabilityDocument, readCapabilities } from "../capabilities.ts";
+import type { OwnNode } from "../identity.ts";
+import type { Directory } from "./directory.ts";
+import { askDocument, documentProtocol, sendDocument } from "./document-stream.ts";
+import {
+  type Host,
+  findNodes,
+  findPeer,
+  join,
+  provideSelf,
+  remoteIp,
+  startHost,
+} from "./libp2p.ts";
+import type { Finder } from "./mdns.ts";
+
+export type DhtFinder = Finder & {
+  /** Multiaddrs under which others reach this node. */
+  addresses(): readonly string[];
+  /** Multiaddrs of a node, as the DHT knows them; undefined when nobody does. */
+  find(peerId: string): Promise<readonly string[] | undefined>;
+};
+
+const everyMs = 60_000;
+const roundMs = 20_000;
+/** However many there are, so many are asked in one round, and so many at a time. */
+const mostAsked = 32;
+const mostAtOnce = 8;
+const [rememberedMs, dialMs] = [60_000, 5000];
+
+type Finding = Pick<App, "log" | "now">;
+
+/**
+ * Finds nodes through Kademlia. Who says to be a node is asked for its document over the connection that Noise
+ * has authenticated; addresses that strangers spread are dialled by libp2p alone, never over HTTP.
+ */
+export async function openDht(
+  app: Finding,
+  node: Pick<OwnNode, "seed">,
+  options: {
+    readonly directory: Directory;
+    readonly document: () => CapabilityDocument;
+    readonly listen: readonly string[];
+    readonly bootstrap: readonly string[];
+  },
+): Promise<DhtFinder> {
+  const host = await startHost(node, options.listen);
+  const ask = createAsking(app, host, options.directory);
+
+  await host.handle(documentProtocol, (stream) => {
+    sendDocument(stream, options.document()).catch(() => undefined);
+  });
+  host.addEventListener("peer:identify", ({ detail }) => {
+    if (detail.protocols.includes(documentProtocol)) void ask(detail.peerId);
+  });
+
+  const rounds = createRounds(app, host, { bootstrap: options.bootstrap, ask });
+  rounds.run();
+  const timer = setInterval(() => rounds.run(), everyMs).unref();
+  return {
+    name: "libp2p",
+    announce: () => rounds.run(),
+    look: () => rounds.run(),
+    addresses: () => host.getMultiaddrs().map(String),
+    find: (peerId) => findPeer(host, peerId, AbortSignal.timeout(roundMs)),
+    stop: async () => {
+      clearInterval(timer);
+      rounds.stop();
+      await host.stop();
+    },
+  };
+}
+
+/** Asks a node for its document, over the connection that Noise has authenticated. */
+function createAsking(app: Finding, host: Host, directory: Directory) {
+  const now = () => app.now().getTime();
+  const asked = createCache<true>({ freshMs: rememberedMs, staleMs: 0, size: 1000, now });
+  let atOnce = 0;
+
+  async function askOne(id: PeerId): Promise<void> {
+    const connection = await host.dial(id, { signal: AbortSignal.timeout(dialMs) });
+    const read = readCapabilities(await askDocument(connection), app.now());
+    if (read?.identity.peerId !== connection.remotePeer.toString()) return;
+    directory.met({
+      ...read.identity,
+      origins: originsIn(read.document),
+      from: remoteIp(connection),
+      via: "libp2p",
+      version: undefined,
+      document: read.document,
+    });
+  }
+
+  return async (id: PeerId): Promise<void> => {
+    const name = id.toString();
+    if (asked.fresh(name) === true || atOnce >= mostAtOnce) return;
+    asked.put(name, true);
+    atOnce += 1;
+    await askOne(id).catch((error: unknown) =>
+      app.log.debug("node_not_asked", { peerId: name, ...troubleOf(error) }),
+    );
+    atOnce -= 1;
+  };
+}
+
+/** Joins, lets itself be found, and looks who is there; one round at a time. */
+function createRounds(
+  app: Finding,
+  host: Host,
+  { bootstrap, ask }: { bootstrap: readonly string[]; ask: (id: PeerId) => Promise<void> },
+) {
+  const stopping = new AbortController();
+  let running: Promise<void> | undefined;
+  const round = async () => {
+    const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(roundMs)]);
+    if (host.getConnections().length === 0 && bootstrap.length > 0) {
+      if ((await join(host, bootstrap)) === 0) app.log.warn("libp2p_alone", {});
+    }
+    await provideSelf(host, signal).catch(() => undefined);
+    const found = await findNodes(host, { most: mostAsked, signal });
+    for (let at = 0; at < found.length; at += mostAtOnce) {
+      await Promise.all(found.slice(at, at + mostAtOnce).map(ask));
+    }
+  };
+  return {
+    run: () => {
+      running ??= round()
+        .catch((error: unknown) => app.log.warn("libp2p_round_failed", troubleOf(error)))
+        .finally(() => {
+          running = undefined;
+        });
+    },
+    stop: () => stopping.abort(),
+  };
+}
+
+/** The origin of the MCP address that a document names. */
+function originsIn({ capabilities }: Readonly<Record<string, unknown>>): readonly string[] {
+  const mcp = isObject(capabilities) ? capabilities["mcp"] : undefined;
+  const endpoint = isObject(mcp) ? mcp["https_endpoint"] : undefined;
+  return typeof endpoint === "string" && URL.canParse(endpoint) ? [new URL(endpoint).origin] : [];
+}

@@ -1,0 +1,118 @@
+import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
+import { identify } from "@libp2p/identify";
+import type { Connection, PeerId } from "@libp2p/interface";
+import { kadDHT, passthroughMapper } from "@libp2p/kad-dht";
+import { noise, pureJsCrypto } from "@libp2p/noise";
+import { peerIdFromString } from "@libp2p/peer-id";
+import { ping } from "@libp2p/ping";
+import { tcp } from "@libp2p/tcp";
+import { yamux } from "@libp2p/yamux";
+import { multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p } from "libp2p";
+import { CID } from "multiformats/cid";
+import { code as rawCodec } from "multiformats/codecs/raw";
+import { sha256 } from "multiformats/hashes/sha2";
+import { version } from "#src/runtime/version.ts";
+import type { OwnNode } from "../identity.ts";
+
+/** Not the DHT of the public network: nodes are found by nodes. */
+export const dhtProtocol = "/libp2p/kad/1.0.0";
+
+const most = { connections: 64, incomingPending: 16, bucket: 20 };
+const dialMs = 5000;
+
+/** A libp2p host with the node's own key: TCP, Noise, Yamux, identify, ping, Kademlia. */
+export async function startHost(node: Pick<OwnNode, "seed">, listen: readonly string[]) {
+  const seed = Buffer.from(node.seed().reveal(), "base64url");
+  const privateKey = await generateKeyPairFromSeed("Ed25519", seed);
+  return await createLibp2p({
+    privateKey,
+    nodeInfo: { userAgent: `smartdash/${version.number}` },
+    addresses: { listen: [...listen] },
+    transports: [tcp()],
+    // Bun has no ChaCha20-Poly1305 in node:crypto, which Noise takes for more than 1,200 bytes.
+    connectionEncrypters: [noise({ crypto: pureJsCrypto })],
+    streamMuxers: [yamux()],
+    connectionManager: {
+      maxConnections: most.connections,
+      maxIncomingPendingConnections: most.incomingPending,
+      dialTimeout: dialMs,
+      maxParallelDials: 8,
+      maxDialQueueLength: 100,
+      maxPeerAddrsToDial: 8,
+    },
+    services: {
+      identify: identify(),
+      ping: ping(),
+      dht: kadDHT({
+        protocol: dhtProtocol,
+        clientMode: false,
+        kBucketSize: most.bucket,
+        // Local networks are what this is for.
+        peerInfoMapper: passthroughMapper,
+        allowQueryWithZeroPeers: true,
+      }),
+    },
+  });
+}
+
+export type Host = Awaited<ReturnType<typeof startHost>>;
+
+/** What every node of ours provides, so that others find it. */
+async function meetingPlace(): Promise<CID> {
+  return CID.createV1(rawCodec, await sha256.digest(Buffer.from("edge-hive nodes")));
+}
+
+/** Who is there, as far as the DHT knows; as many as `most`, within the time of `signal`. */
+export async function findNodes(
+  host: Host,
+  limit: { readonly most: number; readonly signal: AbortSignal },
+): Promise<readonly PeerId[]> {
+  const found = new Map<string, PeerId>();
+  const gather = async () => {
+    const place = await meetingPlace();
+    for await (const event of host.services.dht.findProviders(place, { signal: limit.signal })) {
+      if (event.name !== "PROVIDER") continue;
+      for (const { id } of event.providers) found.set(id.toString(), id);
+      if (found.size >= limit.most) return;
+    }
+  };
+  // What was found before it took too long counts.
+  await gather().catch(() => undefined);
+  found.delete(host.peerId.toString());
+  return [...found.values()].slice(0, limit.most);
+}
+
+/** Lets others find this node. */
+export async function provideSelf(host: Host, signal: AbortSignal): Promise<void> {
+  for await (const _ of host.services.dht.provide(await meetingPlace(), { signal })) {
+    // Every event is one other node that knows now.
+  }
+}
+
+/** Where a node is, as the DHT knows it; undefined when nobody does. */
+export async function findPeer(
+  host: Host,
+  peerId: string,
+  signal: AbortSignal,
+): Promise<readonly string[] | undefined> {
+  const id = peerIdFromString(peerId);
+  for await (const event of host.services.dht.findPeer(id, { signal })) {
+    if (event.name === "FINAL_PEER") return event.peer.multiaddrs.map(String);
+  }
+  return undefined;
+}
+
+/** Dials the nodes that are in the DHT already. */
+export async function join(host: Host, bootstrap: readonly string[]): Promise<number> {
+  const dialled = bootstrap.map((each) =>
+    host.dial(multiaddr(each), { signal: AbortSignal.timeout(dialMs) }),
+  );
+  const settled = await Promise.allSettled(dialled);
+  return settled.filter(({ status }) => status === "fulfilled").length;
+}
+
+/** The IP address at the other end. */
+export function remoteIp(connection: Connection): string {
+  return /^\/ip[46]\/([^/]+)/.exec(connection.remoteAddr.toString())?.[1] ?? "";
+}

@@ -1,0 +1,205 @@
+import { networkInterfaces } from "node:os";
+import type { Answer, Packet, StringAnswer, TxtAnswer } from "dns-packet";
+import makeMdns from "multicast-dns";
+import type { App } from "#src/app.ts";
+import { version } from "#src/runtime/version.ts";
+import { troubleOf } from "#src/telemetry/trouble.ts";
+import type { NodeIdentity } from "../identity.ts";
+import type { Directory } from "./directory.ts";
+
+/** A way in which nodes find each other. */
+export type Finder = {
+  readonly name: "mdns" | "libp2p";
+  /** Says that we are here. */
+  announce(): void;
+  /** Asks who is. */
+  look(): void;
+  stop(): Promise<void>;
+};
+
+const service = "_edge-hive._tcp.local";
+const ttlSeconds = 120;
+const everyMs = 60_000;
+/** Also at first: packets get lost. */
+const firstMs = 1000;
+const mostPackets = 100;
+const windowMs = 1000;
+const mostAnswers = 64;
+
+type Mdns = ReturnType<typeof makeMdns>;
+
+export type MdnsOptions = {
+  readonly directory: Directory;
+  /** Address of the one interface; undefined: as the system chooses. */
+  readonly interface: string | undefined;
+  /** What is announced; undefined: this process only listens. */
+  readonly announced?: { readonly publicUrl: string; readonly port: number };
+};
+
+/** DNS-SD over multicast DNS (RFC 6762, RFC 6763): announces this node and writes down others. */
+export function openMdns(
+  app: Pick<App, "log" | "now">,
+  node: NodeIdentity,
+  { directory, interface: only, announced }: MdnsOptions,
+): Finder {
+  const mdns = makeMdns({
+    loopback: true,
+    reuseAddr: true,
+    ...(only === undefined ? {} : { interface: only, bind: "0.0.0.0" }),
+  });
+  const gate = createPacketGate(app);
+  let trouble = "";
+  const complain = (error: Error) => {
+    // Port 5353 may be taken, or there is no network: everything else goes on.
+    const { code = "unknown" } = troubleOf(error);
+    if (code !== trouble) app.log.warn("mdns_failed", { code });
+    trouble = String(code);
+  };
+  mdns.on("error", complain);
+  mdns.on("warning", () => undefined);
+  const records = announced && recordsOf(node, { ...announced, interface: only });
+  const say = (ttl: number) => {
+    if (records !== undefined) mdns.respond({ answers: records(ttl) });
+  };
+  let answeredAt = 0;
+  mdns.on("query", ({ questions = [] }) => {
+    if (!gate() || !questions.slice(0, mostAnswers).some(isAboutUs)) return;
+    const now = performance.now();
+    if (now - answeredAt < windowMs) return;
+    answeredAt = now;
+    say(ttlSeconds);
+  });
+  mdns.on("response", (packet, { address }) => {
+    if (gate()) hear(directory, packet, address);
+  });
+  const announce = () => say(ttlSeconds);
+  const look = () => mdns.query({ questions: [{ name: service, type: "PTR" }] });
+  const both = () => {
+    announce();
+    look();
+  };
+  both();
+  const early = setTimeout(both, firstMs).unref();
+  const timer = setInterval(both, everyMs).unref();
+  return { name: "mdns", announce, look, stop: () => close(mdns, [early, timer], () => say(0)) };
+}
+
+const goodbyeMs = 200;
+
+async function close(
+  mdns: Mdns,
+  timers: readonly ReturnType<typeof setTimeout>[],
+  goodbye: () => void,
+): Promise<void> {
+  for (const timer of timers) clearTimeout(timer);
+  goodbye();
+  await new Promise<void>((resolve) => {
+    const late = setTimeout(resolve, goodbyeMs);
+    mdns.destroy(() => {
+      clearTimeout(late);
+      resolve();
+    });
+  });
+}
+
+/** However many packets come, so many are looked at in a second. */
+function createPacketGate(app: Pick<App, "log" | "now">): () => boolean {
+  let [since, count, dropped] = [0, 0, 0];
+  return () => {
+    const now = performance.now();
+    if (now - since >= windowMs) {
+      if (dropped > 0) app.log.warn("mdns_flood", { dropped });
+      [since, count, dropped] = [now, 0, 0];
+    }
+    count += 1;
+    if (count <= mostPackets) return true;
+    dropped += 1;
+    return false;
+  };
+}
+
+function isAboutUs({ name, type }: { readonly name: string; readonly type: string }): boolean {
+  return name.toLowerCase() === service && (type === "PTR" || type === "ANY");
+}
+
+function recordsOf(
+  node: NodeIdentity,
+  about: {
+    readonly publicUrl: string;
+    readonly port: number;
+    readonly interface: string | undefined;
+  },
+) {
+  const { publicUrl, port, interface: only } = about;
+  const instance = `${node.nodeId}.${service}`;
+  const target = `${node.nodeId}.local`;
+  const facts = {
+    node_id: node.nodeId,
+    peer_id: node.peerId,
+    version: version.number,
+    mcp_enabled: "true",
+    oauth2_enabled: "true",
+    fingerprint: node.fingerprint,
+    origin: publicUrl,
+  };
+  const data = Object.entries(facts).map(([name, value]) => `${name}=${value}`);
+  return (ttl: number): Answer[] => [
+    { name: service, type: "PTR", ttl, data: instance },
+    { name: instance, type: "SRV", ttl, data: { port, target, priority: 0, weight: 0 } },
+    { name: instance, type: "TXT", ttl, data },
+    ...(only === undefined ? ownAddresses() : [only]).map(
+      (address) => ({ name: target, type: "A", ttl, data: address }) as const,
+    ),
+  ];
+}
+
+function ownAddresses(): readonly string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((each) => each ?? [])
+    .filter(({ family, internal }) => family === "IPv4" && !internal)
+    .map(({ address }) => address)
+    .slice(0, 4);
+}
+
+/** What one packet says of nodes. An address counts only where the packet came from it. */
+function hear(directory: Directory, packet: Packet, from: string): void {
+  const records = [...(packet.answers ?? []), ...(packet.additionals ?? [])].slice(0, mostAnswers);
+  const named = records.filter((each): each is StringAnswer => each.type === "PTR");
+  for (const { data: instance } of named.filter(({ name }) => name.toLowerCase() === service)) {
+    const text = records.find(
+      (each): each is TxtAnswer => each.type === "TXT" && each.name === instance,
+    );
+    if (text !== undefined) hearOne(directory, text, from);
+  }
+}
+
+function hearOne(directory: Directory, { data, ttl }: TxtAnswer, from: string): void {
+  const facts = factsIn(data);
+  const [peerId = "", nodeId = "", origin = ""] = ["peer_id", "node_id", "origin"].map((name) =>
+    facts.get(name),
+  );
+  const isGoodbye = ttl === 0;
+  // Anybody can say goodbye for somebody else: they are met again with their next word.
+  if (isGoodbye) return directory.left(peerId);
+  directory.met({
+    peerId,
+    nodeId,
+    origins: [`${origin}#${from}`],
+    from,
+    via: "mdns",
+    version: facts.get("version"),
+    document: undefined,
+  });
+}
+
+const mostFacts = 32;
+
+function factsIn(data: TxtAnswer["data"]): ReadonlyMap<string, string> {
+  const parts = (Array.isArray(data) ? data : [data]).slice(0, mostFacts);
+  return new Map(
+    parts.map((part) => {
+      const [name = "", value = ""] = part.toString().split(/=(.*)/s);
+      return [name, value] as const;
+    }),
+  );
+}

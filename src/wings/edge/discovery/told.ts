@@ -1,0 +1,80 @@
+import type { App } from "#src/app.ts";
+import type { Connected } from "../peers/connect.ts";
+import { type Peer, type Sighting, peersOf, sightingsOf } from "../peers/store.ts";
+import { trustScore } from "../peers/trust.ts";
+
+/** One node, as people and agents are told of it. */
+export type ToldPeer = {
+  readonly node_id: string;
+  readonly peer_id: string;
+  /** `pinned`, `fleet`, `forgotten`; null: nobody has decided. */
+  readonly trust: Peer["trust"] | null;
+  /** From 0 to 100: how its challenges went. Lets nobody in. */
+  readonly trust_score: number | null;
+  readonly addresses: readonly string[];
+  /** How it was met last: `mdns`, `libp2p` or `challenge`; null: not lately. */
+  readonly via: Sighting["via"] | null;
+  readonly version: string | null;
+  readonly seen_at: string | null;
+  readonly proven_at: string | null;
+  /** What it may do here, separated by spaces; null when nothing. */
+  readonly scope: string | null;
+};
+
+/** The nodes that this one knows: whom it has decided about, and whom it has met. */
+export async function peersTold(
+  app: Pick<App, "db" | "now">,
+  of: string,
+): Promise<readonly ToldPeer[]> {
+  const [decided, met] = await Promise.all([
+    peersOf(app.db, of),
+    sightingsOf(app.db, of, app.now()),
+  ]);
+  const sighted = new Map(met.map((each) => [each.peerId, each]));
+  const known = new Set(decided.map(({ peerId }) => peerId));
+  return [
+    ...decided.map((peer) => told(peer, sighted.get(peer.peerId))),
+    ...met.filter(({ peerId }) => !known.has(peerId)).map((each) => told(each, each)),
+  ];
+}
+
+function told(node: Peer | Sighting, met: Sighting | undefined): ToldPeer {
+  const peer = "trust" in node ? node : undefined;
+  return {
+    node_id: node.nodeId,
+    peer_id: node.peerId,
+    trust: peer?.trust ?? null,
+    trust_score: peer === undefined ? null : trustScore(peer),
+    addresses: addressesOf(peer, met),
+    ...whenMet(met),
+    proven_at: peer?.provenAt?.toISOString() ?? null,
+    scope: peer?.scope ?? null,
+  };
+}
+
+function addressesOf(peer: Peer | undefined, met: Sighting | undefined): readonly string[] {
+  const pinned = peer?.address ?? undefined;
+  return pinned === undefined ? (met?.addresses ?? []) : [pinned];
+}
+
+function whenMet(met: Sighting | undefined) {
+  return {
+    via: met?.via ?? null,
+    version: met?.version ?? null,
+    seen_at: met?.seenAt.toISOString() ?? null,
+  };
+}
+
+/** A connection, as people and agents are told of it. */
+export function toldConnection(connected: Connected) {
+  const { identity, address, isTrusted, admission, pin } = connected;
+  return {
+    node_id: identity.nodeId,
+    peer_id: identity.peerId,
+    address: address.origin,
+    certificate: pin.certificate ?? null,
+    proven: true,
+    trusted: isTrusted,
+    trusts_us: admission.isTrusted,
+  };
+}

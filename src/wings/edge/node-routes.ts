@@ -1,0 +1,98 @@
+import { callerOf } from "#src/agents/caller.ts";
+import { bearerOf } from "#src/calls/bearer.ts";
+import type { McpServing } from "#src/calls/routes.ts";
+import { type Upstream, insideScheme } from "#src/catalog/upstream.ts";
+import { noToolRules } from "#src/catalog/tool-rules.ts";
+import { Failure } from "#src/failure.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
+import type { CapabilityDocument } from "./capabilities.ts";
+import { callPlainly, readPlainly } from "./plain-requests.ts";
+import type { PeerSessions } from "./peers/sessions.ts";
+import type { AccountStates } from "./stream/account-states.ts";
+import type { Hub } from "./stream/hub.ts";
+import { openNotices } from "./stream/stream.ts";
+
+export type NodeParts = {
+  readonly nodeId: string;
+  readonly capabilities: () => CapabilityDocument;
+  readonly sessions: PeerSessions;
+  readonly hub: Hub;
+  readonly accounts: AccountStates;
+};
+
+/** `/mcp/node/NODE_ID/…` of this node, and of the trusted ones behind it. */
+export function mountNode(routes: PageRoutes, app: McpServing, parts: NodeParts): void {
+  const { nodeId, sessions } = parts;
+  // Also of addresses that the core serves for any name when nothing of this is switched on.
+  routes.use("/mcp/node/:node_id/*", async ({ req }, next) => {
+    const name = req.param("node_id");
+    const isForPeer = /\/(tools\/call|resources\/.+)$/.test(req.path);
+    if (name !== nodeId && !(isForPeer && (await sessions.isTrusted(name)))) {
+      throw new Failure("node_unknown");
+    }
+    await next();
+  });
+  routes.get("/mcp/node/:node_id/info", () => {
+    const headers = { "cache-control": "no-store" };
+    return Response.json(parts.capabilities(), { headers });
+  });
+  routes.get("/mcp/node/:node_id/resources/*", async ({ req, env }) => {
+    const asked = { request: req.raw, ...env };
+    return await readPlainly(
+      app,
+      asked,
+      await placeOf(app, req.raw, atPeer(parts, req.param("node_id"))),
+    );
+  });
+  routes.post("/mcp/node/:node_id/tools/call", async ({ req, env }) => {
+    const asked = { request: req.raw, ...env };
+    return await callPlainly(
+      app,
+      asked,
+      await placeOf(app, req.raw, atPeer(parts, req.param("node_id"))),
+    );
+  });
+  routes.post("/mcp/tools/call", async ({ req, env }) =>
+    callPlainly(app, { request: req.raw, ...env }, await placeOf(app, req.raw, undefined)),
+  );
+  routes.get("/mcp/node/:node_id/stream", async ({ req }) => await stream(app, req.raw, parts));
+}
+
+/** A trusted node, as an MCP server behind this one: agents of the operator reach it with a bearer for this node. */
+function atPeer({ nodeId }: NodeParts, name: string): Upstream | undefined {
+  if (name === nodeId) return undefined;
+  return {
+    name,
+    title: `Node ${name}`,
+    url: `${insideScheme}//${name}/`,
+    credential: { kind: "operator" },
+    tools: noToolRules,
+    admits: "node",
+  };
+}
+
+/** What a plain request goes to: the node that it names, else the MCP server that its bearer is for. */
+async function placeOf(app: McpServing, request: Request, peer: Upstream | undefined) {
+  if (peer !== undefined) return { upstream: peer, path: "/mcp/node" };
+  const { upstreams, defaultUpstream } = app.catalog;
+  const bearer = request.headers.get("authorization")?.slice("bearer ".length).trim() ?? "";
+  const caller = await callerOf(app, bearer);
+  const upstream = upstreams.get(caller?.upstream ?? defaultUpstream);
+  if (upstream === undefined) throw new Failure("not_found");
+  const path = upstream.name === defaultUpstream ? "/mcp" : `/mcp/${upstream.name}`;
+  return { upstream, path };
+}
+
+/** Notifications for whoever may read. Failures: those of `bearerOf`, `insufficient_scope`, `busy`. */
+async function stream(app: McpServing, request: Request, parts: NodeParts): Promise<Response> {
+  const { upstream } = await placeOf(app, request, undefined);
+  const caller = await bearerOf(app, request, upstream);
+  if (!caller.allowed.has("mcp:read")) {
+    throw new Failure("insufficient_scope", "This needs the scope mcp:read", { scope: "mcp:read" });
+  }
+  const { accountId } = caller;
+  const follow = () =>
+    accountId === undefined ? () => undefined : parts.accounts.follow(accountId);
+  const lastEventId = request.headers.get("last-event-id");
+  return openNotices(app, parts.hub, { caller, lastEventId, follow });
+}

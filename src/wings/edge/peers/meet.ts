@@ -1,0 +1,154 @@
+import { randomBytes } from "node:crypto";
+import { isObject, objectIn } from "#src/config/read.ts";
+import { Secret } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import type { Pin } from "#src/http/exchange.ts";
+import { type CapabilityDocument, readCapabilities } from "../capabilities.ts";
+import type { Node, NodeIdentity } from "../identity.ts";
+import type { Address } from "./address.ts";
+import { type DialAnswer, dial } from "./dial.ts";
+import { type Transcript, isOfFleet, isProven, prove } from "./transcript.ts";
+
+export const challengePath = "/discovery/challenge";
+export const responsePath = "/discovery/response";
+
+/** Who we are for other nodes. */
+export type Self = {
+  readonly node: Node;
+  readonly fleetKey: Uint8Array | undefined;
+  readonly document: () => CapabilityDocument;
+  readonly now: () => Date;
+};
+
+/** A node that has proven who it is, at an address that is its own. */
+export type Met = {
+  readonly identity: NodeIdentity;
+  readonly document: Readonly<Record<string, unknown>>;
+  readonly address: Address;
+  /** What every further connection to it has to show. */
+  readonly pin: Pin;
+  /** It has our fleet key. */
+  readonly isOfFleet: boolean;
+  /** Says to it who we are; what we may do there. Once, and within ten seconds. */
+  prove(): Promise<Admission>;
+};
+
+/** What the other node says to our proof. */
+export type Admission = {
+  readonly isTrusted: boolean;
+  /** For the MCP address at `path` there. */
+  readonly token: PeerToken | undefined;
+};
+
+export type PeerToken = {
+  readonly value: Secret;
+  readonly path: string;
+  readonly endsInS: number;
+};
+
+/** Whom we look for, and where. */
+export type Sought = {
+  readonly peerId: string;
+  readonly address: Address;
+  /** The operator has named the address: it may lead anywhere. */
+  readonly isTyped: boolean;
+  /** The certificate that is pinned, in hex. */
+  readonly certificate: string | undefined;
+};
+
+/**
+ * Asks a node to prove who it is, and that the connection ends at it: its signature is over both names, both
+ * nonces, and the certificate that we see, or the name that we asked for.
+ * Failures: `peer_unreachable`, `peer_insecure`, `peer_not_proven`.
+ */
+export async function meet(self: Self, sought: Sought): Promise<Met> {
+  const fromNonce = randomBytes(32).toString("base64url");
+  const body = { document: self.document(), nonce: fromNonce };
+  const answer = await dial(sought.address, { ...sought, path: challengePath, body });
+  const said = readChallenge(self, sought, answer);
+  const { identity, document, id, signature, fleet } = said;
+  const { toNonce, origin, certificate } = said;
+  const names = { from: self.node.peerId, to: sought.peerId };
+  const transcript: Transcript = { ...names, fromNonce, toNonce, origin, certificate };
+  if (!isProven(identity, "challenge", { transcript, signature })) {
+    throw notProven("its signature is wrong");
+  }
+  const pin = pinOf(sought, answer, transcript);
+  return {
+    identity,
+    document,
+    address: sought.address,
+    pin,
+    isOfFleet: isOfFleet(self.fleetKey, "challenge", { transcript, fleet }),
+    prove: () => proveTo(self, sought, { id, transcript, pin }),
+  };
+}
+
+/** Failures: `peer_unreachable` when nothing like a node answers, `peer_not_proven` when another one does. */
+function readChallenge(self: Self, sought: Sought, answer: DialAnswer) {
+  const said = answer.status === 200 ? objectIn(answer.text) : undefined;
+  if (said === undefined) throw new Failure("peer_unreachable", `It answers ${answer.status}`);
+  const { document: claimed, nonce: toNonce, origin, signature, fleet, id } = said;
+  const text = isObject(claimed) ? JSON.stringify(claimed) : "";
+  const read = readCapabilities(text, self.now());
+  if (read?.identity.peerId !== sought.peerId) throw notProven("its names are another node's");
+  if (typeof toNonce !== "string" || typeof origin !== "string" || typeof id !== "string") {
+    throw notProven("its answer lacks something");
+  }
+  const certificate = typeof said["certificate"] === "string" ? said["certificate"] : null;
+  return { ...read, id, toNonce, origin, certificate, signature, fleet };
+}
+
+function notProven(why: string): Failure {
+  return new Failure("peer_not_proven", `What answers is not that node: ${why}`);
+}
+
+/** What binds the proof to this very connection. Failures: `peer_not_proven`. */
+function pinOf(sought: Sought, answer: DialAnswer, transcript: Transcript): Pin {
+  const { ip, origin } = sought.address;
+  const at = ip === undefined ? {} : { address: ip };
+  const { certificate: seen } = answer;
+  const wanted = sought.certificate;
+  if (wanted !== undefined && wanted !== seen) {
+    throw notProven("its certificate is not the pinned one");
+  }
+  // Its own certificate: whoever stands between us shows another one.
+  if (seen !== undefined && seen === transcript.certificate) return { ...at, certificate: seen };
+  // Somebody else's in front of it, or none on this machine: then the name is what the proof is for.
+  const isItsName = transcript.certificate === null && transcript.origin === origin;
+  if (isItsName && isKnownPlace(answer, wanted)) {
+    return wanted === undefined ? at : { ...at, certificate: wanted };
+  }
+  throw notProven("the connection ends at another place than it says");
+}
+
+/** Without TLS (on this machine alone), by authorities, or by its pinned certificate. */
+function isKnownPlace({ certificate, isVouchedFor }: DialAnswer, pinned?: string): boolean {
+  return certificate === undefined || isVouchedFor || certificate === pinned;
+}
+
+async function proveTo(
+  self: Self,
+  sought: Sought,
+  begun: { readonly id: string; readonly transcript: Transcript; readonly pin: Pin },
+): Promise<Admission> {
+  const body = { id: begun.id, ...prove(self, "response", begun.transcript) };
+  const answer = await dial(sought.address, { ...sought, path: responsePath, body });
+  const { certificate: pinned } = begun.pin;
+  const isSame = pinned === undefined ? isKnownPlace(answer) : pinned === answer.certificate;
+  if (!isSame) throw notProven("its certificate has changed");
+  const said = objectIn(answer.text) ?? {};
+  if (answer.status !== 200) throw new Failure("peer_not_proven", "It does not take our answer");
+  return { isTrusted: said["trusted"] === true, token: tokenIn(said["token"]) };
+}
+
+function tokenIn(said: unknown): PeerToken | undefined {
+  if (!isObject(said)) return undefined;
+  const { access_token: value, resource, expires_in: endsInS } = said;
+  if (typeof value !== "string" || typeof resource !== "string" || typeof endsInS !== "number") {
+    return undefined;
+  }
+  // Only the path: the call goes where the proof was given.
+  const path = URL.canParse(resource) ? new URL(resource).pathname : undefined;
+  return path === undefined ? undefined : { value: new Secret(value), path, endsInS };
+}

@@ -1,0 +1,106 @@
+import type { App } from "#src/app.ts";
+import { createCache } from "#src/cache.ts";
+import type { Secret } from "#src/crypto/secret.ts";
+import { Failure } from "#src/failure.ts";
+import type { Pin } from "#src/http/exchange.ts";
+import { connectPeer } from "./connect.ts";
+import type { Self } from "./meet.ts";
+import { type Peer, peerByNodeId } from "./store.ts";
+
+/** What stands between us and a trusted node: both have proven themselves, and it has given us a token. */
+export type PeerSession = {
+  readonly peerId: string;
+  /** Its MCP address. */
+  readonly url: string;
+  readonly token: Secret;
+  readonly pin: Pin | undefined;
+  readonly endsAt: number;
+};
+
+export type PeerSessions = {
+  /**
+   * The session with a trusted node, begun anew when there is none or `refused` is the one there is.
+   * Failures: `node_unknown`, `peer_not_trusted`, and those of `connectPeer`.
+   */
+  with(nodeId: string, refused?: PeerSession): Promise<PeerSession>;
+  /** Whether a node of this name is trusted. Failures: `database_unavailable`. */
+  isTrusted(nodeId: string): Promise<boolean>;
+  /** Forgets everything that was known of this peer, or of all. */
+  forget(peerId: string): void;
+};
+
+const size = 256;
+const quietMs = 3000;
+const leewayMs = 60_000;
+
+export function createPeerSessions(
+  app: Pick<App, "db" | "now" | "catalog" | "once">,
+  self: Self,
+): PeerSessions {
+  const of = self.node.peerId;
+  const now = () => app.now().getTime();
+  const peers = createCache<Peer>({ freshMs: 2000, staleMs: 0, size, now });
+  const sessions = createCache<PeerSession>({ freshMs: 3_600_000, staleMs: 0, size, now });
+  /** A node that does not answer is not asked with each call. */
+  const failed = createCache<Failure>({ freshMs: quietMs, staleMs: 0, size, now });
+
+  const trustedPeer = async (nodeId: string) => {
+    const peer = await peers.get(nodeId, () => peerByNodeId(app.db, of, nodeId));
+    return peer === undefined || peer.trust === "forgotten" ? undefined : peer;
+  };
+
+  async function begin(peer: Peer): Promise<PeerSession> {
+    const known = failed.fresh(peer.peerId);
+    if (known !== undefined) throw known;
+    try {
+      const session = await beginSession(app, self, peer);
+      sessions.put(peer.peerId, session);
+      return session;
+    } catch (error) {
+      if (error instanceof Failure) failed.put(peer.peerId, error);
+      throw error;
+    }
+  }
+
+  return {
+    async with(nodeId, refused) {
+      const peer = await trustedPeer(nodeId);
+      if (peer === undefined) throw new Failure("node_unknown");
+      const known = sessions.fresh(peer.peerId);
+      if (known !== undefined && known !== refused && now() < known.endsAt) return known;
+      return await app.once(`peer ${peer.peerId}`, () => begin(peer));
+    },
+    isTrusted: async (nodeId) => (await trustedPeer(nodeId)) !== undefined,
+    forget(peerId) {
+      sessions.forget(peerId);
+      failed.forget(peerId);
+      peers.forgetWhere((peer) => peer.peerId === peerId);
+    },
+  };
+}
+
+async function beginSession(
+  app: Pick<App, "db" | "now" | "catalog">,
+  self: Self,
+  { peerId, nodeId }: Peer,
+): Promise<PeerSession> {
+  const { isTrusted, admission, address, pin } = await connectPeer(app, self, { peerId });
+  const { token } = admission;
+  if (!isTrusted || !admission.isTrusted || token === undefined) {
+    throw new Failure("peer_not_trusted", whyNot(nodeId, isTrusted, admission.isTrusted));
+  }
+  return {
+    peerId,
+    url: `${address.origin}${token.path}`,
+    token: token.value,
+    pin: Object.keys(pin).length === 0 ? undefined : pin,
+    endsAt: app.now().getTime() + token.endsInS * 1000 - leewayMs,
+  };
+}
+
+function whyNot(nodeId: string, isTrusted: boolean, isTrusting: boolean): string {
+  if (!isTrusted) return `${nodeId} is not trusted here`;
+  return isTrusting
+    ? `${nodeId} has no MCP address for this node`
+    : `${nodeId} does not trust this node: smartdash peers trust, there`;
+}

@@ -1,0 +1,130 @@
+import { agentForPeer } from "#src/agents/clients/operator.ts";
+import type { App } from "#src/app.ts";
+import { Failure } from "#src/failure.ts";
+import { type NodeIdentity, identityOfPeer } from "../identity.ts";
+import { readAddress } from "./address.ts";
+import type { Proven } from "./challenges.ts";
+import {
+  type Peer,
+  forgetTrust,
+  noteChallenge,
+  peerByNodeId,
+  peerOf,
+  saveTrust,
+  sightingsOf,
+} from "./store.ts";
+
+type Deciding = Pick<App, "db" | "now" | "catalog">;
+
+/** What the operator says about a node. */
+export type WantedTrust = {
+  /** The whole peer id: it is the key that is pinned. */
+  readonly peerId: string;
+  /** Where it is; undefined: wherever it is found. */
+  readonly address: string | undefined;
+  /** SHA-256 of its certificate, in hex. */
+  readonly certificate: string | undefined;
+  /** What it may do here. Separated by spaces; empty means all. */
+  readonly scope: string;
+  readonly upstreams: readonly string[];
+  readonly account: string | undefined;
+};
+
+/** Pins a node's key. Failures: `usage`. */
+export async function trustPeer(
+  app: Deciding,
+  of: string,
+  wanted: WantedTrust,
+): Promise<NodeIdentity> {
+  const identity = identityOfPeer(wanted.peerId);
+  if (identity === undefined) {
+    throw new Failure("usage", `${wanted.peerId.slice(0, 80)} is not a peer id`, {
+      hint: "Ask for it where the node runs (smartdash node show), not over the network: the whole 12D3KooW…",
+    });
+  }
+  if (identity.peerId === of) throw new Failure("usage", "That is this node itself");
+  const address = wanted.address === undefined ? undefined : expectAddress(wanted.address);
+  const agent = await agentForPeer(app, { ...wanted, name: `Node ${identity.nodeId}` });
+  await saveTrust(app.db, {
+    of,
+    ...namesOf(identity),
+    trust: "pinned",
+    address: address ?? null,
+    certificate: wanted.certificate?.replaceAll(":", "").toLowerCase() ?? null,
+    agent,
+  });
+  return identity;
+}
+
+function namesOf({ peerId, nodeId }: NodeIdentity) {
+  return { peerId, nodeId };
+}
+
+/** As it is stored. Failures: `usage`. */
+export function expectAddress(text: string): string {
+  const address = readAddress(text);
+  if (address !== undefined)
+    return `${address.origin}${address.ip === undefined ? "" : `#${address.ip}`}`;
+  throw new Failure("usage", `${text.slice(0, 80)} is not the address of a node`, {
+    hint: "An origin such as https://node.example:8443, behind it #192.168.1.100 where the name is not to be looked up",
+  });
+}
+
+/** The peer id of a name: the id itself, or the node id of exactly one node that is trusted or was met. Failures: `peer_unknown`. */
+export async function peerIdOf(
+  app: Pick<App, "db" | "now">,
+  of: string,
+  name: string,
+): Promise<string> {
+  if (identityOfPeer(name) !== undefined) return name;
+  const known = await peerByNodeId(app.db, of, name);
+  if (known !== undefined) return known.peerId;
+  const met = (await sightingsOf(app.db, of, app.now())).filter(({ nodeId }) => nodeId === name);
+  const [only] = met;
+  if (only === undefined || met.length > 1) throw new Failure("peer_unknown");
+  return only.peerId;
+}
+
+/** Trusts a node no more, whatever it shows; running gateways let go of it within two seconds. Failures: `peer_unknown`. */
+export async function forgetPeer(
+  app: Pick<App, "db" | "now">,
+  of: string,
+  name: string,
+): Promise<string> {
+  const peerId = await peerIdOf(app, of, name);
+  if (!(await forgetTrust(app.db, of, peerId))) throw new Failure("peer_unknown");
+  return peerId;
+}
+
+/** What was decided about a node that has proven who it is; undefined when it is not trusted. */
+export async function trusted(
+  app: Deciding,
+  of: string,
+  { identity, isOfFleet }: Proven,
+): Promise<Peer | undefined> {
+  const { peerId } = identity;
+  const known = await peerOf(app.db, of, peerId);
+  if (known === undefined && isOfFleet) {
+    const agent = await agentForPeer(app, {
+      name: `Node ${identity.nodeId}`,
+      scope: "",
+      upstreams: [],
+      account: undefined,
+    });
+    const open = { address: null, certificate: null };
+    await saveTrust(app.db, { of, ...namesOf(identity), trust: "fleet", ...open, agent });
+  }
+  await noteChallenge(app.db, { of, peerId, isProven: true });
+  const row = known ?? (isOfFleet ? await peerOf(app.db, of, peerId) : undefined);
+  return row !== undefined && isTrusted(row, isOfFleet) ? row : undefined;
+}
+
+/** Whom the fleet key let in has to have it each time. */
+function isTrusted({ trust }: Peer, isOfFleet: boolean): boolean {
+  return trust === "pinned" || (trust === "fleet" && isOfFleet);
+}
+
+/** From 0 to 100, for people: how its challenges went. Lets nobody in. */
+export function trustScore({ proofs, failures }: Pick<Peer, "proofs" | "failures">): number {
+  return Math.round((100 * (proofs + 1)) / (proofs + failures + 2));
+}

@@ -1,0 +1,138 @@
+import type { Caller } from "#src/agents/caller.ts";
+import type { App } from "#src/app.ts";
+import type { Heartbeat, Listener } from "#src/calls/heartbeat.ts";
+import type { Cuttable, OpenStreams } from "#src/calls/open-streams.ts";
+import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
+import type { Hub, Kept } from "./hub.ts";
+
+type Streaming = Pick<App, "now"> & {
+  readonly heartbeat: Heartbeat;
+  readonly openStreams: OpenStreams;
+};
+
+type Asked = {
+  readonly caller: Caller;
+  readonly lastEventId: string | null;
+  /** Begins what has to be looked at while the stream is open; returns how to stop. */
+  readonly follow: () => () => void;
+};
+
+const encoder = new TextEncoder();
+const comment = encoder.encode(": keepalive\n\n");
+/** A reader that keeps up has read everything before the next one is told. */
+const mostUnread = 64;
+const mostPerCaller = 8;
+
+/**
+ * The stream of notifications for a caller, as server-sent events. With `lastEventId` what was missed comes
+ * first; where that is not known any more, one event says that everything may have changed.
+ * Failures: `busy` when the caller has too many of them.
+ */
+export function openNotices(app: Streaming, hub: Hub, asked: Asked): Response {
+  const { caller } = asked;
+  if (app.openStreams.of(caller.key) >= mostPerCaller) throw new Failure("busy");
+  const source = new Notices(app, hub, asked);
+  const stream = new ReadableStream<Uint8Array>(source, { highWaterMark: mostUnread });
+  return new Response(stream, {
+    headers: {
+      "content-type": "text/event-stream",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+    },
+  });
+}
+
+/** One open stream. */
+class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener {
+  readonly isAwaited = false;
+  quietSince: number;
+  readonly #app: Streaming;
+  readonly #hub: Hub;
+  readonly #caller: Caller;
+  readonly #lastEventId: string | null;
+  readonly #follow: () => () => void;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #followed: readonly (() => void)[] = [];
+
+  constructor(app: Streaming, hub: Hub, asked: Asked) {
+    this.#app = app;
+    this.#hub = hub;
+    this.#caller = asked.caller;
+    this.#lastEventId = asked.lastEventId;
+    this.#follow = asked.follow;
+    this.quietSince = app.now().getTime();
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
+    const missed = this.#lastEventId === null ? [] : this.#hub.since(this.#lastEventId);
+    // Every event that is told moves the id on; this one says from where.
+    this.#send(
+      `: open\nid: ${missed === undefined ? this.#hub.last() : (this.#lastEventId ?? this.#hub.last())}\n\n`,
+    );
+    if (missed === undefined) this.#send(anythingChanged);
+    else for (const one of missed) this.#hear(one);
+    this.#followed = [this.#hub.join((one) => this.#hear(one)), this.#follow()];
+    this.#app.heartbeat.join(this);
+    this.#app.openStreams.join(this.#caller.subjects, this, this.quietSince);
+  }
+
+  cancel(): void {
+    this.#leave();
+  }
+
+  beat(): void {
+    if ((this.#controller?.desiredSize ?? 0) > 0) this.#enqueue(comment);
+  }
+
+  cut(because: FailureCode): void {
+    const data = JSON.stringify({ code: because, message: meaningOf(because).doc });
+    this.#send(`event: end\ndata: ${data}\n\n`);
+    this.#leave();
+    this.#close();
+  }
+
+  #hear({ id, data, notice }: Kept): void {
+    if (notice.isFor(this.#caller)) this.#send(`id: ${id}\nevent: message\ndata: ${data}\n\n`);
+  }
+
+  #send(text: string): void {
+    // Who does not read comes back with the last id that it has seen.
+    if ((this.#controller?.desiredSize ?? 1) <= 0) {
+      this.#leave();
+      return this.#close();
+    }
+    this.#enqueue(encoder.encode(text));
+  }
+
+  #enqueue(bytes: Uint8Array): void {
+    this.quietSince = this.#app.now().getTime();
+    try {
+      this.#controller?.enqueue(bytes);
+    } catch {
+      this.#leave();
+    }
+  }
+
+  #close(): void {
+    try {
+      this.#controller?.close();
+    } catch {
+      // It was closed already.
+    }
+  }
+
+  #leave(): void {
+    for (const stop of this.#followed) stop();
+    this.#followed = [];
+    this.#app.heartbeat.leave(this);
+    this.#app.openStreams.leave(this.#caller.subjects, this);
+  }
+}
+
+const anythingChanged = ["tools", "resources", "prompts"]
+  .map(
+    (what) =>
+      `event: message\ndata: {"jsonrpc":"2.0","method":"notifications/${what}/list_changed"}\n\n`,
+  )
+  .join("");

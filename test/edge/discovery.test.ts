@@ -1,0 +1,129 @@
+import { expect, test } from "bun:test";
+import { generateKeyPairSync } from "node:crypto";
+import { Secret } from "#src/crypto/secret.ts";
+import { type Host, findPeer, startHost } from "#src/wings/edge/discovery/libp2p.ts";
+import type { ToldPeer } from "#src/wings/edge/discovery/told.ts";
+import { type TestNode, openNode } from "./nodes.ts";
+
+const onLoopback = { SMARTDASH_EDGE_DISCOVERY: "mdns", SMARTDASH_EDGE_INTERFACE: "127.0.0.1" };
+
+async function told(node: TestNode): Promise<readonly ToldPeer[]> {
+  return (await node.run("peers", "list", "--json")).json["peers"] as readonly ToldPeer[];
+}
+
+async function until<T>(look: () => Promise<T | undefined>, limitMs: number): Promise<T> {
+  const end = performance.now() + limitMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (performance.now() > end) throw new Error("not within the limit");
+    await Bun.sleep(100);
+  }
+}
+
+test("two processes find each other by mDNS, and connect where they were found", async () => {
+  await using first = await openNode("first", onLoopback);
+  await using second = await openNode("second", onLoopback);
+  // The command is a process of its own; it asks, and the first gateway answers.
+  const found = await second.run("discovery", "peers", "--json");
+  expect(found.json["peers"]).toEqual([
+    expect.objectContaining({
+      node_id: first.nodeId,
+      peer_id: first.peerId,
+      via: "mdns",
+      trust: null,
+      addresses: [`${first.url}#127.0.0.1`],
+    }),
+  ]);
+  // The gateways have met each other too.
+  const met = await until(
+    async () => (await told(first)).find(({ peer_id }) => peer_id === second.peerId),
+    5000,
+  );
+  expect([met.node_id, met.via]).toEqual([second.nodeId, "mdns"]);
+  const announced = await first.run("discovery", "announce", "--json");
+  expect([announced.exit, announced.json["ways"]]).toEqual([0, 1]);
+  const connected = await second.run("peers", "connect", first.nodeId, "--json");
+  expect(connected.json).toMatchObject({
+    node_id: first.nodeId,
+    proven: true,
+    trusted: false,
+    trusts_us: false,
+  });
+  // Over HTTP the same, for agents of the operator.
+  const bearer = await second.bearer();
+  const headers = { authorization: `Bearer ${bearer}` };
+  const url = `${second.url}/discovery`;
+  const listed = await fetch(`${url}/peers`, { headers });
+  expect(await listed.json()).toEqual({
+    peers: [expect.objectContaining({ peer_id: first.peerId })],
+  });
+  const again = await fetch(`${url}/connect/${first.peerId}`, { method: "POST", headers });
+  expect([again.status, await again.json()]).toEqual([
+    200,
+    expect.objectContaining({ peer_id: first.peerId, proven: true }),
+  ]);
+  const announce = await fetch(`${url}/announce`, { headers });
+  expect(await announce.json()).toEqual({ node_id: second.nodeId, announced_by: ["mdns"] });
+  for (const path of ["peers", "announce"]) {
+    expect([path, (await fetch(`${url}/${path}`)).status]).toEqual([path, 401]);
+  }
+});
+
+function newHost(): Promise<Host> {
+  const { privateKey } = generateKeyPairSync("ed25519");
+  const { d = "" } = privateKey.export({ format: "jwk" });
+  return startHost({ seed: () => new Secret(d) }, ["/ip4/127.0.0.1/tcp/0"]);
+}
+
+test("of five nodes in a DHT, each knowing one other, the first finds the sixth", async () => {
+  const hosts: Host[] = [];
+  try {
+    for (let count = 0; count < 6; count += 1) {
+      const host = await newHost();
+      const [before] = hosts.slice(-1);
+      if (before !== undefined) await host.dial(before.getMultiaddrs());
+      hosts.push(host);
+    }
+    const [first, last] = [hosts[0], hosts[5]];
+    if (first === undefined || last === undefined) throw new Error("no hosts");
+    const began = performance.now();
+    const found = await until(
+      () =>
+        findPeer(first, last.peerId.toString(), AbortSignal.timeout(5000)).catch(() => undefined),
+      20_000,
+    );
+    console.log(`found in ${(performance.now() - began).toFixed(0)} ms`);
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.some((each) => each.startsWith("/ip4/127.0.0.1/tcp/"))).toBe(true);
+  } finally {
+    await Promise.all(hosts.map(async (host) => await host.stop()));
+  }
+});
+
+test("gateways find each other through libp2p: a signed document over an authenticated connection", async () => {
+  const own = {
+    SMARTDASH_EDGE_DISCOVERY: "libp2p",
+    SMARTDASH_EDGE_LISTEN: "/ip4/127.0.0.1/tcp/0",
+  };
+  await using first = await openNode("first", own);
+  const info = await fetch(`${first.url}/mcp/node/${first.nodeId}/info`);
+  const { capabilities } = (await info.json()) as {
+    capabilities: { p2p: { listen_addrs: readonly string[] } };
+  };
+  const bootstrap = capabilities.p2p.listen_addrs.join(",");
+  expect(bootstrap).toContain(first.peerId);
+  await using second = await openNode("second", { ...own, SMARTDASH_EDGE_BOOTSTRAP: bootstrap });
+  await using third = await openNode("third", { ...own, SMARTDASH_EDGE_BOOTSTRAP: bootstrap });
+  for (const [node, other] of [
+    [first, second],
+    [second, first],
+    [first, third],
+  ] as const) {
+    const met = await until(
+      async () => (await told(node)).find(({ peer_id }) => peer_id === other.peerId),
+      10_000,
+    );
+    expect([met.via, met.addresses]).toEqual(["libp2p", [`${other.url}#127.0.0.1`]]);
+  }
+});

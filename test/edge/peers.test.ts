@@ -1,0 +1,34 @@
+import { expect, test } from "bun:test";
+import { befriend, callTool, openNode } from "./nodes.ts";
+
+test("a call goes to a node behind this one once both trust each other, and no more once one forgets", async () => {
+  await using first = await openNode("first");
+  await using third = await openNode("third");
+  const bearer = await first.bearer();
+  const call = () => callTool(first, bearer, { node: third.nodeId, name: "only_here" });
+  expect((await call()).status).toBe(404);
+  // One side alone is not enough.
+  await first.run("peers", "trust", third.peerId, "--address", third.url);
+  const alone = await call();
+  expect([alone.status, await alone.text()]).toEqual([
+    403,
+    expect.stringContaining("peer_not_trusted"),
+  ]);
+  await befriend(first, third);
+  const answer = await call();
+  expect([answer.status, await answer.json()]).toEqual([
+    200,
+    { content: [{ type: "text", text: "third only_here" }] },
+  ]);
+  const listed = await first.run("peers", "list", "--json");
+  expect(listed.json["peers"]).toEqual([
+    expect.objectContaining({ node_id: third.nodeId, trust: "pinned", addresses: [third.url] }),
+  ]);
+  await third.run("peers", "forget", first.nodeId);
+  await Bun.sleep(2000);
+  const refused = await call();
+  expect([refused.status, await refused.text()]).toEqual([
+    403,
+    expect.stringContaining("peer_not_trusted"),
+  ]);
+});
