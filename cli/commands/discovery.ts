@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "#src/failure.ts";
-import { plain } from "#src/telemetry/plain.ts";
 import { askToAnnounce } from "#src/wings/edge/discovery/announce.ts";
 import { createDirectory } from "#src/wings/edge/discovery/directory.ts";
 import { peersTold } from "#src/wings/edge/discovery/told.ts";
 import { ownNode } from "#src/wings/edge/identity.ts";
 import { command, group, withApp } from "../command.ts";
-import { patiently, table } from "../terminal.ts";
+import { peerBlock } from "../peer-block.ts";
+import { patiently } from "../terminal.ts";
 
 const announce = command({
   name: "discovery announce",
@@ -65,16 +65,9 @@ const peers = command({
     const found = await patiently(() => "Listening", work);
     const met = found.filter(({ via }) => via !== null);
     if (met.length === 0) return { json: { peers: met }, talk: "No other node has been met." };
-    const lines = met.map((each) => [
-      each.node_id,
-      each.via ?? "-",
-      each.trust ?? "not trusted",
-      plain(each.addresses.join(" ")),
-      each.peer_id,
-    ]);
     return {
       json: { peers: met },
-      text: table(["node", "met by", "trust", "addresses", "peer id"], lines),
+      text: met.map(peerBlock).join("\n"),
       chat: "What is found is a hint: smartdash peers connect lets a node prove itself.",
     };
   },

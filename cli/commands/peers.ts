@@ -1,12 +1,12 @@
 import { Failure } from "#src/failure.ts";
-import { plain } from "#src/telemetry/plain.ts";
 import { peersTold, toldConnection } from "#src/wings/edge/discovery/told.ts";
 import { ownNode } from "#src/wings/edge/identity.ts";
 import { connectPeer } from "#src/wings/edge/peers/connect.ts";
 import { expectAddress, forgetPeer, peerIdOf, trustPeer } from "#src/wings/edge/peers/trust.ts";
 import { selfOf } from "#src/wings/edge/self.ts";
 import { command, group, withApp } from "../command.ts";
-import { patiently, table } from "../terminal.ts";
+import { peerBlock } from "../peer-block.ts";
+import { patiently } from "../terminal.ts";
 
 const peer = {
   type: "positional",
@@ -29,17 +29,7 @@ const list = command({
     if (rows.length === 0) {
       return { json: { peers: rows }, talk: "No node is known. smartdash discovery peers looks." };
     }
-    const lines = rows.map((each) => [
-      each.node_id,
-      each.trust ?? "-",
-      each.trust_score === null ? "-" : String(each.trust_score),
-      each.via ?? "-",
-      each.seen_at?.slice(0, 19) ?? "-",
-      plain(each.addresses.join(" ")),
-      each.peer_id,
-    ]);
-    const head = ["node", "trust", "score", "met by", "seen (UTC)", "addresses", "peer id"];
-    return { json: { peers: rows }, text: table(head, lines) };
+    return { json: { peers: rows }, text: rows.map(peerBlock).join("\n") };
   },
 });
 

@@ -38,6 +38,11 @@ const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, v4);
 loopback.addAddress("::1", v6);
 
+/** Where cloud machines are served their credentials, among others. */
+export function isLinkLocalAddress(address: string): boolean {
+  return /^(169\.254\.|fe[89ab])/i.test(address);
+}
+
 /** Whether a program on the internet may be sought at this address; anything that is no IP address is not. */
 export function isPublicAddress(address: string): boolean {
   const family = isIP(address);

@@ -16,7 +16,7 @@ export type Certificates = {
   follow(taken: (tls: Tls) => void): () => void;
 };
 
-const everyMs = 5000;
+const everyMs = 2000;
 
 type Opening = Pick<App, "config" | "seal" | "log" | "publicUrl">;
 

@@ -73,7 +73,7 @@ test("two processes find each other by mDNS, and connect where they were found",
 function newHost(): Promise<Host> {
   const { privateKey } = generateKeyPairSync("ed25519");
   const { d = "" } = privateKey.export({ format: "jwk" });
-  return startHost({ seed: () => new Secret(d) }, ["/ip4/127.0.0.1/tcp/0"]);
+  return startHost({ seed: () => new Secret(d) }, { listen: ["/ip4/127.0.0.1/tcp/0"] });
 }
 
 test("of five nodes in a DHT, each knowing one other, the first finds the sixth", async () => {

@@ -27,7 +27,7 @@ export function mountNode(routes: PageRoutes, app: McpServing, parts: NodeParts)
   routes.use("/mcp/node/:node_id/*", async ({ req }, next) => {
     const name = req.param("node_id");
     const isForPeer = /\/(tools\/call|resources\/.+)$/.test(req.path);
-    if (name !== nodeId && !(isForPeer && (await sessions.isTrusted(name)))) {
+    if (name !== nodeId && !(isForPeer && (await isPeerFor(app, req.raw, { name, sessions })))) {
       throw new Failure("node_unknown");
     }
     await next();
@@ -58,6 +58,20 @@ export function mountNode(routes: PageRoutes, app: McpServing, parts: NodeParts)
   routes.get("/mcp/node/:node_id/stream", async ({ req }) => await stream(app, req.raw, parts));
 }
 
+/** Whether somebody of this name is behind us, for an agent of the operator: nobody else learns that. */
+async function isPeerFor(
+  app: McpServing,
+  request: Request,
+  { name, sessions }: { readonly name: string; readonly sessions: PeerSessions },
+): Promise<boolean> {
+  const caller = await callerOf(app, bearerIn(request));
+  return caller?.kind === "agent" && (await sessions.isKnown(name));
+}
+
+function bearerIn(request: Request): string {
+  return request.headers.get("authorization")?.slice("bearer ".length).trim() ?? "";
+}
+
 /** A trusted node, as an MCP server behind this one: agents of the operator reach it with a bearer for this node. */
 function atPeer({ nodeId }: NodeParts, name: string): Upstream | undefined {
   if (name === nodeId) return undefined;
@@ -75,8 +89,7 @@ function atPeer({ nodeId }: NodeParts, name: string): Upstream | undefined {
 async function placeOf(app: McpServing, request: Request, peer: Upstream | undefined) {
   if (peer !== undefined) return { upstream: peer, path: "/mcp/node" };
   const { upstreams, defaultUpstream } = app.catalog;
-  const bearer = request.headers.get("authorization")?.slice("bearer ".length).trim() ?? "";
-  const caller = await callerOf(app, bearer);
+  const caller = await callerOf(app, bearerIn(request));
   const upstream = upstreams.get(caller?.upstream ?? defaultUpstream);
   if (upstream === undefined) throw new Failure("not_found");
   const path = upstream.name === defaultUpstream ? "/mcp" : `/mcp/${upstream.name}`;

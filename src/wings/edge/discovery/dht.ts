@@ -48,7 +48,7 @@ export async function openDht(
     readonly bootstrap: readonly string[];
   },
 ): Promise<DhtFinder> {
-  const host = await startHost(node, options.listen);
+  const host = await startHost(node, options);
   const ask = createAsking(app, host, options.directory);
 
   await host.handle(documentProtocol, (stream) => {

@@ -14,6 +14,7 @@ import { code as rawCodec } from "multiformats/codecs/raw";
 import { sha256 } from "multiformats/hashes/sha2";
 import { version } from "#src/runtime/version.ts";
 import type { OwnNode } from "../identity.ts";
+import { createGater } from "./gater.ts";
 
 /** Not the DHT of the public network: nodes are found by nodes. */
 export const dhtProtocol = "/libp2p/kad/1.0.0";
@@ -22,7 +23,13 @@ const most = { connections: 64, incomingPending: 16, bucket: 20 };
 const dialMs = 5000;
 
 /** A libp2p host with the node's own key: TCP, Noise, Yamux, identify, ping, Kademlia. */
-export async function startHost(node: Pick<OwnNode, "seed">, listen: readonly string[]) {
+export async function startHost(
+  node: Pick<OwnNode, "seed">,
+  {
+    listen,
+    bootstrap = [],
+  }: { readonly listen: readonly string[]; readonly bootstrap?: readonly string[] },
+) {
   const seed = Buffer.from(node.seed().reveal(), "base64url");
   const privateKey = await generateKeyPairFromSeed("Ed25519", seed);
   return await createLibp2p({
@@ -33,6 +40,7 @@ export async function startHost(node: Pick<OwnNode, "seed">, listen: readonly st
     // Bun has no ChaCha20-Poly1305 in node:crypto, which Noise takes for more than 1,200 bytes.
     connectionEncrypters: [noise({ crypto: pureJsCrypto })],
     streamMuxers: [yamux()],
+    connectionGater: createGater([...listen, ...bootstrap]),
     connectionManager: {
       maxConnections: most.connections,
       maxIncomingPendingConnections: most.incomingPending,

@@ -3,7 +3,11 @@ import { isIP } from "node:net";
 import { within } from "#src/once.ts";
 import { Failure } from "#src/failure.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
-import { isLoopbackAddress, isPublicAddress } from "#src/http/special-addresses.ts";
+import {
+  isLinkLocalAddress,
+  isLoopbackAddress,
+  isPublicAddress,
+} from "#src/http/special-addresses.ts";
 
 /** Where a node may be reached: an origin, and the IP address behind its name where that is not to be looked up. */
 export type Address = { readonly origin: string; readonly ip: string | undefined };
@@ -32,15 +36,12 @@ export function announcedAddress(text: string, from: string): string | undefined
   const literal = hostname.replace(/^\[|\]$/g, "");
   if (isLoopbackName(hostname))
     return isLoopbackAddress(from) ? `${address.origin}#${from}` : undefined;
-  if (isIP(literal) !== 0) return literal === from ? `${address.origin}#${from}` : undefined;
+  if (isIP(literal) !== 0) {
+    return literal === from && !isLinkLocalAddress(from) ? `${address.origin}#${from}` : undefined;
+  }
   // Who announces itself on the local network is there where it speaks from, whatever its name says elsewhere.
-  const isHere = address.ip === from && !isLinkLocal(from);
+  const isHere = address.ip === from && !isLinkLocalAddress(from);
   return isHere ? `${address.origin}#${from}` : address.origin;
-}
-
-/** Cloud machines have their credentials served at such addresses. */
-function isLinkLocal(address: string): boolean {
-  return /^(169\.254\.|fe[89ab])/i.test(address);
 }
 
 /** https, or http that does not leave the machine. */

@@ -5,7 +5,9 @@ import { Failure } from "#src/failure.ts";
 import type { Pin } from "#src/http/exchange.ts";
 import { connectPeer } from "./connect.ts";
 import type { Self } from "./meet.ts";
-import { type Peer, peerByNodeId } from "./store.ts";
+import { peersNamed, sightingsOf } from "./store.ts";
+
+type Named = { readonly peerId: string; readonly nodeId: string };
 
 /** What stands between us and a trusted node: both have proven themselves, and it has given us a token. */
 export type PeerSession = {
@@ -23,8 +25,8 @@ export type PeerSessions = {
    * Failures: `node_unknown`, `peer_not_trusted`, and those of `connectPeer`.
    */
   with(nodeId: string, refused?: PeerSession): Promise<PeerSession>;
-  /** Whether a node of this name is trusted. Failures: `database_unavailable`. */
-  isTrusted(nodeId: string): Promise<boolean>;
+  /** Whether a node of this name is trusted, or may yet prove to be of our fleet. Failures: `database_unavailable`. */
+  isKnown(nodeId: string): Promise<boolean>;
   /** Forgets everything that was known of this peer, or of all. */
   forget(peerId: string): void;
 };
@@ -37,19 +39,15 @@ export function createPeerSessions(
   app: Pick<App, "db" | "now" | "catalog" | "once">,
   self: Self,
 ): PeerSessions {
-  const of = self.node.peerId;
   const now = () => app.now().getTime();
-  const peers = createCache<Peer>({ freshMs: 2000, staleMs: 0, size, now });
+  const peers = createCache<Named>({ freshMs: 2000, staleMs: 0, size, now });
   const sessions = createCache<PeerSession>({ freshMs: 3_600_000, staleMs: 0, size, now });
   /** A node that does not answer is not asked with each call. */
   const failed = createCache<Failure>({ freshMs: quietMs, staleMs: 0, size, now });
 
-  const trustedPeer = async (nodeId: string) => {
-    const peer = await peers.get(nodeId, () => peerByNodeId(app.db, of, nodeId));
-    return peer === undefined || peer.trust === "forgotten" ? undefined : peer;
-  };
+  const peerNamed = (nodeId: string) => peers.get(nodeId, () => findPeer(app, self, nodeId));
 
-  async function begin(peer: Peer): Promise<PeerSession> {
+  async function begin(peer: Named): Promise<PeerSession> {
     const known = failed.fresh(peer.peerId);
     if (known !== undefined) throw known;
     try {
@@ -64,13 +62,13 @@ export function createPeerSessions(
 
   return {
     async with(nodeId, refused) {
-      const peer = await trustedPeer(nodeId);
+      const peer = await peerNamed(nodeId);
       if (peer === undefined) throw new Failure("node_unknown");
       const known = sessions.fresh(peer.peerId);
       if (known !== undefined && known !== refused && now() < known.endsAt) return known;
       return await app.once(`peer ${peer.peerId}`, () => begin(peer));
     },
-    isTrusted: async (nodeId) => (await trustedPeer(nodeId)) !== undefined,
+    isKnown: async (nodeId) => (await peerNamed(nodeId)) !== undefined,
     forget(peerId) {
       sessions.forget(peerId);
       failed.forget(peerId);
@@ -79,10 +77,27 @@ export function createPeerSessions(
   };
 }
 
+/** Whom the operator trusts; with a fleet key also whom we have met, who still has to show that it has the key. */
+async function findPeer(
+  app: Pick<App, "db" | "now">,
+  self: Self,
+  nodeId: string,
+): Promise<Named | undefined> {
+  const of = self.node.peerId;
+  const decided = await peersNamed(app.db, of, nodeId);
+  const [peer, second] = decided.filter(({ trust }) => trust !== "forgotten");
+  if (peer !== undefined) return second === undefined ? peer : undefined;
+  if (self.fleetKey === undefined) return undefined;
+  const met = await sightingsOf(app.db, of, app.now());
+  const known = new Set(decided.map(({ peerId }) => peerId));
+  const [only, other] = met.filter((each) => each.nodeId === nodeId && !known.has(each.peerId));
+  return other === undefined ? only : undefined;
+}
+
 async function beginSession(
   app: Pick<App, "db" | "now" | "catalog">,
   self: Self,
-  { peerId, nodeId }: Peer,
+  { peerId, nodeId }: Named,
 ): Promise<PeerSession> {
   const { isTrusted, admission, address, pin } = await connectPeer(app, self, { peerId });
   const { token } = admission;

@@ -53,20 +53,17 @@ export async function peerOf(db: Database, of: string, peerId: string): Promise<
   return row;
 }
 
-/** By the name for people; undefined too where two peers share it. */
-export async function peerByNodeId(
-  db: Database,
-  of: string,
-  nodeId: string,
-): Promise<Peer | undefined> {
-  const found = await db
+/** By the name for people, which two of them could share. */
+export function peersNamed(db: Database, of: string, nodeId: string): Promise<Peer[]> {
+  return db
     .select(withAgent)
     .from(peers)
     .leftJoin(agents, eq(agents.id, peers.agentId))
     .where(and(eq(peers.of, of), eq(peers.nodeId, nodeId)))
-    .limit(2);
-  return found.length === 1 ? found[0] : undefined;
+    .limit(mostNamesakes);
 }
+
+const mostNamesakes = 8;
 
 export type Trusting = Pick<Peer, "of" | "peerId" | "nodeId" | "address" | "certificate"> & {
   readonly trust: "pinned" | "fleet";

@@ -8,7 +8,7 @@ import {
   type Peer,
   forgetTrust,
   noteChallenge,
-  peerByNodeId,
+  peersNamed,
   peerOf,
   saveTrust,
   sightingsOf,
@@ -77,12 +77,14 @@ export async function peerIdOf(
   name: string,
 ): Promise<string> {
   if (identityOfPeer(name) !== undefined) return name;
-  const known = await peerByNodeId(app.db, of, name);
-  if (known !== undefined) return known.peerId;
+  const decided = await peersNamed(app.db, of, name);
   const met = (await sightingsOf(app.db, of, app.now())).filter(({ nodeId }) => nodeId === name);
-  const [only] = met;
-  if (only === undefined || met.length > 1) throw new Failure("peer_unknown");
-  return only.peerId;
+  const [only, other] = new Set([...decided, ...met].map(({ peerId }) => peerId));
+  if (only === undefined) throw new Failure("peer_unknown");
+  if (other === undefined) return only;
+  throw new Failure("peer_unknown", `More than one node is called ${name}`, {
+    hint: "Say the whole peer id: smartdash peers list prints it",
+  });
 }
 
 /** Trusts a node no more, whatever it shows; running gateways let go of it within two seconds. Failures: `peer_unknown`. */

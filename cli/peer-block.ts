@@ -1,0 +1,15 @@
+import { plain } from "#src/telemetry/plain.ts";
+import type { ToldPeer } from "#src/wings/edge/discovery/told.ts";
+
+/** A node for people: its peer id stands on a line of its own, to be copied. */
+export function peerBlock(peer: ToldPeer): string {
+  const { trust, trust_score: score, via, seen_at: seenAt, scope } = peer;
+  const facts = [
+    trust === null ? "not trusted" : trust,
+    ...(score === null ? [] : [`score ${score}`]),
+    ...(via === null || seenAt === null ? [] : [`met by ${via} ${seenAt.slice(0, 19)}Z`]),
+    ...(scope === null ? [] : [`may ${scope}`]),
+  ];
+  const lines = [peer.peer_id, ...peer.addresses.map(plain)].map((line) => `  ${line}`);
+  return [`${peer.node_id}  ${facts.join(", ")}`, ...lines].join("\n");
+}
