@@ -13,6 +13,8 @@ const programs = new Set(["initdb", "postgres"]);
 const { values } = parseArgs({ options: { target: { type: "string" } } });
 
 await mkdir(dist, { recursive: true });
+// Those of earlier chunks, whose names nobody knows any more.
+for (const name of await readdir(dist)) if (name.endsWith(".map")) await rm(join(dist, name));
 const archive = await packPostgres(values.target);
 const outfile = join(
   dist,
@@ -33,6 +35,8 @@ const outcome = await Bun.build({
   bytecode: true,
   format: "esm",
   minify: true,
+  // What is switched off is not even read into memory.
+  splitting: true,
   sourcemap: "linked",
   loader: { ".tgz": "file" },
   naming: { asset: "[name].[ext]" },

@@ -106,16 +106,20 @@ const trust = command({
 const forget = command({
   name: "peers forget",
   description:
-    "Trust a node no more, not even for the fleet key; gateways let go of it in two seconds",
+    "Trust a node no more, also when it has the fleet key; gateways let go of it in two seconds",
   examples: ["smartdash peers forget swift-fox-0dd9b9"],
   args: { peer },
   run: async ({ peer: name }) => {
-    const peerId = await withApp({ role: "command" }, (app) =>
-      forgetPeer(app, ownNode(app).peerId, name),
-    );
+    const { peerId, hasFleetKey } = await withApp({ role: "command" }, async (app) => ({
+      peerId: await forgetPeer(app, ownNode(app).peerId, name),
+      hasFleetKey: app.config.edge.fleetKey !== undefined,
+    }));
     return {
       json: { peer_id: peerId, trust: "forgotten" },
       text: `${name} is not trusted any more. What it had ends within two seconds.`,
+      talk: hasFleetKey
+        ? "Whoever has SMARTDASH_FLEET_KEY can come back with a new key of its own: change it."
+        : "",
     };
   },
 });

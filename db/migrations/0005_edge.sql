@@ -4,6 +4,7 @@ CREATE TABLE "peers" (
 	"node_id" text NOT NULL,
 	"trust" text NOT NULL,
 	"address" text,
+	"proven_address" text,
 	"certificate" text,
 	"agent_id" uuid,
 	"since" timestamp with time zone DEFAULT now() NOT NULL,

@@ -15,6 +15,8 @@ export const peers = pgTable(
     trust: text("trust", { enum: ["pinned", "fleet", "forgotten"] }).notNull(),
     /** Origin at which it is to be reached; null: wherever it is found. */
     address: text("address"),
+    /** Where it has proven itself last. */
+    provenAddress: text("proven_address"),
     /** SHA-256 of the certificate that it shows there, in hex; null: one that authorities vouch for. */
     certificate: text("certificate"),
     /** What it may do here; null when it may do nothing. */

@@ -28,6 +28,6 @@ export const edgeSettings = {
   SMARTDASH_FLEET_KEY: {
     kind: "keys",
     secret: true,
-    doc: "32 bytes that the nodes of one fleet share, in any form that ENCRYPTION_KEY takes. Who has it is trusted without `smartdash peers trust`.",
+    doc: "32 bytes that the nodes of one fleet share, in any form that ENCRYPTION_KEY takes. Who has it is trusted without `smartdash peers trust`; to put a node out, change it everywhere.",
   },
 } as const satisfies Readonly<Record<string, Setting>>;

@@ -3,15 +3,10 @@ import { type Socket, connect as connectPlain } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { codeOf } from "#src/failure.ts";
 import { within } from "#src/once.ts";
-import { type Head, ResponseParser } from "./response-parser.ts";
+import { AnswerUnusable, type SocketAnswer, answerOn } from "./socket-answer.ts";
 import { isLoopbackAddress, isPublicAddress } from "./special-addresses.ts";
 
-/** An answer to a GET of somebody else's choice, read whole. */
-export type GuardedAnswer = {
-  readonly status: number;
-  readonly headers: ReadonlyMap<string, string>;
-  readonly text: string;
-};
+export type GuardedAnswer = SocketAnswer;
 
 /**
  * GETs an address that a stranger named. Every address the name resolves to is checked, and the connection
@@ -53,12 +48,16 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
       const work = get(options, new URL(text), { mostBytes, ended: ending.signal });
       return await within(options.limitMs ?? usualLimitMs, work, late);
     } catch (error) {
-      throw error instanceof FetchRefused ? error : new FetchRefused(codeOf(error) ?? "broken");
+      throw error instanceof FetchRefused ? error : new FetchRefused(reasonOf(error));
     } finally {
       running -= 1;
       ending.abort();
     }
   };
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof AnswerUnusable ? error.message : (codeOf(error) ?? "broken");
 }
 
 type Limits = {
@@ -77,7 +76,7 @@ async function get(options: GuardedFetchOptions, url: URL, limits: Limits): Prom
   const socket = connectTo(host, url);
   limits.ended.addEventListener("abort", () => socket.destroy());
   socket.once(isPlain ? "connect" : "secureConnect", () => void socket.write(requestFor(url)));
-  return await answerOn(socket, limits.mostBytes);
+  return await answerOn(socket, { method: "GET", mostBytes: limits.mostBytes });
 }
 
 function connectTo(host: string, { protocol, port, hostname }: URL): Socket {
@@ -100,41 +99,6 @@ async function checkedAddress(options: GuardedFetchOptions, url: URL): Promise<s
 async function addressesOf(hostname: string): Promise<readonly string[]> {
   const found = await lookup(hostname, { all: true });
   return found.map(({ address }) => address);
-}
-
-function answerOn(socket: Socket, mostBytes: number): Promise<GuardedAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<GuardedAnswer>();
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  let head: Head | undefined;
-  const parser = new ResponseParser("GET", {
-    head: (given) => {
-      head = given;
-    },
-    chunk: (bytes) => {
-      size += bytes.length;
-      if (size > mostBytes) return reject(new FetchRefused("too large"));
-      parts.push(bytes);
-    },
-    end: () => {
-      const text = Buffer.concat(parts).toString("utf8");
-      if (head !== undefined) resolve({ status: head.status, headers: head.headers, text });
-    },
-  });
-  const attempt = (work: () => void) => {
-    try {
-      work();
-    } catch (error) {
-      reject(error);
-    }
-  };
-  socket.on("data", (data: Uint8Array) => attempt(() => parser.push(new Uint8Array(data))));
-  socket.once("error", reject);
-  socket.once("close", () => {
-    attempt(() => parser.close());
-    reject(new FetchRefused("broke off"));
-  });
-  return promise;
 }
 
 function requestFor(url: URL): string {

@@ -38,9 +38,32 @@ const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, v4);
 loopback.addAddress("::1", v6);
 
-/** Where cloud machines are served their credentials, among others. */
-export function isLinkLocalAddress(address: string): boolean {
-  return /^(169\.254\.|fe[89ab])/i.test(address);
+/** Where nobody is to be sought: cloud machines have their credentials served there, or many listen at once. */
+const never = new BlockList();
+for (const [network, bits] of [
+  ["0.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["224.0.0.0", 3],
+  ["100.100.100.200", 32],
+] as const) {
+  never.addSubnet(network, bits, v4);
+}
+for (const [network, bits] of [
+  ["::", 128],
+  ["fe80::", 10],
+  ["ff00::", 8],
+  ["fd00:ec2::", 32],
+] as const) {
+  never.addSubnet(network, bits, v6);
+}
+
+/** Whether no node can be at this address; anything that is no IP address is not. */
+export function isNeverANode(address: string): boolean {
+  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return isNeverANode(mapped);
+  const family = isIP(address);
+  // A mapped address in hexadecimal is nobody's way to write one.
+  return family === 0 || /^::ffff:/i.test(address) || never.check(address, family === 4 ? v4 : v6);
 }
 
 /** Whether a program on the internet may be sought at this address; anything that is no IP address is not. */

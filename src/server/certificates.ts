@@ -40,9 +40,9 @@ export async function openCertificates(app: Opening): Promise<Certificates | und
         try {
           const next = fitting(fromFiles(tls.certificate, tls.key));
           if (next.certificate === pair.certificate) return;
+          taken({ ...next, least: tls.least });
           pair = next;
           refused = "";
-          taken(shown());
           app.log.info("certificate_taken", { sha256: fingerprintOf(pair) });
         } catch (error) {
           // Between two files that are written; the old one is shown until both fit.
@@ -75,13 +75,18 @@ function contentOf(path: string): string {
 function fitting(pair: KeyPair): KeyPair {
   let isFitting: boolean;
   try {
-    const certificate = new X509Certificate(pair.certificate);
-    isFitting = certificate.checkPrivateKey(createPrivateKey(pair.key.reveal()));
+    // The whole chain: a part that is not readable would end the listener.
+    const [own] = blocksIn(pair.certificate).map((block) => new X509Certificate(block));
+    isFitting = own?.checkPrivateKey(createPrivateKey(pair.key.reveal())) === true;
   } catch {
     throw unusable("The certificate or its key is not PEM");
   }
   if (!isFitting) throw unusable("The key is not that of the certificate");
   return pair;
+}
+
+function blocksIn(text: string): readonly string[] {
+  return text.split(/(?=-----BEGIN )/).filter((block) => block.startsWith("-----BEGIN CERT"));
 }
 
 function fingerprintOf({ certificate }: KeyPair): string {

@@ -13,6 +13,7 @@ const families: Readonly<Record<string, number>> = {
   HI: 2,
   CA: 1,
   DoS: 2,
+  EH: 13,
 };
 
 const ids = Object.entries(families).flatMap(([family, many]) =>

@@ -132,7 +132,10 @@ export function readCapabilities(text: string, now: Date): ReadDocument | undefi
   const identity = identityIn(document);
   const expiresAt = endOf(document, now);
   if (identity === undefined || expiresAt === undefined) return undefined;
-  const said = purpose + canonicalJson(document);
+  const plain = canonicalJson(document);
+  // What PostgreSQL does not keep is nothing that a node has to say.
+  if (plain.includes("\\u0000") || !plain.isWellFormed()) return undefined;
+  const said = purpose + plain;
   const isSigned = typeof signature === "string" && isSignedBy(identity.publicKey, said, signature);
   return isSigned ? { identity, document, expiresAt } : undefined;
 }
@@ -158,4 +161,9 @@ function endOf({ issued_at: begin, expires_at: end }: Said, now: Date): Date | u
 function dateIn(value: unknown): Date | undefined {
   const date = new Date(typeof value === "string" ? value : "");
   return Number.isNaN(date.getTime()) ? undefined : date;
+}
+
+/** A version as anybody would write one; undefined for everything else. */
+export function plainVersion(said: unknown): string | undefined {
+  return typeof said === "string" && /^[\w.+-]{1,40}$/.test(said) ? said : undefined;
 }

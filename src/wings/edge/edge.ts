@@ -156,13 +156,17 @@ async function askPeer(
   name: string,
   request: OutgoingRequest,
 ) {
-  const send = ({ url, token, pin }: PeerSession) =>
-    app.exchange({
-      ...request,
-      url,
-      headers: { ...request.headers, authorization: `Bearer ${token.reveal()}` },
-      ...(pin && { pin }),
-    });
+  const send = async (session: PeerSession) => {
+    const { url, token, pin } = session;
+    const headers = { ...request.headers, authorization: `Bearer ${token.reveal()}` };
+    try {
+      return await app.exchange({ ...request, url, headers, pin });
+    } catch (error) {
+      // It may have moved: whoever comes next looks for it anew.
+      if (!request.cancel.isCancelled) sessions.drop(session);
+      throw error;
+    }
+  };
   const session = await sessions.with(name);
   const answer = await send(session);
   if (answer.status !== 401) return answer;

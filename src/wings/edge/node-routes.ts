@@ -20,13 +20,15 @@ export type NodeParts = {
   readonly accounts: AccountStates;
 };
 
+const nodeName = /^[a-z]+-[a-z]+-[\da-f]{6}$/;
+
 /** `/mcp/node/NODE_ID/…` of this node, and of the trusted ones behind it. */
 export function mountNode(routes: PageRoutes, app: McpServing, parts: NodeParts): void {
   const { nodeId, sessions } = parts;
   // Also of addresses that the core serves for any name when nothing of this is switched on.
   routes.use("/mcp/node/:node_id/*", async ({ req }, next) => {
     const name = req.param("node_id");
-    const isForPeer = /\/(tools\/call|resources\/.+)$/.test(req.path);
+    const isForPeer = nodeName.test(name) && /\/(tools\/call|resources\/.+)$/.test(req.path);
     if (name !== nodeId && !(isForPeer && (await isPeerFor(app, req.raw, { name, sessions })))) {
       throw new Failure("node_unknown");
     }
@@ -103,9 +105,11 @@ async function stream(app: McpServing, request: Request, parts: NodeParts): Prom
   if (!caller.allowed.has("mcp:read")) {
     throw new Failure("insufficient_scope", "This needs the scope mcp:read", { scope: "mcp:read" });
   }
-  const { accountId } = caller;
+  const { accountId, provider, key, agent } = caller;
+  const scene = { upstream: upstream.name, provider, accountId, caller: key, agent, tools: [] };
+  app.switches.check(scene);
   const follow = () =>
     accountId === undefined ? () => undefined : parts.accounts.follow(accountId);
   const lastEventId = request.headers.get("last-event-id");
-  return openNotices(app, parts.hub, { caller, lastEventId, follow });
+  return openNotices(app, parts.hub, { caller, scene, lastEventId, follow });
 }

@@ -2,6 +2,7 @@ import type { App } from "#src/app.ts";
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
+import { plainVersion } from "../capabilities.ts";
 import { announcedAddress } from "../peers/address.ts";
 import { type Sighting, dropSightings, mostSightings, saveSightings } from "../peers/store.ts";
 
@@ -88,7 +89,7 @@ class BoundedDirectory implements Directory {
   }
 
   #sighting({ origins, from, ...announced }: Announced): Sighting {
-    const { peerId, nodeId, via, version = null, document = null } = announced;
+    const { peerId, nodeId, via, version, document = null } = announced;
     const fresh = origins.flatMap((each) => announcedAddress(each, from) ?? []);
     const before = this.#waiting.get(peerId)?.addresses ?? [];
     const now = this.#app.now();
@@ -98,7 +99,7 @@ class BoundedDirectory implements Directory {
       nodeId,
       addresses: [...new Set([...fresh, ...before])].slice(0, mostAddresses),
       via,
-      version: version?.slice(0, 40) ?? null,
+      version: plainVersion(version) ?? null,
       document,
       seenAt: now,
       expiresAt: new Date(now.getTime() + keptMs),

@@ -1,9 +1,5 @@
 import type { ConnectionGater } from "@libp2p/interface";
-import {
-  isLinkLocalAddress,
-  isLoopbackAddress,
-  isPublicAddress,
-} from "#src/http/special-addresses.ts";
+import { isNeverANode, isLoopbackAddress, isPublicAddress } from "#src/http/special-addresses.ts";
 
 type Kind = "public" | "loopback" | "private" | "never";
 
@@ -26,9 +22,8 @@ export function createGater(own: readonly string[]): ConnectionGater {
 
 function kindOf(multiaddr: string): Kind {
   const address = /^\/ip[46]\/([^/]+)\//.exec(multiaddr)?.[1];
-  if (address === undefined || isLinkLocalAddress(address)) return "never";
-  if (isPublicAddress(address)) return "public";
-  if (isLoopbackAddress(address)) return "loopback";
   // What listens on every interface says nothing about where it may go.
-  return /^(0\.0\.0\.0|::)$/.test(address) ? "never" : "private";
+  if (address === undefined || isNeverANode(address)) return "never";
+  if (isPublicAddress(address)) return "public";
+  return isLoopbackAddress(address) ? "loopback" : "private";
 }

@@ -14,6 +14,7 @@ import { code as rawCodec } from "multiformats/codecs/raw";
 import { sha256 } from "multiformats/hashes/sha2";
 import { version } from "#src/runtime/version.ts";
 import type { OwnNode } from "../identity.ts";
+import { BoundedDatastore } from "./bounded-datastore.ts";
 import { createGater } from "./gater.ts";
 
 /** Not the DHT of the public network: nodes are found by nodes. */
@@ -34,6 +35,7 @@ export async function startHost(
   const privateKey = await generateKeyPairFromSeed("Ed25519", seed);
   return await createLibp2p({
     privateKey,
+    datastore: new BoundedDatastore(),
     nodeInfo: { userAgent: `smartdash/${version.number}` },
     addresses: { listen: [...listen] },
     transports: [tcp()],

@@ -2,6 +2,7 @@ import { networkInterfaces } from "node:os";
 import type { Answer, Packet, StringAnswer, TxtAnswer } from "dns-packet";
 import makeMdns from "multicast-dns";
 import type { App } from "#src/app.ts";
+import { isPublicAddress } from "#src/http/special-addresses.ts";
 import { version } from "#src/runtime/version.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import type { NodeIdentity } from "../identity.ts";
@@ -70,7 +71,8 @@ export function openMdns(
     say(ttlSeconds);
   });
   mdns.on("response", (packet, { address }) => {
-    if (gate()) hear(directory, packet, address);
+    // Whoever is far away is not on the local network.
+    if (!isPublicAddress(address) && gate()) hear(directory, packet, address);
   });
   const announce = () => say(ttlSeconds);
   const look = () => mdns.query({ questions: [{ name: service, type: "PTR" }] });

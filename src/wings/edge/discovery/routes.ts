@@ -4,6 +4,7 @@ import { clientOf } from "#src/agents/clients/find-client.ts";
 import { clientCredentials } from "#src/agents/grants/client-credentials.ts";
 import { wantedResource } from "#src/agents/grants/request-checks.ts";
 import type { Redeeming } from "#src/agents/grants/token.ts";
+import { sceneOfUpstream } from "#src/guards/subjects.ts";
 import { bearerOf } from "#src/calls/bearer.ts";
 import type { McpServing } from "#src/calls/routes.ts";
 import { objectIn } from "#src/config/read.ts";
@@ -83,6 +84,7 @@ async function operatorOf(app: Discovering, request: Request, scope: Scope): Pro
   const upstream = app.catalog.upstreams.get("node");
   if (upstream === undefined) throw new Failure("not_found");
   const caller = await bearerOf(app, request, upstream);
+  app.switches.check({ ...sceneOfUpstream(upstream), caller: caller.key, agent: caller.agent });
   if (!caller.allowed.has(scope)) {
     throw new Failure("insufficient_scope", `This needs the scope ${scope}`, { scope });
   }

@@ -1,9 +1,11 @@
 import type { App } from "#src/app.ts";
+import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
-import { type Address, readAddress } from "./address.ts";
+import { plainVersion } from "../capabilities.ts";
+import { addressText, readAddress } from "./address.ts";
 import { type Admission, type Met, type Self, meet } from "./meet.ts";
-import { noteChallenge, peerOf, saveSightings, sightingsOf } from "./store.ts";
+import { type Peer, noteChallenge, peerOf, saveSightings, sightingsOf } from "./store.ts";
 import { trusted } from "./trust.ts";
 
 /** How a node was reached, and what both sides think of each other. */
@@ -44,12 +46,13 @@ async function connect(
   const of = self.node.peerId;
   const known = await peerOf(app.db, of, peerId);
   const named = wanted.typed ?? known?.address ?? undefined;
-  const addresses = named === undefined ? await metAt(app, of, peerId) : readAll([named]);
+  const texts = named === undefined ? await foundAt(app, of, { peerId, known }) : [named];
   const about = {
     peerId,
     isTyped: named !== undefined,
     certificate: known?.certificate ?? undefined,
   };
+  const addresses = texts.flatMap((text) => readAddress(text) ?? []);
   let failure = new Failure("peer_unknown");
   for (const address of addresses.slice(0, mostAddresses)) {
     const tried = await attempt(() => meet(self, { ...about, address }));
@@ -69,22 +72,25 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | Failure> {
   }
 }
 
-async function metAt(app: Connecting, of: string, peerId: string): Promise<readonly Address[]> {
+/** Where it has proven itself comes before what is announced. */
+async function foundAt(
+  app: Connecting,
+  of: string,
+  { peerId, known }: { readonly peerId: string; readonly known: Peer | undefined },
+): Promise<readonly string[]> {
+  const proven = known?.provenAddress ?? undefined;
   const met = await sightingsOf(app.db, of, app.now());
-  return readAll(met.find((each) => each.peerId === peerId)?.addresses ?? []);
-}
-
-function readAll(texts: readonly string[]): readonly Address[] {
-  return texts.flatMap((text) => readAddress(text) ?? []);
+  const announced = met.find((each) => each.peerId === peerId)?.addresses ?? [];
+  return [...new Set([...(proven === undefined ? [] : [proven]), ...announced])];
 }
 
 async function admitted(app: Connecting, self: Self, met: Met): Promise<Connected> {
   const of = self.node.peerId;
   const admission = await met.prove();
-  const peer = await trusted(app, of, met);
   const { identity, document, address, pin } = met;
+  const at = addressText({ origin: address.origin, ip: pin.address });
+  const peer = await trusted(app, of, { ...met, address: at });
   const now = app.now();
-  const at = address.ip === undefined ? address.origin : `${address.origin}#${address.ip}`;
   await saveSightings(app.db, [
     {
       of,
@@ -102,9 +108,5 @@ async function admitted(app: Connecting, self: Self, met: Met): Promise<Connecte
 }
 
 function versionIn({ metadata }: Readonly<Record<string, unknown>>): string | null {
-  const said =
-    typeof metadata === "object" && metadata !== null && "version" in metadata
-      ? metadata.version
-      : null;
-  return typeof said === "string" ? said.slice(0, 40) : null;
+  return plainVersion(isObject(metadata) ? metadata["version"] : undefined) ?? null;
 }

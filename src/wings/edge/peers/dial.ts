@@ -1,93 +1,105 @@
 import { hash } from "node:crypto";
-import { type IncomingMessage, request as requestPlain } from "node:http";
-import { request as requestTls } from "node:https";
-import { TLSSocket } from "node:tls";
+import { once } from "node:events";
+import { type Socket, connect as connectPlain, isIP } from "node:net";
+import { type TLSSocket, connect as connectTls } from "node:tls";
 import { Failure } from "#src/failure.ts";
+import { answerOn } from "#src/http/socket-answer.ts";
+import { within } from "#src/once.ts";
 import { type Address, reachable } from "./address.ts";
 
-/** What a node answers, and what is known about the connection that it came over. */
-export type DialAnswer = {
-  readonly status: number;
-  readonly text: string;
+/** Where a connection has led. */
+export type Line = {
+  /** IP address at the other end. */
+  readonly ip: string;
   /** SHA-256 in hex of the certificate that was shown; undefined over http. */
   readonly certificate: string | undefined;
   /** Authorities vouch for the host name. */
   readonly isVouchedFor: boolean;
 };
 
+/** What a node answers, and over which connection. */
+export type DialAnswer = { readonly status: number; readonly text: string; readonly line: Line };
+
+export type Dialling = {
+  readonly path: string;
+  readonly body: object;
+  /** The operator has named the address: it may lead anywhere. */
+  readonly isTyped: boolean;
+  /** Looks where the connection leads before a byte is sent; throws what is wrong about it. */
+  readonly check?: (line: Line) => void;
+};
+
 const limitMs = 5000;
 const mostBytes = 32 * 1024;
 
 /**
- * POSTs JSON to an address of a node. The certificate is not judged here: whoever asks compares it with what
- * the node has signed. Failures: `peer_unreachable`, `peer_insecure`.
+ * POSTs JSON to an address of a node, on a connection of its own; five seconds in all.
+ * Failures: `peer_unreachable`, `peer_insecure`, and whatever `check` throws.
  */
-export async function dial(
+export async function dial(address: Address, asked: Dialling): Promise<DialAnswer> {
+  const ended = new AbortController();
+  const late = () => new Failure("peer_unreachable");
+  try {
+    return await within(limitMs, exchange(address, asked, ended.signal), late);
+  } catch (error) {
+    throw error instanceof Failure ? error : late();
+  } finally {
+    ended.abort();
+  }
+}
+
+async function exchange(
   address: Address,
-  asked: { readonly path: string; readonly body: object; readonly isTyped: boolean },
+  asked: Dialling,
+  ended: AbortSignal,
 ): Promise<DialAnswer> {
   const host = await reachable(address, asked.isTyped);
+  if (ended.aborted) throw new Failure("peer_unreachable");
   const url = new URL(asked.path, address.origin);
+  const socket = open(url, host);
+  ended.addEventListener("abort", () => socket.destroy());
+  // Errors of a socket that nobody waits for any more.
+  socket.on("error", () => undefined);
+  await once(socket, url.protocol === "https:" ? "secureConnect" : "connect");
+  const line = lineOf(socket);
+  asked.check?.(line);
+  const answer = answerOn(socket, { method: "POST", mostBytes });
+  socket.write(requestFor(url, JSON.stringify(asked.body)));
+  const { status, text } = await answer;
+  return { status, text, line };
+}
+
+function open(url: URL, ip: string | undefined): Socket {
   const hostname = url.hostname.replace(/^\[|\]$/g, "");
-  const text = JSON.stringify(asked.body);
-  const signal = AbortSignal.timeout(limitMs);
-  const options = {
-    method: "POST",
-    host: host ?? hostname,
-    port: url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port),
-    path: url.pathname,
-    headers: {
-      host: url.host,
-      "content-type": "application/json",
-      accept: "application/json",
-      "content-length": Buffer.byteLength(text),
-    },
-    agent: false as const,
-    signal,
-  };
-  try {
-    return await new Promise<DialAnswer>((resolve, reject) => {
-      const hear = (answer: IncomingMessage) => void read(answer).then(resolve, reject);
-      const request =
-        url.protocol === "https:"
-          ? requestTls({ ...options, servername: hostname, rejectUnauthorized: false }, hear)
-          : requestPlain(options, hear);
-      signal.addEventListener("abort", () => reject(new Error("late")));
-      request.once("error", reject);
-      request.end(text);
-    });
-  } catch (error) {
-    throw error instanceof Failure ? error : new Failure("peer_unreachable");
-  }
+  const isTls = url.protocol === "https:";
+  const place = { host: ip ?? hostname, port: Number(url.port) || (isTls ? 443 : 80) };
+  if (!isTls) return connectPlain(place);
+  // A name of an IP address is no server name (RFC 6066 section 3).
+  const name = isIP(hostname) === 0 ? { servername: hostname } : {};
+  return connectTls({ ...place, ...name, rejectUnauthorized: false });
 }
 
-async function read(answer: IncomingMessage): Promise<DialAnswer> {
-  const { socket } = answer;
-  const shown =
-    socket instanceof TLSSocket || "getPeerCertificate" in socket
-      ? certificateOf(socket)
-      : undefined;
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of answer as AsyncIterable<Uint8Array>) {
-    size += part.length;
-    if (size > mostBytes) {
-      answer.destroy();
-      throw new Error("too much");
-    }
-    parts.push(part);
+function lineOf(socket: Socket): Line {
+  const ip = socket.remoteAddress ?? "";
+  if (!("getPeerCertificate" in socket)) {
+    return { ip, certificate: undefined, isVouchedFor: false };
   }
-  return {
-    status: answer.statusCode ?? 0,
-    text: Buffer.concat(parts).toString("utf8"),
-    certificate: shown?.certificate,
-    isVouchedFor: shown?.isVouchedFor ?? false,
-  };
-}
-
-function certificateOf(socket: object) {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Bun's TLS sockets are no instances of the class
-  const tls = socket as Pick<TLSSocket, "getPeerCertificate" | "authorized">;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what has that method is one
+  const tls = socket as TLSSocket;
   const { raw } = tls.getPeerCertificate();
-  return { certificate: hash("sha256", raw), isVouchedFor: tls.authorized };
+  return { ip, certificate: hash("sha256", raw), isVouchedFor: tls.authorized };
+}
+
+function requestFor(url: URL, body: string): string {
+  const lines = [
+    `POST ${url.pathname} HTTP/1.1`,
+    `Host: ${url.host}`,
+    "Content-Type: application/json",
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    "Accept: application/json",
+    "Accept-Encoding: identity",
+    "User-Agent: smartdash",
+    "Connection: close",
+  ];
+  return `${lines.join("\r\n")}\r\n\r\n${body}`;
 }

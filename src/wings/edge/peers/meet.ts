@@ -6,8 +6,8 @@ import type { Pin } from "#src/http/exchange.ts";
 import { type CapabilityDocument, readCapabilities } from "../capabilities.ts";
 import type { Node, NodeIdentity } from "../identity.ts";
 import type { Address } from "./address.ts";
-import { type DialAnswer, dial } from "./dial.ts";
-import { type Transcript, isOfFleet, isProven, prove } from "./transcript.ts";
+import { type DialAnswer, type Line, dial } from "./dial.ts";
+import { type Place, type Transcript, isOfFleet, isProven, prove } from "./transcript.ts";
 
 export const challengePath = "/discovery/challenge";
 export const responsePath = "/discovery/response";
@@ -36,13 +36,13 @@ export type Met = {
 /** What the other node says to our proof. */
 export type Admission = {
   readonly isTrusted: boolean;
-  /** For the MCP address at `path` there. */
   readonly token: PeerToken | undefined;
 };
 
 export type PeerToken = {
   readonly value: Secret;
-  readonly path: string;
+  /** Its MCP address there. */
+  readonly url: string;
   readonly endsInS: number;
 };
 
@@ -104,51 +104,53 @@ function notProven(why: string): Failure {
 }
 
 /** What binds the proof to this very connection. Failures: `peer_not_proven`. */
-function pinOf(sought: Sought, answer: DialAnswer, transcript: Transcript): Pin {
-  const { ip, origin } = sought.address;
-  const at = ip === undefined ? {} : { address: ip };
-  const { certificate: seen } = answer;
-  const wanted = sought.certificate;
+function pinOf({ address, certificate: wanted }: Sought, { line }: DialAnswer, said: Place): Pin {
+  const { certificate: seen, ip } = line;
   if (wanted !== undefined && wanted !== seen) {
     throw notProven("its certificate is not the pinned one");
   }
   // Its own certificate: whoever stands between us shows another one.
-  if (seen !== undefined && seen === transcript.certificate) return { ...at, certificate: seen };
+  if (seen !== undefined && seen === said.certificate) return { address: ip, certificate: seen };
   // Somebody else's in front of it, or none on this machine: then the name is what the proof is for.
-  const isItsName = transcript.certificate === null && transcript.origin === origin;
-  if (isItsName && isKnownPlace(answer, wanted)) {
-    return wanted === undefined ? at : { ...at, certificate: wanted };
+  const isItsName = said.certificate === null && said.origin === address.origin;
+  if (isItsName && isKnownPlace(line, wanted)) {
+    return { address: ip, ...(wanted === undefined ? {} : { certificate: wanted }) };
   }
   throw notProven("the connection ends at another place than it says");
 }
 
 /** Without TLS (on this machine alone), by authorities, or by its pinned certificate. */
-function isKnownPlace({ certificate, isVouchedFor }: DialAnswer, pinned?: string): boolean {
+function isKnownPlace({ certificate, isVouchedFor }: Line, pinned?: string): boolean {
   return certificate === undefined || isVouchedFor || certificate === pinned;
 }
 
+/** Nothing is sent before this connection, too, has led to where the proof was given. */
 async function proveTo(
   self: Self,
   sought: Sought,
   begun: { readonly id: string; readonly transcript: Transcript; readonly pin: Pin },
 ): Promise<Admission> {
+  const { certificate: pinned, address: ip } = begun.pin;
+  const check = (line: Line) => {
+    const isSame = pinned === undefined ? isKnownPlace(line) : pinned === line.certificate;
+    if (!isSame) throw notProven("its certificate has changed");
+  };
   const body = { id: begun.id, ...prove(self, "response", begun.transcript) };
-  const answer = await dial(sought.address, { ...sought, path: responsePath, body });
-  const { certificate: pinned } = begun.pin;
-  const isSame = pinned === undefined ? isKnownPlace(answer) : pinned === answer.certificate;
-  if (!isSame) throw notProven("its certificate has changed");
+  const address = { origin: sought.address.origin, ip };
+  const answer = await dial(address, { ...sought, path: responsePath, body, check });
   const said = objectIn(answer.text) ?? {};
   if (answer.status !== 200) throw new Failure("peer_not_proven", "It does not take our answer");
-  return { isTrusted: said["trusted"] === true, token: tokenIn(said["token"]) };
+  return { isTrusted: said["trusted"] === true, token: tokenIn(said["token"], address.origin) };
 }
 
-function tokenIn(said: unknown): PeerToken | undefined {
+function tokenIn(said: unknown, origin: string): PeerToken | undefined {
   if (!isObject(said)) return undefined;
   const { access_token: value, resource, expires_in: endsInS } = said;
   if (typeof value !== "string" || typeof resource !== "string" || typeof endsInS !== "number") {
     return undefined;
   }
-  // Only the path: the call goes where the proof was given.
-  const path = URL.canParse(resource) ? new URL(resource).pathname : undefined;
-  return path === undefined ? undefined : { value: new Secret(value), path, endsInS };
+  if (!URL.canParse(resource) || !/^https?:/.test(new URL(resource).protocol)) return undefined;
+  // Only the path of it: the call goes where the proof was given.
+  const url = new URL(new URL(resource).pathname, origin);
+  return url.origin === origin ? { value: new Secret(value), url: url.href, endsInS } : undefined;
 }

@@ -15,7 +15,7 @@ export type PeerSession = {
   /** Its MCP address. */
   readonly url: string;
   readonly token: Secret;
-  readonly pin: Pin | undefined;
+  readonly pin: Pin;
   readonly endsAt: number;
 };
 
@@ -27,8 +27,10 @@ export type PeerSessions = {
   with(nodeId: string, refused?: PeerSession): Promise<PeerSession>;
   /** Whether a node of this name is trusted, or may yet prove to be of our fleet. Failures: `database_unavailable`. */
   isKnown(nodeId: string): Promise<boolean>;
-  /** Forgets everything that was known of this peer, or of all. */
+  /** Forgets everything that was known of this peer. */
   forget(peerId: string): void;
+  /** It leads nowhere any more: the next one begins anew. */
+  drop(session: PeerSession): void;
 };
 
 const size = 256;
@@ -69,6 +71,9 @@ export function createPeerSessions(
       return await app.once(`peer ${peer.peerId}`, () => begin(peer));
     },
     isKnown: async (nodeId) => (await peerNamed(nodeId)) !== undefined,
+    drop(session) {
+      if (sessions.last(session.peerId) === session) sessions.forget(session.peerId);
+    },
     forget(peerId) {
       sessions.forget(peerId);
       failed.forget(peerId);
@@ -99,16 +104,16 @@ async function beginSession(
   self: Self,
   { peerId, nodeId }: Named,
 ): Promise<PeerSession> {
-  const { isTrusted, admission, address, pin } = await connectPeer(app, self, { peerId });
+  const { isTrusted, admission, pin } = await connectPeer(app, self, { peerId });
   const { token } = admission;
   if (!isTrusted || !admission.isTrusted || token === undefined) {
     throw new Failure("peer_not_trusted", whyNot(nodeId, isTrusted, admission.isTrusted));
   }
   return {
     peerId,
-    url: `${address.origin}${token.path}`,
+    url: token.url,
     token: token.value,
-    pin: Object.keys(pin).length === 0 ? undefined : pin,
+    pin,
     endsAt: app.now().getTime() + token.endsInS * 1000 - leewayMs,
   };
 }

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, inArray, lt, notInArray, or, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, inArray, notInArray, sql } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { agents } from "#db/schema/agents.ts";
@@ -18,6 +18,7 @@ const withAgent = {
   nodeId: peers.nodeId,
   trust: peers.trust,
   address: peers.address,
+  provenAddress: peers.provenAddress,
   certificate: peers.certificate,
   agentId: peers.agentId,
   since: peers.since,
@@ -130,17 +131,24 @@ async function endAgents(
   await recordEndings(db, [`agent:${id}`]);
 }
 
-/** Counts a challenge that went well, or did not. */
+/** Counts a challenge that went well, and where; or one that did not. */
 export async function noteChallenge(
   db: Database,
-  met: { readonly of: string; readonly peerId: string; readonly isProven: boolean },
+  met: {
+    readonly of: string;
+    readonly peerId: string;
+    readonly isProven: boolean;
+    /** Of the node that was asked; undefined where it has asked us. */
+    readonly address?: string | undefined;
+  },
 ): Promise<void> {
-  const { of, peerId, isProven } = met;
+  const { of, peerId, isProven, address } = met;
+  const place = address === undefined ? {} : { provenAddress: address };
   await db
     .update(peers)
     .set(
       isProven
-        ? { proofs: sql`${peers.proofs} + 1`, provenAt: sql`now()` }
+        ? { proofs: sql`${peers.proofs} + 1`, provenAt: sql`now()`, ...place }
         : { failures: sql`${peers.failures} + 1` },
     )
     .where(and(eq(peers.of, of), eq(peers.peerId, peerId)));
@@ -158,7 +166,10 @@ export function sightingsOf(db: Database, of: string, now: Date): Promise<Sighti
 
 export const mostSightings = 256;
 
-/** Writes down what was met; of more than 256 the oldest go. */
+/**
+ * Writes down what was met; of more than 256 the oldest go, but nobody about whom something was decided. What a
+ * node has proven is not replaced by what somebody announces.
+ */
 export async function saveSightings(db: Database, met: readonly Sighting[]): Promise<void> {
   const [first] = met;
   if (first === undefined) return;
@@ -176,6 +187,7 @@ export async function saveSightings(db: Database, met: readonly Sighting[]): Pro
         seenAt: taken("seen_at"),
         expiresAt: taken("expires_at"),
       },
+      setWhere: sql`${sightings.via} <> 'challenge' or ${taken("via")} = 'challenge' or ${sightings.expiresAt} < now()`,
     });
   const kept = db
     .select({ peerId: sightings.peerId })
@@ -188,15 +200,17 @@ export async function saveSightings(db: Database, met: readonly Sighting[]): Pro
     .where(
       and(
         eq(sightings.of, first.of),
-        or(
-          lt(sightings.expiresAt, sql`now() - interval '1 hour'`),
-          notInArray(sightings.peerId, kept),
-        ),
+        notInArray(sightings.peerId, kept),
+        notInArray(sightings.peerId, decided(db, first.of)),
       ),
     );
 }
 
-/** What was said goodbye to. */
+function decided(db: Database, of: string) {
+  return db.select({ peerId: peers.peerId }).from(peers).where(eq(peers.of, of));
+}
+
+/** What was said goodbye to on the local network, by whomever: not what was proven or decided about. */
 export async function dropSightings(
   db: Database,
   of: string,
@@ -205,5 +219,12 @@ export async function dropSightings(
   if (peerIds.length === 0) return;
   await db
     .delete(sightings)
-    .where(and(eq(sightings.of, of), inArray(sightings.peerId, [...peerIds])));
+    .where(
+      and(
+        eq(sightings.of, of),
+        inArray(sightings.peerId, [...peerIds]),
+        eq(sightings.via, "mdns"),
+        notInArray(sightings.peerId, decided(db, of)),
+      ),
+    );
 }

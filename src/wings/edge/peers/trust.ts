@@ -2,7 +2,7 @@ import { agentForPeer } from "#src/agents/clients/operator.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
-import { readAddress } from "./address.ts";
+import { addressText, readAddress } from "./address.ts";
 import type { Proven } from "./challenges.ts";
 import {
   type Peer,
@@ -63,8 +63,7 @@ function namesOf({ peerId, nodeId }: NodeIdentity) {
 /** As it is stored. Failures: `usage`. */
 export function expectAddress(text: string): string {
   const address = readAddress(text);
-  if (address !== undefined)
-    return `${address.origin}${address.ip === undefined ? "" : `#${address.ip}`}`;
+  if (address !== undefined) return addressText(address);
   throw new Failure("usage", `${text.slice(0, 80)} is not the address of a node`, {
     hint: "An origin such as https://node.example:8443, behind it #192.168.1.100 where the name is not to be looked up",
   });
@@ -79,7 +78,9 @@ export async function peerIdOf(
   if (identityOfPeer(name) !== undefined) return name;
   const decided = await peersNamed(app.db, of, name);
   const met = (await sightingsOf(app.db, of, app.now())).filter(({ nodeId }) => nodeId === name);
-  const [only, other] = new Set([...decided, ...met].map(({ peerId }) => peerId));
+  const trustedOnes = decided.filter(({ trust }) => trust !== "forgotten");
+  const meant = trustedOnes.length > 0 ? trustedOnes : [...decided, ...met];
+  const [only, other] = new Set(meant.map(({ peerId }) => peerId));
   if (only === undefined) throw new Failure("peer_unknown");
   if (other === undefined) return only;
   throw new Failure("peer_unknown", `More than one node is called ${name}`, {
@@ -102,11 +103,11 @@ export async function forgetPeer(
 export async function trusted(
   app: Deciding,
   of: string,
-  { identity, isOfFleet }: Proven,
+  { identity, isOfFleet, address }: Proven & { readonly address?: string },
 ): Promise<Peer | undefined> {
   const { peerId } = identity;
   const known = await peerOf(app.db, of, peerId);
-  if (known === undefined && isOfFleet) {
+  if (known === undefined && isOfFleet && (await isFree(app, of, identity))) {
     const agent = await agentForPeer(app, {
       name: `Node ${identity.nodeId}`,
       scope: "",
@@ -116,9 +117,14 @@ export async function trusted(
     const open = { address: null, certificate: null };
     await saveTrust(app.db, { of, ...namesOf(identity), trust: "fleet", ...open, agent });
   }
-  await noteChallenge(app.db, { of, peerId, isProven: true });
+  await noteChallenge(app.db, { of, peerId, isProven: true, address });
   const row = known ?? (isOfFleet ? await peerOf(app.db, of, peerId) : undefined);
   return row !== undefined && isTrusted(row, isOfFleet) ? row : undefined;
+}
+
+/** A newcomer must not take the name of one who is trusted. */
+async function isFree(app: Deciding, of: string, { nodeId }: NodeIdentity): Promise<boolean> {
+  return (await peersNamed(app.db, of, nodeId)).length === 0;
 }
 
 /** Whom the fleet key let in has to have it each time. */

@@ -3,6 +3,8 @@ import type { App } from "#src/app.ts";
 import type { Heartbeat, Listener } from "#src/calls/heartbeat.ts";
 import type { Cuttable, OpenStreams } from "#src/calls/open-streams.ts";
 import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
+import { type Scene, subjectsOf } from "#src/guards/subjects.ts";
+import { switchedOff } from "#src/guards/switches.ts";
 import type { Hub, Kept } from "./hub.ts";
 
 type Streaming = Pick<App, "now"> & {
@@ -12,6 +14,8 @@ type Streaming = Pick<App, "now"> & {
 
 type Asked = {
   readonly caller: Caller;
+  /** What ends it when it is switched off. */
+  readonly scene: Scene;
   readonly lastEventId: string | null;
   /** Begins what has to be looked at while the stream is open; returns how to stop. */
   readonly follow: () => () => void;
@@ -22,6 +26,8 @@ const comment = encoder.encode(": keepalive\n\n");
 /** A reader that keeps up has read everything before the next one is told. */
 const mostUnread = 64;
 const mostPerCaller = 8;
+/** The longest that a timer takes. */
+const longestMs = 2 ** 31 - 1;
 
 /**
  * The stream of notifications for a caller, as server-sent events. With `lastEventId` what was missed comes
@@ -49,6 +55,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
   readonly #app: Streaming;
   readonly #hub: Hub;
   readonly #caller: Caller;
+  readonly #subjects: readonly string[];
   readonly #lastEventId: string | null;
   readonly #follow: () => () => void;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -58,6 +65,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
     this.#app = app;
     this.#hub = hub;
     this.#caller = asked.caller;
+    this.#subjects = [...asked.caller.subjects, ...subjectsOf(asked.scene).map(switchedOff)];
     this.#lastEventId = asked.lastEventId;
     this.#follow = asked.follow;
     this.quietSince = app.now().getTime();
@@ -72,9 +80,15 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
     );
     if (missed === undefined) this.#send(anythingChanged);
     else for (const one of missed) this.#hear(one);
-    this.#followed = [this.#hub.join((one) => this.#hear(one)), this.#follow()];
+    const left = Math.min(this.#caller.expiresAt - this.quietSince, longestMs);
+    const timer = setTimeout(() => this.cut("bearer_invalid"), left).unref();
+    this.#followed = [
+      () => clearTimeout(timer),
+      this.#hub.join((one) => this.#hear(one)),
+      this.#follow(),
+    ];
     this.#app.heartbeat.join(this);
-    this.#app.openStreams.join(this.#caller.subjects, this, this.quietSince);
+    this.#app.openStreams.join(this.#subjects, this, this.quietSince);
   }
 
   cancel(): void {
@@ -126,7 +140,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
     for (const stop of this.#followed) stop();
     this.#followed = [];
     this.#app.heartbeat.leave(this);
-    this.#app.openStreams.leave(this.#caller.subjects, this);
+    this.#app.openStreams.leave(this.#subjects, this);
   }
 }
 

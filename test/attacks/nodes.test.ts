@@ -16,7 +16,7 @@ import { announcedAddress, reachable, readAddress } from "#src/wings/edge/peers/
 import { createChallenges } from "#src/wings/edge/peers/challenges.ts";
 import { type Self, type Sought, meet } from "#src/wings/edge/peers/meet.ts";
 import { selfOf } from "#src/wings/edge/self.ts";
-import { type TestNode, anyCertificate, befriend, callTool, openNode } from "./nodes.ts";
+import { type TestNode, anyCertificate, befriend, callTool, openNode } from "#test/edge/nodes.ts";
 
 const codeOf = (work: Promise<unknown>) =>
   work.then(
@@ -89,7 +89,7 @@ afterAll(async () => {
   for (const node of open.values()) await node[Symbol.asyncDispose]();
 });
 
-test("EH-1 an announcement that is forged: names that are not of the key are dropped, a stolen name proves nothing", async () => {
+test("EH-1: an announcement that is forged: names that are not of the key are dropped, a stolen name proves nothing", async () => {
   const real = await shared("real");
   const thief = newSelf();
   const server = Bun.serve({
@@ -122,7 +122,7 @@ test("EH-1 an announcement that is forged: names that are not of the key are dro
   await directory.flush();
 });
 
-test("EH-2 a challenge or a response that is replayed, late, swapped or another's is refused", async () => {
+test("EH-2: a challenge or a response that is replayed, late, swapped or another's is refused", async () => {
   let offset = 0;
   const now = () => new Date(Date.now() + offset);
   const asked = { ...newSelf(), now };
@@ -168,7 +168,7 @@ test("EH-2 a challenge or a response that is replayed, late, swapped or another'
   expect(await refused(answer(once))).toBe("challenge_refused");
 });
 
-test("EH-3 a challenge that somebody in the middle passes on is refused, with and without TLS", async () => {
+test("EH-3: a challenge that somebody in the middle passes on is refused, with and without TLS", async () => {
   const real = await shared("real");
   const self = selfOf((await shared("asking")).world.app);
   using plain = between(real.url);
@@ -191,14 +191,14 @@ test("EH-3 a challenge that somebody in the middle passes on is refused, with an
   expect((await meet(self, at(secure))).identity.peerId).toBe(secure.peerId);
 });
 
-test("EH-4 a node at another node's address is not that node", async () => {
+test("EH-4: a node at another node's address is not that node", async () => {
   const [real, asking] = [await shared("real"), await shared("asking")];
   const self = selfOf(asking.world.app);
   const wrong = at({ url: real.url, peerId: newSelf().node.peerId });
   expect(await codeOf(meet(self, wrong))).toBe("peer_not_proven");
 });
 
-test("EH-5 documents and bodies that are too long or malformed are refused with words", async () => {
+test("EH-5: documents and bodies that are too long or malformed are refused with words", async () => {
   const { url } = await shared("real");
   const self = newSelf();
   const good = { document: self.document(), nonce: "n".repeat(43) };
@@ -225,7 +225,7 @@ test("EH-5 documents and bodies that are too long or malformed are refused with 
   }
 });
 
-test("EH-6 a flood of announcements is bounded in packets and in nodes, and the gateway goes on", async () => {
+test("EH-6: a flood of announcements is bounded in packets and in nodes, and the gateway goes on", async () => {
   await using node = await openNode("flooded", {
     SMARTDASH_EDGE_DISCOVERY: "mdns",
     SMARTDASH_EDGE_INTERFACE: "127.0.0.1",
@@ -266,7 +266,7 @@ test("EH-6 a flood of announcements is bounded in packets and in nodes, and the 
   await new Promise<void>((resolve) => mdns.destroy(() => resolve()));
 });
 
-test("EH-7 a node that hangs is let go of, and holds nobody else up", async () => {
+test("EH-7: a node that hangs is let go of, and holds nobody else up", async () => {
   await using first = await openNode("first");
   const hanging = Bun.listen({
     hostname: "127.0.0.1",
@@ -320,7 +320,7 @@ async function liar(bootstrap: string): Promise<Host> {
   return host;
 }
 
-test("EH-8 a thousand nodes that somebody in the DHT makes up are not taken down, and a real one is found", async () => {
+test("EH-8: a thousand nodes that somebody in the DHT makes up are not taken down, and a real one is found", async () => {
   const own = { SMARTDASH_EDGE_DISCOVERY: "libp2p", SMARTDASH_EDGE_LISTEN: "/ip4/127.0.0.1/tcp/0" };
   await using first = await openNode("first", own);
   const info = await fetch(`${first.url}/mcp/node/${first.nodeId}/info`);
@@ -346,7 +346,7 @@ test("EH-8 a thousand nodes that somebody in the DHT makes up are not taken down
   await host.stop();
 });
 
-test("EH-9 an announced address leads nowhere but to whoever announced it, or to the public internet", async () => {
+test("EH-9: an announced address leads nowhere but to whoever announced it, or to the public internet", async () => {
   const from = "192.168.1.5";
   const kept = {
     "https://192.168.1.5:8443": "https://192.168.1.5:8443#192.168.1.5",
@@ -391,7 +391,7 @@ test("EH-9 an announced address leads nowhere but to whoever announced it, or to
   }
 });
 
-test("EH-10 the token that a node has given a peer is good there alone, for its one MCP server", async () => {
+test("EH-10: the token that a node has given a peer is good there alone, for its one MCP server", async () => {
   await using first = await openNode("first");
   await using second = await openNode("second");
   await using third = await openNode("third");
