@@ -1,4 +1,4 @@
-import { loadConfig } from "#src/config/load.ts";
+import { loadConfig, localGateway } from "#src/config/load.ts";
 import { objectIn } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { createOutbound } from "#src/http/outbound.ts";
@@ -11,14 +11,18 @@ export const health = command({
   name: "health",
   description: "Ask the running gateway how it is (for probes)",
   examples: ["smartdash health", "smartdash health --url http://127.0.0.1:8000"],
-  args: { url: { type: "string", description: "Where it listens; default http://127.0.0.1:PORT" } },
+  args: {
+    url: { type: "string", description: "Where it listens; default http(s)://127.0.0.1:PORT" },
+  },
   run: async ({ url }) => {
     if (url !== undefined && !/^https?:\/\/./.test(url)) {
       throw new Failure("usage", "--url takes an http(s) address");
     }
     const { config } = loadConfig(environment());
-    const address = url ?? `http://127.0.0.1:${config.port}`;
-    const answer = await createOutbound(limitMs)(`${address}/health`, {
+    const local = localGateway(config);
+    const address = url ?? local.address;
+    const init = url === undefined ? local.init : {};
+    const answer = await createOutbound(limitMs, init)(`${address}/health`, {
       method: "GET",
       headers: {},
     }).catch(() => {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import { probeMethod, probeTicket } from "#src/calls/probe.ts";
+import { localGateway } from "#src/config/load.ts";
 import { isObject } from "#src/config/read.ts";
 import { type Finding, pass, problem, skipped } from "./finding.ts";
 import { type Heard, listen } from "./listen.ts";
@@ -62,7 +63,8 @@ export async function throughPublicUrl(
 }
 
 async function unreachable(app: Checking, reason: string): Promise<readonly Finding[]> {
-  const inside = await statusOf(`http://127.0.0.1:${app.config.port}/livez`);
+  const { address, init } = localGateway(app.config);
+  const inside = await statusOf(`${address}/livez`, init);
   const isHere = typeof inside === "number";
   return [
     isHere
@@ -72,10 +74,13 @@ async function unreachable(app: Checking, reason: string): Promise<readonly Find
   ];
 }
 
-async function statusOf(url: string): Promise<number | { readonly reason: string }> {
+async function statusOf(
+  url: string,
+  more: object = {},
+): Promise<number | { readonly reason: string }> {
   try {
     const signal = AbortSignal.timeout(limitMs);
-    const answer = await fetch(url, { redirect: "manual", signal });
+    const answer = await fetch(url, { ...more, redirect: "manual", signal });
     await answer.text();
     return answer.status;
   } catch (error) {

@@ -87,6 +87,15 @@ export function originAt(
   return config.publicUrl ?? `${config.tls === undefined ? "http" : "https"}://localhost:${port}`;
 }
 
+/** The running gateway as this machine reaches it, and how it is asked: whatever certificate it shows, it is here. */
+export function localGateway({ tls, port }: Pick<Config, "tls" | "port">) {
+  const isTls = tls !== undefined;
+  return {
+    address: `${isTls ? "https" : "http"}://127.0.0.1:${port}`,
+    init: isTls ? { tls: { rejectUnauthorized: false } } : {},
+  };
+}
+
 /** Failures: `settings_invalid`, with every problem in its message. */
 export function refuse(problems: readonly Problem[]): void {
   if (problems.length === 0) return;

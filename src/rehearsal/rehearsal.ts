@@ -139,7 +139,7 @@ function rehearsed(environment: Environment, sandbox: Sandbox): Environment {
     ...rest
   } = environment;
   const without = Object.entries(rest).filter(
-    ([name]) => !/^(ALERT_|OTEL_|.*_REDIRECT_URI$)/.test(name),
+    ([name]) => !/^(ALERT_|OTEL_|TLS_|SMARTDASH_(EDGE|FLEET)|.*_REDIRECT_URI$)/.test(name),
   );
   return {
     ...Object.fromEntries(without),

@@ -7,6 +7,7 @@ import { openNodeKey } from "#src/crypto/node-key.ts";
 import { createSeal } from "#src/crypto/seal.ts";
 import { ownCertificate } from "#src/crypto/self-signed.ts";
 import { startBeside } from "#test/attacks/setup.ts";
+import { runBeside } from "#test/cli/run.ts";
 import { temporaryFolder } from "#test/support/database.ts";
 import { openWorld } from "#test/support/world.ts";
 import { type TestNode, anyCertificate, befriend, callTool, openNode } from "./nodes.ts";
@@ -67,6 +68,9 @@ test("a node's own certificate: made once, TLS 1.3 alone, its fingerprint is wha
   expect(await failureOf(shown(node.url, "TLSv1.2"))).not.toBe("");
   await using older = await startBeside(node.world, { TLS_MIN_VERSION: "1.2" });
   expect((await shown(older.url, "TLSv1.2")).protocol).toBe("TLSv1.2");
+  const listening = { PORT: new URL(node.url).port, TLS_SELF_SIGNED: "on" };
+  const healthy = await runBeside(node.world, ["health"], listening);
+  expect([healthy.exit, healthy.json["status"]]).toEqual([0, "pass"]);
   // Whoever asks for the port of another gateway is told, although two may share it while one takes over.
   const port = new URL(node.url).port;
   expect(await failureOf(startBeside(node.world, { PORT: port }))).toContain(

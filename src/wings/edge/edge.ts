@@ -109,24 +109,27 @@ async function openFinders(
   { node, directory, document, p2p }: Finding,
 ): Promise<readonly Finder[]> {
   const { discovery, listen, bootstrap, interface: only } = app.config.edge;
+  const { publicUrl, port } = app;
   const finders: Finder[] = [];
-  if (discovery.has("mdns")) {
-    const { openMdns } = await import("./discovery/mdns.ts");
-    const { publicUrl, port } = app;
-    finders.push(
-      openMdns(app, node, { directory, interface: only, announced: { publicUrl, port } }),
-    );
-  }
-  if (discovery.has("libp2p")) {
+  const start = async (name: Finder["name"], open: () => Promise<Finder>) => {
+    if (!discovery.has(name)) return;
     try {
-      const { openDht } = await import("./discovery/dht.ts");
-      const dht = await openDht(app, node, { directory, document, listen, bootstrap });
-      p2p.listen = () => dht.addresses();
-      finders.push(dht);
+      finders.push(await open());
     } catch (error) {
-      app.log.error("libp2p_not_started", { listen: listen.join(","), ...troubleOf(error) });
+      app.log.error("discovery_not_started", { name, ...troubleOf(error) });
     }
-  }
+  };
+  await start("mdns", async () => {
+    const { openMdns } = await import("./discovery/mdns.ts");
+    const announced = { publicUrl, port };
+    return openMdns(app, node, { directory, interface: only, announced });
+  });
+  await start("libp2p", async () => {
+    const { openDht } = await import("./discovery/dht.ts");
+    const dht = await openDht(app, node, { directory, document, listen, bootstrap });
+    p2p.listen = () => dht.addresses();
+    return dht;
+  });
   return finders;
 }
 

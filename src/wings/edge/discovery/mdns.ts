@@ -37,12 +37,14 @@ export type MdnsOptions = {
   readonly announced?: { readonly publicUrl: string; readonly port: number };
 };
 
-/** DNS-SD over multicast DNS (RFC 6762, RFC 6763): announces this node and writes down others. */
+/** DNS-SD over multicast DNS (RFC 6762, RFC 6763): announces this node and writes down others. Throws where there are no interfaces. */
 export function openMdns(
   app: Pick<App, "log" | "now">,
   node: NodeIdentity,
   { directory, interface: only, announced }: MdnsOptions,
 ): Finder {
+  // Where nobody may ask for the interfaces, this fails now, and not in a timer.
+  networkInterfaces();
   const mdns = makeMdns({
     loopback: true,
     reuseAddr: true,
