@@ -1,5 +1,6 @@
 import { type NodeIdentity, ownNode, rotateNode } from "#src/wings/edge/identity.ts";
 import { openCertificates } from "#src/server/certificates.ts";
+import { forgetNode } from "#src/wings/edge/peers/store.ts";
 import { Failure } from "#src/failure.ts";
 import { command, group, withApp } from "../command.ts";
 import { agrees } from "../terminal.ts";
@@ -31,12 +32,19 @@ const rotate = command({
         hint: "Add --yes where nobody can answer",
       });
     }
-    const node = await withApp({ role: "command", isTolerant: true }, (app) =>
-      Promise.resolve(rotateNode(app)),
-    );
+    const done = await withApp({ role: "command", isTolerant: true }, async (app) => {
+      const { peerId } = ownNode(app);
+      const node = rotateNode(app);
+      return { node, forgotten: await forgetNode(app.db, peerId).catch(() => undefined) };
+    });
+    const { forgotten } = done;
+    const peers =
+      forgotten === undefined
+        ? "The database does not answer: peers that were let in keep their tokens for up to an hour."
+        : `Peers that were trusted and have to be trusted anew: ${forgotten}.`;
     return {
-      ...outcome(node),
-      talk: "Restart the gateway: it goes on with the old key until then.",
+      ...outcome(done.node),
+      talk: `${peers}\nRestart the gateway: it goes on with the old key until then.`,
     };
   },
 });

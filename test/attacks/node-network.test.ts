@@ -72,7 +72,10 @@ test("EH-11: somebody in between who lets the challenge through and takes the re
 /** A node that says what it likes in its last message. */
 function liar(token: object) {
   const self = newSelf();
-  const challenges = createChallenges(self);
+  const challenges = createChallenges(self, {
+    bindingKey: new Uint8Array(32),
+    useOnce: () => Promise.resolve(true),
+  });
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,

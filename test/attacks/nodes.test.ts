@@ -24,6 +24,15 @@ const codeOf = (work: Promise<unknown>) =>
     (error: unknown) => asFailure(error).code,
   );
 
+/** What the database does for a gateway. */
+function inMemory() {
+  const used = new Set<string>();
+  return {
+    bindingKey: new Uint8Array(32),
+    useOnce: (id: string) => Promise.resolve(!used.has(id) && used.add(id).has(id)),
+  };
+}
+
 const notNeeded = { listenAddresses: [], tools: [], resources: [] };
 
 /** A node that is made up: it has a key and says what it likes. */
@@ -96,7 +105,7 @@ test("EH-1: an announcement that is forged: names that are not of the key are dr
     hostname: "127.0.0.1",
     port: 0,
     fetch: async (request) => {
-      const challenges = createChallenges(thief);
+      const challenges = createChallenges(thief, inMemory());
       const place = { origin: `http://localhost:${server.port}`, certificate: null };
       const answer = challenges.begin(await request.json(), place);
       // With the real node's own document, which anybody may ask for.
@@ -126,13 +135,13 @@ test("EH-2: a challenge or a response that is replayed, late, swapped or another
   let offset = 0;
   const now = () => new Date(Date.now() + offset);
   const asked = { ...newSelf(), now };
-  const challenges = createChallenges(asked);
+  const challenges = createChallenges(asked, inMemory());
   const place = { origin: "http://localhost:1", certificate: null };
   const asking = newSelf();
   const nonce = "n".repeat(43);
   const begin = () =>
     challenges.begin({ document: asking.document(), nonce }, place) as Record<string, string>;
-  const refused = (body: unknown) => codeOf(Promise.try(() => challenges.finish(body)));
+  const refused = (body: unknown) => codeOf(challenges.finish(body));
   const answer = (said: Record<string, string>, by: Self = asking) => {
     const transcript = {
       from: by.node.peerId,
@@ -148,7 +157,7 @@ test("EH-2: a challenge or a response that is replayed, late, swapped or another
     };
   };
   const first = begin();
-  expect(challenges.finish(answer(first)).identity.peerId).toBe(asking.node.peerId);
+  expect((await challenges.finish(answer(first))).identity.peerId).toBe(asking.node.peerId);
   expect(await refused(answer(first))).toBe("challenge_refused");
   // Of another challenge, with another nonce.
   expect(await refused({ ...answer(begin()), id: begin()["id"] })).toBe("challenge_refused");
@@ -162,10 +171,21 @@ test("EH-2: a challenge or a response that is replayed, late, swapped or another
   offset = 10_001;
   expect(await refused(answer(late))).toBe("challenge_refused");
   offset = 0;
-  // A wrong answer uses it up.
-  const once = begin();
-  expect(await refused({ id: once["id"], signature: "x" })).toBe("challenge_refused");
-  expect(await refused(answer(once))).toBe("challenge_refused");
+  // An id that we have not made, or that was altered.
+  const [encoded = "", tag = ""] = begin()["id"]?.split(".") ?? [];
+  const open = JSON.parse(Buffer.from(encoded, "base64url").toString()) as { until: number };
+  const longer = Buffer.from(JSON.stringify({ ...open, until: open.until + 60_000 }));
+  for (const id of [`${longer.toString("base64url")}.${tag}`, encoded, `${encoded}.`, "x.y"]) {
+    expect(await refused({ ...answer(begin()), id })).toBe("challenge_refused");
+  }
+  // Two at a time: one.
+  const raced = answer(begin());
+  const outcomes = await Promise.all([refused(raced), refused(raced), refused(raced)]);
+  expect(outcomes.toSorted((a, b) => a.localeCompare(b))).toEqual([
+    "challenge_refused",
+    "challenge_refused",
+    "nothing failed",
+  ]);
 });
 
 test("EH-3: a challenge that somebody in the middle passes on is refused, with and without TLS", async () => {

@@ -32,3 +32,18 @@ test("a call goes to a node behind this one once both trust each other, and no m
     expect.stringContaining("peer_not_trusted"),
   ]);
 });
+
+test("a node with a new key is another node: nobody is trusted any more, here and there", async () => {
+  await using first = await openNode("first");
+  await using third = await openNode("third");
+  await befriend(first, third);
+  const bearer = await first.bearer();
+  const call = () => callTool(first, bearer, { node: third.nodeId, name: "x" });
+  expect((await call()).status).toBe(200);
+  const rotated = await third.run("node", "rotate", "--yes");
+  expect([rotated.exit, rotated.stderr]).toEqual([0, expect.stringContaining("anew: 1.")]);
+  await Bun.sleep(2000);
+  // The gateway goes on with its old key, for which nobody is trusted any more.
+  expect((await call()).status).toBe(403);
+  expect((await third.run("peers", "list", "--json")).json["peers"]).toEqual([]);
+});

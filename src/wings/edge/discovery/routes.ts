@@ -12,7 +12,7 @@ import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
-import { createChallenges } from "../peers/challenges.ts";
+import { createChallenges, useOnceIn } from "../peers/challenges.ts";
 import { connectPeer } from "../peers/connect.ts";
 import { type Self, challengePath, responsePath } from "../peers/meet.ts";
 import type { Peer } from "../peers/store.ts";
@@ -37,7 +37,8 @@ export function mountDiscovery(
   const of = self.node.peerId;
   const now = () => app.now().getTime();
   const gate = createFloodGate({ perMinute, burst, now });
-  const challenges = createChallenges(self);
+  const { bindingKey } = app;
+  const challenges = createChallenges(self, { bindingKey, useOnce: useOnceIn(app) });
 
   routes.post(challengePath, async ({ req, env }) => {
     gate.pass(env.address());
@@ -46,7 +47,7 @@ export function mountDiscovery(
   });
   routes.post(responsePath, async ({ req, env }) => {
     gate.pass(env.address());
-    const proven = challenges.finish(await bodyOf(req.raw));
+    const proven = await challenges.finish(await bodyOf(req.raw));
     const peer = await trusted(app, of, proven);
     const { nodeId, peerId } = proven.identity;
     app.log.info("peer_proven", { nodeId, peerId, trust: peer?.trust ?? "none" });

@@ -1,66 +1,85 @@
 import { randomBytes } from "node:crypto";
-import { isObject } from "#src/config/read.ts";
+import { useAssertion } from "#src/agents/clients/store.ts";
+import type { App } from "#src/app.ts";
+import { isObject, objectIn } from "#src/config/read.ts";
+import { fingerprint, isSame, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
+import { timely } from "#src/once.ts";
 import { readCapabilities } from "../capabilities.ts";
-import type { NodeIdentity } from "../identity.ts";
+import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import type { Self } from "./meet.ts";
 import { type Place, type Transcript, isOfFleet, isProven, prove } from "./transcript.ts";
 
 /** A node that has proven to us who it is. */
 export type Proven = { readonly identity: NodeIdentity; readonly isOfFleet: boolean };
 
-/** The side that is asked. */
+/** The side that is asked. Any replica can finish what another one has begun. */
 export type Challenges = {
   /** Proves who we are, and asks who that is. Failures: `message_invalid`. */
   begin(body: unknown, place: Place): object;
-  /** Failures: `challenge_refused`. */
-  finish(body: unknown): Proven;
-};
-
-type Open = {
-  readonly identity: NodeIdentity;
-  readonly transcript: Transcript;
-  readonly until: number;
+  /** Failures: `challenge_refused`, `database_unavailable`. */
+  finish(body: unknown): Promise<Proven>;
 };
 
 const answerWithinMs = 10_000;
-/** Of strangers too: the oldest go. */
-const mostOpen = 1000;
 
-export function createChallenges(self: Self): Challenges {
-  const open = new Map<string, Open>();
+/** Remembers which challenges were answered: false for one that was. */
+export type UseOnce = (id: string, until: Date) => Promise<boolean>;
+
+export function useOnceIn(app: Pick<App, "db">): UseOnce {
+  return (id, until) =>
+    timely(useAssertion(app.db, { fingerprint: fingerprint(`challenge ${id}`), expiresAt: until }));
+}
+
+/** Nothing is kept of a challenge that is open: its id carries everything, under a tag of ours. */
+export function createChallenges(
+  self: Self,
+  { bindingKey, useOnce }: Pick<App, "bindingKey"> & { readonly useOnce: UseOnce },
+): Challenges {
   const now = () => self.now().getTime();
+  const tag = (text: string) => tagOf(bindingKey, `edge challenge ${text}`);
   return {
     begin(body, place) {
       const { document, nonce: fromNonce } = isObject(body) ? body : {};
-      const read = isObject(document)
-        ? readCapabilities(JSON.stringify(document), self.now())
-        : undefined;
+      const text = isObject(document) ? JSON.stringify(document) : "";
+      const read = readCapabilities(text, self.now());
       if (read === undefined || typeof fromNonce !== "string" || !/^[\w-]{43}$/.test(fromNonce)) {
         throw new Failure("message_invalid", "Send your signed document and a nonce of 32 bytes");
       }
-      const id = randomBytes(16).toString("base64url");
       const toNonce = randomBytes(32).toString("base64url");
       const { peerId: from } = read.identity;
-      const transcript = { from, to: self.node.peerId, fromNonce, toNonce, ...place };
-      const [oldest] = open.size >= mostOpen ? open.keys() : [];
-      if (oldest !== undefined) open.delete(oldest);
-      open.set(id, { identity: read.identity, transcript, until: now() + answerWithinMs });
+      const transcript: Transcript = { from, to: self.node.peerId, fromNonce, toNonce, ...place };
+      const open = JSON.stringify({ transcript, until: now() + answerWithinMs });
+      const id = `${Buffer.from(open).toString("base64url")}.${tag(open)}`;
       const proof = prove(self, "challenge", transcript);
       return { id, nonce: toNonce, ...place, ...proof, document: self.document() };
     },
-    finish(body) {
+    async finish(body) {
       const { id, signature, fleet } = isObject(body) ? body : {};
-      const begun = typeof id === "string" ? open.get(id) : undefined;
-      // Once, whatever comes of it.
-      open.delete(String(id));
+      const begun = typeof id === "string" ? openedBy(id, tag) : undefined;
       if (begun === undefined || now() > begun.until) throw new Failure("challenge_refused");
-      const { identity, transcript } = begun;
-      if (!isProven(identity, "response", { transcript, signature })) {
+      const { transcript, until } = begun;
+      const identity = identityOfPeer(transcript.from);
+      if (identity === undefined || !isProven(identity, "response", { transcript, signature })) {
         throw new Failure("challenge_refused");
       }
+      // Only what is right is written down.
+      if (!(await useOnce(String(id), new Date(until)))) throw new Failure("challenge_refused");
       const isFleets = isOfFleet(self.fleetKey, "response", { transcript, fleet });
       return { identity, isOfFleet: isFleets };
     },
   };
+}
+
+type Open = { readonly transcript: Transcript; readonly until: number };
+
+const longestId = 4096;
+
+/** What we have put into an id ourselves. */
+function openedBy(id: string, tag: (text: string) => string): Open | undefined {
+  const [encoded = "", given = ""] = id.length > longestId ? [] : id.split(".");
+  const text = Buffer.from(encoded, "base64url").toString("utf8");
+  if (given === "" || !isSame(given, tag(text))) return undefined;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the tag says that we wrote it
+  return objectIn(text) as unknown as Open;
 }

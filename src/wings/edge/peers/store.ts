@@ -122,6 +122,22 @@ export async function forgetTrust(db: Database, of: string, peerId: string): Pro
   });
 }
 
+/** What a node that has another key by now had decided and met; whom it had let in is let go of. Returns how many. */
+export async function forgetNode(db: Database, of: string): Promise<number> {
+  return await db.transaction(async (transaction) => {
+    await transaction.delete(sightings).where(eq(sightings.of, of));
+    const rows = await transaction
+      .delete(peers)
+      .where(eq(peers.of, of))
+      .returning({ peerId: peers.peerId, agentId: peers.agentId });
+    for (const { peerId, agentId } of rows) {
+      await endAgents(transaction, agentId ?? undefined);
+      await recordEndings(transaction, [peerSubject(of, peerId)]);
+    }
+    return rows.length;
+  });
+}
+
 async function endAgents(
   db: Pick<Database, "delete" | "execute">,
   id: string | undefined,
