@@ -16,6 +16,7 @@ await mkdir(dist, { recursive: true });
 // Those of earlier chunks, whose names nobody knows any more.
 for (const name of await readdir(dist)) if (name.endsWith(".map")) await rm(join(dist, name));
 const archive = await packPostgres(values.target);
+const quic = quicLibrary(values.target);
 const outfile = join(
   dist,
   values.target === undefined ? "smartdash" : `smartdash-${values.target}`,
@@ -23,7 +24,7 @@ const outfile = join(
 const { version } = await Bun.file(join(root, "package.json")).json();
 
 const outcome = await Bun.build({
-  entrypoints: [join(root, "cli/main.ts"), ...(archive === undefined ? [] : [archive])],
+  entrypoints: [join(root, "cli/main.ts"), ...[archive, quic].filter((each) => each !== undefined)],
   compile: {
     outfile,
     // Either would run code for whoever can write to the working directory.
@@ -38,7 +39,7 @@ const outcome = await Bun.build({
   // What is switched off is not even read into memory.
   splitting: true,
   sourcemap: "linked",
-  loader: { ".tgz": "file" },
+  loader: { ".tgz": "file", ".node": "file" },
   naming: { asset: "[name].[ext]" },
   define: {
     "process.env.NODE_ENV": JSON.stringify("production"),
@@ -69,6 +70,16 @@ async function packPostgres(target: string | undefined): Promise<string | undefi
   }
   await Bun.write(archive, await new Bun.Archive(files, { compress: "gzip", level: 9 }).bytes());
   return archive;
+}
+
+/** The native part of libp2p's QUIC, where its package is here. */
+function quicLibrary(target: string | undefined): string | undefined {
+  const platform =
+    target === undefined ? `${process.platform}-${process.arch}` : platformOf(target);
+  const name =
+    platform.startsWith("linux") && !platform.endsWith("-musl") ? `${platform}-gnu` : platform;
+  const file = join(root, `node_modules/@chainsafe/libp2p-quic-${name}/libp2p-quic.${name}.node`);
+  return existsSync(file) ? file : undefined;
 }
 
 /** No client programs, no static libraries, no messages in other languages, no ECPG. */

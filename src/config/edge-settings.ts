@@ -19,7 +19,7 @@ export const edgeSettings = {
   SMARTDASH_EDGE_LISTEN: {
     kind: "list",
     default: "/ip4/0.0.0.0/tcp/4001",
-    doc: "Multiaddrs on which libp2p listens, comma separated.",
+    doc: "Multiaddrs on which libp2p listens, comma separated; with `/ip4/0.0.0.0/udp/4001/quic-v1` also QUIC.",
   },
   SMARTDASH_EDGE_BOOTSTRAP: {
     kind: "list",

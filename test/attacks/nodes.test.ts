@@ -320,7 +320,7 @@ async function liar(bootstrap: string): Promise<Host> {
   const { privateKey } = generateKeyPairSync("ed25519");
   const { d = "" } = privateKey.export({ format: "jwk" });
   const listen = ["/ip4/127.0.0.1/tcp/0"];
-  const host = await startHost({ seed: () => new Secret(d) }, { listen });
+  const host = await startHost({ seed: () => new Secret(d) }, { listen, home: "" });
   const fakes = new Map(
     Array.from({ length: 1000 }, () => {
       const id = peerIdFromString(newSelf().node.peerId);

@@ -73,7 +73,7 @@ test("two processes find each other by mDNS, and connect where they were found",
 function newHost(): Promise<Host> {
   const { privateKey } = generateKeyPairSync("ed25519");
   const { d = "" } = privateKey.export({ format: "jwk" });
-  return startHost({ seed: () => new Secret(d) }, { listen: ["/ip4/127.0.0.1/tcp/0"] });
+  return startHost({ seed: () => new Secret(d) }, { listen: ["/ip4/127.0.0.1/tcp/0"], home: "" });
 }
 
 test("of five nodes in a DHT, each knowing one other, the first finds the sixth", async () => {
@@ -101,10 +101,17 @@ test("of five nodes in a DHT, each knowing one other, the first finds the sixth"
   }
 });
 
-test("gateways find each other through libp2p: a signed document over an authenticated connection", async () => {
+const transports = { TCP: "/ip4/127.0.0.1/tcp/0", QUIC: "/ip4/127.0.0.1/udp/0/quic-v1" };
+
+for (const [name, listen] of Object.entries(transports)) {
+  test(`gateways find each other through libp2p over ${name}: a signed document over an authenticated connection`, () =>
+    meetOver(listen));
+}
+
+async function meetOver(listen: string): Promise<void> {
   const own = {
     SMARTDASH_EDGE_DISCOVERY: "libp2p",
-    SMARTDASH_EDGE_LISTEN: "/ip4/127.0.0.1/tcp/0",
+    SMARTDASH_EDGE_LISTEN: listen,
   };
   await using first = await openNode("first", own);
   const info = await fetch(`${first.url}/mcp/node/${first.nodeId}/info`);
@@ -126,4 +133,4 @@ test("gateways find each other through libp2p: a signed document over an authent
     );
     expect([met.via, met.addresses]).toEqual(["libp2p", [`${other.url}#127.0.0.1`]]);
   }
-});
+}

@@ -110,6 +110,7 @@ async function openFinders(
 ): Promise<readonly Finder[]> {
   const { discovery, listen, bootstrap, interface: only } = app.config.edge;
   const { publicUrl, port } = app;
+  const { home } = app.config;
   const finders: Finder[] = [];
   const start = async (name: Finder["name"], open: () => Promise<Finder>) => {
     if (!discovery.has(name)) return;
@@ -126,7 +127,7 @@ async function openFinders(
   });
   await start("libp2p", async () => {
     const { openDht } = await import("./discovery/dht.ts");
-    const dht = await openDht(app, node, { directory, document, listen, bootstrap });
+    const dht = await openDht(app, node, { directory, document, listen, bootstrap, home });
     p2p.listen = () => dht.addresses();
     return dht;
   });

@@ -46,6 +46,7 @@ export async function openDht(
     readonly document: () => CapabilityDocument;
     readonly listen: readonly string[];
     readonly bootstrap: readonly string[];
+    readonly home: string;
   },
 ): Promise<DhtFinder> {
   const host = await startHost(node, options);

@@ -12,6 +12,7 @@ import { createLibp2p } from "libp2p";
 import { CID } from "multiformats/cid";
 import { code as rawCodec } from "multiformats/codecs/raw";
 import { sha256 } from "multiformats/hashes/sha2";
+import { provideQuicLibrary } from "#src/runtime/native-quic.ts";
 import { version } from "#src/runtime/version.ts";
 import type { OwnNode } from "../identity.ts";
 import { BoundedDatastore } from "./bounded-datastore.ts";
@@ -23,14 +24,28 @@ export const dhtProtocol = "/libp2p/kad/1.0.0";
 const most = { connections: 64, incomingPending: 16, bucket: 20 };
 const dialMs = 5000;
 
-/** A libp2p host with the node's own key: TCP, Noise, Yamux, identify, ping, Kademlia. */
+export type HostOptions = {
+  /** Multiaddrs. */
+  readonly listen: readonly string[];
+  readonly bootstrap?: readonly string[];
+  /** Where the native part of QUIC may be put. */
+  readonly home: string;
+};
+
+async function quicTransport(home: string) {
+  await provideQuicLibrary(home);
+  const { quic } = await import("@chainsafe/libp2p-quic");
+  return quic();
+}
+
+/** A libp2p host with the node's own key: TCP, Noise, Yamux, identify, ping, Kademlia; QUIC where a multiaddr names it. */
 export async function startHost(
   node: Pick<OwnNode, "seed">,
-  {
-    listen,
-    bootstrap = [],
-  }: { readonly listen: readonly string[]; readonly bootstrap?: readonly string[] },
+  { listen, bootstrap = [], home }: HostOptions,
 ) {
+  // TCP alone where nothing of QUIC is asked for: its native part is loaded into the process.
+  const wantsQuic = [...listen, ...bootstrap].some((each) => each.includes("/quic-v1"));
+  const quic = wantsQuic ? [await quicTransport(home)] : [];
   const seed = Buffer.from(node.seed().reveal(), "base64url");
   const privateKey = await generateKeyPairFromSeed("Ed25519", seed);
   return await createLibp2p({
@@ -38,7 +53,7 @@ export async function startHost(
     datastore: new BoundedDatastore(),
     nodeInfo: { userAgent: `smartdash/${version.number}` },
     addresses: { listen: [...listen] },
-    transports: [tcp()],
+    transports: [tcp(), ...quic],
     // Bun has no ChaCha20-Poly1305 in node:crypto, which Noise takes for more than 1,200 bytes.
     connectionEncrypters: [noise({ crypto: pureJsCrypto })],
     streamMuxers: [yamux()],
