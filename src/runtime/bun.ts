@@ -8,7 +8,7 @@ import { type Runtime, type ServeOptions, type Serving, lastWordsMs } from "./ru
 /** Longer than proxies keep a connection that nobody uses: they close it, and lose no request with it. */
 const [headSeconds, keptSeconds] = [30, 120];
 
-const archiveName = "postgres.tgz";
+const archiveName = "postgres.tar.zst";
 const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
 
 export const bunRuntime: Runtime = {
@@ -93,7 +93,7 @@ async function installPostgres(folder: string): Promise<void> {
   if (archive === undefined) {
     await cp(packagedPostgres(), folder, { recursive: true, dereference: false });
   } else {
-    await new Bun.Archive(await archive.bytes()).extract(folder);
+    await new Bun.Archive(await Bun.zstdDecompress(await archive.bytes())).extract(folder);
     for (const program of ["initdb", "postgres"]) await chmod(join(folder, "bin", program), 0o755);
   }
   await linkLibraries(folder);

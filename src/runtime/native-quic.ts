@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { hash, randomUUID } from "node:crypto";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 /**
  * Lets `@chainsafe/libp2p-quic` find its native part, which the compiled binary carries for its own platform: a
@@ -9,10 +9,10 @@ import { join } from "node:path";
 export async function provideQuicLibrary(home: string): Promise<void> {
   if (!("Bun" in globalThis) || !Bun.isStandaloneExecutable) return;
   const embedded = Bun.embeddedFiles.find(
-    (file) => "name" in file && String(file.name).endsWith(".node"),
+    (file) => "name" in file && basename(String(file.name)) === "libp2p-quic.node.zst",
   );
   if (embedded === undefined) return;
-  const bytes = await embedded.bytes();
+  const bytes = await Bun.zstdDecompress(await embedded.bytes());
   const file = join(home, `libp2p-quic-${hash("sha256", bytes).slice(0, 16)}.node`);
   if (!existsSync(file)) {
     mkdirSync(home, { recursive: true });
