@@ -73,9 +73,7 @@ export async function startGateway(
   addGauges(app, app.openStreams);
   const beside = [startSchedule(app), startAlerts(app)];
   const later = [startRecovery(app), followEndings(app, alsoTo(edge, app.letGo)), ...edges];
-  const stopFollowing = certificates?.follow((next) => {
-    if (!serving.renew(next)) app.log.warn("certificate_needs_restart");
-  });
+  const stopFollowing = certificates?.follow((next) => serving.renew(next));
   const stopAll = async () => {
     stopFollowing?.();
     const scheduled = Promise.all(beside.map((each) => each.stop()));
@@ -133,7 +131,8 @@ function listen(
   const maxBodyBytes = refusedUnreadBytes;
   try {
     return runtime.serve({ hostname, port, maxBodyBytes, handle, ...(tls && { tls }) });
-  } catch {
+  } catch (error) {
+    if (error instanceof Failure) throw error;
     throw new Failure("port_unavailable", `${hostname}:${port} cannot be listened on`, {
       hint: "Another program may be using it: choose another PORT, or 0.",
     });

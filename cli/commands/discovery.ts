@@ -16,21 +16,21 @@ const announce = command({
   run: async () => {
     const work = withApp({ role: "command" }, async (app) => {
       const node = ownNode(app);
-      return { node, ways: await askToAnnounce(app, node.peerId) };
+      return { node, outcome: await askToAnnounce(app, node.peerId) };
     });
-    const { node, ways } = await patiently(() => "Asking the gateway", work);
-    if (ways === undefined) {
+    const { node, outcome } = await patiently(() => "Asking the gateway", work);
+    if (outcome === "unheard") {
       throw new Failure("not_found", "No gateway of this node answers", {
         hint: "Is it running, with SMARTDASH_EDGE=on and the same SMARTDASH_HOME?",
       });
     }
+    const isAnnounced = outcome === "announced";
     return {
-      json: { node_id: node.nodeId, peer_id: node.peerId, ways },
-      text:
-        ways === 0
-          ? `${node.nodeId} is announced in no way: SMARTDASH_EDGE_DISCOVERY is none.`
-          : `${node.nodeId} is announced.`,
-      ...(ways === 0 ? { exit: 1 as const } : {}),
+      json: { node_id: node.nodeId, peer_id: node.peerId, announced: isAnnounced },
+      text: isAnnounced
+        ? `${node.nodeId} is announced.`
+        : `${node.nodeId} is announced in no way: SMARTDASH_EDGE_DISCOVERY is none, or none of its ways has started (discovery_not_started in the log).`,
+      ...(isAnnounced ? {} : { exit: 1 as const }),
     };
   },
 });
@@ -58,7 +58,8 @@ const peers = command({
         const directory = createDirectory(app, node);
         const finder = openMdns(app, node, { directory, interface: only });
         await sleep(wait * 1000);
-        await Promise.all([finder.stop(), directory.flush()]);
+        await finder.stop();
+        await directory.flush();
       }
       return await peersTold(app, node.peerId);
     });

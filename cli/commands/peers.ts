@@ -19,6 +19,8 @@ const address = {
     "Where it is: https://node.example:8443, or …#192.168.1.100 behind a name of its own",
 } as const;
 
+const mostStrangers = 20;
+
 const list = command({
   name: "peers list",
   description: "List the nodes that this one knows, and which of them it trusts",
@@ -29,7 +31,14 @@ const list = command({
     if (rows.length === 0) {
       return { json: { peers: rows }, talk: "No node is known. smartdash discovery peers looks." };
     }
-    return { json: { peers: rows }, text: rows.map(peerBlock).join("\n") };
+    const strangers = rows.filter(({ trust: decided }) => decided === null);
+    const shown = rows.filter((each) => !strangers.slice(mostStrangers).includes(each));
+    const hidden = rows.length - shown.length;
+    return {
+      json: { peers: rows },
+      text: shown.map(peerBlock).join("\n"),
+      talk: hidden === 0 ? "" : `${hidden} more that are not trusted: --json lists them.`,
+    };
   },
 });
 
@@ -46,12 +55,19 @@ const connect = command({
     const work = withApp({ role: "command" }, async (app) => {
       const self = selfOf(app);
       const peerId = await peerIdOf(app, self.node.peerId, name);
-      return await connectPeer(app, self, { peerId, typed });
+      const own = self.node.peerId;
+      return { own, connected: await connectPeer(app, self, { peerId, typed }) };
     });
-    const done = toldConnection(await patiently(() => "Asking the node to prove itself", work));
+    const { connected, own } = await patiently(() => "Asking the node to prove itself", work);
+    const done = { ...toldConnection(connected), own_peer_id: own };
     const hints = [
       ...(done.trusted ? [] : [`Not trusted here: smartdash peers trust ${done.peer_id}`]),
-      ...(done.trusts_us ? [] : ["It does not trust this node: smartdash peers trust, there."]),
+      ...(done.trusts_us
+        ? []
+        : [`It does not trust this node: there, smartdash peers trust ${done.own_peer_id}`]),
+      ...(done.trusts_us && done.resource === null
+        ? ["It has no MCP server for this node: there, smartdash peers trust … --upstream NAME"]
+        : []),
     ];
     return {
       json: done,
@@ -72,7 +88,10 @@ const trust = command({
     peer: { ...peer, description: "Its whole peer id: smartdash node show prints it, there" },
     address,
     certificate: { type: "string", description: "SHA-256 of its certificate, in hex" },
-    scope: { type: "string", description: "What it may do here, comma separated; all unless said" },
+    scope: {
+      type: "string",
+      description: "Scopes it may have here, separated by spaces or commas; all unless said",
+    },
     upstream: {
       type: "string",
       description: "MCP server that it may use; the default one unless said",

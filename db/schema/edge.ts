@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { check, index, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { check, index, integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { agents } from "./agents.ts";
 import { moment } from "./columns.ts";
 
@@ -15,6 +15,8 @@ export const peers = pgTable(
     trust: text("trust", { enum: ["pinned", "fleet", "forgotten"] }).notNull(),
     /** Origin at which it is to be reached; null: wherever it is found. */
     address: text("address"),
+    /** Which fleet key has let it in; says nothing about the key. */
+    fleetTag: text("fleet_tag"),
     /** Where it has proven itself last. */
     provenAddress: text("proven_address"),
     /** SHA-256 of the certificate that it shows there, in hex; null: one that authorities vouch for. */
@@ -45,8 +47,6 @@ export const sightings = pgTable(
     /** How it was met. */
     via: text("via", { enum: ["mdns", "libp2p", "challenge"] }).notNull(),
     version: text("version"),
-    /** The capability document, if there is one: its node has signed it. */
-    document: jsonb("document").$type<Readonly<Record<string, unknown>>>(),
     seenAt: moment("seen_at").notNull(),
     expiresAt: moment("expires_at").notNull(),
   },

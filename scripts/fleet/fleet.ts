@@ -50,6 +50,8 @@ export async function startFleet(program: Program, count: number): Promise<Fleet
       env: environment,
       stdout: "ignore",
       stderr: "inherit",
+      // Ctrl-C is for us: a node that is told twice does not wait for its database.
+      detached: true,
     });
     stack.defer(() => end(child));
     started.push(ready(node.url, child));

@@ -2,6 +2,7 @@
 # Recipe 1: the fleet runs, every node knows the others, and says what it is.
 # Needs curl and jq, and what `npm run fleet -- --keep` prints: SMARTDASH, HOME_1 to HOME_3, URL_1 to URL_3.
 set -eu
+: "${SMARTDASH:?is printed by: npm run fleet -- --keep}"
 on() { env SMARTDASH_HOME="$1" SMARTDASH_EDGE=on SMARTDASH_EDGE_INTERFACE=127.0.0.1 $SMARTDASH "$2" "$3" --json; }
 
 # They announce themselves when they start, and once a minute.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Recipe 2: an agent gets a token with its secret and calls a tool, with nothing but curl and jq.
 set -eu
+: "${SMARTDASH:?is printed by: npm run fleet -- --keep}"
 made=$(env SMARTDASH_HOME="$HOME_1" SMARTDASH_EDGE=on $SMARTDASH agents add --name "Test agent" --json)
 
 TOKEN=$(curl -sfk -X POST "$URL_1/mcp/auth/token" -H "Content-Type: application/json" \

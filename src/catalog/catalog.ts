@@ -39,6 +39,9 @@ export function buildCatalog(config: CatalogSettings): { catalog: Catalog; probl
     reading.problems.forEach(complain("SMARTDASH_UPSTREAMS"));
     if (reading.upstream !== undefined) upstreams.set(name, reading.upstream);
   }
+  if (config.edge.isOn && config.upstreams["node"] !== undefined) {
+    complain("SMARTDASH_UPSTREAMS")("node: this name is the node's own while SMARTDASH_EDGE is on");
+  }
   problems.push(...wrongReferences(config, providers, upstreams));
   problems.push(...wrongSite(config, providers));
   return { catalog: { providers, upstreams, defaultUpstream: config.defaultUpstream }, problems };

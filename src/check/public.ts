@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import { probeMethod, probeTicket } from "#src/calls/probe.ts";
-import { localGateway } from "#src/config/load.ts";
+import { localGateway, publicInit } from "#src/config/load.ts";
 import { isObject } from "#src/config/read.ts";
 import { type Finding, pass, problem, skipped } from "./finding.ts";
 import { type Heard, listen } from "./listen.ts";
@@ -24,7 +24,7 @@ export async function throughPublicUrl(
   app: Checking,
   patience: Patience,
 ): Promise<readonly Finding[]> {
-  const outside = await statusOf(`${app.publicUrl}/livez`);
+  const outside = await statusOf(`${app.publicUrl}/livez`, publicInit(app.config));
   if (typeof outside !== "number") return await unreachable(app, outside.reason);
   if (outside === 403) {
     return [
@@ -96,7 +96,7 @@ async function redirectUris(app: Checking): Promise<readonly Finding[]> {
     [...all].map(async (uri) => {
       try {
         const signal = AbortSignal.timeout(limitMs);
-        const answer = await fetch(uri, { redirect: "manual", signal });
+        const answer = await fetch(uri, { ...publicInit(app.config), redirect: "manual", signal });
         await answer.text();
         // Without a state it is refused, by us.
         const isOurs = answer.status === 400 && answer.headers.has("x-request-id");
@@ -205,6 +205,7 @@ async function ask(
 /** At an MCP address: proxies often treat these in their own way. */
 function post(app: Checking, params: Wish, signal?: AbortSignal): Promise<Response> {
   return fetch(`${app.publicUrl}/mcp`, {
+    ...publicInit(app.config),
     method: "POST",
     redirect: "manual",
     ...(signal === undefined ? {} : { signal }),

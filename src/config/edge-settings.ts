@@ -5,7 +5,7 @@ export const edgeSettings = {
   SMARTDASH_EDGE: {
     kind: "flag",
     default: "off",
-    doc: "Serves the addresses of a node (`/mcp/node/NODE_ID/…`). Off, nothing of it is loaded.",
+    doc: "Makes this gateway a node: `/mcp/node/…`, `/mcp/tools/call`, `/discovery/…`, and an MCP server of its own named `node` ([edge.md](edge.md)). Off, nothing of it is loaded.",
   },
   SMARTDASH_EDGE_DISCOVERY: {
     kind: "list",

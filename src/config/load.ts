@@ -69,6 +69,10 @@ export function loadConfig(environment: Environment): { config: Config; problems
       message: "is required with DATABASE_URL; make one with: openssl rand -base64 32",
     });
   }
+  if (config.tls !== undefined && config.publicUrl?.startsWith("http:") === true) {
+    const message = "must be https: the gateway speaks TLS (TLS_CERT_FILE, TLS_SELF_SIGNED)";
+    read.problems.push({ setting: "PUBLIC_URL", message });
+  }
   for (const prefix of ["MELI", "MERCADOPAGO"]) {
     if (!isGiven(`${prefix}_CLIENT_ID`) || isGiven(`${prefix}_CLIENT_SECRET`)) continue;
     read.problems.push({
@@ -94,6 +98,11 @@ export function localGateway({ tls, port }: Pick<Config, "tls" | "port">) {
     address: `${isTls ? "https" : "http"}://127.0.0.1:${port}`,
     init: isTls ? { tls: { rejectUnauthorized: false } } : {},
   };
+}
+
+/** How PUBLIC_URL is asked: no authority vouches for a certificate that the node has made itself. */
+export function publicInit({ tls }: Pick<Config, "tls">): object {
+  return tls?.kind === "self-signed" ? { tls: { rejectUnauthorized: false } } : {};
 }
 
 /** Failures: `settings_invalid`, with every problem in its message. */

@@ -4,7 +4,7 @@ import type { Setting } from "./setting.ts";
 export const tlsSettings = {
   TLS_CERT_FILE: {
     kind: "text",
-    doc: "File with the certificate chain (PEM): the gateway speaks HTTPS itself. A new one is taken within five seconds, without ending streams.",
+    doc: "File with the certificate chain (PEM): the gateway speaks HTTPS itself. A new one is taken within two seconds, without ending streams.",
   },
   TLS_KEY_FILE: { kind: "text", doc: "File with the private key of that certificate (PEM)." },
   TLS_SELF_SIGNED: {

@@ -6,9 +6,10 @@ import {
   randomBytes,
   randomUUID,
 } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isIP } from "node:net";
+import { Failure, codeOf } from "#src/failure.ts";
 import type { NodeKey } from "./node-key.ts";
 import { Secret } from "./secret.ts";
 
@@ -20,7 +21,8 @@ const leastLeftMs = 30 * 86_400_000;
 
 /**
  * The node's own certificate (ECDSA P-256), in `node.crt` of SMARTDASH_HOME; made when there is none, or one that
- * is of another key, of another name or near its end. Its key is derived from the node key and never stored.
+ * is of another key or near its end. Its key is derived from the node key and never stored.
+ * Failures: `home_unusable`.
  */
 export async function ownCertificate(
   home: string,
@@ -30,13 +32,29 @@ export async function ownCertificate(
   const file = join(home, "node.crt");
   const key = keyFrom(node);
   const known = readText(file);
-  if (known !== undefined && isGood(known, key, hostname)) return { certificate: known, key };
-  const certificate = await makeCertificate(key, hostname);
+  if (known !== undefined && isGood(known, key)) return { certificate: known, key };
+  const made = await makeCertificate(key, hostname);
+  try {
+    keep(home, file, { text: made, isFirst: known === undefined });
+  } catch (error) {
+    throw new Failure("home_unusable", `${file} cannot be written (${codeOf(error)})`);
+  }
+  // Another gateway of this folder may have been faster: all show one.
+  return { certificate: readText(file) ?? made, key };
+}
+
+function keep(home: string, file: string, { text, isFirst }: { text: string; isFirst: boolean }) {
   mkdirSync(home, { recursive: true });
   const made = `${file}.${randomUUID()}`;
-  writeFileSync(made, certificate, { mode: 0o644, flag: "wx" });
-  renameSync(made, file);
-  return { certificate, key };
+  writeFileSync(made, text, { mode: 0o644, flag: "wx" });
+  try {
+    if (isFirst) linkSync(made, file);
+    else renameSync(made, file);
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+  } finally {
+    rmSync(made, { force: true });
+  }
 }
 
 function readText(file: string): string | undefined {
@@ -50,17 +68,11 @@ function readText(file: string): string | undefined {
 /** Which names it is good for besides. */
 const local = ["localhost", "127.0.0.1", "::1"];
 
-function isGood(text: string, key: Secret, hostname: string): boolean {
+function isGood(text: string, key: Secret): boolean {
   try {
     const certificate = new X509Certificate(text);
     const left = new Date(certificate.validTo).getTime() - Date.now();
-    const isNamed =
-      isIP(hostname) === 0
-        ? certificate.checkHost(hostname) !== undefined
-        : certificate.checkIP(hostname) !== undefined;
-    return (
-      isNamed && left > leastLeftMs && certificate.checkPrivateKey(createPrivateKey(key.reveal()))
-    );
+    return left > leastLeftMs && certificate.checkPrivateKey(createPrivateKey(key.reveal()));
   } catch {
     return false;
   }

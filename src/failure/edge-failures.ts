@@ -22,7 +22,7 @@ export const edgeFailures = {
   peer_not_proven: {
     http: 502,
     exit: 1,
-    doc: "What answers at the node's address is not that node: its names, its signature, its certificate or its address are not what they have to be. Nothing was sent to it.",
+    doc: "What answers at the node's address is not that node: its names, its signature, its certificate or its address are not what they have to be. Nothing but our public document was sent to it. Has its key been rotated? Then forget the old peer id and trust the new one.",
   },
   peer_not_trusted: {
     http: 403,

@@ -1,9 +1,13 @@
+import { Failure } from "#src/failure.ts";
 import type { Exchange, Flow, Incoming, Sink } from "./exchange.ts";
+
+const noPins =
+  "Other nodes are called from Bun alone, and not through an HTTP proxy: elsewhere their connection cannot be pinned";
 
 /** Exchanges through `fetch`: for Deno, and wherever an HTTP proxy makes the connections. */
 export const fetchExchange: Exchange = async ({ url, ...request }): Promise<Incoming> => {
   // What cannot be checked here must not be taken for checked.
-  if (request.pin !== undefined) throw new Error("fetch cannot pin a connection");
+  if (request.pin !== undefined) throw new Failure("peer_unreachable", noPins);
   const abort = new AbortController();
   request.cancel.stops({ stop: () => abort.abort() });
   const init: RequestInit & { timeout: false } = {

@@ -1,3 +1,4 @@
+import { Failure } from "#src/failure.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
 import { type Runtime, type ServeOptions, type Serving, lastWordsMs } from "./runtime.ts";
 
@@ -39,6 +40,11 @@ export const denoRuntime: Runtime = {
 };
 
 function serve(options: ServeOptions): Serving {
+  if (options.tls?.least === "1.3") {
+    throw new Failure("settings_invalid", "TLS_MIN_VERSION 1.3 cannot be kept on Deno", {
+      hint: "Set it to 1.2, or run on Bun.",
+    });
+  }
   const cut = new AbortController();
   const server = Deno.serve(
     {

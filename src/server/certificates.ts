@@ -12,13 +12,13 @@ export type Certificates = {
   current(): Tls;
   /** SHA-256 in hex of the one that is shown. */
   readonly fingerprint: () => string;
-  /** Takes a new one when its files change and fit each other; returns how to stop looking. */
-  follow(taken: (tls: Tls) => void): () => void;
+  /** Hands on a new one when its files change and fit each other; `take` says whether it is shown now. Returns how to stop looking. */
+  follow(take: (tls: Tls) => boolean): () => void;
 };
 
 const everyMs = 2000;
 
-type Opening = Pick<App, "config" | "seal" | "log" | "publicUrl">;
+type Opening = Pick<App, "config" | "seal" | "log" | "now" | "publicUrl">;
 
 /** Undefined without TLS. Failures: `certificate_unusable`, `home_unusable`. */
 export async function openCertificates(app: Opening): Promise<Certificates | undefined> {
@@ -29,18 +29,21 @@ export async function openCertificates(app: Opening): Promise<Certificates | und
       ? fromFiles(tls.certificate, tls.key)
       : await ownCertificate(home, openNodeKey(home, app.seal), new URL(app.publicUrl).hostname);
   let pair = fitting(await read());
+  if (new Date(new X509Certificate(pair.certificate).validTo) < app.now()) {
+    app.log.warn("certificate_expired", { sha256: fingerprintOf(pair) });
+  }
   const shown = () => ({ ...pair, least: tls.least });
   return {
     current: shown,
     fingerprint: () => fingerprintOf(pair),
-    follow(taken) {
+    follow(take) {
       if (tls.kind !== "files") return () => undefined;
       let refused = "";
       const timer = setInterval(() => {
         try {
           const next = fitting(fromFiles(tls.certificate, tls.key));
           if (next.certificate === pair.certificate) return;
-          taken({ ...next, least: tls.least });
+          if (!take({ ...next, least: tls.least })) throw new Error("needs a restart");
           pair = next;
           refused = "";
           app.log.info("certificate_taken", { sha256: fingerprintOf(pair) });

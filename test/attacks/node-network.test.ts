@@ -10,8 +10,8 @@ import { type Announced, createDirectory } from "#src/wings/edge/discovery/direc
 import { identityOf } from "#src/wings/edge/identity.ts";
 import { announcedAddress, readAddress, reachable } from "#src/wings/edge/peers/address.ts";
 import { createChallenges } from "#src/wings/edge/peers/challenges.ts";
-import { type Self, meet } from "#src/wings/edge/peers/meet.ts";
-import { selfOf } from "#src/wings/edge/self.ts";
+import { meet } from "#src/wings/edge/peers/meet.ts";
+import { type Self, selfOf } from "#src/wings/edge/self.ts";
 import { type TestNode, anyCertificate, befriend, callTool, openNode } from "#test/edge/nodes.ts";
 
 const certificates = join(import.meta.dir, "../http/certificates");
@@ -148,7 +148,6 @@ const said = (self: Self, more: Partial<Announced> = {}): Announced => ({
   from: "127.0.0.1",
   via: "mdns",
   version: "1.0",
-  document: undefined,
   ...more,
 });
 

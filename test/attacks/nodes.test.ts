@@ -14,8 +14,8 @@ import { capabilitiesOf } from "#src/wings/edge/capabilities.ts";
 import { type NodeIdentity, identityOf } from "#src/wings/edge/identity.ts";
 import { announcedAddress, reachable, readAddress } from "#src/wings/edge/peers/address.ts";
 import { createChallenges } from "#src/wings/edge/peers/challenges.ts";
-import { type Self, type Sought, meet } from "#src/wings/edge/peers/meet.ts";
-import { selfOf } from "#src/wings/edge/self.ts";
+import { type Sought, meet } from "#src/wings/edge/peers/meet.ts";
+import { type Self, selfOf } from "#src/wings/edge/self.ts";
 import { type TestNode, anyCertificate, befriend, callTool, openNode } from "#test/edge/nodes.ts";
 
 const codeOf = (work: Promise<unknown>) =>
@@ -123,7 +123,6 @@ test("EH-1: an announcement that is forged: names that are not of the key are dr
     from: "127.0.0.1",
     via: "mdns",
     version: "1",
-    document: undefined,
   } as const;
   expect(directory.met({ ...said, peerId: real.peerId, nodeId: "swift-fox-000000" })).toBe(false);
   expect(directory.met({ ...said, peerId: "12D3KooWnobody", nodeId: real.nodeId })).toBe(false);

@@ -26,7 +26,9 @@ test("two processes find each other by mDNS, and connect where they were found",
   await using second = await openNode("second", onLoopback);
   // The command is a process of its own; it asks, and the first gateway answers.
   const found = await second.run("discovery", "peers", "--json");
-  expect(found.json["peers"]).toEqual([
+  const others = found.json["peers"] as readonly ToldPeer[];
+  // Whoever else is on this machine may be heard too.
+  expect(others.filter(({ peer_id }) => peer_id === first.peerId)).toEqual([
     expect.objectContaining({
       node_id: first.nodeId,
       peer_id: first.peerId,
@@ -42,7 +44,7 @@ test("two processes find each other by mDNS, and connect where they were found",
   );
   expect([met.node_id, met.via]).toEqual([second.nodeId, "mdns"]);
   const announced = await first.run("discovery", "announce", "--json");
-  expect([announced.exit, announced.json["ways"]]).toEqual([0, 1]);
+  expect([announced.exit, announced.json["announced"]]).toEqual([0, true]);
   const connected = await second.run("peers", "connect", first.nodeId, "--json");
   expect(connected.json).toMatchObject({
     node_id: first.nodeId,
@@ -55,9 +57,8 @@ test("two processes find each other by mDNS, and connect where they were found",
   const headers = { authorization: `Bearer ${bearer}` };
   const url = `${second.url}/discovery`;
   const listed = await fetch(`${url}/peers`, { headers });
-  expect(await listed.json()).toEqual({
-    peers: [expect.objectContaining({ peer_id: first.peerId })],
-  });
+  const { peers } = (await listed.json()) as { peers: readonly ToldPeer[] };
+  expect(peers.map(({ peer_id }) => peer_id)).toContain(first.peerId);
   const again = await fetch(`${url}/connect/${first.peerId}`, { method: "POST", headers });
   expect([again.status, await again.json()]).toEqual([
     200,

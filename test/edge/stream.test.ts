@@ -80,6 +80,28 @@ test("who listens is told what changes for it, and after a break what it has mis
   for (const each of [again, owner, lost]) each.close();
 });
 
+test("whoever has missed a hundred notifications is told of all of them, and holds no place for nothing", async () => {
+  await using node = await openNode("first");
+  const shop = await node.bearer("shop");
+  const stream = await listen(node, shop);
+  await tell(node, "shop");
+  await until(() => countOf(stream.text()) === 1, stream.text);
+  const seen = lastIdIn(stream.text());
+  stream.close();
+  for (let count = 0; count < 100; count += 1) await tell(node, "shop");
+  await Bun.sleep(1500);
+  for (let count = 0; count < 12; count += 1) {
+    const again = await listen(node, shop, seen);
+    await until(
+      () => countOf(again.text()) === 100,
+      () => String(countOf(again.text())),
+    );
+    expect(again.isOpen()).toBe(true);
+    again.close();
+    await Bun.sleep(50);
+  }
+});
+
 test("a person is told when the account needs them, and the stream ends with what it rests on", async () => {
   await using node = await openNode("first", { SMARTDASH_DEFAULT_UPSTREAM: "mercadolibre" });
   const bearer = await newBearer({ url: node.url });

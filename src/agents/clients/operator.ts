@@ -63,6 +63,13 @@ export async function addAgent(
   return { clientId, secret };
 }
 
+const peersPrefix = "node_";
+
+/** Whether this client is another node. */
+export function isPeersClient(clientId: string | undefined): boolean {
+  return clientId?.startsWith(peersPrefix) === true;
+}
+
 /**
  * A node that is let in by its own proof, as an agent of the operator: no door of OAuth is open to it.
  * Failures: `usage`, with what is wrong about the wish.
@@ -78,7 +85,7 @@ export async function agentForPeer(
     wanted.account === undefined ? undefined : await findConnected(app, wanted.account);
   return {
     id: newId(app.now()),
-    clientId: `node_${randomBytes(16).toString("base64url")}`,
+    clientId: `${peersPrefix}${randomBytes(16).toString("base64url")}`,
     kind: "operator",
     name: wanted.name,
     redirectUris: [],

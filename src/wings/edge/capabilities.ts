@@ -1,6 +1,6 @@
 import { cpus, freemem, loadavg, totalmem } from "node:os";
 import type { App } from "#src/app.ts";
-import { objectIn } from "#src/config/read.ts";
+import { isObject, objectIn } from "#src/config/read.ts";
 import { canonicalJson } from "#src/crypto/canonical-json.ts";
 import { isSignedBy } from "#src/crypto/node-key.ts";
 import { version } from "#src/runtime/version.ts";
@@ -166,4 +166,9 @@ function dateIn(value: unknown): Date | undefined {
 /** A version as anybody would write one; undefined for everything else. */
 export function plainVersion(said: unknown): string | undefined {
   return typeof said === "string" && /^[\w.+-]{1,40}$/.test(said) ? said : undefined;
+}
+
+/** The version that a document names. */
+export function versionIn({ metadata }: Said): string | undefined {
+  return plainVersion(isObject(metadata) ? metadata["version"] : undefined);
 }

@@ -1,12 +1,14 @@
 import type { App } from "#src/app.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
+import { Failure } from "#src/failure.ts";
 import { type Exchange, type OutgoingRequest, discard } from "#src/http/exchange.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
+import { endsWithin, timely } from "#src/once.ts";
 import { version } from "#src/runtime/version.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Capabilities, type CapabilityDocument, capabilitiesOf } from "./capabilities.ts";
 import { type Directory, createDirectory } from "./discovery/directory.ts";
-import type { Finder } from "./discovery/mdns.ts";
+import type { Finder } from "./discovery/finder.ts";
 import { type Discovering, mountDiscovery } from "./discovery/routes.ts";
 import { peersTold } from "./discovery/told.ts";
 import { createHearing, tellAccount } from "./hearing.ts";
@@ -16,7 +18,9 @@ import { createLogTail } from "./log-tail.ts";
 import { mountNode } from "./node-routes.ts";
 import { type OwnFacts, createOwnServer } from "./own-server.ts";
 import { ownResources, ownTools } from "./own-tools.ts";
-import type { Self } from "./peers/meet.ts";
+import type { Self } from "./self.ts";
+import { forgetFleet } from "./peers/store.ts";
+import { fleetTagOf } from "./peers/transcript.ts";
 import { type PeerSession, type PeerSessions, createPeerSessions } from "./peers/sessions.ts";
 import { watchAccounts } from "./stream/account-states.ts";
 import { createHub } from "./stream/hub.ts";
@@ -43,13 +47,20 @@ export async function openEdge(app: EdgeServing): Promise<Edge> {
   const node = ownNode(app);
   app.log.info("edge_node", { nodeId: node.nodeId, peerId: node.peerId });
   const startedAt = app.now().getTime();
-  const p2p: { listen: () => readonly string[] } = { listen: () => [] };
-  const document = signedNow(app, node, () => ({ startedAt, listenAddresses: p2p.listen() }));
+  let finders: readonly Finder[] = [];
+  const listenAddresses = () => finders.flatMap((each) => each.addresses?.() ?? []);
+  const document = signedNow(app, node, () => ({
+    startedAt,
+    listenAddresses: listenAddresses(),
+  }));
   const { fleetKey } = app.config.edge;
+  const fleetTag = fleetKey === undefined ? "none" : fleetTagOf(fleetKey);
+  const left = await timely(forgetFleet(app.db, node.peerId, fleetTag));
+  if (left > 0) app.log.warn("fleet_key_changed", { forgotten: left });
   const self: Self = { node, fleetKey, document, now: app.now };
   const hub = createHub(app.replica.slice(0, 8));
   const directory = createDirectory(app, node);
-  const finders = await openFinders(app, { node, directory, document, p2p });
+  finders = await openFinders(app, { node, directory, document });
   const sessions = createPeerSessions(app, self);
   const accounts = watchAccounts(app, (accountId, state) => tellAccount(hub, accountId, state));
   const server = createOwnServer(factsOf(app, node, startedAt));
@@ -73,12 +84,14 @@ export async function openEdge(app: EdgeServing): Promise<Edge> {
     hear: createHearing(app, { of: node.peerId, hub, sessions, finders }),
     stop: async () => {
       accounts.stop();
-      await Promise.all([...finders.map((each) => each.stop()), directory.flush(), server.close()]);
+      const ending = Promise.all([...finders.map((each) => each.stop()), server.close()]);
+      await endsWithin(ending, longestStopMs);
+      await directory.flush();
     },
   };
 }
 
-const saidForMs = 5000;
+const [saidForMs, longestStopMs] = [5000, 2000];
 
 /** Anybody may ask: it is signed every few seconds, not each time. */
 function signedNow(
@@ -100,13 +113,12 @@ type Finding = {
   readonly node: OwnNode;
   readonly directory: Directory;
   readonly document: () => CapabilityDocument;
-  readonly p2p: { listen: () => readonly string[] };
 };
 
 /** What is not asked for is not even loaded. */
 async function openFinders(
   app: EdgeServing,
-  { node, directory, document, p2p }: Finding,
+  { node, directory, document }: Finding,
 ): Promise<readonly Finder[]> {
   const { discovery, listen, bootstrap, interface: only } = app.config.edge;
   const { publicUrl, port } = app;
@@ -117,7 +129,9 @@ async function openFinders(
     try {
       finders.push(await open());
     } catch (error) {
-      app.log.error("discovery_not_started", { name, ...troubleOf(error) });
+      const reason = error instanceof Failure ? error.message : undefined;
+      const about = name === "mdns" ? { interface: only } : { listen: listen.join(",") };
+      app.log.error("discovery_not_started", { name, ...about, reason, ...troubleOf(error) });
     }
   };
   await start("mdns", async () => {
@@ -127,9 +141,7 @@ async function openFinders(
   });
   await start("libp2p", async () => {
     const { openDht } = await import("./discovery/dht.ts");
-    const dht = await openDht(app, node, { directory, document, listen, bootstrap, home });
-    p2p.listen = () => dht.addresses();
-    return dht;
+    return await openDht(app, node, { directory, document, listen, bootstrap, home });
   });
   return finders;
 }

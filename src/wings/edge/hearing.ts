@@ -5,7 +5,7 @@ import { switchedOff } from "#src/guards/switches.ts";
 import { definitionsChanged } from "#src/guards/tools/store.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { announceSubject } from "./discovery/announce.ts";
-import type { Finder } from "./discovery/mdns.ts";
+import type { Finder } from "./discovery/finder.ts";
 import { identityOfPeer } from "./identity.ts";
 import type { PeerSessions } from "./peers/sessions.ts";
 import { peerSubject } from "./peers/store.ts";
@@ -43,8 +43,8 @@ export function createHearing(app: Hearing, parts: Parts): (subjects: readonly s
 /** And says so, for whoever has asked. */
 function announce(app: Hearing, finders: readonly Finder[], subject: string): void {
   for (const finder of finders) finder.announce();
-  const count = finders.length + 1;
-  recordEvent(app.db, { name: "announced", subject, count }).catch((error: unknown) =>
+  const name = finders.length === 0 ? "announced_nowhere" : "announced";
+  recordEvent(app.db, { name, subject }).catch((error: unknown) =>
     app.log.warn("event_not_stored", troubleOf(error)),
   );
 }

@@ -1,4 +1,5 @@
-import { callerOf } from "#src/agents/caller.ts";
+import { type Caller, callerOf } from "#src/agents/caller.ts";
+import { isPeersClient } from "#src/agents/clients/operator.ts";
 import { bearerOf } from "#src/calls/bearer.ts";
 import type { McpServing } from "#src/calls/routes.ts";
 import { type Upstream, insideScheme } from "#src/catalog/upstream.ts";
@@ -67,7 +68,13 @@ async function isPeerFor(
   { name, sessions }: { readonly name: string; readonly sessions: PeerSessions },
 ): Promise<boolean> {
   const caller = await callerOf(app, bearerIn(request));
-  return caller?.kind === "agent" && (await sessions.isKnown(name));
+  if (caller === undefined) throw new Failure("bearer_invalid");
+  return isOperators(caller) && (await sessions.isKnown(name));
+}
+
+/** An agent of the operator, and not another node: what is behind us is not for those in front of us. */
+export function isOperators({ kind, agent }: Caller): boolean {
+  return kind === "agent" && !isPeersClient(agent);
 }
 
 function bearerIn(request: Request): string {
@@ -98,13 +105,11 @@ async function placeOf(app: McpServing, request: Request, peer: Upstream | undef
   return { upstream, path };
 }
 
-/** Notifications for whoever may read. Failures: those of `bearerOf`, `insufficient_scope`, `busy`. */
+/** Notifications for whoever may read, which every scope includes. Failures: those of `bearerOf`, `busy`. */
 async function stream(app: McpServing, request: Request, parts: NodeParts): Promise<Response> {
   const { upstream } = await placeOf(app, request, undefined);
   const caller = await bearerOf(app, request, upstream);
-  if (!caller.allowed.has("mcp:read")) {
-    throw new Failure("insufficient_scope", "This needs the scope mcp:read", { scope: "mcp:read" });
-  }
+  if (request.method === "HEAD") return new Response(null);
   const { accountId, provider, key, agent } = caller;
   const scene = { upstream: upstream.name, provider, accountId, caller: key, agent, tools: [] };
   app.switches.check(scene);

@@ -23,7 +23,7 @@ function build(facts: OwnFacts): McpServer {
   const annotations = { readOnlyHint: true, openWorldHint: false };
   server.registerTool(
     "get_status",
-    { description: "How this node is: version, uptime, load, database", annotations },
+    { description: "How this node is: version, uptime, open streams, database", annotations },
     async () => toolAnswer(await facts.status()),
   );
   server.registerTool(

@@ -1,8 +1,15 @@
 import type { App } from "#src/app.ts";
-import { capabilitiesOf } from "./capabilities.ts";
-import { ownNode } from "./identity.ts";
+import { type CapabilityDocument, capabilitiesOf } from "./capabilities.ts";
+import { type Node, ownNode } from "./identity.ts";
 import { ownResources, ownTools } from "./own-tools.ts";
-import type { Self } from "./peers/meet.ts";
+
+/** Who we are for other nodes. */
+export type Self = {
+  readonly node: Node;
+  readonly fleetKey: Uint8Array | undefined;
+  readonly document: () => CapabilityDocument;
+  readonly now: () => Date;
+};
 
 /** Who this node is for others, for a command: its gateway may run elsewhere. Failures: `home_unusable`. */
 export function selfOf(app: Pick<App, "config" | "seal" | "now" | "publicUrl">): Self {

@@ -11,16 +11,19 @@ export function announceSubject(of: string): string {
 
 const [toldMs, stepMs] = [3000, 100];
 
-/** Asks the running gateway of a node to announce it; returns in how many ways it did, undefined when none runs. */
-export async function askToAnnounce(app: Pick<App, "db">, of: string): Promise<number | undefined> {
+/** Asks the running gateways of a node to announce it: `announced`, `nowhere` when they know no way, `unheard` when none runs. */
+export async function askToAnnounce(
+  app: Pick<App, "db">,
+  of: string,
+): Promise<"announced" | "nowhere" | "unheard"> {
   const subject = announceSubject(of);
   const since = await databaseNow(app.db);
   await recordEndings(app.db, [subject]);
+  const which = { subjects: [subject], since };
   for (let waited = 0; waited < toldMs; waited += stepMs) {
     await sleep(stepMs);
-    const ways = await eventCount(app.db, "announced", { subjects: [subject], since });
-    // What it is by no way counts as one too many: it was heard.
-    if (ways > 0) return ways - 1;
+    if ((await eventCount(app.db, "announced", which)) > 0) return "announced";
+    if ((await eventCount(app.db, "announced_nowhere", which)) > 0) return "nowhere";
   }
-  return undefined;
+  return "unheard";
 }

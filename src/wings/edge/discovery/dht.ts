@@ -1,11 +1,13 @@
 import type { PeerId } from "@libp2p/interface";
+import { peerIdFromString } from "@libp2p/peer-id";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { isObject } from "#src/config/read.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
-import { type CapabilityDocument, readCapabilities } from "../capabilities.ts";
+import { type CapabilityDocument, readCapabilities, versionIn } from "../capabilities.ts";
 import type { OwnNode } from "../identity.ts";
 import type { Directory } from "./directory.ts";
+import type { Finder } from "./finder.ts";
 import { askDocument, documentProtocol, sendDocument } from "./document-stream.ts";
 import {
   type Host,
@@ -16,17 +18,9 @@ import {
   remoteIp,
   startHost,
 } from "./libp2p.ts";
-import type { Finder } from "./mdns.ts";
-
-export type DhtFinder = Finder & {
-  /** Multiaddrs under which others reach this node. */
-  addresses(): readonly string[];
-  /** Multiaddrs of a node, as the DHT knows them; undefined when nobody does. */
-  find(peerId: string): Promise<readonly string[] | undefined>;
-};
 
 const everyMs = 60_000;
-const roundMs = 20_000;
+const [roundMs, seekMs] = [20_000, 8000];
 /** However many there are, so many are asked in one round, and so many at a time. */
 const mostAsked = 32;
 const mostAtOnce = 8;
@@ -48,7 +42,7 @@ export async function openDht(
     readonly bootstrap: readonly string[];
     readonly home: string;
   },
-): Promise<DhtFinder> {
+): Promise<Finder> {
   const host = await startHost(node, options);
   const ask = createAsking(app, host, options.directory);
 
@@ -65,9 +59,16 @@ export async function openDht(
   return {
     name: "libp2p",
     announce: () => rounds.run(),
-    look: () => rounds.run(),
     addresses: () => host.getMultiaddrs().map(String),
-    find: (peerId) => findPeer(host, peerId, AbortSignal.timeout(roundMs)),
+    seek: async (peerId) => {
+      const found = await findPeer(host, peerId, AbortSignal.timeout(seekMs)).catch(
+        () => undefined,
+      );
+      if (found === undefined) return false;
+      await ask(peerIdFromString(peerId));
+      await options.directory.flush();
+      return true;
+    },
     stop: async () => {
       clearInterval(timer);
       rounds.stop();
@@ -91,8 +92,7 @@ function createAsking(app: Finding, host: Host, directory: Directory) {
       origins: originsIn(read.document),
       from: remoteIp(connection),
       via: "libp2p",
-      version: undefined,
-      document: read.document,
+      version: versionIn(read.document),
     });
   }
 

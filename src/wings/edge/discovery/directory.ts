@@ -4,7 +4,7 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import { plainVersion } from "../capabilities.ts";
 import { announcedAddress } from "../peers/address.ts";
-import { type Sighting, dropSightings, mostSightings, saveSightings } from "../peers/store.ts";
+import { type Sighting, dropSightings, mostSightings, saveSightings } from "./store.ts";
 
 /** What somebody on the network says about a node. */
 export type Announced = {
@@ -17,8 +17,6 @@ export type Announced = {
   readonly from: string;
   readonly via: "mdns" | "libp2p";
   readonly version: string | undefined;
-  /** Signed, read and fitting; undefined when it is not known. */
-  readonly document: Readonly<Record<string, unknown>> | undefined;
 };
 
 /** The nodes that were met lately: hints, bounded, and written down once a second at most. */
@@ -34,6 +32,7 @@ const flushMs = 1000;
 const keptMs = 5 * 60_000;
 const mostAddresses = 4;
 
+/** Of the node with this peer id. */
 export function createDirectory(
   app: Pick<App, "db" | "log" | "now">,
   node: Pick<NodeIdentity, "peerId">,
@@ -66,6 +65,7 @@ class BoundedDirectory implements Directory {
   }
 
   left(peerId: string): void {
+    if (identityOfPeer(peerId) === undefined) return;
     this.#waiting.delete(peerId);
     if (this.#gone.size < mostSightings) this.#gone.add(peerId);
     this.#soon();
@@ -89,7 +89,7 @@ class BoundedDirectory implements Directory {
   }
 
   #sighting({ origins, from, ...announced }: Announced): Sighting {
-    const { peerId, nodeId, via, version, document = null } = announced;
+    const { peerId, nodeId, via, version } = announced;
     const fresh = origins.flatMap((each) => announcedAddress(each, from) ?? []);
     const before = this.#waiting.get(peerId)?.addresses ?? [];
     const now = this.#app.now();
@@ -100,7 +100,6 @@ class BoundedDirectory implements Directory {
       addresses: [...new Set([...fresh, ...before])].slice(0, mostAddresses),
       via,
       version: plainVersion(version) ?? null,
-      document,
       seenAt: now,
       expiresAt: new Date(now.getTime() + keptMs),
     };

@@ -2,21 +2,13 @@ import { networkInterfaces } from "node:os";
 import type { Answer, Packet, StringAnswer, TxtAnswer } from "dns-packet";
 import makeMdns from "multicast-dns";
 import type { App } from "#src/app.ts";
+import { Failure } from "#src/failure.ts";
 import { isPublicAddress } from "#src/http/special-addresses.ts";
 import { version } from "#src/runtime/version.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { Directory } from "./directory.ts";
-
-/** A way in which nodes find each other. */
-export type Finder = {
-  readonly name: "mdns" | "libp2p";
-  /** Says that we are here. */
-  announce(): void;
-  /** Asks who is. */
-  look(): void;
-  stop(): Promise<void>;
-};
+import type { Finder } from "./finder.ts";
 
 const service = "_edge-hive._tcp.local";
 const ttlSeconds = 120;
@@ -29,7 +21,7 @@ const mostAnswers = 64;
 
 type Mdns = ReturnType<typeof makeMdns>;
 
-export type MdnsOptions = {
+type MdnsOptions = {
   readonly directory: Directory;
   /** Address of the one interface; undefined: as the system chooses. */
   readonly interface: string | undefined;
@@ -44,7 +36,10 @@ export function openMdns(
   { directory, interface: only, announced }: MdnsOptions,
 ): Finder {
   // Where nobody may ask for the interfaces, this fails now, and not in a timer.
-  networkInterfaces();
+  const own = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  if (only !== undefined && !own.some(({ address }) => address === only)) {
+    throw new Failure("settings_invalid", `SMARTDASH_EDGE_INTERFACE: no interface has ${only}`);
+  }
   const mdns = makeMdns({
     loopback: true,
     reuseAddr: true,
@@ -76,16 +71,14 @@ export function openMdns(
     // Whoever is far away is not on the local network.
     if (!isPublicAddress(address) && gate()) hear(directory, packet, address);
   });
-  const announce = () => say(ttlSeconds);
-  const look = () => mdns.query({ questions: [{ name: service, type: "PTR" }] });
-  const both = () => {
-    announce();
-    look();
+  const announce = () => {
+    say(ttlSeconds);
+    mdns.query({ questions: [{ name: service, type: "PTR" }] });
   };
-  both();
-  const early = setTimeout(both, firstMs).unref();
-  const timer = setInterval(both, everyMs).unref();
-  return { name: "mdns", announce, look, stop: () => close(mdns, [early, timer], () => say(0)) };
+  announce();
+  const early = setTimeout(announce, firstMs).unref();
+  const timer = setInterval(announce, everyMs).unref();
+  return { name: "mdns", announce, stop: () => close(mdns, [early, timer], () => say(0)) };
 }
 
 const goodbyeMs = 200;
@@ -192,7 +185,6 @@ function hearOne(directory: Directory, { data, ttl }: TxtAnswer, from: string): 
     from,
     via: "mdns",
     version: facts.get("version"),
-    document: undefined,
   });
 }
 

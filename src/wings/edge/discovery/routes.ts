@@ -12,12 +12,14 @@ import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
+import { isOperators } from "../node-routes.ts";
 import { createChallenges, useOnceIn } from "../peers/challenges.ts";
 import { connectPeer } from "../peers/connect.ts";
-import { type Self, challengePath, responsePath } from "../peers/meet.ts";
+import { challengePath, responsePath } from "../peers/meet.ts";
+import type { Self } from "../self.ts";
 import type { Peer } from "../peers/store.ts";
 import { peerIdOf, trusted } from "../peers/trust.ts";
-import type { Finder } from "./mdns.ts";
+import type { Finder } from "./finder.ts";
 import { peersTold, toldConnection } from "./told.ts";
 
 export type Discovering = McpServing & Redeeming;
@@ -69,11 +71,23 @@ export function mountDiscovery(
     await operatorOf(app, req.raw, "mcp:call");
     gate.pass(env.address());
     const peerId = await peerIdOf(app, of, req.param("peer_id"));
-    return Response.json(toldConnection(await connectPeer(app, self, { peerId })), noStore);
+    const connect = () => connectPeer(app, self, { peerId });
+    const connected = await connect().catch(async (error: unknown) => {
+      // Nobody has met it yet: perhaps somebody in the DHT has.
+      const isUnknown = error instanceof Failure && error.code === "peer_unknown";
+      if (!isUnknown || !(await seek(finders, peerId))) throw error;
+      return await connect();
+    });
+    return Response.json(toldConnection(connected), noStore);
   });
 }
 
-export type Mounted = {
+async function seek(finders: readonly Finder[], peerId: string): Promise<boolean> {
+  const sought = finders.map(async (each) => (await each.seek?.(peerId)) === true);
+  return (await Promise.all(sought)).includes(true);
+}
+
+type Mounted = {
   readonly self: Self;
   readonly finders: readonly Finder[];
   /** SHA-256 in hex of the certificate that this process shows. */
@@ -86,6 +100,7 @@ async function operatorOf(app: Discovering, request: Request, scope: Scope): Pro
   if (upstream === undefined) throw new Failure("not_found");
   const caller = await bearerOf(app, request, upstream);
   app.switches.check({ ...sceneOfUpstream(upstream), caller: caller.key, agent: caller.agent });
+  if (!isOperators(caller)) throw new Failure("operator_agents_only");
   if (!caller.allowed.has(scope)) {
     throw new Failure("insufficient_scope", `This needs the scope ${scope}`, { scope });
   }

@@ -1,6 +1,7 @@
 import type { App } from "#src/app.ts";
 import type { Connected } from "../peers/connect.ts";
-import { type Peer, type Sighting, peersOf, sightingsOf } from "../peers/store.ts";
+import { type Peer, peersOf } from "../peers/store.ts";
+import { type Sighting, sightingsOf } from "./store.ts";
 import { trustScore } from "../peers/trust.ts";
 
 /** One node, as people and agents are told of it. */
@@ -17,8 +18,12 @@ export type ToldPeer = {
   readonly version: string | null;
   readonly seen_at: string | null;
   readonly proven_at: string | null;
+  /** SHA-256 of the certificate that is pinned. */
+  readonly certificate: string | null;
   /** What it may do here, separated by spaces; null when nothing. */
   readonly scope: string | null;
+  /** MCP servers that it may use; null: the default one. */
+  readonly upstreams: readonly string[] | null;
 };
 
 /** The nodes that this one knows: whom it has decided about, and whom it has met. */
@@ -43,13 +48,25 @@ function told(node: Peer | Sighting, met: Sighting | undefined): ToldPeer {
   return {
     node_id: node.nodeId,
     peer_id: node.peerId,
-    trust: peer?.trust ?? null,
-    trust_score: peer === undefined ? null : trustScore(peer),
     addresses: addressesOf(peer, met),
     ...whenMet(met),
-    proven_at: peer?.provenAt?.toISOString() ?? null,
-    scope: peer?.scope ?? null,
+    ...(peer === undefined ? undecided : decision(peer)),
   };
+}
+
+const undecided = {
+  trust: null,
+  trust_score: null,
+  proven_at: null,
+  certificate: null,
+  scope: null,
+  upstreams: null,
+};
+
+function decision(peer: Peer) {
+  const { trust, certificate, scope, upstreams, provenAt } = peer;
+  const proven_at = provenAt?.toISOString() ?? null;
+  return { trust, trust_score: trustScore(peer), proven_at, certificate, scope, upstreams };
 }
 
 function addressesOf(peer: Peer | undefined, met: Sighting | undefined): readonly string[] {
@@ -76,5 +93,7 @@ export function toldConnection(connected: Connected) {
     proven: true,
     trusted: isTrusted,
     trusts_us: admission.isTrusted,
+    /** Its MCP address for us. */
+    resource: admission.token?.url ?? null,
   };
 }

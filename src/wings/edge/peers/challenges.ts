@@ -7,11 +7,15 @@ import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { readCapabilities } from "../capabilities.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
-import type { Self } from "./meet.ts";
-import { type Place, type Transcript, isOfFleet, isProven, prove } from "./transcript.ts";
+import type { Self } from "../self.ts";
+import { type Place, type Transcript, fleetOf, isProven, prove } from "./transcript.ts";
 
 /** A node that has proven to us who it is. */
-export type Proven = { readonly identity: NodeIdentity; readonly isOfFleet: boolean };
+export type Proven = {
+  readonly identity: NodeIdentity;
+  /** Names our fleet key where the other one has it too; undefined where it has not. */
+  readonly fleetTag: string | undefined;
+};
 
 /** The side that is asked. Any replica can finish what another one has begun. */
 export type Challenges = {
@@ -65,8 +69,7 @@ export function createChallenges(
       }
       // Only what is right is written down.
       if (!(await useOnce(String(id), new Date(until)))) throw new Failure("challenge_refused");
-      const isFleets = isOfFleet(self.fleetKey, "response", { transcript, fleet });
-      return { identity, isOfFleet: isFleets };
+      return { identity, fleetTag: fleetOf(self.fleetKey, "response", { transcript, fleet }) };
     },
   };
 }

@@ -1,15 +1,16 @@
 import type { App } from "#src/app.ts";
-import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
-import { within } from "#src/once.ts";
-import { plainVersion } from "../capabilities.ts";
+import { timely, within } from "#src/once.ts";
+import { versionIn } from "../capabilities.ts";
 import { addressText, readAddress } from "./address.ts";
-import { type Admission, type Met, type Self, meet } from "./meet.ts";
-import { type Peer, noteChallenge, peerOf, saveSightings, sightingsOf } from "./store.ts";
+import type { Self } from "../self.ts";
+import { type Admission, type Met, meet } from "./meet.ts";
+import { type Peer, noteChallenge, peerOf } from "./store.ts";
+import { saveSightings, sightingsOf } from "../discovery/store.ts";
 import { trusted } from "./trust.ts";
 
 /** How a node was reached, and what both sides think of each other. */
-export type Connected = Pick<Met, "identity" | "document" | "address" | "pin"> & {
+export type Connected = Pick<Met, "identity" | "address" | "pin"> & {
   /** We trust it, and it has proven itself. */
   readonly isTrusted: boolean;
   /** What it says to our proof. */
@@ -28,23 +29,24 @@ type Connecting = Pick<App, "db" | "now" | "catalog">;
  * wherever it was met. Makes nobody trusted who has not the fleet key.
  * Failures: `peer_unknown`, `peer_unreachable`, `peer_insecure`, `peer_not_proven`.
  */
-export async function connectPeer(
-  app: Connecting,
-  self: Self,
-  wanted: { readonly peerId: string; readonly typed?: string | undefined },
-): Promise<Connected> {
+export async function connectPeer(app: Connecting, self: Self, wanted: Wanted): Promise<Connected> {
   const late = () => new Failure("peer_unreachable");
-  return await within(wholeMs, connect(app, self, wanted), late);
+  const ended = new AbortController();
+  try {
+    return await within(wholeMs, connect(app, self, { ...wanted, ended: ended.signal }), late);
+  } finally {
+    // Whatever still runs does nothing more.
+    ended.abort();
+  }
 }
 
-async function connect(
-  app: Connecting,
-  self: Self,
-  wanted: { readonly peerId: string; readonly typed?: string | undefined },
-): Promise<Connected> {
-  const { peerId } = wanted;
+type Wanted = { readonly peerId: string; readonly typed?: string | undefined };
+type Limited = Wanted & { readonly ended: AbortSignal };
+
+async function connect(app: Connecting, self: Self, wanted: Limited): Promise<Connected> {
+  const { peerId, ended } = wanted;
   const of = self.node.peerId;
-  const known = await peerOf(app.db, of, peerId);
+  const known = await timely(peerOf(app.db, of, peerId));
   const named = wanted.typed ?? known?.address ?? undefined;
   const texts = named === undefined ? await foundAt(app, of, { peerId, known }) : [named];
   const about = {
@@ -55,11 +57,12 @@ async function connect(
   const addresses = texts.flatMap((text) => readAddress(text) ?? []);
   let failure = new Failure("peer_unknown");
   for (const address of addresses.slice(0, mostAddresses)) {
+    if (ended.aborted) throw failure;
     const tried = await attempt(() => meet(self, { ...about, address }));
-    if (!(tried instanceof Failure)) return await admitted(app, self, tried);
+    if (!(tried instanceof Failure)) return await admitted(app, self, { met: tried, ended });
     failure = tried;
   }
-  await noteChallenge(app.db, { of, peerId, isProven: false });
+  await timely(noteChallenge(app.db, { of, peerId, isProven: false }));
   throw failure;
 }
 
@@ -79,34 +82,37 @@ async function foundAt(
   { peerId, known }: { readonly peerId: string; readonly known: Peer | undefined },
 ): Promise<readonly string[]> {
   const proven = known?.provenAddress ?? undefined;
-  const met = await sightingsOf(app.db, of, app.now());
+  const met = await timely(sightingsOf(app.db, of, app.now()));
   const announced = met.find((each) => each.peerId === peerId)?.addresses ?? [];
   return [...new Set([...(proven === undefined ? [] : [proven]), ...announced])];
 }
 
-async function admitted(app: Connecting, self: Self, met: Met): Promise<Connected> {
+async function admitted(
+  app: Connecting,
+  self: Self,
+  { met, ended }: { readonly met: Met; readonly ended: AbortSignal },
+): Promise<Connected> {
   const of = self.node.peerId;
+  const late = () => {
+    if (ended.aborted) throw new Failure("peer_unreachable");
+  };
+  late();
   const admission = await met.prove();
+  late();
   const { identity, document, address, pin } = met;
   const at = addressText({ origin: address.origin, ip: pin.address });
   const peer = await trusted(app, of, { ...met, address: at });
   const now = app.now();
-  await saveSightings(app.db, [
-    {
-      of,
-      peerId: identity.peerId,
-      nodeId: identity.nodeId,
-      addresses: [at],
-      via: "challenge",
-      version: versionIn(document),
-      document,
-      seenAt: now,
-      expiresAt: new Date(now.getTime() + keptMs),
-    },
-  ]);
-  return { identity, document, address, pin, isTrusted: peer !== undefined, admission };
-}
-
-function versionIn({ metadata }: Readonly<Record<string, unknown>>): string | null {
-  return plainVersion(isObject(metadata) ? metadata["version"] : undefined) ?? null;
+  const sighting = {
+    of,
+    peerId: identity.peerId,
+    nodeId: identity.nodeId,
+    addresses: [at],
+    via: "challenge" as const,
+    version: versionIn(document) ?? null,
+    seenAt: now,
+    expiresAt: new Date(now.getTime() + keptMs),
+  };
+  await timely(saveSightings(app.db, [sighting]));
+  return { identity, address, pin, isTrusted: peer !== undefined, admission };
 }

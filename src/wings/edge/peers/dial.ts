@@ -2,10 +2,11 @@ import { hash } from "node:crypto";
 import { once } from "node:events";
 import { type Socket, connect as connectPlain, isIP } from "node:net";
 import { type TLSSocket, connect as connectTls } from "node:tls";
-import { Failure } from "#src/failure.ts";
-import { answerOn } from "#src/http/socket-answer.ts";
+import { Failure, codeOf } from "#src/failure.ts";
+import { ResponseBroken } from "#src/http/response-parser.ts";
+import { AnswerUnusable, answerOn } from "#src/http/socket-answer.ts";
 import { within } from "#src/once.ts";
-import { type Address, reachable } from "./address.ts";
+import { type Address, addressText, reachable } from "./address.ts";
 
 /** Where a connection has led. */
 export type Line = {
@@ -38,14 +39,24 @@ const mostBytes = 32 * 1024;
  */
 export async function dial(address: Address, asked: Dialling): Promise<DialAnswer> {
   const ended = new AbortController();
-  const late = () => new Failure("peer_unreachable");
+  const unreachable = (why: string) =>
+    new Failure(
+      "peer_unreachable",
+      `The node cannot be reached at ${addressText(address)} (${why})`,
+    );
+  const late = () => unreachable("no answer in five seconds");
   try {
     return await within(limitMs, exchange(address, asked, ended.signal), late);
   } catch (error) {
-    throw error instanceof Failure ? error : late();
+    throw error instanceof Failure ? error : unreachable(reasonOf(error));
   } finally {
     ended.abort();
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof ResponseBroken) return "it does not speak HTTP there; is it https?";
+  return codeOf(error) ?? (error instanceof AnswerUnusable ? error.message : "broke off");
 }
 
 async function exchange(

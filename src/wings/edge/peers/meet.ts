@@ -3,22 +3,15 @@ import { isObject, objectIn } from "#src/config/read.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Pin } from "#src/http/exchange.ts";
-import { type CapabilityDocument, readCapabilities } from "../capabilities.ts";
-import type { Node, NodeIdentity } from "../identity.ts";
+import { readCapabilities } from "../capabilities.ts";
+import type { NodeIdentity } from "../identity.ts";
+import type { Self } from "../self.ts";
 import type { Address } from "./address.ts";
 import { type DialAnswer, type Line, dial } from "./dial.ts";
-import { type Place, type Transcript, isOfFleet, isProven, prove } from "./transcript.ts";
+import { type Place, type Transcript, fleetOf, isProven, prove } from "./transcript.ts";
 
 export const challengePath = "/discovery/challenge";
 export const responsePath = "/discovery/response";
-
-/** Who we are for other nodes. */
-export type Self = {
-  readonly node: Node;
-  readonly fleetKey: Uint8Array | undefined;
-  readonly document: () => CapabilityDocument;
-  readonly now: () => Date;
-};
 
 /** A node that has proven who it is, at an address that is its own. */
 export type Met = {
@@ -27,8 +20,8 @@ export type Met = {
   readonly address: Address;
   /** What every further connection to it has to show. */
   readonly pin: Pin;
-  /** It has our fleet key. */
-  readonly isOfFleet: boolean;
+  /** Names our fleet key where it has it too. */
+  readonly fleetTag: string | undefined;
   /** Says to it who we are; what we may do there. Once, and within ten seconds. */
   prove(): Promise<Admission>;
 };
@@ -79,7 +72,7 @@ export async function meet(self: Self, sought: Sought): Promise<Met> {
     document,
     address: sought.address,
     pin,
-    isOfFleet: isOfFleet(self.fleetKey, "challenge", { transcript, fleet }),
+    fleetTag: fleetOf(self.fleetKey, "challenge", { transcript, fleet }),
     prove: () => proveTo(self, sought, { id, transcript, pin }),
   };
 }

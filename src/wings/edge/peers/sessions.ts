@@ -1,11 +1,13 @@
 import type { App } from "#src/app.ts";
-import { createCache } from "#src/cache.ts";
+import { createCache, databasePatienceMs, withoutDatabaseMs } from "#src/cache.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Pin } from "#src/http/exchange.ts";
+import { createOnce, timely } from "#src/once.ts";
 import { connectPeer } from "./connect.ts";
-import type { Self } from "./meet.ts";
-import { peersNamed, sightingsOf } from "./store.ts";
+import type { Self } from "../self.ts";
+import { peersNamed } from "./store.ts";
+import { sightingsOf } from "../discovery/store.ts";
 
 type Named = { readonly peerId: string; readonly nodeId: string };
 
@@ -37,12 +39,21 @@ const size = 256;
 const quietMs = 3000;
 const leewayMs = 60_000;
 
+/** One for a node; what is known serves for a minute while the database is away. */
 export function createPeerSessions(
-  app: Pick<App, "db" | "now" | "catalog" | "once">,
+  app: Pick<App, "db" | "now" | "catalog">,
   self: Self,
 ): PeerSessions {
   const now = () => app.now().getTime();
-  const peers = createCache<Named>({ freshMs: 2000, staleMs: 0, size, now });
+  const peers = createCache<Named>({
+    freshMs: 2000,
+    staleMs: withoutDatabaseMs,
+    patienceMs: databasePatienceMs,
+    size,
+    now,
+  });
+  // Of its own: what the gateway waits for when it stops is a credential, not a node.
+  const once = createOnce();
   const sessions = createCache<PeerSession>({ freshMs: 3_600_000, staleMs: 0, size, now });
   /** A node that does not answer is not asked with each call. */
   const failed = createCache<Failure>({ freshMs: quietMs, staleMs: 0, size, now });
@@ -68,7 +79,7 @@ export function createPeerSessions(
       if (peer === undefined) throw new Failure("node_unknown");
       const known = sessions.fresh(peer.peerId);
       if (known !== undefined && known !== refused && now() < known.endsAt) return known;
-      return await app.once(`peer ${peer.peerId}`, () => begin(peer));
+      return await once(peer.peerId, () => begin(peer));
     },
     isKnown: async (nodeId) => (await peerNamed(nodeId)) !== undefined,
     drop(session) {
@@ -89,11 +100,11 @@ async function findPeer(
   nodeId: string,
 ): Promise<Named | undefined> {
   const of = self.node.peerId;
-  const decided = await peersNamed(app.db, of, nodeId);
+  const decided = await timely(peersNamed(app.db, of, nodeId));
   const [peer, second] = decided.filter(({ trust }) => trust !== "forgotten");
   if (peer !== undefined) return second === undefined ? peer : undefined;
   if (self.fleetKey === undefined) return undefined;
-  const met = await sightingsOf(app.db, of, app.now());
+  const met = await timely(sightingsOf(app.db, of, app.now()));
   const known = new Set(decided.map(({ peerId }) => peerId));
   const [only, other] = met.filter((each) => each.nodeId === nodeId && !known.has(each.peerId));
   return other === undefined ? only : undefined;

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, inArray, notInArray, sql } from "drizzle-orm";
+import { type SQL, and, asc, eq, ne, sql } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { agents } from "#db/schema/agents.ts";
@@ -10,7 +10,6 @@ export type Peer = typeof peers.$inferSelect & {
   readonly scope: string | null;
   readonly upstreams: readonly string[] | null;
 };
-export type Sighting = typeof sightings.$inferSelect;
 
 const withAgent = {
   of: peers.of,
@@ -19,6 +18,7 @@ const withAgent = {
   trust: peers.trust,
   address: peers.address,
   provenAddress: peers.provenAddress,
+  fleetTag: peers.fleetTag,
   certificate: peers.certificate,
   agentId: peers.agentId,
   since: peers.since,
@@ -45,6 +45,7 @@ export function peersOf(db: Database, of: string): Promise<Peer[]> {
     .orderBy(asc(peers.nodeId));
 }
 
+/** What this node has decided about a peer. */
 export async function peerOf(db: Database, of: string, peerId: string): Promise<Peer | undefined> {
   const [row] = await db
     .select(withAgent)
@@ -66,7 +67,10 @@ export function peersNamed(db: Database, of: string, nodeId: string): Promise<Pe
 
 const mostNamesakes = 8;
 
-export type Trusting = Pick<Peer, "of" | "peerId" | "nodeId" | "address" | "certificate"> & {
+export type Trusting = Pick<
+  Peer,
+  "of" | "peerId" | "nodeId" | "address" | "certificate" | "fleetTag"
+> & {
   readonly trust: "pinned" | "fleet";
   /** What it may do here from now on. */
   readonly agent: NewAgent;
@@ -97,7 +101,9 @@ export async function saveTrust(db: Database, trusting: Trusting): Promise<boole
         set: { ...row, since: sql`now()` },
       });
     await endAgents(transaction, before?.agentId ?? undefined);
-    await recordEndings(transaction, [peerSubject(wanted.of, wanted.peerId)]);
+    // Whom the fleet key lets in for the first time has nothing that could end; its first call is under way.
+    const isTold = before !== undefined || wanted.trust === "pinned";
+    if (isTold) await recordEndings(transaction, [peerSubject(wanted.of, wanted.peerId)]);
     return true;
   });
 }
@@ -124,13 +130,23 @@ export async function forgetTrust(db: Database, of: string, peerId: string): Pro
 
 /** What a node that has another key by now had decided and met; whom it had let in is let go of. Returns how many. */
 export async function forgetNode(db: Database, of: string): Promise<number> {
+  await db.delete(sightings).where(eq(sightings.of, of));
+  return await forgetWhere(db, eq(peers.of, of));
+}
+
+/** Whom another fleet key than this one had let in. Returns how many. */
+export async function forgetFleet(db: Database, of: string, fleetTag: string): Promise<number> {
+  const isOther = ne(sql`coalesce(${peers.fleetTag}, '')`, fleetTag);
+  return await forgetWhere(db, and(eq(peers.of, of), eq(peers.trust, "fleet"), isOther));
+}
+
+async function forgetWhere(db: Database, which: SQL | undefined): Promise<number> {
   return await db.transaction(async (transaction) => {
-    await transaction.delete(sightings).where(eq(sightings.of, of));
     const rows = await transaction
       .delete(peers)
-      .where(eq(peers.of, of))
-      .returning({ peerId: peers.peerId, agentId: peers.agentId });
-    for (const { peerId, agentId } of rows) {
+      .where(which)
+      .returning({ of: peers.of, peerId: peers.peerId, agentId: peers.agentId });
+    for (const { of, peerId, agentId } of rows) {
       await endAgents(transaction, agentId ?? undefined);
       await recordEndings(transaction, [peerSubject(of, peerId)]);
     }
@@ -168,79 +184,4 @@ export async function noteChallenge(
         : { failures: sql`${peers.failures} + 1` },
     )
     .where(and(eq(peers.of, of), eq(peers.peerId, peerId)));
-}
-
-/** What a node has met and not yet forgotten, the newest first. */
-export function sightingsOf(db: Database, of: string, now: Date): Promise<Sighting[]> {
-  return db
-    .select()
-    .from(sightings)
-    .where(and(eq(sightings.of, of), gt(sightings.expiresAt, now)))
-    .orderBy(desc(sightings.seenAt))
-    .limit(mostSightings);
-}
-
-export const mostSightings = 256;
-
-/**
- * Writes down what was met; of more than 256 the oldest go, but nobody about whom something was decided. What a
- * node has proven is not replaced by what somebody announces.
- */
-export async function saveSightings(db: Database, met: readonly Sighting[]): Promise<void> {
-  const [first] = met;
-  if (first === undefined) return;
-  const taken = (column: string) => sql.raw(`excluded.${column}`);
-  await db
-    .insert(sightings)
-    .values([...met])
-    .onConflictDoUpdate({
-      target: [sightings.of, sightings.peerId],
-      set: {
-        addresses: taken("addresses"),
-        via: taken("via"),
-        version: sql`coalesce(${taken("version")}, ${sightings.version})`,
-        document: sql`coalesce(${taken("document")}, ${sightings.document})`,
-        seenAt: taken("seen_at"),
-        expiresAt: taken("expires_at"),
-      },
-      setWhere: sql`${sightings.via} <> 'challenge' or ${taken("via")} = 'challenge' or ${sightings.expiresAt} < now()`,
-    });
-  const kept = db
-    .select({ peerId: sightings.peerId })
-    .from(sightings)
-    .where(eq(sightings.of, first.of))
-    .orderBy(desc(sightings.seenAt))
-    .limit(mostSightings);
-  await db
-    .delete(sightings)
-    .where(
-      and(
-        eq(sightings.of, first.of),
-        notInArray(sightings.peerId, kept),
-        notInArray(sightings.peerId, decided(db, first.of)),
-      ),
-    );
-}
-
-function decided(db: Database, of: string) {
-  return db.select({ peerId: peers.peerId }).from(peers).where(eq(peers.of, of));
-}
-
-/** What was said goodbye to on the local network, by whomever: not what was proven or decided about. */
-export async function dropSightings(
-  db: Database,
-  of: string,
-  peerIds: readonly string[],
-): Promise<void> {
-  if (peerIds.length === 0) return;
-  await db
-    .delete(sightings)
-    .where(
-      and(
-        eq(sightings.of, of),
-        inArray(sightings.peerId, [...peerIds]),
-        eq(sightings.via, "mdns"),
-        notInArray(sightings.peerId, decided(db, of)),
-      ),
-    );
 }

@@ -20,7 +20,7 @@ export type Transcript = Place & {
 };
 
 /** `challenge`: by the node that was asked; `response`: by the one that began. Neither can stand in for the other. */
-export type Role = "challenge" | "response";
+type Role = "challenge" | "response";
 
 export type Proof = {
   readonly signature: string;
@@ -31,6 +31,7 @@ export type Proof = {
 const textOf = (role: Role, transcript: Transcript) =>
   `edge-hive ${role}\n${canonicalJson({ ...transcript })}`;
 
+/** Signs the transcript, and shows that we have the fleet key if we do. */
 export function prove(
   by: { readonly node: Pick<Node, "sign">; readonly fleetKey: Uint8Array | undefined },
   role: Role,
@@ -43,6 +44,7 @@ export function prove(
     : { signature, fleet: tagOf(by.fleetKey, `fleet ${text}`) };
 }
 
+/** Whether this node has signed the transcript in this role. */
 export function isProven(
   by: Pick<NodeIdentity, "publicKey">,
   role: Role,
@@ -54,12 +56,18 @@ export function isProven(
   );
 }
 
-/** Whether the other side has the same fleet key. */
-export function isOfFleet(
+/** What our fleet key is called where the other side has proven to have it too; undefined where it has not. */
+export function fleetOf(
   fleetKey: Uint8Array | undefined,
   role: Role,
   shown: { readonly transcript: Transcript; readonly fleet: unknown },
-): boolean {
-  if (fleetKey === undefined || typeof shown.fleet !== "string") return false;
-  return isSame(shown.fleet, tagOf(fleetKey, `fleet ${textOf(role, shown.transcript)}`));
+): string | undefined {
+  if (fleetKey === undefined || typeof shown.fleet !== "string") return undefined;
+  const wanted = tagOf(fleetKey, `fleet ${textOf(role, shown.transcript)}`);
+  return isSame(shown.fleet, wanted) ? fleetTagOf(fleetKey) : undefined;
+}
+
+/** Tells fleet keys apart, and says nothing about them. */
+export function fleetTagOf(fleetKey: Uint8Array): string {
+  return tagOf(fleetKey, "name of the fleet").slice(0, 16);
 }

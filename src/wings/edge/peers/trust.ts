@@ -1,18 +1,12 @@
 import { agentForPeer } from "#src/agents/clients/operator.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
+import { timely } from "#src/once.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import { addressText, readAddress } from "./address.ts";
 import type { Proven } from "./challenges.ts";
-import {
-  type Peer,
-  forgetTrust,
-  noteChallenge,
-  peersNamed,
-  peerOf,
-  saveTrust,
-  sightingsOf,
-} from "./store.ts";
+import { type Peer, forgetTrust, noteChallenge, peersNamed, peerOf, saveTrust } from "./store.ts";
+import { sightingsOf } from "../discovery/store.ts";
 
 type Deciding = Pick<App, "db" | "now" | "catalog">;
 
@@ -44,16 +38,40 @@ export async function trustPeer(
   }
   if (identity.peerId === of) throw new Failure("usage", "That is this node itself");
   const address = wanted.address === undefined ? undefined : expectAddress(wanted.address);
+  expectUsable(app, wanted);
   const agent = await agentForPeer(app, { ...wanted, name: `Node ${identity.nodeId}` });
+  const before = await peerOf(app.db, of, identity.peerId);
+  const certificate = wanted.certificate?.replaceAll(":", "").toLowerCase();
   await saveTrust(app.db, {
     of,
     ...namesOf(identity),
     trust: "pinned",
-    address: address ?? null,
-    certificate: wanted.certificate?.replaceAll(":", "").toLowerCase() ?? null,
+    ...stillPinned(before, { address, certificate }),
+    fleetTag: null,
     agent,
   });
   return identity;
+}
+
+/** Nobody is served by a trust that leads to no tool. Failures: `usage`. */
+function expectUsable(app: Deciding, { upstreams, account }: WantedTrust): void {
+  const [name = app.catalog.defaultUpstream] = upstreams;
+  const credential = app.catalog.upstreams.get(name)?.credential;
+  if (credential?.kind !== "account" || account !== undefined) return;
+  throw new Failure("usage", `${name} needs an account, and the node would have none here`, {
+    hint: "Say --account PROVIDER:SELLER, or another --upstream (node: this node's own status and peers)",
+  });
+}
+
+/** Where it is and what it shows stays pinned until it is said anew. */
+function stillPinned(
+  before: Peer | undefined,
+  said: { readonly address: string | undefined; readonly certificate: string | undefined },
+) {
+  return {
+    address: said.address ?? before?.address ?? null,
+    certificate: said.certificate ?? before?.certificate ?? null,
+  };
 }
 
 function namesOf({ peerId, nodeId }: NodeIdentity) {
@@ -103,23 +121,24 @@ export async function forgetPeer(
 export async function trusted(
   app: Deciding,
   of: string,
-  { identity, isOfFleet, address }: Proven & { readonly address?: string },
+  { identity, fleetTag, address }: Proven & { readonly address?: string },
 ): Promise<Peer | undefined> {
   const { peerId } = identity;
-  const known = await peerOf(app.db, of, peerId);
-  if (known === undefined && isOfFleet && (await isFree(app, of, identity))) {
+  const known = await timely(peerOf(app.db, of, peerId));
+  if (known === undefined && fleetTag !== undefined && (await isFree(app, of, identity))) {
     const agent = await agentForPeer(app, {
       name: `Node ${identity.nodeId}`,
-      scope: "",
+      scope: "mcp:read mcp:call",
       upstreams: [],
       account: undefined,
     });
-    const open = { address: null, certificate: null };
-    await saveTrust(app.db, { of, ...namesOf(identity), trust: "fleet", ...open, agent });
+    const open = { address: null, certificate: null, fleetTag };
+    await timely(saveTrust(app.db, { of, ...namesOf(identity), trust: "fleet", ...open, agent }));
   }
-  await noteChallenge(app.db, { of, peerId, isProven: true, address });
-  const row = known ?? (isOfFleet ? await peerOf(app.db, of, peerId) : undefined);
-  return row !== undefined && isTrusted(row, isOfFleet) ? row : undefined;
+  await timely(noteChallenge(app.db, { of, peerId, isProven: true, address }));
+  const row =
+    known ?? (fleetTag !== undefined ? await timely(peerOf(app.db, of, peerId)) : undefined);
+  return row !== undefined && isTrusted(row, fleetTag) ? row : undefined;
 }
 
 /** A newcomer must not take the name of one who is trusted. */
@@ -128,8 +147,8 @@ async function isFree(app: Deciding, of: string, { nodeId }: NodeIdentity): Prom
 }
 
 /** Whom the fleet key let in has to have it each time. */
-function isTrusted({ trust }: Peer, isOfFleet: boolean): boolean {
-  return trust === "pinned" || (trust === "fleet" && isOfFleet);
+function isTrusted({ trust }: Peer, fleetTag: string | undefined): boolean {
+  return trust === "pinned" || (trust === "fleet" && fleetTag !== undefined);
 }
 
 /** From 0 to 100, for people: how its challenges went. Lets nobody in. */

@@ -48,6 +48,10 @@ export function openNotices(app: Streaming, hub: Hub, asked: Asked): Response {
   });
 }
 
+function eventOf({ id, data }: Kept): string {
+  return `id: ${id}\nevent: message\ndata: ${data}\n\n`;
+}
+
 /** One open stream. */
 class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener {
   readonly isAwaited = false;
@@ -73,13 +77,6 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
-    const missed = this.#lastEventId === null ? [] : this.#hub.since(this.#lastEventId);
-    // Every event that is told moves the id on; this one says from where.
-    this.#send(
-      `: open\nid: ${missed === undefined ? this.#hub.last() : (this.#lastEventId ?? this.#hub.last())}\n\n`,
-    );
-    if (missed === undefined) this.#send(anythingChanged);
-    else for (const one of missed) this.#hear(one);
     const left = Math.min(this.#caller.expiresAt - this.quietSince, longestMs);
     const timer = setTimeout(() => this.cut("bearer_invalid"), left).unref();
     this.#followed = [
@@ -88,7 +85,18 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
       this.#follow(),
     ];
     this.#app.heartbeat.join(this);
+    // In one piece: whoever has missed much has not read any of it yet.
+    this.#send(this.#beginning());
     this.#app.openStreams.join(this.#subjects, this, this.quietSince);
+  }
+
+  /** From where events go on, and what was missed. */
+  #beginning(): string {
+    const id = this.#lastEventId ?? this.#hub.last();
+    const missed = this.#hub.since(id);
+    if (missed === undefined) return `: open\nid: ${this.#hub.last()}\n\n${anythingChanged}`;
+    const own = missed.filter(({ notice }) => notice.isFor(this.#caller)).map(eventOf);
+    return `: open\nid: ${id}\n\n${own.join("")}`;
   }
 
   cancel(): void {
@@ -106,8 +114,8 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
     this.#close();
   }
 
-  #hear({ id, data, notice }: Kept): void {
-    if (notice.isFor(this.#caller)) this.#send(`id: ${id}\nevent: message\ndata: ${data}\n\n`);
+  #hear(kept: Kept): void {
+    if (kept.notice.isFor(this.#caller)) this.#send(eventOf(kept));
   }
 
   #send(text: string): void {
