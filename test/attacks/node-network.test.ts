@@ -2,11 +2,13 @@ import { expect, test } from "bun:test";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
+import { multiaddr } from "@multiformats/multiaddr";
 import { Key } from "interface-datastore/key";
 import { asFailure } from "#src/failure.ts";
 import { BoundedDatastore } from "#src/wings/edge/discovery/bounded-datastore.ts";
 import { capabilitiesOf } from "#src/wings/edge/capabilities.ts";
 import { type Announced, createDirectory } from "#src/wings/edge/discovery/directory.ts";
+import { createGater } from "#src/wings/edge/discovery/gater.ts";
 import { identityOf } from "#src/wings/edge/identity.ts";
 import { announcedAddress, readAddress, reachable } from "#src/wings/edge/peers/address.ts";
 import { createChallenges } from "#src/wings/edge/peers/challenges.ts";
@@ -204,6 +206,31 @@ test("EH-8: what strangers put into the DHT is bounded in number and size", asyn
   expect(kept).toBe(4096);
   expect(store.has(new Key("/dht/provider/0"))).toBe(false);
   expect(store.has(new Key("/dht/provider/4999"))).toBe(true);
+});
+
+test("EH-9: libp2p dials the kinds of networks that the operator has named, and names that the operator has given", () => {
+  const dials = (own: readonly string[], to: string) =>
+    createGater(own).denyDialMultiaddr?.(multiaddr(to)) === false;
+  const [here, lan, anywhere] = [
+    ["/ip4/127.0.0.1/tcp/4001"],
+    ["/ip4/192.168.1.5/tcp/4001"],
+    ["/ip4/0.0.0.0/tcp/4001"],
+  ];
+  for (const [own, to, isDialled] of [
+    [here, "/ip4/127.0.0.1/tcp/22", true],
+    [here, "/ip4/10.0.0.1/tcp/22", false],
+    [lan, "/ip4/10.0.0.1/tcp/22", true],
+    [lan, "/ip4/127.0.0.1/tcp/22", false],
+    [anywhere, "/ip4/10.0.0.1/tcp/22", false],
+    [anywhere, "/ip4/127.0.0.1/tcp/22", false],
+    [anywhere, "/ip4/8.8.8.8/tcp/4001", true],
+    [lan, "/ip4/169.254.169.254/tcp/80", false],
+    [lan, "/ip6/::ffff:a9fe:a9fe/tcp/80", false],
+    [anywhere, "/dns4/node.example/tcp/4001", false],
+    [["/dns4/node.example/tcp/4001"], "/dns4/node.example/tcp/4001", true],
+  ] as const) {
+    expect([own, to, dials(own, to)]).toEqual([own, to, isDialled]);
+  }
 });
 
 async function listens(node: TestNode, bearer: string): Promise<Response> {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { copyFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TLSSocket, connect } from "node:tls";
 import { openNodeKey } from "#src/crypto/node-key.ts";
@@ -102,7 +102,12 @@ test("a new certificate is taken while streams go on, and one that does not fit 
   await Bun.sleep(2500);
   expect((await shown(node.url)).certificate).toBe(second);
   expect([stream.isOpen(), stream.bytes() > before]).toEqual([true, true]);
-  stream.close();
+  // Stopping ends what the older listener still serves, too.
+  const began = performance.now();
+  await node.world.gateway.stop();
+  expect(performance.now() - began).toBeLessThan(5000);
+  await Bun.sleep(100);
+  expect(stream.isOpen()).toBe(false);
 }, 60_000);
 
 /** The node's notifications, as they come. */
@@ -160,4 +165,16 @@ test("half of a pair, or files that do not fit, end the start with words", async
   expect(
     await failureOf(startBeside(world, { ...both, TLS_KEY_FILE: join(folder, "none.pem") })),
   ).toContain("cannot be read");
+  // Two pairs, mixed; and a chain whose second part is nothing.
+  const other = await temporaryFolder();
+  await newPair(other);
+  const mixed = { ...both, TLS_KEY_FILE: join(other, "key.pem") };
+  expect(await failureOf(startBeside(world, mixed))).toContain("not that of the certificate");
+  const chain = join(other, "chain.pem");
+  const garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  writeFileSync(chain, readFileSync(certificate, "utf8") + garbage);
+  const broken = { ...both, TLS_CERT_FILE: chain, TLS_KEY_FILE: join(folder, "key.pem") };
+  expect(await failureOf(startBeside(world, broken))).toContain("not PEM");
+  const plain = { PORT: "0", TLS_SELF_SIGNED: "on", PUBLIC_URL: "http://localhost:9" };
+  expect(await failureOf(startBeside(world, plain))).toContain("must be https");
 });
