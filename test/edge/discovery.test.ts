@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
+import { sql } from "drizzle-orm";
 import { Secret } from "#src/crypto/secret.ts";
 import { type Host, findPeer, startHost } from "#src/wings/edge/discovery/libp2p.ts";
 import type { ToldPeer } from "#src/wings/edge/discovery/told.ts";
@@ -108,6 +109,33 @@ for (const [name, listen] of Object.entries(transports)) {
   test(`gateways find each other through libp2p over ${name}: a signed document over an authenticated connection`, () =>
     meetOver(listen));
 }
+
+test("a node that nobody has met here is looked for in the DHT when somebody wants to connect to it", async () => {
+  const own = { SMARTDASH_EDGE_DISCOVERY: "libp2p", SMARTDASH_EDGE_LISTEN: transports.TCP };
+  await using first = await openNode("first", own);
+  const info = await fetch(`${first.url}/mcp/node/${first.nodeId}/info`);
+  const { capabilities } = (await info.json()) as {
+    capabilities: { p2p: { listen_addrs: readonly string[] } };
+  };
+  const bootstrap = capabilities.p2p.listen_addrs.join(",");
+  await using second = await openNode("second", { ...own, SMARTDASH_EDGE_BOOTSTRAP: bootstrap });
+  await using third = await openNode("third", { ...own, SMARTDASH_EDGE_BOOTSTRAP: bootstrap });
+  await until(
+    async () => (await told(second)).find(({ peer_id }) => peer_id === first.peerId),
+    10_000,
+  );
+  await second.world.app.db.execute(sql`delete from sightings`);
+  const headers = { authorization: `Bearer ${await second.bearer()}` };
+  const connect = async (peerId: string) =>
+    await fetch(`${second.url}/discovery/connect/${peerId}`, { method: "POST", headers });
+  const found = await connect(third.peerId);
+  expect([found.status, await found.json()]).toEqual([
+    200,
+    expect.objectContaining({ peer_id: third.peerId, proven: true, trusted: false }),
+  ]);
+  const nobody = "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq";
+  expect((await connect(nobody)).status).toBe(404);
+});
 
 async function meetOver(listen: string): Promise<void> {
   const own = {

@@ -228,3 +228,32 @@ test("challenges from one address are counted", async () => {
   expect(statuses.filter((each) => each === 400).length).toBeLessThanOrEqual(31);
   expect(statuses).toContain(429);
 });
+
+test("neither the fleet key nor a token, a nonce or the node's seed gets into logs, lists or what is stored", async () => {
+  const own = { ...onLoopback, SMARTDASH_FLEET_KEY: key(9) };
+  await using first = await openNode("first", own);
+  await using second = await openNode("second", own);
+  await using asking = await startBeside(first.world, { PORT: "0" });
+  await using answering = await startBeside(second.world, { PORT: "0" });
+  const bearer = await first.bearer();
+  await first.run("peers", "trust", second.peerId, "--address", answering.url);
+  await second.run("peers", "trust", first.peerId);
+  const beside = { url: asking.url };
+  // Its token is for the gateway beside: the same keys, another name.
+  await callTool(first, bearer, { node: second.nodeId, name: "x" });
+  await callTool(beside, bearer, { node: second.nodeId, name: "x" });
+  const { ownNode } = await import("#src/wings/edge/identity.ts");
+  const seed = ownNode(first.world.app).seed().reveal();
+  const listed = (await first.run("peers", "list", "--json")).stdout;
+  const stored = JSON.stringify(
+    await first.world.app.db.execute(sql`
+      select (select jsonb_agg(to_jsonb(p)) from peers p) as peers,
+        (select jsonb_agg(to_jsonb(s)) from sightings s) as sightings,
+        (select jsonb_agg(to_jsonb(e)) from events e) as events`),
+  );
+  const everywhere = [asking.logs(), answering.logs(), listed, stored].join("\n");
+  expect(answering.logs()).toContain("peer_proven");
+  for (const secret of [key(9), key(9).replace(/=+$/, ""), seed, bearer, "eyJ"]) {
+    expect([secret.slice(0, 4), everywhere.includes(secret)]).toEqual([secret.slice(0, 4), false]);
+  }
+});

@@ -65,7 +65,7 @@ export async function openDht(
         () => undefined,
       );
       if (found === undefined) return false;
-      await ask(peerIdFromString(peerId));
+      await ask(peerIdFromString(peerId), true);
       await options.directory.flush();
       return true;
     },
@@ -96,9 +96,10 @@ function createAsking(app: Finding, host: Host, directory: Directory) {
     });
   }
 
-  return async (id: PeerId): Promise<void> => {
+  /** `isWanted`: somebody waits for it, however lately it was asked. */
+  return async (id: PeerId, isWanted = false): Promise<void> => {
     const name = id.toString();
-    if (asked.fresh(name) === true || atOnce >= mostAtOnce) return;
+    if ((asked.fresh(name) === true && !isWanted) || atOnce >= mostAtOnce) return;
     asked.put(name, true);
     atOnce += 1;
     await askOne(id).catch((error: unknown) =>
@@ -124,7 +125,7 @@ function createRounds(
     await provideSelf(host, signal).catch(() => undefined);
     const found = await findNodes(host, { most: mostAsked, signal });
     for (let at = 0; at < found.length; at += mostAtOnce) {
-      await Promise.all(found.slice(at, at + mostAtOnce).map(ask));
+      await Promise.all(found.slice(at, at + mostAtOnce).map((id) => ask(id)));
     }
   };
   return {
