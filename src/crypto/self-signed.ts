@@ -27,13 +27,13 @@ const leastLeftMs = 30 * 86_400_000;
 export async function ownCertificate(
   home: string,
   node: Pick<NodeKey, "seed">,
-  hostname: string,
+  { hostname, now }: { readonly hostname: string; readonly now: Date },
 ): Promise<KeyPair> {
   const file = join(home, "node.crt");
   const key = keyFrom(node);
   const known = readText(file);
-  if (known !== undefined && isGood(known, key)) return { certificate: known, key };
-  const made = await makeCertificate(key, hostname);
+  if (known !== undefined && isGood(known, key, now)) return { certificate: known, key };
+  const made = await makeCertificate(key, { hostname, now });
   try {
     keep(home, file, { text: made, isFirst: known === undefined });
   } catch (error) {
@@ -68,10 +68,10 @@ function readText(file: string): string | undefined {
 /** Which names it is good for besides. */
 const local = ["localhost", "127.0.0.1", "::1"];
 
-function isGood(text: string, key: Secret): boolean {
+function isGood(text: string, key: Secret, now: Date): boolean {
   try {
     const certificate = new X509Certificate(text);
-    const left = new Date(certificate.validTo).getTime() - Date.now();
+    const left = new Date(certificate.validTo).getTime() - now.getTime();
     return left > leastLeftMs && certificate.checkPrivateKey(createPrivateKey(key.reveal()));
   } catch {
     return false;
@@ -100,7 +100,10 @@ function keyFrom(node: Pick<NodeKey, "seed">, counter = 0): Secret {
   return new Secret(pem);
 }
 
-async function makeCertificate(key: Secret, hostname: string): Promise<string> {
+async function makeCertificate(
+  key: Secret,
+  { hostname, now }: { readonly hostname: string; readonly now: Date },
+): Promise<string> {
   // Only whoever makes one loads what makes them.
   await import("reflect-metadata");
   const { SubjectAlternativeNameExtension, X509CertificateGenerator } =
@@ -122,12 +125,11 @@ async function makeCertificate(key: Secret, hostname: string): Promise<string> {
     type: isIP(value) === 0 ? ("dns" as const) : ("ip" as const),
     value,
   }));
-  const now = Date.now();
   const made = await X509CertificateGenerator.createSelfSigned({
     serialNumber: `00${randomBytes(16).toString("hex")}`,
     name: "CN=smartdash node",
-    notBefore: new Date(now - 3_600_000),
-    notAfter: new Date(now + lastsMs),
+    notBefore: new Date(now.getTime() - 3_600_000),
+    notAfter: new Date(now.getTime() + lastsMs),
     keys,
     signingAlgorithm: algorithm,
     extensions: [new SubjectAlternativeNameExtension(names)],

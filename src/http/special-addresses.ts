@@ -1,61 +1,61 @@
 import { BlockList, isIP } from "node:net";
 
-/** Addresses that are not of the public internet (RFC 6890 and its registries). */
-const special = new BlockList();
 const [v4, v6] = ["ipv4", "ipv6"] as const;
-for (const [network, bits] of [
-  ["0.0.0.0", 8],
-  ["10.0.0.0", 8],
-  ["100.64.0.0", 10],
-  ["127.0.0.0", 8],
-  ["169.254.0.0", 16],
-  ["172.16.0.0", 12],
-  ["192.0.0.0", 24],
-  ["192.0.2.0", 24],
-  ["192.88.99.0", 24],
-  ["192.168.0.0", 16],
-  ["198.18.0.0", 15],
-  ["198.51.100.0", 24],
-  ["203.0.113.0", 24],
-  ["224.0.0.0", 4],
-  ["240.0.0.0", 4],
-] as const) {
-  special.addSubnet(network, bits, v4);
-}
-/** Of IPv6 only 2000::/3 is public; inside it, these lead back to IPv4 or nowhere. */
-for (const [network, bits] of [
-  ["2001::", 23],
-  ["2001:db8::", 32],
-  ["2002::", 16],
-  ["3fff::", 20],
-] as const) {
-  special.addSubnet(network, bits, v6);
-}
-const global6 = new BlockList();
-global6.addSubnet("2000::", 3, v6);
 
-const loopback = new BlockList();
-loopback.addSubnet("127.0.0.0", 8, v4);
-loopback.addAddress("::1", v6);
+type Networks = readonly (readonly [network: string, bits: number])[];
+
+function listOf(four: Networks, six: Networks): BlockList {
+  const list = new BlockList();
+  for (const [network, bits] of four) list.addSubnet(network, bits, v4);
+  for (const [network, bits] of six) list.addSubnet(network, bits, v6);
+  return list;
+}
+
+/** Addresses that are not of the public internet (RFC 6890 and its registries). */
+const special = listOf(
+  [
+    ["0.0.0.0", 8],
+    ["10.0.0.0", 8],
+    ["100.64.0.0", 10],
+    ["127.0.0.0", 8],
+    ["169.254.0.0", 16],
+    ["172.16.0.0", 12],
+    ["192.0.0.0", 24],
+    ["192.0.2.0", 24],
+    ["192.88.99.0", 24],
+    ["192.168.0.0", 16],
+    ["198.18.0.0", 15],
+    ["198.51.100.0", 24],
+    ["203.0.113.0", 24],
+    ["224.0.0.0", 4],
+    ["240.0.0.0", 4],
+  ],
+  // Of IPv6 only 2000::/3 is public; inside it, these lead back to IPv4 or nowhere.
+  [
+    ["2001::", 23],
+    ["2001:db8::", 32],
+    ["2002::", 16],
+    ["3fff::", 20],
+  ],
+);
+const global6 = listOf([], [["2000::", 3]]);
+const loopback = listOf([["127.0.0.0", 8]], [["::1", 128]]);
 
 /** Where nobody is to be sought: cloud machines have their credentials served there, or many listen at once. */
-const never = new BlockList();
-for (const [network, bits] of [
-  ["0.0.0.0", 8],
-  ["169.254.0.0", 16],
-  ["224.0.0.0", 3],
-  ["100.100.100.200", 32],
-] as const) {
-  never.addSubnet(network, bits, v4);
-}
-for (const [network, bits] of [
-  ["::", 128],
-  ["fe80::", 10],
-  ["ff00::", 8],
-  ["fd00:ec2::", 32],
-] as const) {
-  never.addSubnet(network, bits, v6);
-}
+const never = listOf(
+  [
+    ["0.0.0.0", 8],
+    ["169.254.0.0", 16],
+    ["224.0.0.0", 3],
+    ["100.100.100.200", 32],
+  ],
+  [
+    ["::", 128],
+    ["fe80::", 10],
+    ["ff00::", 8],
+    ["fd00:ec2::", 32],
+  ],
+);
 
 /** Whether no node can be at this address; anything that is no IP address is not. */
 export function isNeverANode(address: string): boolean {

@@ -27,7 +27,10 @@ export async function openCertificates(app: Opening): Promise<Certificates | und
   const read = async () =>
     tls.kind === "files"
       ? fromFiles(tls.certificate, tls.key)
-      : await ownCertificate(home, openNodeKey(home, app.seal), new URL(app.publicUrl).hostname);
+      : await ownCertificate(home, openNodeKey(home, app.seal), {
+          hostname: new URL(app.publicUrl).hostname,
+          now: app.now(),
+        });
   let pair = fitting(await read());
   if (new Date(new X509Certificate(pair.certificate).validTo) < app.now()) {
     app.log.warn("certificate_expired", { sha256: fingerprintOf(pair) });

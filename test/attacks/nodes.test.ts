@@ -200,7 +200,10 @@ test("EH-3: a challenge that somebody in the middle passes on is refused, with a
   const { openNodeKey } = await import("#src/crypto/node-key.ts");
   const { temporaryFolder } = await import("#test/support/database.ts");
   const home = await temporaryFolder();
-  const pair = await ownCertificate(home, openNodeKey(home, secure.world.app.seal), "localhost");
+  const pair = await ownCertificate(home, openNodeKey(home, secure.world.app.seal), {
+    hostname: "localhost",
+    now: new Date(),
+  });
   using middle = between(secure.url, { cert: pair.certificate, key: pair.key.reveal() });
   expect(await codeOf(meet(self, at({ url: middle.url, peerId: secure.peerId })))).toBe(
     "peer_not_proven",

@@ -51,7 +51,10 @@ async function shown(url: string, version: Version = "TLSv1.3") {
 async function newPair(folder: string) {
   const seal = createSeal([new Uint8Array(32)]);
   const key = openNodeKey(await temporaryFolder(), seal);
-  const pair = await ownCertificate(await temporaryFolder(), key, "localhost");
+  const pair = await ownCertificate(await temporaryFolder(), key, {
+    hostname: "localhost",
+    now: new Date(),
+  });
   writeFileSync(join(folder, "cert.pem"), pair.certificate);
   writeFileSync(join(folder, "key.pem"), pair.key.reveal());
   return new X509Certificate(pair.certificate).fingerprint256.replaceAll(":", "").toLowerCase();

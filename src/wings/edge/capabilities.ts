@@ -163,7 +163,7 @@ function dateIn(value: unknown): Date | undefined {
   return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
-/** A version as anybody would write one; undefined for everything else. */
+/** A version in the usual letters, 40 at most; undefined for everything else. */
 export function plainVersion(said: unknown): string | undefined {
   return typeof said === "string" && /^[\w.+-]{1,40}$/.test(said) ? said : undefined;
 }

@@ -4,7 +4,7 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import { plainVersion } from "../capabilities.ts";
 import { announcedAddress } from "../peers/address.ts";
-import { type Sighting, dropSightings, mostSightings, saveSightings } from "./store.ts";
+import { type Sighting, dropSightings, mostSightings, sightingMs, saveSightings } from "./store.ts";
 
 /** What somebody on the network says about a node. */
 export type Announced = {
@@ -29,7 +29,6 @@ export type Directory = {
 };
 
 const flushMs = 1000;
-const keptMs = 5 * 60_000;
 const mostAddresses = 4;
 
 /** Of the node with this peer id. */
@@ -101,7 +100,7 @@ class BoundedDirectory implements Directory {
       via,
       version: plainVersion(version) ?? null,
       seenAt: now,
-      expiresAt: new Date(now.getTime() + keptMs),
+      expiresAt: new Date(now.getTime() + sightingMs),
     };
   }
 

@@ -15,6 +15,8 @@ export function sightingsOf(db: Database, of: string, now: Date): Promise<Sighti
 }
 
 export const mostSightings = 256;
+/** How long a node that was met is known. */
+export const sightingMs = 5 * 60_000;
 
 /**
  * Writes down what was met; of more than 256 the oldest go, but nobody about whom something was decided. Where a

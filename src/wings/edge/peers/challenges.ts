@@ -53,14 +53,14 @@ export function createChallenges(
       const toNonce = randomBytes(32).toString("base64url");
       const { peerId: from } = read.identity;
       const transcript: Transcript = { from, to: self.node.peerId, fromNonce, toNonce, ...place };
-      const open = JSON.stringify({ transcript, until: now() + answerWithinMs });
+      const open = JSON.stringify({ ...transcript, until: now() + answerWithinMs });
       const id = `${Buffer.from(open).toString("base64url")}.${tag(open)}`;
       const proof = prove(self, "challenge", transcript);
       return { id, nonce: toNonce, ...place, ...proof, document: self.document() };
     },
     async finish(body) {
       const { id, signature, fleet } = isObject(body) ? body : {};
-      const begun = typeof id === "string" ? openedBy(id, tag) : undefined;
+      const begun = typeof id === "string" ? openedBy(self, id, tag) : undefined;
       if (begun === undefined || now() > begun.until) throw new Failure("challenge_refused");
       const { transcript, until } = begun;
       const identity = identityOfPeer(transcript.from);
@@ -78,11 +78,22 @@ type Open = { readonly transcript: Transcript; readonly until: number };
 
 const longestId = 4096;
 
-/** What we have put into an id ourselves. */
-function openedBy(id: string, tag: (text: string) => string): Open | undefined {
+/** What we have put into an id ourselves: the tag says that we wrote it, for us. */
+function openedBy(self: Self, id: string, tag: (text: string) => string): Open | undefined {
   const [encoded = "", given = ""] = id.length > longestId ? [] : id.split(".");
   const text = Buffer.from(encoded, "base64url").toString("utf8");
   if (given === "" || !isSame(given, tag(text))) return undefined;
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the tag says that we wrote it
-  return objectIn(text) as unknown as Open;
+  const { from, to, fromNonce, toNonce, origin, certificate, until } = objectIn(text) ?? {};
+  const { peerId } = self.node;
+  // Another node with the same keys may have written it.
+  if (to !== peerId) return undefined;
+  const transcript = {
+    from: String(from),
+    to: peerId,
+    fromNonce: String(fromNonce),
+    toNonce: String(toNonce),
+    origin: String(origin),
+    certificate: typeof certificate === "string" ? certificate : null,
+  };
+  return { transcript, until: Number(until) };
 }

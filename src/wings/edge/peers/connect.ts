@@ -6,7 +6,7 @@ import { addressText, readAddress } from "./address.ts";
 import type { Self } from "../self.ts";
 import { type Admission, type Met, meet } from "./meet.ts";
 import { type Peer, noteChallenge, peerOf } from "./store.ts";
-import { saveSightings, sightingsOf } from "../discovery/store.ts";
+import { saveSightings, sightingMs, sightingsOf } from "../discovery/store.ts";
 import { trusted } from "./trust.ts";
 
 /** How a node was reached, and what both sides think of each other. */
@@ -19,8 +19,6 @@ export type Connected = Pick<Met, "identity" | "address" | "pin"> & {
 
 const wholeMs = 10_000;
 const mostAddresses = 4;
-/** As long as it takes until it has to be met again. */
-const keptMs = 5 * 60_000;
 
 type Connecting = Pick<App, "db" | "now" | "catalog">;
 
@@ -111,7 +109,7 @@ async function admitted(
     via: "challenge" as const,
     version: versionIn(document) ?? null,
     seenAt: now,
-    expiresAt: new Date(now.getTime() + keptMs),
+    expiresAt: new Date(now.getTime() + sightingMs),
   };
   await timely(saveSightings(app.db, [sighting]));
   return { identity, address, pin, isTrusted: peer !== undefined, admission };
