@@ -45,13 +45,16 @@ export async function recordEndings(
     select pg_notify(${endingsChannel}, id || ' ' || subject) from ended`);
 }
 
-/** What has ended since `from` (nothing when that is not known yet), and the database's clock now. */
+/** What has ended since `from` (or in the last `latelyMs`), and the database's clock now. */
 export async function endingsSince(
   db: Database,
   from: Date | undefined,
+  latelyMs: number,
 ): Promise<{ readonly now: Date; readonly ended: readonly Ending[] }> {
   const since =
-    from === undefined ? sql`clock_timestamp()` : sql`${from.toISOString()}::timestamptz`;
+    from === undefined
+      ? sql`clock_timestamp() - ${`${latelyMs} ms`}::text::interval`
+      : sql`${from.toISOString()}::timestamptz`;
   const [row] = await db.execute<{ now: string; ended: readonly Ending[] }>(sql`
     select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as now,
       coalesce((select jsonb_agg(jsonb_build_object('id', id, 'subject', subject))

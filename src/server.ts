@@ -2,8 +2,8 @@ import { openJournal } from "./accounts/journal/journal.ts";
 import { recoverAtStart, startRecovery } from "./accounts/recovery/recover.ts";
 import { createRefreshParts } from "./accounts/refresh/refreshing.ts";
 import type { AtStep } from "./accounts/refresh/step.ts";
-import { type LetGo, followEndings } from "./agents/endings.ts";
 import type { App } from "./app.ts";
+import { type Subscriber, subscribe } from "./bus.ts";
 import { originAt } from "./config/load.ts";
 import { mostBodyBytes } from "./calls/message.ts";
 import { Failure } from "./failure.ts";
@@ -11,7 +11,7 @@ import type { Handle, Runtime, Tls } from "./runtime/runtime.ts";
 import { createAnswer } from "./server/answer.ts";
 import { openCertificates } from "./server/certificates.ts";
 import { createLeaving } from "./server/leaving.ts";
-import { stopParts, withParts } from "./server/parts.ts";
+import { type Parts, followTopics, stopParts, withParts } from "./server/parts.ts";
 import { startAlerts } from "./upkeep/alerts/alerts.ts";
 import { addGauges } from "./upkeep/gauges.ts";
 import { metricsAnswer } from "./upkeep/routes.ts";
@@ -72,7 +72,7 @@ export async function startGateway(
   ready.resolve(answer);
   addGauges(app, app.openStreams);
   const beside = [startSchedule(app), startAlerts(app)];
-  const later = [startRecovery(app), followEndings(app, alsoTo(edge, app.letGo)), ...edges];
+  const later = [startRecovery(app), subscribe(app, subscriberOf(app, edge)), ...edges];
   const stopFollowing = certificates?.follow((next) => serving.renew(next));
   const stopAll = async () => {
     stopFollowing?.();
@@ -97,11 +97,10 @@ async function openEdgeWing(app: EdgeServing): Promise<Edge | undefined> {
   return await openEdge(app);
 }
 
-function alsoTo(edge: Edge | undefined, letGo: LetGo): LetGo {
-  if (edge === undefined) return letGo;
-  return (subjects) => {
-    letGo(subjects);
-    edge.hear(subjects);
+function subscriberOf(app: Parts, edge: Edge | undefined): Subscriber {
+  return (topics) => {
+    edge?.hear(topics);
+    return followTopics(app, topics);
   };
 }
 

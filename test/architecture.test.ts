@@ -18,6 +18,7 @@ const arrow = [
   "runtime",
   "catalog",
   "app",
+  "bus",
   "screens",
   "people",
   "accounts",
@@ -102,8 +103,8 @@ test("a wing never imports another wing, and the core imports none", () => {
   expect(entangled).toEqual([]);
 });
 
-test("no file is longer than 250 lines", () => {
-  const long = files.filter(({ text }) => text.trimEnd().split("\n").length > 250);
+test("no file is longer than 400 lines", () => {
+  const long = files.filter(({ text }) => text.trimEnd().split("\n").length > 400);
   expect(long.map(({ path }) => path)).toEqual([]);
 });
 

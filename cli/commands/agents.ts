@@ -2,8 +2,10 @@ import { readFileSync } from "node:fs";
 import type { Client } from "#src/agents/clients/client.ts";
 import { addAgent, removeClient } from "#src/agents/clients/operator.ts";
 import { listAgents } from "#src/agents/clients/store.ts";
+import { untilAcknowledged } from "#src/bus.ts";
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
+import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 
 const add = command({
@@ -88,10 +90,14 @@ const remove = command({
   examples: ["smartdash agents remove --client agent_…"],
   args: { client: { type: "string", required: true, description: "Its client id" } },
   run: async ({ client }) => {
-    await withApp({ role: "command" }, (app) => removeClient(app, client));
+    const done = await withApp({ role: "command" }, (app) =>
+      untilAcknowledged(app, () => removeClient(app, client)),
+    );
+    const told = acknowledgedOutcome(done);
     return {
-      json: { client_id: client, removed: true },
-      talk: `${client} is removed; its tokens end within two seconds.`,
+      json: { client_id: client, removed: true, ...told.json },
+      talk: [`${client} is removed, with its tokens. ${told.text}`, ...told.talk].join("\n"),
+      ...told.exit,
     };
   },
 });

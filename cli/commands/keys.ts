@@ -1,5 +1,7 @@
-import { rotateKeys } from "#src/agents/tokens/signing-keys.ts";
+import { keysSubject, rotateKeys } from "#src/agents/tokens/signing-keys.ts";
+import { untilAcknowledged } from "#src/bus.ts";
 import { type Progress, reseal } from "#src/upkeep/keys/reseal.ts";
+import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 import { tell } from "../terminal.ts";
 
@@ -11,15 +13,27 @@ const rotate = command({
   args: {
     lost: {
       type: "boolean",
-      description: "A key has leaked: end every token that earlier keys signed, within two seconds",
+      description: "A key has leaked: end every token that earlier keys signed",
     },
   },
   run: async ({ lost }) => {
     const isLost = lost === true;
-    const kid = await withApp({ role: "command" }, (app) => rotateKeys(app, { isLost }));
+    let kid = "";
+    const done = await withApp({ role: "command" }, (app) =>
+      untilAcknowledged(app, async () => {
+        kid = await rotateKeys(app, { isLost });
+        return isLost ? [keysSubject] : [];
+      }),
+    );
     const signs = `Access tokens are signed with key ${kid} from now on.`;
-    const ends = "Every earlier token ends within two seconds; agents have to refresh.";
-    return { json: { kid, isLost }, talk: isLost ? `${signs}\n${ends}` : signs };
+    if (!isLost) return { json: { kid, isLost }, talk: signs };
+    const told = acknowledgedOutcome(done);
+    const ends = `Every earlier token has ended; agents have to refresh. ${told.text}`;
+    return {
+      json: { kid, isLost, ...told.json },
+      talk: [signs, ends, ...told.talk].join("\n"),
+      ...told.exit,
+    };
   },
 });
 

@@ -1,9 +1,12 @@
+import { untilAcknowledged } from "#src/bus.ts";
 import { Failure } from "#src/failure.ts";
 import { peersTold, toldConnection } from "#src/wings/edge/discovery/told.ts";
 import { ownNode } from "#src/wings/edge/identity.ts";
 import { connectPeer } from "#src/wings/edge/peers/connect.ts";
+import { peerSubject } from "#src/wings/edge/peers/store.ts";
 import { expectAddress, forgetPeer, peerIdOf, trustPeer } from "#src/wings/edge/peers/trust.ts";
 import { selfOf } from "#src/wings/edge/self.ts";
+import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 import { peerBlock } from "../peer-block.ts";
 import { patiently } from "../terminal.ts";
@@ -125,20 +128,27 @@ const trust = command({
 const forget = command({
   name: "peers forget",
   description:
-    "Trust a node no more, also when it has the fleet key; gateways let go of it in two seconds",
+    "Trust a node no more, also when it has the fleet key; ends what it had on every gateway",
   examples: ["smartdash peers forget swift-fox-0dd9b9"],
   args: { peer },
   run: async ({ peer: name }) => {
-    const { peerId, hasFleetKey } = await withApp({ role: "command" }, async (app) => ({
-      peerId: await forgetPeer(app, ownNode(app).peerId, name),
-      hasFleetKey: app.config.edge.fleetKey !== undefined,
-    }));
+    const { peerId, hasFleetKey, done } = await withApp({ role: "command" }, async (app) => {
+      const own = ownNode(app).peerId;
+      let forgotten = "";
+      const acknowledged = await untilAcknowledged(app, async () => {
+        forgotten = await forgetPeer(app, own, name);
+        return [peerSubject(own, forgotten)];
+      });
+      const { fleetKey } = app.config.edge;
+      return { peerId: forgotten, hasFleetKey: fleetKey !== undefined, done: acknowledged };
+    });
+    const told = acknowledgedOutcome(done);
+    const isOpen = "Whoever has SMARTDASH_FLEET_KEY can come back with a new key: change it.";
     return {
-      json: { peer_id: peerId, trust: "forgotten" },
-      text: `${name} is not trusted any more. What it had ends within two seconds.`,
-      talk: hasFleetKey
-        ? "Whoever has SMARTDASH_FLEET_KEY can come back with a new key of its own: change it."
-        : "",
+      json: { peer_id: peerId, trust: "forgotten", ...told.json },
+      text: `${name} is not trusted any more, and what it had has ended. ${told.text}`,
+      talk: [...(hasFleetKey ? [isOpen] : []), ...told.talk].join("\n"),
+      ...told.exit,
     };
   },
 });

@@ -5,6 +5,7 @@ import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { type Plan, type Revoked, planRevocation, revokeAll } from "#src/upkeep/revoke/revoke.ts";
 import type { Living, Selection } from "#src/upkeep/revoke/store.ts";
+import { acknowledgedOutcome } from "../acknowledged.ts";
 import { type Outcome, command, withApp } from "../command.ts";
 import { agrees, patiently, tell } from "../terminal.ts";
 
@@ -82,13 +83,14 @@ function counted({ sessions, grants, agents, signIns }: Living): string {
 }
 
 function outcomeOf(plan: Plan, done: Revoked): Outcome {
-  const { left, streamsCut } = done;
+  const { left } = done;
+  const told = acknowledgedOutcome(done.acknowledged);
   const { sessions, grants, agents } = plan.living;
   const liveTokens = left.sessions + left.grants + left.refreshTokens + left.signIns;
   const [first] = done.accounts;
   const pending = done.accounts.filter(({ atProvider }) => atProvider === "pending").length;
   const accountsLeft = left.accounts === 0 ? "" : ` Accounts left: ${left.accounts}.`;
-  const proof = `Live tokens left: ${liveTokens}. Streams cut: ${streamsCut}.${accountsLeft}`;
+  const proof = `Live tokens left: ${liveTokens}. ${told.text}${accountsLeft}`;
   const lines = done.accounts.length > mostNamed ? [] : done.accounts.map(wordsFor);
   return {
     json: {
@@ -100,10 +102,12 @@ function outcomeOf(plan: Plan, done: Revoked): Outcome {
       agents,
       left,
       liveTokensLeft: liveTokens,
-      streamsCut,
+      ...told.json,
     },
-    talk: [...lines, proof].join("\n"),
-    ...(liveTokens + left.accounts > 0 ? { exit: 1 } : pending > 0 ? { exit: 75 } : {}),
+    talk: [...lines, proof, ...told.talk].join("\n"),
+    ...(pending > 0 ? { exit: 75 } : {}),
+    ...told.exit,
+    ...(liveTokens + left.accounts > 0 ? { exit: 1 } : {}),
   };
 }
 

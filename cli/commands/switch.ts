@@ -1,5 +1,6 @@
 import { allSwitches } from "#src/guards/store.ts";
 import { switchOff, switchOn } from "#src/guards/switches.ts";
+import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";
 
@@ -22,16 +23,17 @@ const off = command({
   args: { subject, reason: { type: "string", description: "What agents are told" } },
   run: async ({ subject: given, reason }) => {
     const work = withApp({ role: "command" }, (app) => switchOff(app, given, reason));
-    const done = await patiently(() => "Asking the gateways what they have cut", work);
-    const { subject: name, streamsCut, gateways, isKnown } = done;
+    const done = await patiently(() => "Waiting for the gateways", work);
+    const { subject: name, isKnown } = done;
+    const told = acknowledgedOutcome(done.acknowledged);
     const code = name.startsWith("upstream:") ? "upstream_switched_off" : "switched_off";
     return {
-      json: { subject: name, state: "off", isKnown, streamsCut, gateways },
-      text: `${name} is off: calls get 503 ${code}. Gateways that know: ${gateways}. Streams cut: ${streamsCut}.`,
-      talk: [
-        ...(isKnown ? [] : [`Nothing called ${name} has been here yet: is it spelt right?`]),
-        ...(gateways === 0 ? ["No gateway is running: it holds when one starts."] : []),
-      ].join("\n"),
+      json: { subject: name, state: "off", isKnown, ...told.json },
+      text: `${name} is off: calls get 503 ${code}. ${told.text}`,
+      talk: [...(isKnown ? [] : [`Unknown: ${name}. Check the spelling.`]), ...told.talk].join(
+        "\n",
+      ),
+      ...told.exit,
     };
   },
 });
@@ -42,12 +44,15 @@ const on = command({
   examples: ["smartdash switch on mercadolibre", "smartdash switch on grant:0199…"],
   args: { subject },
   run: async ({ subject: given }) => {
-    const { subject: name, wasOff } = await withApp({ role: "command" }, (app) =>
-      switchOn(app, given),
-    );
+    const done = await withApp({ role: "command" }, (app) => switchOn(app, given));
+    const { subject: name, wasOff } = done;
+    if (!wasOff) return { json: { subject: name, state: "on", wasOff }, text: `${name} was on.` };
+    const told = acknowledgedOutcome(done.acknowledged);
     return {
-      json: { subject: name, state: "on", wasOff },
-      text: wasOff ? `${name} is on again, within two seconds everywhere.` : `${name} was on.`,
+      json: { subject: name, state: "on", wasOff, ...told.json },
+      text: `${name} is on again. ${told.text}`,
+      talk: told.talk.join("\n"),
+      ...told.exit,
     };
   },
 });

@@ -1,6 +1,6 @@
-import { isKnownSubject } from "#src/guards/store.ts";
-import { allPolicies, definitionsOf, removePolicy } from "#src/guards/tools/store.ts";
-import { Failure } from "#src/failure.ts";
+import type { App } from "#src/app.ts";
+import { untilAcknowledged } from "#src/bus.ts";
+import { definitionsChanged, definitionsOf } from "#src/guards/tools/store.ts";
 import { plain } from "#src/telemetry/plain.ts";
 import {
   approveTools,
@@ -8,12 +8,12 @@ import {
   expectUpstream,
   heldTools,
   holdTool,
-  readPolicySubject,
-  setPolicy,
 } from "#src/guards/tools/review.ts";
 import { createReviewLink } from "#src/guards/tools/reviewers.ts";
+import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
+import { policies, policy } from "./tool-policies.ts";
 
 const upstream = {
   type: "positional",
@@ -106,7 +106,7 @@ const of = { type: "positional", required: true, description: "Name of the upstr
 
 const approve = command({
   name: "tools approve",
-  description: "Let agents see and use what is held, within two seconds on every gateway",
+  description: "Let agents see and use what is held, on every gateway",
   examples: [
     "smartdash tools approve airtable update_record --seen 9b1a…",
     "smartdash tools approve mercadolibre --seen 3f0c…",
@@ -120,11 +120,11 @@ const approve = command({
     },
   },
   run: async ({ upstream: at, tool: name, seen }) => {
-    const names = await withApp({ role: "command" }, (app) =>
-      approveTools(app, { upstream: at, name, seen, by }),
-    );
-    const text = `Approved: ${names.map(plain).join(", ")}`;
-    return { json: { upstream: at, approved: names }, text };
+    const decide = (app: App) => approveTools(app, { upstream: at, name, seen, by });
+    const { names, told } = await decided(at, decide);
+    const text = `Approved: ${names.map(plain).join(", ")}. ${told.text}`;
+    const json = { upstream: at, approved: names, ...told.json };
+    return { json, text, talk: told.talk.join("\n"), ...told.exit };
   },
 });
 
@@ -141,12 +141,25 @@ const hold = command({
     seen: { type: "string", description: "Only the definition that smartdash tools diff showed" },
   },
   run: async ({ upstream: at, tool: name, seen }) => {
-    const names = await withApp({ role: "command" }, (app) =>
-      holdTool(app, { upstream: at, name, seen, by }),
-    );
-    return { json: { upstream: at, held: names }, text: `Held: ${names.map(plain).join(", ")}` };
+    const decide = (app: App) => holdTool(app, { upstream: at, name, seen, by });
+    const { names, told } = await decided(at, decide);
+    const text = `Held: ${names.map(plain).join(", ")}. ${told.text}`;
+    const json = { upstream: at, held: names, ...told.json };
+    return { json, text, talk: told.talk.join("\n"), ...told.exit };
   },
 });
+
+/** Decides about tools, and waits until every gateway knows. */
+async function decided(at: string, decide: (app: App) => Promise<readonly string[]>) {
+  let names: readonly string[] = [];
+  const done = await withApp({ role: "command" }, (app) =>
+    untilAcknowledged(app, async () => {
+      names = await decide(app);
+      return [definitionsChanged(at)];
+    }),
+  );
+  return { names, told: acknowledgedOutcome(done) };
+}
 
 const review = command({
   name: "tools review",
@@ -161,84 +174,8 @@ const review = command({
   },
 });
 
-const patterns = "names, globs, @read-only, @writing, @destructive; comma separated";
-const subject = {
-  type: "positional",
-  required: true,
-  description: "agent:CLIENT_ID, grant:ID or session:ID",
-} as const;
-
-const policy = command({
-  name: "tools policy",
-  description:
-    "Say which tools an agent or a permission may use, in place of what was said before; holds within five seconds",
-  examples: [
-    "smartdash tools policy agent:agent_1f2e --allow @read-only",
-    'smartdash tools policy grant:0199… --deny "delete_*" --approve @writing',
-    "smartdash tools policy agent:agent_1f2e --remove",
-  ],
-  args: {
-    subject,
-    allow: { type: "string", description: `Only these (${patterns})` },
-    deny: { type: "string", description: "Not these" },
-    approve: { type: "string", description: "These after a person's yes" },
-    remove: { type: "boolean", description: "Everything that the upstream's own rules allow" },
-  },
-  run: async ({ subject: name, allow, deny, approve: ask, remove }) => {
-    const isSet = [allow, deny, ask].some((each) => each !== undefined);
-    if (isSet === (remove === true)) {
-      throw new Failure("usage", "Say --allow, --deny or --approve, or --remove alone", {
-        hint: "What is set replaces the whole policy; smartdash tools policies shows what holds",
-      });
-    }
-    if (remove === true) {
-      const removed = await withApp({ role: "command" }, ({ db }) =>
-        removePolicy(db, readPolicySubject(name)),
-      );
-      return { json: { subject: name, removed }, text: removed ? "Removed." : "There was none." };
-    }
-    const set = {
-      allow: allow === undefined ? null : listOf(allow),
-      deny: listOf(deny),
-      approve: listOf(ask),
-    };
-    const isKnown = await withApp({ role: "command" }, async (app) => {
-      await setPolicy(app, name, set);
-      return await isKnownSubject(app.db, name);
-    });
-    const talk = isKnown ? "" : `Nothing called ${name} has been here yet: is it spelt right?`;
-    const text = `${name}: allow ${allow ?? "everything"}; deny ${deny ?? "nothing"}; ask first about ${ask ?? "what is destructive"}`;
-    return { json: { subject: name, ...set }, text, talk };
-  },
-});
-
-const policies = command({
-  name: "tools policies",
-  description: "List the policies of agents and permissions",
-  examples: ["smartdash tools policies"],
-  args: {},
-  run: async () => {
-    const rows = await withApp({ role: "command" }, ({ db }) => allPolicies(db));
-    if (rows.length === 0) return { json: { policies: rows }, talk: "There is none." };
-    const lines = rows.map((row) => [
-      row.subject,
-      (row.allow ?? ["*"]).join(" "),
-      row.deny.join(" "),
-      row.approve.join(" "),
-    ]);
-    return { json: { policies: rows }, text: table(["of", "allow", "deny", "ask first"], lines) };
-  },
-});
-
 export const tools = group({
   name: "tools",
   description: "Tools of upstreams: what has changed, what is approved, who may use what",
   subCommands: { list, diff, review, approve, hold, policy, policies },
 });
-
-function listOf(text: string | undefined): readonly string[] {
-  return (text ?? "")
-    .split(",")
-    .map((part) => part.trim())
-    .filter((part) => part !== "");
-}

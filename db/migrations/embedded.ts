@@ -5,6 +5,7 @@ import sql2 from "./0002_crash_safe_rotation.sql" with { type: "text" };
 import sql3 from "./0003_operations.sql" with { type: "text" };
 import sql4 from "./0004_guards.sql" with { type: "text" };
 import sql5 from "./0005_edge.sql" with { type: "text" };
+import sql6 from "./0006_replicas.sql" with { type: "text" };
 
 export const migrations = [
   { name: "0000_first", sql: sql0 },
@@ -13,4 +14,5 @@ export const migrations = [
   { name: "0003_operations", sql: sql3 },
   { name: "0004_guards", sql: sql4 },
   { name: "0005_edge", sql: sql5 },
+  { name: "0006_replicas", sql: sql6 },
 ] as const;

@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import { check, index, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { accounts } from "./accounts.ts";
+import { endings } from "./agents.ts";
 import { moment } from "./columns.ts";
 
 /** What the operator has switched off, for every replica, until it is switched on again. */
@@ -37,6 +38,31 @@ export const events = pgTable(
     count: integer("count").notNull().default(1),
   },
   (table) => [index("events_name").on(table.name, table.at)],
+);
+
+/**
+ * The gateways that run: one row each, written every second. The table is not logged: after a crash of the
+ * database it is empty, and full again a second later.
+ */
+export const replicas = pgTable("replicas", {
+  id: uuid("id").primaryKey(),
+  seenAt: moment("seen_at")
+    .notNull()
+    .default(sql`clock_timestamp()`),
+});
+
+/** Which gateway has acted upon which ending. Not logged either. */
+export const acknowledgements = pgTable(
+  "acknowledgements",
+  {
+    endingId: uuid("ending_id")
+      .notNull()
+      .references(() => endings.id, { onDelete: "cascade" }),
+    replica: uuid("replica").notNull(),
+    /** Open streams that it has closed for it. */
+    streams: integer("streams").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.endingId, table.replica] })],
 );
 
 /** Conditions that an operator is told about; one row for each thing that is or was wrong. */

@@ -1,4 +1,5 @@
 import type { App } from "#src/app.ts";
+import type { LetGo } from "#src/bus.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { readId } from "#src/crypto/ids.ts";
@@ -20,7 +21,7 @@ const fifteenMinutesInSeconds = 15 * 60;
 type Serving = App & {
   readonly credentials: Credentials;
   readonly journal: Journal;
-  readonly letGo: (subjects: readonly string[]) => void;
+  readonly letGo: LetGo;
   /** Each start is a row that lives for an hour. */
   readonly connectGate: FloodGate;
 };

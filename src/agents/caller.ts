@@ -38,6 +38,11 @@ export type Caller = {
   readonly subjects: readonly string[];
 };
 
+/** The topic with which every replica is told that the policy of `agent:CLIENT_ID`, `grant:ID` or `session:ID` has changed. */
+export function policyChanged(subject: string): string {
+  return `policy:${subject}`;
+}
+
 /** Proven bearers by fingerprint. An ending empties it on every replica; the database is asked every 5 s anyway. */
 export type Callers = Cache<Caller>;
 

@@ -1,16 +1,16 @@
 import type { JSONWebKeySet } from "jose";
 import { recordEvent } from "#db/events.ts";
 import type { App } from "#src/app.ts";
+import type { LetGo } from "#src/bus.ts";
 import { createCache } from "#src/cache.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
 import { createGuardedFetch } from "#src/http/guarded-fetch.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
-import { type Callers, createCallers } from "./caller.ts";
+import { type Callers, createCallers, policyChanged } from "./caller.ts";
 import type { Client } from "./clients/client.ts";
 import type { Clients } from "./clients/find-client.ts";
 import { createClientDocuments } from "./clients/client-document.ts";
-import type { LetGo } from "./endings.ts";
 import { tokenEndpointAddresses } from "./endpoints.ts";
 import { type SigningKeys, createSigningKeys, keysSubject } from "./tokens/signing-keys.ts";
 
@@ -87,9 +87,14 @@ function letGo(known: Known, cutStreams: LetGo): LetGo {
   return (subjects) => {
     const ended = new Set(subjects);
     if (ended.has(keysSubject)) known.signingKeys.forget();
-    known.callers.forgetWhere((caller) => caller.subjects.some((subject) => ended.has(subject)));
+    const { callers } = known;
+    callers.forgetWhere(({ subjects: rests }) => rests.some((subject) => ended.has(subject)));
+    if (subjects.some((subject) => subject.startsWith(policyChanged("")))) {
+      const isTold = (subject: string) => ended.has(policyChanged(subject));
+      callers.forgetWhere(({ key, agent }) => isTold(key) || isTold(`agent:${agent}`));
+    }
     known.clients.registered.forgetWhere(({ agentId }) => ended.has(`agent:${agentId}`));
-    cutStreams(subjects);
+    return cutStreams(subjects);
   };
 }
 

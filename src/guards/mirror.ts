@@ -6,7 +6,7 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 export type Mirror = {
   /** Reads it. Failures: `database_unavailable`: a gateway does not begin to serve without knowing. */
   load(): Promise<void>;
-  /** It has changed, or may have: resolves when it was read, or could not be. */
+  /** It has changed, or may have. Failures: `database_unavailable` when it could not be read; it is tried again. */
   changed(): Promise<void>;
   /** Failures: `database_unavailable` once it has not been read for too long. */
   expectRecent(): void;
@@ -56,10 +56,11 @@ class TableMirror<T> implements Mirror {
   changed(): Promise<void> {
     if (this.#running === undefined) return this.#run();
     // What runs may have begun before the change: one more for all who come meanwhile.
-    this.#next ??= this.#running.then(() => {
+    const again = () => {
       this.#next = undefined;
       return this.#run();
-    });
+    };
+    this.#next ??= this.#running.then(again, again);
     return this.#next;
   }
 
@@ -92,18 +93,19 @@ class TableMirror<T> implements Mirror {
 
   async #reload(): Promise<void> {
     clearTimeout(this.#timer);
-    const wait = await this.#read().then(
-      () => everyMs,
-      (error: unknown) => {
-        this.#app.log.warn(`${this.#table.name}_not_read`, troubleOf(error));
-        return againMs;
-      },
-    );
-    this.#again(wait);
+    try {
+      await this.#read();
+      this.#again(everyMs);
+    } catch (error) {
+      this.#app.log.warn(`${this.#table.name}_not_read`, troubleOf(error));
+      this.#again(againMs);
+      throw new Failure("database_unavailable");
+    }
   }
 
   #again(wait: number): void {
     clearTimeout(this.#timer);
-    if (!this.#isStopped) this.#timer = setTimeout(() => void this.changed(), wait);
+    if (this.#isStopped) return;
+    this.#timer = setTimeout(() => void this.changed().catch(() => undefined), wait);
   }
 }

@@ -1,12 +1,11 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { eventCount, recordEvent } from "#db/events.ts";
 import { databaseNow } from "#db/ping.ts";
+import type { Acknowledged } from "#db/replicas.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
 import type { App } from "#src/app.ts";
+import { acknowledged } from "#src/bus.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Mirror, createMirror } from "./mirror.ts";
 import { type Switch, allSwitches, isKnownSubject, removeSwitch, saveSwitch } from "./store.ts";
 import { type Scene, subjectsOf } from "./subjects.ts";
@@ -19,8 +18,8 @@ export type Switches = Pick<Mirror, "load" | "stop"> & {
   off(): readonly string[];
   /** Whether exactly this subject is off. */
   isOff(subject: string): boolean;
-  /** Reads them when something was switched, or may have been. */
-  hear(subjects: readonly string[]): void;
+  /** Reads them when something was switched, or may have been. Failures: `database_unavailable`. */
+  hear(subjects: readonly string[]): Promise<void>;
 };
 
 /** The ending with which every stream that is about `subject` is told that it is off. */
@@ -56,26 +55,10 @@ export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
         subject.startsWith("upstream:") ? [subject.slice("upstream:".length)] : [],
       ),
     isOff: (subject) => off.has(subject),
-    hear(subjects) {
-      const told = subjects.filter((subject) => /^(off|on):/.test(subject));
-      if (told.length === 0) return;
-      void mirror.changed().then(() => {
-        // Only what is known is proof.
-        for (const subject of told) {
-          const isOff = off.has(subject.slice(subject.indexOf(":") + 1));
-          if (isOff === subject.startsWith("off:")) noteHeard(app, subject);
-        }
-        return undefined;
-      });
+    async hear(subjects) {
+      if (subjects.some((subject) => /^(off|on):/.test(subject))) await mirror.changed();
     },
   };
-}
-
-/** Proof for whoever switched it. */
-function noteHeard(app: Pick<App, "db" | "log">, subject: string): void {
-  recordEvent(app.db, { name: "switch_heard", subject }).catch((error: unknown) =>
-    app.log.warn("event_not_stored", troubleOf(error)),
-  );
 }
 
 function refusal({ subject, reason, by }: Switch): Failure {
@@ -99,19 +82,14 @@ export type SwitchedOff = {
   readonly subject: string;
   /** Whether anything of the name has been here; an upstream, provider or account always. */
   readonly isKnown: boolean;
-  /** Open streams that gateways have ended for it. */
-  readonly streamsCut: number;
-  /** Gateways that have said that they know. */
-  readonly gateways: number;
+  readonly acknowledged: Acknowledged;
 };
-
-/** A second to read it, and half of one to note what was cut. */
-const toldMs = 2000;
 
 type Switching = Pick<App, "db" | "catalog" | "log">;
 
 /**
- * Switches something off on every gateway, within two seconds; its streams end. The reason is told to agents.
+ * Switches something off on every gateway; its streams end. Returns when every gateway that runs has acknowledged it,
+ * after two seconds at most. The reason is told to agents.
  * Failures: `usage` when there is no such thing.
  */
 export async function switchOff(
@@ -124,28 +102,28 @@ export async function switchOff(
   const row = { subject, reason: reason?.slice(0, 200) ?? null, by: "operator" as const };
   await timely(saveSwitch(app.db, row, switchedOff(subject)));
   app.log.warn("switched_off", { subject });
-  const streams = await streamsCut(app, [switchedOff(subject)], since);
-  const which = { subjects: [switchedOff(subject)], since };
-  const gateways = await timely(eventCount(app.db, "switch_heard", which));
   const isKnown = await timely(isKnownSubject(app.db, subject));
-  return { subject, isKnown, streamsCut: streams, gateways };
+  return { subject, isKnown, acknowledged: await acknowledged(app, [switchedOff(subject)], since) };
 }
 
-/** Failures: `usage` when there is no such thing. `wasOff` is false when it was on already. */
-export async function switchOn(
-  app: Switching,
-  given: string,
-): Promise<{ readonly subject: string; readonly wasOff: boolean }> {
+/** What was switched on; `wasOff` is false when it was on already. */
+export type SwitchedOn = Pick<SwitchedOff, "subject" | "acknowledged"> & {
+  readonly wasOff: boolean;
+};
+
+/** Failures: `usage` when there is no such thing. */
+export async function switchOn(app: Switching, given: string): Promise<SwitchedOn> {
   // What is not configured any more can still be cleared.
   const raw = given.includes(":") || given === "all" ? given : `upstream:${given}`;
-  if (await timely(removeSwitch(app.db, raw, `on:${raw}`))) {
-    app.log.info("switched_on", { subject: raw });
-    return { subject: raw, wasOff: true };
+  const since = await databaseNow(app.db);
+  let subject = raw;
+  let wasOff = await timely(removeSwitch(app.db, raw, `on:${raw}`));
+  if (!wasOff) {
+    subject = await readSubject(app, given);
+    wasOff = await timely(removeSwitch(app.db, subject, `on:${subject}`));
   }
-  const subject = await readSubject(app, given);
-  const wasOff = await timely(removeSwitch(app.db, subject, `on:${subject}`));
   if (wasOff) app.log.info("switched_on", { subject });
-  return { subject, wasOff };
+  return { subject, wasOff, acknowledged: await acknowledged(app, [`on:${subject}`], since) };
 }
 
 /** Stops an agent until a person or the operator lets it go on. */
@@ -200,14 +178,4 @@ function idIn(name: string): string {
   throw new Failure("usage", `${name} is no id`, {
     hint: "smartdash accounts show ACCOUNT lists the ids of permissions and sessions",
   });
-}
-
-/** How many streams gateways have ended for these subjects, once all of them have had their two seconds. */
-export async function streamsCut(
-  app: Pick<App, "db">,
-  subjects: readonly string[],
-  since: Date,
-): Promise<number> {
-  await sleep(toldMs);
-  return await timely(eventCount(app.db, "streams_cut", { subjects, since }));
 }

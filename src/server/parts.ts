@@ -1,10 +1,9 @@
 import { createAgentParts } from "#src/agents/parts.ts";
-import { recordEvent } from "#db/events.ts";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { createDeadlines } from "#src/calls/deadlines.ts";
 import { createHeartbeat } from "#src/calls/heartbeat.ts";
-import { createOpenStreams } from "#src/calls/open-streams.ts";
+import { type OpenStreams, createOpenStreams } from "#src/calls/open-streams.ts";
 import type { BudgetOwner } from "#src/agents/tokens/issue.ts";
 import { budgetStandings } from "#src/guards/budgets.ts";
 import { guardNotes } from "#src/guards/notes.ts";
@@ -34,14 +33,7 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
   const heartbeat = createHeartbeat(now, app.config.upstreamLimits.keepAliveMs);
   return {
     ...app,
-    ...createAgentParts(app, (subjects) => {
-      guards.switches.hear(subjects);
-      for (const subject of subjects) {
-        if (subject.startsWith("on:")) guards.loops.forgive(subject.slice("on:".length));
-      }
-      guards.definitions.hear(subjects);
-      for (const subject of subjects) noteCut(app, subject, openStreams.cut(subject));
-    }),
+    ...createAgentParts(app, (topics) => closeStreams({ ...app, openStreams }, topics)),
     ...guards,
     openStreams,
     // An HTTP proxy is for the runtime's fetch to find and use.
@@ -88,11 +80,30 @@ function guardParts(app: App) {
   };
 }
 
-/** For whoever ended it and wants to know that nothing of it runs any more. */
-function noteCut(app: Pick<App, "db" | "log">, subject: string, count: number): void {
-  if (count === 0) return;
-  app.log.info("streams_ended", { subject, count });
-  recordEvent(app.db, { name: "streams_cut", subject, count }).catch((error: unknown) => {
-    app.log.warn("event_not_stored", troubleOf(error));
-  });
+/**
+ * Acts upon what any replica has told. Resolves when this process knows all of it: only then is it acknowledged.
+ * Failures: `database_unavailable`.
+ */
+export async function followTopics(app: Parts, topics: readonly string[]): Promise<number> {
+  for (const topic of topics) {
+    if (topic.startsWith("on:")) app.loops.forgive(topic.slice("on:".length));
+  }
+  const closed = app.letGo(topics);
+  await Promise.all([app.switches.hear(topics), app.definitions.hear(topics)]);
+  // Whatever was let in before the switch was known here.
+  const off = topics.filter((topic) => topic.startsWith("off:"));
+  return closed + closeStreams(app, off);
+}
+
+function closeStreams(
+  app: Pick<App, "log"> & { readonly openStreams: OpenStreams },
+  topics: readonly string[],
+): number {
+  let closed = 0;
+  for (const subject of topics) {
+    const count = app.openStreams.cut(subject);
+    if (count > 0) app.log.info("streams_ended", { subject, count });
+    closed += count;
+  }
+  return closed;
 }

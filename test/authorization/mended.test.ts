@@ -15,12 +15,16 @@ import { post, toolCall } from "#test/support/mcp.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { openWorld } from "#test/support/world.ts";
+import { allActed } from "#test/support/acknowledged.ts";
+import { until } from "#test/support/until.ts";
 
 // Each of these was found by a review and failed before it was mended.
 
 test("a stream that its upstream opens after the grant has ended is cut at once", async () => {
   const answer = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
   await using upstream = scriptedUpstream(async () => {
+    asked.resolve();
     await answer.promise;
     const body = new ReadableStream({
       start: (to) => to.enqueue(new TextEncoder().encode("data: {}\n\n")),
@@ -30,7 +34,7 @@ test("a stream that its upstream opens after the grant has ended is cut at once"
   await using world = await openWorld({ environment: pointedAt(upstream.url) });
   const { clientId, tokens } = await authorizedAgent(world.url);
   const waiting = post(`${world.url}/mcp`, tokens.access_token, toolCall("slow"));
-  await Bun.sleep(200);
+  await asked.promise;
   const body = new URLSearchParams({ client_id: clientId, token: tokens.refresh_token });
   await fetch(`${world.url}/revoke`, { method: "POST", body });
   answer.resolve();
@@ -47,7 +51,7 @@ test("a lost key ends the tokens of every algorithm", async () => {
     (await post(`${url}/mcp`, tokens.access_token, toolCall("whoami"))).status;
   expect(await works(other.url)).toBe(200);
   await rotateKeys(other.app, { isLost: true });
-  await Bun.sleep(1500);
+  await allActed(world.app.db);
   expect([await works(world.url), await works(other.url)]).toEqual([401, 401]);
 });
 
@@ -113,16 +117,21 @@ test("a guarded fetch that nobody waits for any more opens nothing", async () =>
     port: 0,
     socket: { open: () => void (connections += 1), data: () => undefined },
   });
-  const slow = async () => {
-    await Bun.sleep(300);
-    return ["127.0.0.1"];
-  };
+  const resolved = Promise.withResolvers<string[]>();
+  const slow = () => resolved.promise;
   const get = createGuardedFetch({ allowsLoopback: true, limitMs: 100, resolve: slow });
   const outcome = await get(`http://client.example:${server.port}/x`, 100).catch(String);
   expect(outcome).toContain("cannot be used");
-  await Bun.sleep(600);
+  resolved.resolve(["127.0.0.1"]);
+  // Whoever connects after us is heard after what it would have opened.
+  await Bun.connect({
+    hostname: "127.0.0.1",
+    port: server.port,
+    socket: { data: () => undefined },
+  });
+  await until(() => connections > 0, "a connection");
   server.stop(true);
-  expect(connections).toBe(0);
+  expect(connections).toBe(1);
 });
 
 test("long numbers survive when our own question is taken out of a retry", async () => {

@@ -243,7 +243,7 @@ describe("disconnecting", () => {
   test.concurrent("waits for a refresh that is under way, and takes back what it brings", async () => {
     await using race = await racing();
     await using replica = await refreshingAs(race.world);
-    const app = { ...replica.app, letGo: () => undefined };
+    const app = { ...replica.app, letGo: () => 0 };
     race.provider.faults.push({ kind: "slow", ms: 500 });
     const refresh = outcome(renew(app, await held(app, race.id), { requestId: "x" }));
     while (race.provider.asked.refresh_token === 0) await Bun.sleep(2);
@@ -261,7 +261,7 @@ describe("disconnecting", () => {
       request.method === "DELETE"
         ? Promise.resolve({ status: 403, headers: new Headers(), text: "" })
         : replica.app.outbound(url, request);
-    const app = { ...replica.app, outbound, letGo: () => undefined };
+    const app = { ...replica.app, outbound, letGo: () => 0 };
     const { db } = race.world.app;
     expect((await disconnect(app, race.id, "test")).atProvider).toBe("pending");
     for (let day = 1; day <= 8; day++) {

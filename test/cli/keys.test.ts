@@ -155,7 +155,6 @@ test("revoke says what would end, and does it only when told", async () => {
     sessions: 1,
     atProvider: "taken_back",
   });
-  await Bun.sleep(1500);
   expect((await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(401);
   const again = await run(world, encryptionKey, ...words);
   expect(again.exit).toBe(2);

@@ -48,7 +48,6 @@ test("an agent that the operator adds acts on its account until it is removed", 
   );
   expect(listed.stdout).not.toContain(client.client_secret);
   expect((await run(world, "agents", "remove", "--client", client.client_id)).exit).toBe(0);
-  await Bun.sleep(1500);
   expect((await call()).status).toBe(401);
   const again = await run(world, "agents", "remove", "--client", client.client_id);
   expect(again.exit).not.toBe(0);

@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { startFleet } from "../../scripts/fleet/fleet.ts";
 import { runRecipe } from "../../scripts/fleet/recipes.ts";
 import { binary } from "#test/cli/program.ts";
-import { callTool, openNode } from "./nodes.ts";
+import { callTool, found, openNode } from "./nodes.ts";
+import { until } from "#test/support/until.ts";
 
 const hasTools = Bun.which("curl") !== null && Bun.which("jq") !== null;
 
@@ -35,14 +36,12 @@ test("who has the key of the fleet is trusted when it is met, and one who was fo
   });
   const bearer = await first.bearer();
   const call = async (node: string) => (await callTool(first, bearer, { node, name: "x" })).status;
-  await Bun.sleep(3000);
+  for (const node of [second, stranger]) await found(first, node);
   expect(await call(second.nodeId)).toBe(200);
   expect(await call(stranger.nodeId)).toBe(403);
   await second.run("peers", "forget", first.nodeId);
-  await Bun.sleep(2000);
   expect(await call(second.nodeId)).toBe(403);
   // The operator's word is the last: trusted anew, it is let in.
   await second.run("peers", "trust", first.peerId);
-  await Bun.sleep(3500);
-  expect(await call(second.nodeId)).toBe(200);
+  await until(async () => (await call(second.nodeId)) === 200, "it is let in again");
 });

@@ -1,6 +1,8 @@
+import { sql } from "drizzle-orm";
 import type { Environment } from "#src/config/read.ts";
 import { type Ran, runBeside } from "#test/cli/run.ts";
 import { type ScriptedUpstream, scriptedUpstream } from "#test/support/upstream.ts";
+import { until } from "#test/support/until.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 
 /** For gateways that made their certificate themselves. */
@@ -79,6 +81,21 @@ async function bearerAt(
     }),
   });
   return ((await answer.json()) as { access_token: string }).access_token;
+}
+
+/** Resolves when `at` has met `other` on the network, and the other way round. */
+export async function found(at: TestNode, other: TestNode): Promise<void> {
+  for (const [here, there] of [
+    [at, other],
+    [other, at],
+  ] as const) {
+    await until(async () => {
+      const [row] = await here.world.app.db.execute(
+        sql`select 1 from sightings where peer_id = ${there.peerId}`,
+      );
+      return row;
+    }, `${here.nodeId} meets ${there.nodeId}`);
+  }
 }
 
 /** Both trust each other, at their addresses. */

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { befriend, callTool, openNode } from "./nodes.ts";
+import { allActed } from "#test/support/acknowledged.ts";
 
 test("a call goes to a node behind this one once both trust each other, and no more once one forgets", async () => {
   await using first = await openNode("first");
@@ -25,7 +26,6 @@ test("a call goes to a node behind this one once both trust each other, and no m
     expect.objectContaining({ node_id: third.nodeId, trust: "pinned", addresses: [third.url] }),
   ]);
   await third.run("peers", "forget", first.nodeId);
-  await Bun.sleep(2000);
   const refused = await call();
   expect([refused.status, await refused.text()]).toEqual([
     403,
@@ -42,7 +42,7 @@ test("a node with a new key is another node: nobody is trusted any more, here an
   expect((await call()).status).toBe(200);
   const rotated = await third.run("node", "rotate", "--yes");
   expect([rotated.exit, rotated.stderr]).toEqual([0, expect.stringContaining("anew: 1.")]);
-  await Bun.sleep(2000);
+  await allActed(third.world.app.db);
   // The gateway goes on with its old key, for which nobody is trusted any more.
   expect((await call()).status).toBe(403);
   expect((await third.run("peers", "list", "--json")).json["peers"]).toEqual([]);

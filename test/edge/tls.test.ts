@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { runBeside } from "#test/cli/run.ts";
 import { temporaryFolder } from "#test/support/database.ts";
 import { openWorld } from "#test/support/world.ts";
 import { type TestNode, anyCertificate, befriend, callTool, openNode } from "./nodes.ts";
+import { until } from "#test/support/until.ts";
 
 /** Its words; empty when nothing failed. */
 const failureOf = (work: Promise<unknown>) =>
@@ -91,26 +92,26 @@ test("a new certificate is taken while streams go on, and one that does not fit 
   });
   expect((await shown(node.url)).certificate).toBe(first);
   const stream = await listen(node);
+  const warned = spyOn(node.world.app.log, "warn");
   const other = await temporaryFolder();
   const second = await newPair(other);
   // The certificate alone: its key is still the older one.
   copyFileSync(join(other, "cert.pem"), join(folder, "cert.pem"));
-  await Bun.sleep(2500);
+  await until(() => warned.mock.calls.length === 1, "the gateway looks at the files");
   expect((await shown(node.url)).certificate).toBe(first);
   copyFileSync(join(other, "key.pem"), join(folder, "key.pem"));
-  await Bun.sleep(2500);
-  expect((await shown(node.url)).certificate).toBe(second);
+  await until(async () => (await shown(node.url)).certificate === second, "the new certificate");
   rmSync(join(folder, "cert.pem"));
   const before = stream.bytes();
-  await Bun.sleep(2500);
+  await until(() => warned.mock.calls.length === 2, "the gateway looks at the files again");
   expect((await shown(node.url)).certificate).toBe(second);
-  expect([stream.isOpen(), stream.bytes() > before]).toEqual([true, true]);
+  await until(() => stream.bytes() > before, "the stream goes on");
+  expect(stream.isOpen()).toBe(true);
   // Stopping ends what the older listener still serves, too.
   const began = performance.now();
   await node.world.gateway.stop();
   expect(performance.now() - began).toBeLessThan(5000);
-  await Bun.sleep(100);
-  expect(stream.isOpen()).toBe(false);
+  await until(() => !stream.isOpen(), "the stream ends");
 }, 60_000);
 
 /** The node's notifications, as they come. */

@@ -3,7 +3,9 @@ import { sql } from "drizzle-orm";
 import { startBeside } from "#test/attacks/setup.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { newBearer } from "#test/support/browser-like.ts";
-import { anyCertificate, befriend, callTool, openNode } from "./nodes.ts";
+import { anyCertificate, befriend, callTool, found, openNode } from "./nodes.ts";
+import { until } from "#test/support/until.ts";
+import { allActed } from "#test/support/acknowledged.ts";
 
 const key = (byte: number) => Buffer.alloc(32, byte).toString("base64");
 const onLoopback = { SMARTDASH_EDGE_DISCOVERY: "mdns", SMARTDASH_EDGE_INTERFACE: "127.0.0.1" };
@@ -52,7 +54,7 @@ test("whom we do not trust gets no call, however much it trusts us", async () =>
 test("the fleet key is asked for each time, and another one ends whom the old one had let in", async () => {
   await using first = await openNode("first", { ...onLoopback, SMARTDASH_FLEET_KEY: key(1) });
   await using second = await openNode("second", { ...onLoopback, SMARTDASH_FLEET_KEY: key(1) });
-  await Bun.sleep(2500);
+  await found(first, second);
   const bearer = await first.bearer();
   const call = () => callTool(first, bearer, { node: second.nodeId, name: "x" });
   expect((await call()).status).toBe(200);
@@ -67,7 +69,7 @@ test("the fleet key is asked for each time, and another one ends whom the old on
   await using again = await startBeside(second.world, { SMARTDASH_FLEET_KEY: key(3) });
   expect(again.logs()).toContain("fleet_key_changed");
   expect(await listed()).toEqual([[null, null]]);
-  await Bun.sleep(2000);
+  await allActed(second.world.app.db);
   const [row] = await second.world.app.db.execute<{ many: number }>(
     sql`select count(*)::int as many from agents where client_id like 'node\\_%'`,
   );
@@ -108,7 +110,7 @@ test("a peer that moves is found where it announces itself", async () => {
   await using second = await openNode("second", onLoopback);
   await first.run("peers", "trust", second.peerId);
   await second.run("peers", "trust", first.peerId);
-  await Bun.sleep(2500);
+  await found(first, second);
   const bearer = await first.bearer();
   const call = async () =>
     (await callTool(first, bearer, { node: second.nodeId, name: "x" })).status;
@@ -117,8 +119,7 @@ test("a peer that moves is found where it announces itself", async () => {
   expect(await call()).toBe(502);
   await using moved = await startBeside(second.world, { PORT: "0" });
   expect(moved.url).not.toBe(second.url);
-  await Bun.sleep(4500);
-  expect(await call()).toBe(200);
+  await until(async () => (await call()) === 200, "the peer is found where it is now");
 });
 
 test("a wish that cannot come true is refused with words, and what is not said anew stays pinned", async () => {

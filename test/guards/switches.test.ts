@@ -8,6 +8,7 @@ import { secondGateway } from "#test/support/second-gateway.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { openWorld } from "#test/support/world.ts";
 import { call, listed, openGuarded, reading, tool } from "./setup.ts";
+import { allActed } from "#test/support/acknowledged.ts";
 
 const encoder = new TextEncoder();
 
@@ -58,8 +59,7 @@ test("every kind of switch stops what it names on both gateways, cuts its stream
       expect((await call({ url, bearer: mine }, "other")).status).toBe(isTool ? 200 : 503);
     }
     const on = await runBeside(world, ["switch", "on", subject, "--json"]);
-    expect(on.json).toMatchObject({ state: "on", wasOff: true });
-    await Bun.sleep(1500);
+    expect(on.json).toMatchObject({ state: "on", wasOff: true, gateways: 2, gatewaysLive: 2 });
   }
   for (const wrong of [
     "nothing:x",
@@ -104,7 +104,7 @@ test("what two gateways see of one loop counts together, and a person lets a sto
   expect(let_through).toBeGreaterThan(29);
   expect(let_through).toBeLessThan(40);
   expect(codes.at(-1)).toBe("agent_stopped");
-  await Bun.sleep(1500);
+  await allActed(world.app.db);
   for (const which of at) expect((await call(which, "b")).code).toBe("agent_stopped");
   const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
   expect((await evaluate(world.app)).map(({ kind }) => kind)).toContain("agent_stopped");
@@ -120,14 +120,14 @@ test("what two gateways see of one loop counts together, and a person lets a sto
   expect(forged.status).toBe(404);
   const { form_token = "" } = formIn(home);
   expect((await person.post(`${world.url}${action}`, { form_token })).status).toBe(303);
-  await Bun.sleep(1500);
+  await allActed(world.app.db);
   for (const which of at) expect((await call(which, "b")).code).toBeUndefined();
 
   // What the operator has switched off is not the person's to switch on.
   const subject = action.replace("/stopped/", "").replace("/", ":");
   await runBeside(world, ["switch", "off", subject]);
   await person.post(`${world.url}${action}`, { form_token });
-  await Bun.sleep(1500);
+  await allActed(world.app.db);
   expect((await call(at[0]!, "b")).code).toBe("switched_off");
 }, 60_000);
 

@@ -13,6 +13,9 @@ import {
   tool,
 } from "./setup.ts";
 
+/** The world's own gateway, and the one with guards. */
+const everyGateway = { gateways: 2, gatewaysLive: 2, streamsCut: 0 };
+
 const four = [
   tool("list_orders", reading),
   tool("get_item", reading),
@@ -119,7 +122,6 @@ test("a person who ticks it gives a permission for reading tools alone; a comman
     "--json",
   ]);
   expect(set.exit).toBe(0);
-  await Bun.sleep(5200);
   expect(await listed(other)).toEqual(["list_orders"]);
   expect((await call(other, "get_item")).code).toBe("tool_refused");
   const shown = await runBeside(world, ["tools", "policies", "--json"]);
@@ -182,7 +184,11 @@ test("a tool whose definition changes does not reach a model before the operator
     expect([unseen.exit, unseen.stderr]).toEqual([2, expect.stringContaining("tools diff")]);
     guarded.offer.tools = [poisoned, ...four.slice(1), tool("brand_new")];
     const approved = await runBeside(world, [...approval, "--json"]);
-    expect(approved.json).toEqual({ upstream: "mercadolibre", approved: ["brand_new"] });
+    expect(approved.json).toEqual({
+      upstream: "mercadolibre",
+      approved: ["brand_new"],
+      ...everyGateway,
+    });
     await eventually(async () => (await listed(guarded)).includes("brand_new"));
     expect(await listed(guarded)).toEqual(["get_item", "answer_question", "untold", "brand_new"]);
     expect((await call(guarded, "brand_new")).code).toBeUndefined();
@@ -214,7 +220,7 @@ test("what is held on purpose waits for nobody, also where changes are only repo
     await listed(guarded);
     for (const name of ["late", "get_item"]) {
       const held = await runBeside(world, ["tools", "hold", "mercadolibre", name, "--json"]);
-      expect(held.json).toEqual({ upstream: "mercadolibre", held: [name] });
+      expect(held.json).toEqual({ upstream: "mercadolibre", held: [name], ...everyGateway });
     }
     // Once more is no mistake.
     expect((await runBeside(world, ["tools", "hold", "mercadolibre", "get_item"])).exit).toBe(0);

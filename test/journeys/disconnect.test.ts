@@ -15,6 +15,7 @@ import { post, toolCall } from "#test/support/mcp.ts";
 import { refreshingAs } from "#test/support/refreshing.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";
 import { type World, openWorld } from "#test/support/world.ts";
+import { allActed } from "#test/support/acknowledged.ts";
 
 type Row = {
   id: string;
@@ -60,7 +61,7 @@ test("a person disconnects: agents are refused everywhere, the provider takes ac
   for (const bearer of bearers) {
     expect((await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(401);
   }
-  await Bun.sleep(1500);
+  await allActed(world.app.db);
   for (const bearer of bearers) {
     expect((await post(`${elsewhere.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(401);
   }
@@ -160,10 +161,10 @@ test("a crash between our commit and the provider leaves nothing usable, and is 
   await using dying = await refreshingAs(world);
   const crash = new Error("the process ends here");
   const atStep = () => Promise.reject(crash);
-  const ended = disconnect({ ...dying.app, atStep, letGo: () => undefined }, id, "test");
+  const ended = disconnect({ ...dying.app, atStep, letGo: () => 0 }, id, "test");
   expect(await ended.catch((error: unknown) => error)).toBe(crash);
   expect(await accountIn(world)).toMatchObject({ state: "revoking" });
-  await Bun.sleep(1500);
+  await allActed(world.app.db);
   expect((await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(401);
   await using other = await refreshingAs(world);
   await finishDisconnecting(other.app);

@@ -38,6 +38,7 @@ test("an upstream that is switched off is off on every gateway, with its streams
     isKnown: true,
     streamsCut: 2,
     gateways: 2,
+    gatewaysLive: 2,
   });
   for (const text of await Promise.all(texts)) expect(text).toContain("upstream_switched_off");
   await using third = await secondGateway(world);
@@ -63,8 +64,14 @@ test("an upstream that is switched off is off on every gateway, with its streams
   expect(listed.json["off"]).toMatchObject([{ subject: "upstream:mercadolibre", reason: "lunch" }]);
 
   const on = await runBeside(world, ["switch", "on", "mercadolibre", "--json"]);
-  expect(on.json).toEqual({ subject: "upstream:mercadolibre", state: "on", wasOff: true });
-  await Bun.sleep(2000);
+  expect(on.json).toEqual({
+    subject: "upstream:mercadolibre",
+    state: "on",
+    wasOff: true,
+    gateways: 3,
+    gatewaysLive: 3,
+    streamsCut: 0,
+  });
   for (const url of [world.url, second.url, third.url]) {
     const answered = await post(`${url}/mcp/mercadolibre`, bearer, toolCall("whoami"));
     expect(answered.status).toBe(200);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { LetGo } from "#src/bus.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { OutsideTrouble } from "#src/http/outbound.ts";
 import { timely } from "#src/once.ts";
@@ -12,7 +13,7 @@ import { beginRevoking, finishRevoking, postponeRevoking, takeRevoking } from ".
 
 export type Disconnecting = Refreshing & {
   /** Lets go of what ended, in this process. */
-  readonly letGo: (subjects: readonly string[]) => void;
+  readonly letGo: LetGo;
 };
 
 export type Disconnected = {

@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import type { LetGo } from "../endings.ts";
+import type { LetGo } from "#src/bus.ts";
 import { endGrants } from "./store.ts";
 
 export type EndingGrants = Pick<App, "db" | "now" | "log"> & { readonly letGo: LetGo };

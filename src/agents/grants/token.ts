@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { type Authenticating, authenticatedClient } from "../clients/authenticate.ts";
 import { type Client, type GrantType, grantTypes } from "../clients/client.ts";
-import type { LetGo } from "../endings.ts";
+import type { LetGo } from "#src/bus.ts";
 import type { Issuing, TokenAnswer } from "../tokens/issue.ts";
 import { clientCredentials } from "./client-credentials.ts";
 import { redeemDeviceCode } from "../devices/device.ts";

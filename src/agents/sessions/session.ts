@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import type { LetGo } from "../endings.ts";
+import type { LetGo } from "#src/bus.ts";
 import { closeSession, saveSession } from "./store.ts";
 
 const thirtyDays = 30 * 86_400_000;

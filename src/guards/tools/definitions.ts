@@ -44,7 +44,8 @@ export type Definitions = Pick<Mirror, "load" | "stop"> & {
     shown: readonly Definition[],
     page: ListPage,
   ): Promise<readonly boolean[]>;
-  hear(subjects: readonly string[]): void;
+  /** Reads them when they were changed elsewhere. Failures: `database_unavailable`. */
+  hear(subjects: readonly string[]): Promise<void>;
 };
 
 type Known = {
@@ -115,8 +116,8 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
       }
       return seen.map(({ name, hash: digest }) => isKept(upstream, name, digest));
     },
-    hear(subjects) {
-      if (subjects.some((subject) => subject.startsWith("tools:"))) void mirror.changed();
+    async hear(subjects) {
+      if (subjects.some((subject) => subject.startsWith("tools:"))) await mirror.changed();
     },
   };
 }

@@ -12,6 +12,7 @@ import {
   type DefinitionRow,
   decideDefinitions,
   definitionsOf,
+  removePolicy,
   savePolicy,
 } from "./store.ts";
 
@@ -194,6 +195,13 @@ export async function setPolicy(
   }
   await timely(savePolicy(app.db, readPolicySubject(subject), policy));
   app.log.warn("tool_policy_set", { subject });
+}
+
+/** Lets an agent or a permission use everything that its upstream's rules allow; false when it had no policy. Failures: `usage`. */
+export async function dropPolicy(app: Pick<App, "db" | "log">, subject: string): Promise<boolean> {
+  const removed = await timely(removePolicy(app.db, readPolicySubject(subject)));
+  if (removed) app.log.warn("tool_policy_removed", { subject });
+  return removed;
 }
 
 /** Failures: `usage` when there is none of the name. */

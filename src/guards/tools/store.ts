@@ -3,6 +3,7 @@ import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { reviewKeys, toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";
 import type { ToolPolicy } from "#src/catalog/tool-rules.ts";
+import { policyChanged } from "#src/agents/caller.ts";
 
 export type DefinitionRow = typeof toolDefinitions.$inferSelect;
 export type SeenDefinition = Pick<DefinitionRow, "name" | "hash" | "definition" | "nature">;
@@ -214,28 +215,31 @@ export function allPolicies(db: Database): Promise<PolicyRow[]> {
   return db.select().from(toolPolicies).orderBy(toolPolicies.subject);
 }
 
-export async function savePolicy(
-  db: Pick<Database, "insert">,
-  subject: string,
-  policy: ToolPolicy,
-): Promise<void> {
+/** Replaces the policy of a subject, and tells every replica with the commit. */
+export async function savePolicy(db: Database, subject: string, policy: ToolPolicy): Promise<void> {
   const { allow, deny, approve } = policy;
   const set = {
     allow: allow === null ? null : [...allow],
     deny: [...deny],
     approve: [...approve],
   };
-  await db
-    .insert(toolPolicies)
-    .values({ subject, ...set })
-    .onConflictDoUpdate({ target: toolPolicies.subject, set: { ...set, at: sql`now()` } });
+  await db.transaction(async (transaction) => {
+    await transaction
+      .insert(toolPolicies)
+      .values({ subject, ...set })
+      .onConflictDoUpdate({ target: toolPolicies.subject, set: { ...set, at: sql`now()` } });
+    await recordEndings(transaction, [policyChanged(subject)]);
+  });
 }
 
-/** False when there was none. */
+/** Removes the policy of a subject, and tells every replica with the commit; false when there was none. */
 export async function removePolicy(db: Database, subject: string): Promise<boolean> {
-  const removed = await db
-    .delete(toolPolicies)
-    .where(eq(toolPolicies.subject, subject))
-    .returning({ subject: toolPolicies.subject });
-  return removed.length === 1;
+  return await db.transaction(async (transaction) => {
+    const removed = await transaction
+      .delete(toolPolicies)
+      .where(eq(toolPolicies.subject, subject))
+      .returning({ subject: toolPolicies.subject });
+    if (removed.length === 1) await recordEndings(transaction, [policyChanged(subject)]);
+    return removed.length === 1;
+  });
 }

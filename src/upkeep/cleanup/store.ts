@@ -15,7 +15,7 @@ import {
 import { callBatches, calls } from "#db/schema/calls.ts";
 import { sightings } from "#db/schema/edge.ts";
 import { approvals, reviewKeys, tallies, toolPolicies } from "#db/schema/guards.ts";
-import { alerts, events, switches } from "#db/schema/operations.ts";
+import { alerts, events, replicas, switches } from "#db/schema/operations.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
 import { keepPreviousHours } from "#src/agents/tokens/store.ts";
 
@@ -103,6 +103,13 @@ export const leftovers: readonly Leftover[] = [
     table: endings,
     // Longer than any access token lives: an ending is what ends a token of an agent's own.
     isOver: () => before(endings.at, "2 hours"),
+    isShortLived: true,
+  },
+  {
+    name: "replicas",
+    table: replicas,
+    // Of gateways that were killed; who stops in order takes its row along.
+    isOver: () => before(replicas.seenAt, "1 hour"),
     isShortLived: true,
   },
   {

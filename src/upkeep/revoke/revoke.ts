@@ -1,4 +1,5 @@
 import { databaseNow } from "#db/ping.ts";
+import type { Acknowledged } from "#db/replicas.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import { registrationOf } from "#src/accounts/registration.ts";
@@ -7,9 +8,9 @@ import { beginRevoking } from "#src/accounts/revocation/store.ts";
 import type { Account } from "#src/accounts/store.ts";
 import { removeClient } from "#src/agents/clients/operator.ts";
 import type { App } from "#src/app.ts";
+import { acknowledged } from "#src/bus.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
-import { streamsCut } from "#src/guards/switches.ts";
 import { timely } from "#src/once.ts";
 import { type Living, type Selection, accountsIn, endAccess, isKnown, living } from "./store.ts";
 
@@ -25,8 +26,7 @@ export type Revoked = {
   readonly accounts: readonly (Disconnected & { readonly id: string; readonly name: string })[];
   /** What can still be used afterwards, counted again: nothing. */
   readonly left: Living;
-  /** Open streams that gateways have ended. */
-  readonly streamsCut: number;
+  readonly acknowledged: Acknowledged;
 };
 
 /**
@@ -89,7 +89,7 @@ export async function revokeAll(
     outcomes.push(...(await disconnectAll(app, late, tell)));
   }
   const left = await timely(living(app.db, selection));
-  return { accounts: outcomes, left, streamsCut: await streamsCut(app, [...ended], since) };
+  return { accounts: outcomes, left, acknowledged: await acknowledged(app, [...ended], since) };
 }
 
 /** One that only had grants (its id is an address) has nothing of its own to remove. */
@@ -109,7 +109,7 @@ async function disconnectAll(
   const waiting = [...accounts];
   const outcomes: (Disconnected & { id: string; name: string })[] = [];
   // The running gateways hear of it through the database.
-  const disconnecting = { ...app, letGo: () => undefined };
+  const disconnecting = { ...app, letGo: () => 0 };
   const work = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { id, provider, sellerId } = next;

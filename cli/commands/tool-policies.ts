@@ -1,0 +1,100 @@
+import { policyChanged } from "#src/agents/caller.ts";
+import { untilAcknowledged } from "#src/bus.ts";
+import { Failure } from "#src/failure.ts";
+import { isKnownSubject } from "#src/guards/store.ts";
+import { dropPolicy, setPolicy } from "#src/guards/tools/review.ts";
+import { allPolicies } from "#src/guards/tools/store.ts";
+import { acknowledgedOutcome } from "../acknowledged.ts";
+import { command, withApp } from "../command.ts";
+import { table } from "../terminal.ts";
+
+const patterns = "names, globs, @read-only, @writing, @destructive; comma separated";
+const subject = {
+  type: "positional",
+  required: true,
+  description: "agent:CLIENT_ID, grant:ID or session:ID",
+} as const;
+
+export const policy = command({
+  name: "tools policy",
+  description: "Say which tools an agent or a permission may use, in place of what was said before",
+  examples: [
+    "smartdash tools policy agent:agent_1f2e --allow @read-only",
+    'smartdash tools policy grant:0199… --deny "delete_*" --approve @writing',
+    "smartdash tools policy agent:agent_1f2e --remove",
+  ],
+  args: {
+    subject,
+    allow: { type: "string", description: `Only these (${patterns})` },
+    deny: { type: "string", description: "Not these" },
+    approve: { type: "string", description: "These after a person's yes" },
+    remove: { type: "boolean", description: "Everything that the upstream's own rules allow" },
+  },
+  run: async ({ subject: name, allow, deny, approve: ask, remove }) => {
+    const isSet = [allow, deny, ask].some((each) => each !== undefined);
+    if (isSet === (remove === true)) {
+      throw new Failure("usage", "Say --allow, --deny or --approve, or --remove alone", {
+        hint: "What is set replaces the whole policy; smartdash tools policies shows what holds",
+      });
+    }
+    if (remove === true) {
+      let removed = false;
+      const done = await withApp({ role: "command" }, (app) =>
+        untilAcknowledged(app, async () => {
+          removed = await dropPolicy(app, name);
+          return removed ? [policyChanged(name)] : [];
+        }),
+      );
+      if (!removed) return { json: { subject: name, removed }, text: `${name} had no policy.` };
+      const told = acknowledgedOutcome(done);
+      const json = { subject: name, removed, ...told.json };
+      return { json, text: `Removed. ${told.text}`, talk: told.talk.join("\n"), ...told.exit };
+    }
+    const set = {
+      allow: allow === undefined ? null : listOf(allow),
+      deny: listOf(deny),
+      approve: listOf(ask),
+    };
+    const { isKnown, done } = await withApp({ role: "command" }, async (app) => ({
+      done: await untilAcknowledged(app, async () => {
+        await setPolicy(app, name, set);
+        return [policyChanged(name)];
+      }),
+      isKnown: await isKnownSubject(app.db, name),
+    }));
+    const told = acknowledgedOutcome(done);
+    const spelling = isKnown ? [] : [`Unknown: ${name}. Check the spelling.`];
+    const text = `${name}: allow ${allow ?? "everything"}; deny ${deny ?? "nothing"}; ask first about ${ask ?? "what is destructive"}`;
+    return {
+      json: { subject: name, ...set, ...told.json },
+      text: `${text}. ${told.text}`,
+      talk: [...spelling, ...told.talk].join("\n"),
+      ...told.exit,
+    };
+  },
+});
+
+export const policies = command({
+  name: "tools policies",
+  description: "List the policies of agents and permissions",
+  examples: ["smartdash tools policies"],
+  args: {},
+  run: async () => {
+    const rows = await withApp({ role: "command" }, ({ db }) => allPolicies(db));
+    if (rows.length === 0) return { json: { policies: rows }, talk: "There is none." };
+    const lines = rows.map((row) => [
+      row.subject,
+      (row.allow ?? ["*"]).join(" "),
+      row.deny.join(" "),
+      row.approve.join(" "),
+    ]);
+    return { json: { policies: rows }, text: table(["of", "allow", "deny", "ask first"], lines) };
+  },
+});
+
+function listOf(text: string | undefined): readonly string[] {
+  return (text ?? "")
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+}
