@@ -21,6 +21,8 @@ export type BundledDatabase = {
   stop(): Promise<void>;
 };
 
+type ServerSettings = Readonly<Record<string, string>>;
+
 const startSeconds = 60;
 const stopSeconds = 20;
 const startAttempts = 10;
@@ -29,19 +31,21 @@ const role = "smartdash";
 /**
  * Starts the bundled PostgreSQL in `folder` for one gateway: unpack, initdb, start or adopt.
  * A unix socket only, fsync on. Failures: `home_in_use`, `home_unusable`, `bundled_database_failed`.
+ * @param settings Of PostgreSQL, for test servers alone; a gateway passes none.
  */
 export async function startBundled(
   folder: string,
   install: InstallPostgres,
+  settings: ServerSettings = {},
 ): Promise<BundledDatabase> {
   const home = prepareHome(folder);
   const lock = lockHome(home);
   try {
     const binaries = await installOnce(home, install);
     await createCluster(home, binaries);
-    const adopted = (await answers(home)) || (await startServer(home, binaries));
+    const adopted = (await answers(home)) || (await startServer(home, binaries, settings));
     await createDatabase(home);
-    const restart = async () => void (await startServer(home, binaries));
+    const restart = async () => void (await startServer(home, binaries, settings));
     let guard: Guard | undefined;
     return {
       url: urlOf(home, role),
@@ -102,9 +106,9 @@ async function createCluster(home: Home, binaries: string): Promise<void> {
   await rename(unfinished, home.data);
 }
 
-async function startServer(home: Home, binaries: string): Promise<false> {
+async function startServer(home: Home, binaries: string, settings: ServerSettings): Promise<false> {
   for (let attempt = 1; attempt <= startAttempts; attempt++) {
-    const server = launch(home, join(binaries, "postgres"), serverOptions(home));
+    const server = launch(home, join(binaries, "postgres"), serverOptions(home, settings));
     if (await becomesReady(home, server.ended)) {
       server.release();
       return false;
@@ -116,7 +120,7 @@ async function startServer(home: Home, binaries: string): Promise<false> {
   throw failed(home, "The bundled PostgreSQL did not start");
 }
 
-function serverOptions(home: Home): string[] {
+function serverOptions(home: Home, extra: ServerSettings): string[] {
   const settings = {
     listen_addresses: "",
     unix_socket_directories: home.socket,
@@ -127,6 +131,7 @@ function serverOptions(home: Home): string[] {
     log_min_error_statement: "panic",
     log_parameter_max_length: "0",
     log_parameter_max_length_on_error: "0",
+    ...extra,
   };
   return ["-D", home.data, ...Object.entries(settings).flatMap(([k, v]) => ["-c", `${k}=${v}`])];
 }

@@ -10,11 +10,11 @@ import { installPostgres } from "#test/support/database.ts";
 import { roomFor } from "#test/support/room.ts";
 import { encryptionKey, withoutGuards } from "#test/support/world.ts";
 import { chaosWorld, isAnswered, settledCall, startVictim, whoami } from "./chaos.ts";
-import { roundsOr } from "./moments.ts";
+import { rounds } from "#test/support/rounds.ts";
 import { printTable } from "./table.ts";
 
-const rounds = roundsOr(1);
-const fiveMinutes = 300_000;
+const outages = rounds(1, 50);
+const limitMs = rounds(300_000, 3_600_000);
 /** The one step at which a gateway that dies may lose an answer: it is in memory alone. */
 const isWindow = (step: RefreshStep) => step === "answered";
 
@@ -43,7 +43,7 @@ describe.each(["database", "both"] as const)("%s", (word) => {
     async (step) => {
       await using world = await bundledWorld();
       let [lost, longest] = [0, 0];
-      for (let round = 0; round < rounds; round++) {
+      for (let round = 0; round < outages; round++) {
         world.grants.expireAccess();
         await world.gateway().arm(word, step);
         const begun = performance.now();
@@ -60,13 +60,13 @@ describe.each(["database", "both"] as const)("%s", (word) => {
       table.push([
         word,
         step,
-        ...[rounds, rounds - lost, lost].map(String),
+        ...[outages, outages - lost, lost].map(String),
         `${Math.round(longest)} ms`,
       ]);
       if (word === "database" || !isWindow(step)) expect(lost).toBe(0);
       expect(world.grants.reused()).toBe(lost);
     },
-    fiveMinutes,
+    limitMs,
   );
 });
 
@@ -167,7 +167,7 @@ test.concurrent(
     world.provider.grants.expireAccess();
     expect(isAnswered(await settledCall(gateway.url, world.bearer))).toBe(true);
   },
-  fiveMinutes,
+  limitMs,
 );
 
 test.concurrent("a fail-over in the middle of queries costs no call and no grant", async () => {

@@ -1,12 +1,13 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import { rounds } from "#test/support/rounds.ts";
 import { refreshSteps } from "#src/accounts/refresh/step.ts";
 import { type ChaosWorld, type Victim, chaosWorld, isAnswered, settledCall } from "./chaos.ts";
-import { type Moment, killAt, moments, roundsOr } from "./moments.ts";
+import { type Moment, killAt, moments } from "./moments.ts";
 import { printTable } from "./table.ts";
 
 /** A gateway that ends itself at a step ends at the same place each time; one that is killed from outside does not. */
-const roundsOf = ({ fault }: Moment) => roundsOr(fault === undefined ? 8 : 20);
-const fiveMinutes = 300_000;
+const roundsOf = ({ fault }: Moment) => (fault === undefined ? rounds(2, 100) : rounds(4, 100));
+const limitMs = rounds(300_000, 3_600_000);
 const head = ["killed at", "rounds", "kept", "lost", "token sent twice"];
 
 test("every step of a refresh is one of these moments", () => {
@@ -34,19 +35,19 @@ describe("a gateway that is killed with -9 and started again", () => {
       await using world = await chaosWorld();
       await using gateways = new AsyncDisposableStack();
       let gateway = gateways.use(await world.start());
-      const rounds = roundsOf(moment);
+      const many = roundsOf(moment);
       let lost = 0;
-      for (let round = 0; round < rounds; round++) {
+      for (let round = 0; round < many; round++) {
         await callAndDie(world, gateway, moment);
         // The one that comes after is the next one to die.
         gateway = gateways.use(await world.start());
         lost += await lostThrough(world, gateway.url);
       }
       const sentTwice = world.provider.grants.reused();
-      table.push([moment.name, rounds, rounds - lost, lost, sentTwice].map(String));
+      table.push([moment.name, many, many - lost, lost, sentTwice].map(String));
       judge(moment, { lost, sentTwice });
     },
-    fiveMinutes,
+    limitMs,
   );
 });
 
@@ -72,7 +73,7 @@ async function leaseTaken({ sql }: ChaosWorld): Promise<void> {
 }
 
 describe("one of two gateways that share a journal is killed with -9, with calls waiting on both", () => {
-  const twoRounds = roundsOr(5);
+  const twoRounds = rounds(1, 50);
   const table: string[][] = [];
   afterAll(() => printTable(head, table));
 
@@ -98,6 +99,6 @@ describe("one of two gateways that share a journal is killed with -9, with calls
       table.push([moment.name, twoRounds, twoRounds - lost, lost, sentTwice].map(String));
       judge(moment, { lost, sentTwice });
     },
-    fiveMinutes,
+    limitMs,
   );
 });

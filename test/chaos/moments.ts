@@ -24,11 +24,6 @@ export const moments: readonly Moment[] = [
   { name: "journal entry gone", step: "forgotten" },
 ];
 
-/** `SMARTDASH_CHAOS_ROUNDS` for a longer look. */
-export function roundsOr(usual: number): number {
-  return Number(process.env["SMARTDASH_CHAOS_ROUNDS"] ?? usual);
-}
-
 /** From the next refresh on: the process dies at this moment. */
 export async function killAt(world: ChaosWorld, victim: Victim, moment: Moment): Promise<void> {
   const { step, fault } = moment;

@@ -5,21 +5,12 @@ import { Secret } from "#src/crypto/secret.ts";
 import { type Host, findPeer, startHost } from "#src/wings/edge/discovery/libp2p.ts";
 import type { ToldPeer } from "#src/wings/edge/discovery/told.ts";
 import { type TestNode, openNode } from "./nodes.ts";
+import { until } from "#test/support/until.ts";
 
 const onLoopback = { SMARTDASH_EDGE_DISCOVERY: "mdns", SMARTDASH_EDGE_INTERFACE: "127.0.0.1" };
 
 async function told(node: TestNode): Promise<readonly ToldPeer[]> {
   return (await node.run("peers", "list", "--json")).json["peers"] as readonly ToldPeer[];
-}
-
-async function until<T>(look: () => Promise<T | undefined>, limitMs: number): Promise<T> {
-  const end = performance.now() + limitMs;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (performance.now() > end) throw new Error("not within the limit");
-    await Bun.sleep(100);
-  }
 }
 
 test("two processes find each other by mDNS, and connect where they were found", async () => {
@@ -41,6 +32,7 @@ test("two processes find each other by mDNS, and connect where they were found",
   // The gateways have met each other too.
   const met = await until(
     async () => (await told(first)).find(({ peer_id }) => peer_id === second.peerId),
+    "a node is found",
     5000,
   );
   expect([met.node_id, met.via]).toEqual([second.nodeId, "mdns"]);
@@ -93,6 +85,7 @@ test("of five nodes in a DHT, each knowing one other, the first finds the sixth"
     const found = await until(
       () =>
         findPeer(first, last.peerId.toString(), AbortSignal.timeout(5000)).catch(() => undefined),
+      "a node is found",
       20_000,
     );
     console.log(`found in ${(performance.now() - began).toFixed(0)} ms`);
@@ -122,6 +115,7 @@ test("a node that nobody has met here is looked for in the DHT when somebody wan
   await using third = await openNode("third", { ...own, SMARTDASH_EDGE_BOOTSTRAP: bootstrap });
   await until(
     async () => (await told(second)).find(({ peer_id }) => peer_id === first.peerId),
+    "a node is found",
     10_000,
   );
   await second.world.app.db.execute(sql`delete from sightings`);
@@ -158,6 +152,7 @@ async function meetOver(listen: string): Promise<void> {
   ] as const) {
     const met = await until(
       async () => (await told(node)).find(({ peer_id }) => peer_id === other.peerId),
+      "a node is found",
       10_000,
     );
     expect([met.via, met.addresses]).toEqual(["libp2p", [`${other.url}#127.0.0.1`]]);

@@ -8,6 +8,7 @@ import {
   reading,
   text,
   tool,
+  usualGuards,
 } from "./setup.ts";
 
 /** What one agent does, and whether that is what agents are for. */
@@ -256,11 +257,20 @@ const behaviours: readonly Behaviour[] = [
     isLegitimate: false,
     outcome: "too_many_at_once",
     async act(agent) {
+      // The upstream answers when everything has been refused that is too much at once.
+      const [crowd, atOnce] = [100, Number(usualGuards.SMARTDASH_CALLS_AT_ONCE)];
+      const refused = Promise.withResolvers<void>();
+      let over = 0;
       agent.answers(async () => {
-        await Bun.sleep(1500);
+        await refused.promise;
         return text("slow");
       });
-      await Promise.all(Array.from({ length: 100 }, (_, id) => agent.call("get_item", { id })));
+      const calls = Array.from({ length: crowd }, async (_, id) => {
+        await agent.call("get_item", { id });
+        over += 1;
+        if (over === crowd - atOnce) refused.resolve();
+      });
+      await Promise.all(calls);
     },
   },
 ];

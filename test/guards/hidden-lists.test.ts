@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { type Guarded, call, listed, openGuarded, reading, tool } from "./setup.ts";
+import { until } from "#test/support/until.ts";
 
 const mark = "UNSEEN-DEFINITION";
 const evil = JSON.stringify([tool("evil", reading, mark)]);
@@ -199,8 +200,7 @@ test("an answer of unknown length counts as under way until its end", async () =
   expect((await call(guarded, "steady", { id: 3 })).code).toBe("too_many_at_once");
   release();
   for (const answer of await Promise.all(open)) await answer.text();
-  await Bun.sleep(50);
-  expect((await call(guarded, "steady", { id: 4 })).status).toBe(200);
+  await until(async () => (await call(guarded, "steady", { id: 4 })).status === 200, "room");
 });
 
 test("a limit of a tool counts each call of a batch once", async () => {

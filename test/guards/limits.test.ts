@@ -7,6 +7,7 @@ import { freePort, startServe } from "#test/support/process.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { openWorld } from "#test/support/world.ts";
 import { call, listed, openGuarded, reading, text, tool, told, usualGuards } from "./setup.ts";
+import { until } from "#test/support/until.ts";
 
 const defaults = {
   SMARTDASH_LIMITS: undefined,
@@ -170,9 +171,11 @@ test("a budget is counted to its end, warns at 80 %, and shows on the page, in t
     expect((await call({ url, bearer }, "whoami")).code).toBeUndefined();
   // Lists cost nothing.
   expect(await listed({ url, bearer })).toContain("whoami");
-  await Bun.sleep(1200);
   const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
-  const found = await evaluate(world.app);
+  const found = await until(async () => {
+    const alerts = await evaluate(world.app);
+    return alerts.some(({ kind }) => kind === "budget_low") ? alerts : undefined;
+  }, "the alert");
   expect(found.filter(({ kind }) => kind === "budget_low")).toEqual([
     {
       kind: "budget_low",
@@ -289,9 +292,12 @@ test("streams of one agent are bounded, and others have their own", async () => 
   const others = await open(two);
   expect(others.status).toBe(200);
   await streams[0]!.body?.cancel();
-  await Bun.sleep(100);
-  const next = await open(one);
-  expect(next.status).toBe(200);
+  const next = await until(async () => {
+    const stream = await open(one);
+    if (stream.status === 200) return stream;
+    await stream.body?.cancel();
+    return undefined;
+  }, "the place of a stream that was left");
   for (const { body } of [...streams.slice(1), others, next]) await body?.cancel();
 });
 
@@ -317,9 +323,10 @@ test("names that a database does not take stop nobody's counting", async () => {
   await using guarded = await openGuarded({}, { SMARTDASH_LIMITS: "tool=50/60s,agent=50/60s" });
   for (const name of ["a\u0000b", "\ud800", "\u0000"]) await call(guarded, name);
   for (let id = 0; id < 5; id += 1) await ask(guarded, id);
-  await Bun.sleep(1500);
-  const rows = await guarded.world.app.db.execute<{ key: string }>("select key from tallies");
-  expect(rows.map(({ key }) => key)).toContain("limit:tool:mercadolibre/x");
+  await until(async () => {
+    const rows = await guarded.world.app.db.execute<{ key: string }>("select key from tallies");
+    return rows.some(({ key }) => key === "limit:tool:mercadolibre/x");
+  }, "the database knows what was counted");
 });
 
 test("a limit of tools that are named by what they do counts them", async () => {

@@ -9,6 +9,7 @@ import { startServe } from "#test/support/process.ts";
 import { startSsePeer } from "#test/support/sse-peer.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { openWorld } from "#test/support/world.ts";
+import { until } from "#test/support/until.ts";
 
 const encoder = new TextEncoder();
 type Script = (send: (text: string) => void, signal: AbortSignal) => Promise<void>;
@@ -62,15 +63,16 @@ test("the first event arrives while the upstream is still silent about the rest"
 });
 
 test("a quiet stream is opened at once and gets comments, but never inside an event", async () => {
+  const [before, inside, after] = [0, 1, 2].map(() => Promise.withResolvers<void>());
   await using upstream = scriptedUpstream(
     eventStream(async (send) => {
       // Bun sends an answer's head with its first byte.
       send(": up\n\n");
-      await Bun.sleep(700);
+      await before!.promise;
       send("data: half of an ev");
-      await Bun.sleep(700);
+      await inside!.promise;
       send("ent\n\n");
-      await Bun.sleep(700);
+      await after!.promise;
     }),
   );
   await using world = await openWorld({
@@ -81,12 +83,18 @@ test("a quiet stream is opened at once and gets comments, but never inside an ev
     await newBearer({ url: world.url }),
     toolCall("slow"),
   );
-  const text = await answer.text();
+  // Two comments stand before the event and two after it; none inside, for longer than two would have taken.
+  const [event, comment] = ["data: half of an event\n\n", ": keepalive\n\n"];
+  let text = "";
+  for await (const piece of textsOf(answer)) {
+    text += piece;
+    const [first = "", second = ""] = text.split(event);
+    if (first.split(comment).length > 2) before!.resolve();
+    if (text.endsWith("half of an ev")) setTimeout(() => inside!.resolve(), 500);
+    if (second.split(comment).length > 2) after!.resolve();
+  }
   expect(text).toStartWith(": open\n\n");
-  expect(text).toContain("data: half of an event\n\n");
-  const [before = "", after = ""] = text.split("data: half of an event\n\n");
-  expect(before.match(/: keepalive\n\n/g)?.length).toBeGreaterThanOrEqual(2);
-  expect(after.match(/: keepalive\n\n/g)?.length).toBeGreaterThanOrEqual(2);
+  expect(text).toContain(event);
 });
 
 test("a client that leaves in the middle of a stream takes the upstream's with it", async () => {
@@ -210,7 +218,14 @@ test("500 MB through a reader that stalls: the gateway's memory stays flat", asy
   const reader = answer.body!.getReader();
   await reader.read();
   const before = rssOf(gateway.pid);
-  await Bun.sleep(1500);
+  // Until what stands between the two is full.
+  let full = -1;
+  await until(async () => {
+    const isFull = sent === full;
+    full = sent;
+    await Bun.sleep(200);
+    return isFull;
+  }, "the upstream is held back");
   const whileStalled = rssOf(gateway.pid);
   expect(sent).toBeLessThan(total / 4);
   let received = 0;

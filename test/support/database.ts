@@ -1,21 +1,22 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type BundledDatabase, startBundled } from "#db/embedded.ts";
+import { startBundled } from "#db/embedded.ts";
 import { migrate } from "#db/migrate.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 
-/** The bundled PostgreSQL, one for all tests of this process. */
-type TestServer = {
-  readonly folder: string;
-  readonly server: BundledDatabase;
-  readonly admin: OpenDatabase;
-};
+/** A PostgreSQL with a migrated database that every test database is a copy of. */
+export type TestServer = AsyncDisposable & { readonly url: string };
 
-let running: Promise<TestServer> | undefined;
-let count = 0;
+/** Where `scripts/test.ts` has started one for all files; a file that runs alone starts its own. */
+export const serverVariable = "SMARTDASH_TEST_DATABASE";
+
 const template = "test_template";
+
+let running: Promise<{ readonly url: string; readonly admin: OpenDatabase }> | undefined;
+let own: TestServer | undefined;
 
 export type TestDatabase = AsyncDisposable & {
   readonly url: string;
@@ -44,20 +45,54 @@ export function temporaryFolder(): Promise<string> {
   return mkdtemp(join(tmpdir(), "sd-"));
 }
 
-export async function stopTestServer(): Promise<void> {
-  if (running === undefined) return;
-  const { admin, server, folder } = await running;
+/**
+ * Starts a PostgreSQL for tests alone: what is lost when the machine loses power, nobody misses, so nothing is synced
+ * to the disk. Where durability is what is tested, a test starts the gateway's own.
+ */
+export async function startTestServer(): Promise<TestServer> {
+  const folder = await temporaryFolder();
+  const server = await startBundled(folder, installPostgres, {
+    fsync: "off",
+    synchronous_commit: "off",
+    full_page_writes: "off",
+    max_connections: "300",
+  });
+  const admin = openDatabase(server.url, 1);
+  await admin.sql.unsafe(`create database ${template}`);
   await admin.close();
-  await server.stop();
-  await rm(folder, { recursive: true, force: true });
+  const open = openDatabase(withDatabase(server.url, template), 1);
+  await migrate(open.sql);
+  await open.close();
+  return {
+    url: server.url,
+    async [Symbol.asyncDispose]() {
+      await server.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Ends what this process has opened. */
+export async function closeTestServer(): Promise<void> {
+  if (running === undefined) return;
+  const { admin } = await running;
+  await admin.close();
+  await own?.[Symbol.asyncDispose]();
+}
+
+async function openServer() {
+  const given = process.env[serverVariable];
+  if (given === undefined) own = await startTestServer();
+  const url = given ?? own?.url ?? "";
+  return { url, admin: openDatabase(url, 2) };
 }
 
 async function createFrom(source: string): Promise<TestDatabase> {
-  running ??= startServer();
-  const { server, admin } = await running;
-  const name = `world_${++count}`;
+  running ??= openServer();
+  const { url: serverUrl, admin } = await running;
+  const name = `world_${randomBytes(6).toString("hex")}`;
   await admin.sql.unsafe(`create database ${name} template ${source}`);
-  const url = withDatabase(server.url, name);
+  const url = withDatabase(serverUrl, name);
   const open = openDatabase(url, 4);
   return {
     url,
@@ -71,17 +106,6 @@ async function createFrom(source: string): Promise<TestDatabase> {
       await admin.sql.unsafe(`drop database ${name} with (force)`);
     },
   };
-}
-
-async function startServer(): Promise<TestServer> {
-  const folder = await temporaryFolder();
-  const server = await startBundled(folder, installPostgres);
-  const admin = openDatabase(server.url, 2);
-  await admin.sql.unsafe(`create database ${template}`);
-  const open = openDatabase(withDatabase(server.url, template), 1);
-  await migrate(open.sql);
-  await open.close();
-  return { folder, server, admin };
 }
 
 function withDatabase(url: string, name: string): string {

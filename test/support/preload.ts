@@ -1,5 +1,5 @@
 import { afterAll, setDefaultTimeout } from "bun:test";
-import { stopTestServer } from "./database.ts";
+import { closeTestServer } from "./database.ts";
 
 setDefaultTimeout(60_000);
-afterAll(stopTestServer);
+afterAll(closeTestServer);
