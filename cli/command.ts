@@ -7,7 +7,7 @@ import {
 } from "citty";
 import { loadRuntime } from "#src/runtime/runtime.ts";
 import { type App, type OpenOptions, openApp } from "#src/app.ts";
-import { Failure } from "#src/failure.ts";
+import { Failure, codeOf } from "#src/failure.ts";
 import { environment } from "./environment.ts";
 import { isWatched, print, tell, tellFailure } from "./terminal.ts";
 
@@ -82,10 +82,16 @@ export function examplesOf(made: object): readonly string[] {
 
 function show({ json, text, talk, chat, exit }: Outcome, isJson: boolean): void {
   if (exit !== undefined) process.exitCode = exit;
+  process.stdout.on("error", passOverBrokenPipe);
   if (isJson) return print(visibly(JSON.stringify(json)));
   if (text !== undefined && text !== "") print(text);
   if (talk !== undefined && talk !== "") tell(talk);
   if (chat !== undefined && isWatched) tell(chat);
+}
+
+/** `smartdash licenses | head`: whoever reads may leave before the end. */
+function passOverBrokenPipe(error: Error): void {
+  if (codeOf(error) !== "EPIPE") throw error;
 }
 
 /** The same JSON, without what a terminal would obey or nobody would see. */

@@ -26,6 +26,7 @@ export const subCommands = {
   discovery: () => import("./commands/discovery.ts").then((file) => file.discovery),
   node: () => import("./commands/node.ts").then((file) => file.node),
   logs: () => import("./commands/logs.ts").then((file) => file.logs),
+  licenses: () => import("./commands/licenses.ts").then((file) => file.licenses),
   bundle: () => import("./commands/bundle.ts").then((file) => file.bundle),
   complete: () => import("./commands/complete.ts").then((file) => file.complete),
 } as const;

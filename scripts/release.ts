@@ -5,10 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Enums, Models, Serialize, Spec } from "@cyclonedx/cyclonedx-library";
+import { type Package, packagesInside } from "./packages-inside.ts";
 
 /**
  * Makes everything of a release in `dist/release`: a binary for each target, `sbom.cdx.json` (CycloneDX, what is inside
- * the binary), `LICENSES.txt` and `SHA256SUMS`. `--target` makes one binary alone.
+ * the binary), `LICENSE`, `THIRD_PARTY_NOTICES` and `SHA256SUMS`. `--target` makes one binary alone.
  */
 const root = join(import.meta.dir, "..");
 const out = join(root, "dist/release");
@@ -29,9 +30,10 @@ for (const target of targets) {
   await bringPostgres(target);
   await build(target);
 }
-const packages = await packagesInside();
+const packages = packagesInside();
 await writeFile(join(out, "sbom.cdx.json"), billOfMaterials(packages));
-await writeFile(join(out, "LICENSES.txt"), packages.map(licenceLine).join("\n") + "\n");
+for (const name of ["LICENSE", "THIRD_PARTY_NOTICES"])
+  await copyFile(join(root, name), join(out, name));
 await writeFile(join(out, "SHA256SUMS"), await sums());
 console.log(`${targets.length} binaries and ${packages.length} packages in dist/release`);
 
@@ -68,27 +70,7 @@ async function build(target: string): Promise<void> {
   await chmod(to, 0o755);
 }
 
-type Package = { readonly name: string; readonly version: string; readonly license: string };
-
-/** What is bundled: the dependencies and theirs, Bun, and the PostgreSQL of the platform. */
-async function packagesInside(): Promise<readonly Package[]> {
-  const own = await manifest(root);
-  const found = new Map<string, Package>();
-  const waiting = Object.keys({ ...own.dependencies, ...own.optionalDependencies, bun: "" });
-  for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
-    if (found.has(name)) continue;
-    const known = await manifest(join(root, "node_modules", name)).catch(() => undefined);
-    if (known === undefined) continue;
-    found.set(name, { name, version: known.version, license: known.license ?? "see its files" });
-    if (name !== "bun") waiting.push(...Object.keys(known.dependencies ?? {}));
-  }
-  return [...found.values()].toSorted((left, right) => (left.name < right.name ? -1 : 1));
-}
-
 type Manifest = {
-  readonly version: string;
-  readonly license?: string;
-  readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 };
 
@@ -103,17 +85,13 @@ function billOfMaterials(packages: readonly Package[]): string {
   for (const { name, version, license } of packages) {
     const component = new Models.Component(Enums.ComponentType.Library, name, { version });
     component.bomRef.value = `${name}@${version}`;
-    component.licenses.add(new Models.NamedLicense(license));
+    if (license !== undefined) component.licenses.add(new Models.NamedLicense(license));
     bom.components.add(component);
   }
   const serializer = new Serialize.JsonSerializer(
     new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6),
   );
   return serializer.serialize(bom, { sortLists: true, space: 2 });
-}
-
-function licenceLine({ name, version, license }: Package): string {
-  return `${name} ${version}: ${license}`;
 }
 
 async function sums(): Promise<string> {

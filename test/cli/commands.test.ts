@@ -68,6 +68,7 @@ const shapes: readonly (readonly [string, number, readonly string[]])[] = [
   ["alerts list", 0, ["alerts"]],
   ["alerts test", 1, ["sinks"]],
   ["client-config cursor", 0, ["client", "file", "text"]],
+  ["licenses", 0, ["license", "notices"]],
   ["refresh mercadolibre:100200300", 0, ["account", "generation", "accessExpiresAt"]],
 ];
 
