@@ -81,3 +81,13 @@ test("only the job that publishes a release may write, and it runs no package", 
   const commands = writing.flatMap(([, job]) => job.steps.flatMap(({ run }) => run ?? []));
   expect(commands.filter((command) => /\b(npm|npx|bun|node)\b/.test(command))).toEqual([]);
 });
+
+test("the forms for issues can be read, and have a name, a description and fields", () => {
+  const forms = join(root, ".github/ISSUE_TEMPLATE");
+  for (const name of ["bug.yml", "feature.yml"]) {
+    const form = Bun.YAML.parse(readFileSync(join(forms, name), "utf8")) as Record<string, unknown>;
+    expect(Object.keys(form)).toEqual(["name", "description", "labels", "body"]);
+  }
+  const config = Bun.YAML.parse(readFileSync(join(forms, "config.yml"), "utf8"));
+  expect(config).toMatchObject({ blank_issues_enabled: false });
+});
