@@ -4,6 +4,7 @@ import { AnswerWatch, type Watching } from "#src/calls/answer-watch.ts";
 import { EventCutter } from "#src/calls/event-cutter.ts";
 import { openGuarded, call, listed, reading, tool } from "./setup.ts";
 import { post } from "#test/support/mcp.ts";
+import { check } from "#test/support/property.ts";
 
 /** Everything that passes a watch, in the pieces it was cut into. */
 async function passed(pieces: readonly string[], watching: Watching, isStream = true) {
@@ -37,7 +38,7 @@ const lines = fc.constantFrom(
 );
 
 test("whatever a stream is and however it is cut, it passes byte for byte, or ends", async () => {
-  await fc.assert(
+  await check(
     fc.asyncProperty(
       fc.array(fc.tuple(lines, lineEnds), { maxLength: 12 }),
       fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 9 }),
@@ -56,7 +57,7 @@ test("whatever a stream is and however it is cut, it passes byte for byte, or en
         return holdsList || (watched.how === "ended" && watched.text === whole);
       },
     ),
-    { numRuns: 5000 },
+    { cases: 5000 },
   );
 }, 60_000);
 

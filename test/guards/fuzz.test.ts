@@ -5,6 +5,7 @@ import { type Call, readCall } from "#src/calls/message.ts";
 import { checkHeaders, checkMirrors } from "#src/calls/mirrored-headers.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
 import { asFailure } from "#src/failure.ts";
+import { check } from "#test/support/property.ts";
 
 /** How many cases each property is tried with; together more than 100,000. */
 const cases = 40_000;
@@ -135,7 +136,7 @@ function isJudgedRightly(call: Call): boolean {
 
 test("whatever the body is, it is read or refused on purpose, and what is judged is what is sent", async () => {
   let [read, refused] = [0, 0];
-  await fc.assert(
+  await check(
     fc.asyncProperty(bodies, async (body) => {
       const outcome = await readCall(requestWith(body)).catch(
         (error: unknown) => asFailure(error).code,
@@ -147,21 +148,21 @@ test("whatever the body is, it is read or refused on purpose, and what is judged
       read += 1;
       return isJudgedRightly(outcome);
     }),
-    { numRuns: cases },
+    { cases: cases },
   );
   console.log(`bodies: ${read} read, ${refused} refused`);
   expect(Math.min(read, refused)).toBeGreaterThan(cases / 20);
 }, 120_000);
 
 test("whatever bytes come, nothing breaks", async () => {
-  await fc.assert(
+  await check(
     fc.asyncProperty(fc.uint8Array({ maxLength: 64 }), async (bytes) => {
       const outcome = await readCall(requestWith(new Uint8Array(bytes))).catch(
         (error: unknown) => asFailure(error).code,
       );
       return outcome !== "internal";
     }),
-    { numRuns: cases / 2 },
+    { cases: cases / 2 },
   );
 }, 60_000);
 
@@ -180,7 +181,7 @@ const headerValues = fc.oneof(
 
 test("headers that say something else than the body never pass, whatever they are", async () => {
   let passed = 0;
-  await fc.assert(
+  await check(
     fc.asyncProperty(
       messages,
       fc.record(
@@ -209,7 +210,7 @@ test("headers that say something else than the body never pass, whatever they ar
         return name === undefined || call.name === undefined || decoded(name) === call.name;
       },
     ),
-    { numRuns: cases },
+    { cases: cases },
   );
   expect(passed).toBeGreaterThan(cases / 50);
 }, 60_000);
@@ -220,7 +221,7 @@ function decoded(value: string): string | undefined {
 }
 
 test("canonical JSON is the same for the same value in any order, and differs for different ones", () => {
-  fc.assert(
+  check(
     fc.property(fc.jsonValue({ maxDepth: 4 }), fc.jsonValue({ maxDepth: 4 }), (one, other) => {
       const text = canonicalJson(one);
       const isSame = Bun.deepEquals(
@@ -233,7 +234,7 @@ test("canonical JSON is the same for the same value in any order, and differs fo
         canonicalJson(turned(one)) === text
       );
     }),
-    { numRuns: cases / 4 },
+    { cases: cases / 4 },
   );
 }, 60_000);
 

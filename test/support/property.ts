@@ -1,0 +1,38 @@
+import * as fc from "fast-check";
+
+const variable = "SMARTDASH_TEST_SEED";
+
+/** One for the whole run, so that every property of it can be tried again as it was. */
+const seed = seedFrom(process.env[variable]);
+
+/**
+ * Tries a property with so many generated cases. They are others in every run, unless SMARTDASH_TEST_SEED says which;
+ * a failure names its seed, and how to run it again.
+ */
+export function check<T>(
+  property: fc.IAsyncProperty<T>,
+  options: { readonly cases: number },
+): Promise<void>;
+export function check<T>(property: fc.IProperty<T>, options: { readonly cases: number }): void;
+export function check<T>(
+  property: fc.IRawProperty<T>,
+  { cases }: { readonly cases: number },
+): Promise<void> | void {
+  const parameters = { numRuns: cases, seed, includeErrorInReport: true, reporter: report };
+  return fc.assert<T>(property, parameters);
+}
+
+function report<T>(details: fc.RunDetails<T>): void {
+  if (!details.failed) return;
+  const again = `Run it again with: ${variable}=${details.seed} bun test <file>`;
+  throw new Error(`${fc.defaultReportMessage(details) ?? "The property failed"}\n\n${again}`, {
+    cause: details.errorInstance,
+  });
+}
+
+function seedFrom(text: string | undefined): number {
+  if (text === undefined || text === "") return Math.floor(Math.random() * 2 ** 31);
+  const asked = Number(text);
+  if (!Number.isInteger(asked)) throw new Error(`${variable} must be a whole number`);
+  return asked;
+}
