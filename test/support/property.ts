@@ -22,6 +22,18 @@ export function check<T>(
   return fc.assert<T>(property, parameters);
 }
 
+/** Any characters there are, also half a surrogate pair; a few. */
+export const anyText: fc.Arbitrary<string> = fc.string({
+  unit: fc
+    .oneof(
+      fc.integer({ min: 0, max: 0x7f }),
+      fc.integer({ min: 0, max: 0xffff }),
+      fc.integer({ min: 0xd7f0, max: 0xe010 }),
+    )
+    .map((code) => String.fromCharCode(code)),
+  maxLength: 6,
+});
+
 function report<T>(details: fc.RunDetails<T>): void {
   if (!details.failed) return;
   const again = `Run it again with: ${variable}=${details.seed} bun test <file>`;

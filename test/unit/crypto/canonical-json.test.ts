@@ -1,0 +1,182 @@
+import { expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
+import { anyText, check } from "#test/support/property.ts";
+
+const canonical = (text: string) => canonicalJson(parseExactly(text));
+
+/** A number: its sign, its digits without their point, and its power of ten. */
+type Decimal = { readonly sign: string; readonly digits: string; readonly power: number };
+
+const decimals = (mostDigits: number): fc.Arbitrary<Decimal> =>
+  fc.record({
+    sign: fc.constantFrom("", "-"),
+    digits: fc.oneof(
+      fc.nat({ max: 999 }).map(String),
+      fc.bigInt({ min: 0n, max: 10n ** BigInt(mostDigits) - 1n }).map(String),
+    ),
+    power: fc.oneof(fc.integer({ min: -20, max: 20 }), fc.integer({ min: -240, max: 240 })),
+  });
+
+/** Ways to write one number. */
+const writings: readonly ((decimal: Decimal) => string)[] = [
+  ({ sign, digits, power }) => `${sign}${digits}e${power}`,
+  ({ sign, digits, power }) => `${sign}${digits}E${power < 0 ? "" : "+"}${power}`,
+  ({ sign, digits, power }) => `${sign}${digits}.0e${power}`,
+  ({ sign, digits, power }) => `${sign}${digits === "0" ? "" : digits}0e${power - 1}`,
+  ({ sign, digits, power }) =>
+    `${sign}${digits.slice(0, 1)}.${digits.slice(1)}0e${power + digits.length - 1}`,
+  ({ sign, digits, power }) => `${sign}0.${digits}e${power + digits.length}`,
+];
+const writing = fc.constantFrom(...writings);
+
+/** What a number is, however it is written. */
+function exact(text: string): string {
+  const [mantissa = "", power = "0"] = text.toLowerCase().split("e");
+  const [whole = "", fraction = ""] = mantissa.replace("-", "").split(".");
+  const digits = (whole + fraction).replace(/^0+/, "");
+  const significant = digits.replace(/0+$/, "");
+  if (significant === "") return "0";
+  const exponent = Number(power) - fraction.length + digits.length - significant.length;
+  return `${text.startsWith("-") ? "-" : ""}${significant}e${exponent}`;
+}
+
+test("a number of up to fifteen digits has one text, however it is written, and it is that of JSON.stringify", () => {
+  check(
+    fc.property(decimals(15), writing, writing, (decimal, one, other) => {
+      const text = canonical(one(decimal));
+      expect(canonical(other(decimal))).toBe(text);
+      expect(text).toBe(JSON.stringify(Number(one(decimal))));
+    }),
+    { cases: 700 },
+  );
+});
+
+test("numbers of different value never have the same text", () => {
+  const near = fc
+    .tuple(decimals(40), fc.constantFrom(0n, 1n, 10n), fc.constantFrom(-1, 0, 1), writing, writing)
+    .map(([decimal, more, shift, one, other]) => {
+      const digits = String(BigInt(decimal.digits) + more);
+      return [one(decimal), other({ ...decimal, digits, power: decimal.power + shift })] as const;
+    });
+  check(
+    fc.property(near, ([one, other]) => {
+      if (exact(one) !== exact(other)) expect(canonical(one)).not.toBe(canonical(other));
+    }),
+    { cases: 1500 },
+  );
+});
+
+test("a number that a double does not hold stays as it was written, also where it stands inside", () => {
+  for (const written of ["12345678901234567890", "9007199254740993", "0.1000000000000000055"]) {
+    expect(canonical(`{"a":[ ${written} ]}`)).toBe(`{"a":[${written}]}`);
+  }
+  expect(canonical("1e400")).toBe("1e400");
+  expect(canonical("-0.0")).toBe("0");
+});
+
+/** One value, written as JSON.stringify would and as nobody would: members backwards, escapes, blanks. */
+type Writings = { readonly plain: string; readonly odd: string };
+
+const blank = " \n\t";
+const names = fc.oneof(
+  fc.constantFrom("", "a", "b", "10", "9", "__proto__", "é", "\ud83d"),
+  anyText,
+);
+const values = fc.letrec<{ value: Writings }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    fc
+      .oneof(fc.constantFrom("null", "true", "false"), fc.integer().map(String))
+      .map((plain) => ({ plain, odd: blank + plain + blank })),
+    anyText.map((text) => ({ plain: JSON.stringify(text), odd: escaped(text) })),
+    fc.array(tie("value"), { maxLength: 4 }).map((members) => ({
+      plain: `[${members.map(({ plain }) => plain).join(",")}]`,
+      odd: `[${blank}${members.map(({ odd }) => odd).join(`,${blank}`)}]`,
+    })),
+    fc
+      .uniqueArray(fc.tuple(names, tie("value")), { maxLength: 4, selector: ([name]) => name })
+      .map((members) => ({
+        plain: `{${members.map(([name, { plain }]) => `${JSON.stringify(name)}:${plain}`).join(",")}}`,
+        odd: `{${blank}${members
+          .toReversed()
+          .map(([name, { odd }]) => `${escaped(name)}${blank}:${odd}`)
+          .join(",")}}`,
+      })),
+  ),
+})).value;
+
+/** A text with every character of it escaped. */
+function escaped(text: string): string {
+  const units = text.split("").map((unit) => unit.charCodeAt(0).toString(16).padStart(4, "0"));
+  return `"${units.map((unit) => `\\u${unit}`).join("")}"`;
+}
+
+test("a value has one text whatever the order of its keys, its blanks and its escapes", () => {
+  check(
+    fc.property(values, ({ plain, odd }) => {
+      const text = canonical(plain);
+      expect(canonical(odd)).toBe(text);
+      expect(JSON.parse(text)).toEqual(JSON.parse(odd));
+    }),
+    { cases: 700 },
+  );
+});
+
+test("values that differ have texts that differ", () => {
+  check(
+    fc.property(values, values, ({ odd: left }, { plain: right }) => {
+      const isSame = Bun.deepEquals(JSON.parse(left), JSON.parse(right), true);
+      expect(canonical(left) === canonical(right)).toBe(isSame);
+    }),
+    { cases: 700 },
+  );
+});
+
+test("the text of a text is itself", () => {
+  check(
+    fc.property(values, decimals(40), writing, ({ odd }, decimal, write) => {
+      const text = canonical(`[${odd},${write(decimal)}]`);
+      expect(canonical(text)).toBe(text);
+    }),
+    { cases: 700 },
+  );
+});
+
+test("keys stand in the order of their UTF-16 code units, and none is lost", () => {
+  expect(canonical('{"b":1,"a":2,"10":3,"9":4,"A":5,"":6,"__proto__":7,"\\u00e9":8}')).toBe(
+    '{"":6,"10":3,"9":4,"A":5,"__proto__":7,"a":2,"b":1,"é":8}',
+  );
+});
+
+test("numbers that were parsed exactly are written again as they were", () => {
+  check(
+    fc.property(decimals(60), writing, (decimal, write) => {
+      const text = `{"a":[${write(decimal)},"1e5"]}`;
+      expect(JSON.stringify(parseExactly(text))).toBe(text);
+    }),
+    { cases: 700 },
+  );
+});
+
+test.each([
+  "",
+  "01",
+  "1.",
+  ".5",
+  "+1",
+  "1e",
+  "0x1",
+  "NaN",
+  "Infinity",
+  "'a'",
+  "[1,]",
+  '{"a":1,}',
+  "{a:1}",
+  '"\n"',
+  '"\\x"',
+  "1 2",
+  "\ufeff1",
+])("%j is no JSON and is refused", (text) => {
+  expect(() => parseExactly(text)).toThrow();
+});
