@@ -34,6 +34,26 @@ export const anyText: fc.Arbitrary<string> = fc.string({
   maxLength: 6,
 });
 
+/** How a stream of bytes may be cut: sizes that are taken in turn. */
+export const pieceSizes: fc.Arbitrary<readonly number[]> = fc.array(
+  fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 100 })),
+  { minLength: 1, maxLength: 8 },
+);
+
+/** All of `bytes`, in pieces of these sizes. */
+export function inPieces(
+  bytes: Uint8Array,
+  sizes: readonly number[],
+): readonly Uint8Array<ArrayBuffer>[] {
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const end = at + (sizes[pieces.length % sizes.length] ?? 1);
+    pieces.push(Uint8Array.from(bytes.subarray(at, end)));
+    at = end;
+  }
+  return pieces;
+}
+
 function report<T>(details: fc.RunDetails<T>): void {
   if (!details.failed) return;
   const again = `Run it again with: ${variable}=${details.seed} bun test <file>`;
