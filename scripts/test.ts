@@ -1,11 +1,12 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { serverVariable, startTestServer } from "../test/support/database.ts";
+import { memoryFolder, serverVariable, startTestServer } from "../test/support/database.ts";
 
 /**
- * Runs tests: as many files at a time as there are cores, those that take longest first, on one PostgreSQL for all.
- * `bun scripts/test.ts [--long] [--workers N] [--timings] [FILE OR FOLDER …]`; `--timings` notes how long each took.
+ * Runs tests: several files at a time, those that take longest first, on one PostgreSQL for all.
+ * `bun scripts/test.ts [--long] [--watch] [--workers N] [--timings] [-t PATTERN] [FILE OR FOLDER …]`; `--timings` notes
+ * how long each took, `--watch` runs them again when a file changes.
  */
 const root = join(import.meta.dir, "..");
 /** Milliseconds of each file; an old or missing entry costs nothing but time. */
@@ -15,20 +16,24 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     long: { type: "boolean" },
+    watch: { type: "boolean" },
     timings: { type: "boolean" },
     workers: { type: "string" },
     pattern: { type: "string", short: "t" },
   },
 });
 
+/** One more than there are cores: a test waits more than it works. */
+const workers = values.workers ?? availableParallelism() + 1;
+
 await using server = await startTestServer();
 const child = Bun.spawn(
   [
     process.execPath,
     "test",
-    `--parallel=${values.workers ?? availableParallelism()}`,
-    "--parallel-delay=0",
-    `--timings=${timingsFile}`,
+    ...(values.watch === true
+      ? ["--watch"]
+      : [`--parallel=${workers}`, "--parallel-delay=0", `--timings=${timingsFile}`]),
     ...(values.timings === true ? ["--update-timings"] : []),
     ...(values.pattern === undefined ? [] : ["--test-name-pattern", values.pattern]),
     ...positionals,
@@ -38,6 +43,7 @@ const child = Bun.spawn(
     env: {
       ...process.env,
       [serverVariable]: server.url,
+      TMPDIR: await memoryFolder(),
       ...(values.long === true ? { SMARTDASH_TEST_LONG: "1" } : {}),
     },
     stdio: ["ignore", "inherit", "inherit"],

@@ -275,7 +275,7 @@ const faults: readonly Fault[] = [
   {
     fault: "a pool larger than the server",
     finds: "connections_short",
-    settings: () => ({ DATABASE_CONNECTIONS: "100" }),
+    settings: () => ({ DATABASE_CONNECTIONS: "400" }),
   },
   {
     fault: "an upstream that is switched off",

@@ -109,8 +109,8 @@ export async function run(args: readonly string[], launch: Launch): Promise<Outc
 export type Folder = AsyncDisposable & { readonly path: string };
 
 /** A folder of one's own that everybody may pass through, as the bundled PostgreSQL's user has to. */
-export async function newFolder(): Promise<Folder> {
-  const path = await mkdtemp(join(tmpdir(), "sd-"));
+export async function newFolder(inside = tmpdir()): Promise<Folder> {
+  const path = await mkdtemp(join(inside, "sd-"));
   await chmod(path, 0o711);
   return {
     path,

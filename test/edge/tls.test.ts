@@ -93,6 +93,7 @@ test("a new certificate is taken while streams go on, and one that does not fit 
   expect((await shown(node.url)).certificate).toBe(first);
   const stream = await listen(node);
   const warned = spyOn(node.world.app.log, "warn");
+  const taken = spyOn(node.world.app.log, "info");
   const other = await temporaryFolder();
   const second = await newPair(other);
   // The certificate alone: its key is still the older one.
@@ -100,7 +101,11 @@ test("a new certificate is taken while streams go on, and one that does not fit 
   await until(() => warned.mock.calls.length === 1, "the gateway looks at the files");
   expect((await shown(node.url)).certificate).toBe(first);
   copyFileSync(join(other, "key.pem"), join(folder, "key.pem"));
-  await until(async () => (await shown(node.url)).certificate === second, "the new certificate");
+  await until(
+    () => taken.mock.calls.some(([event]) => event === "certificate_taken"),
+    "it is taken",
+  );
+  expect((await shown(node.url)).certificate).toBe(second);
   rmSync(join(folder, "cert.pem"));
   const before = stream.bytes();
   await until(() => warned.mock.calls.length === 2, "the gateway looks at the files again");

@@ -53,11 +53,11 @@ test("what could not be acted upon is not acknowledged, comes again, and is ackn
   const { db } = second.app;
   // The second gateway cannot read what is switched off, twice; everything else works.
   let failures = 0;
-  const select = spyOn(db, "select").mockImplementation((() => {
+  const select = spyOn(db, "select").mockImplementation(() => {
     failures += 1;
     if (failures === 2) select.mockRestore();
     throw new Error("no");
-  }) as unknown as typeof db.select);
+  });
   const done = await runBeside(world, off);
   expect([done.exit, done.json]).toMatchObject([0, { gateways: 2, gatewaysLive: 2 }]);
   expect(warned.mock.calls.map(([event]) => event)).toContain("endings_not_followed");

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startBundled } from "#db/embedded.ts";
@@ -50,7 +50,7 @@ export function temporaryFolder(): Promise<string> {
  * to the disk. Where durability is what is tested, a test starts the gateway's own.
  */
 export async function startTestServer(): Promise<TestServer> {
-  const folder = await temporaryFolder();
+  const folder = await mkdtemp(join(await memoryFolder(), "sd-"));
   const server = await startBundled(folder, installPostgres, {
     fsync: "off",
     synchronous_commit: "off",
@@ -70,6 +70,18 @@ export async function startTestServer(): Promise<TestServer> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+const memoryPath = "/dev/shm";
+const memoryBytes = 2 * 1024 ** 3;
+
+/**
+ * Where files are in memory, if there is enough of it: a database is hundreds of files, and a file system on a disk
+ * may take 300 ms to make and remove them.
+ */
+export async function memoryFolder(): Promise<string> {
+  const found = await statfs(memoryPath).catch(() => undefined);
+  return found !== undefined && found.bavail * found.bsize > memoryBytes ? memoryPath : tmpdir();
 }
 
 /** Ends what this process has opened. */
