@@ -15,7 +15,7 @@ const main = defineCommand({
   subCommands,
 });
 
-const usageExit = 2;
+const [usageExit, ourFault] = [2, 70];
 const wantsHelp = new Set(["--help", "-h", "help"]);
 
 async function run(words: readonly string[]): Promise<void> {
@@ -65,6 +65,13 @@ function withoutColours(text: string): string {
 function usageFailure(message: string, hint = "smartdash --help lists the commands"): Failure {
   return new Failure("usage", message, { hint });
 }
+
+// A command that meets an error nobody has caught ends with it; a gateway catches its own (`catchStray`).
+process.on("uncaughtException", (error) => {
+  if (process.listenerCount("uncaughtException") > 1) return;
+  tellFailure(error);
+  process.exit(ourFault);
+});
 
 try {
   await run(process.argv.slice(2));

@@ -3,6 +3,7 @@ import { loadConfig } from "#src/config/load.ts";
 import { loadRuntime } from "#src/runtime/runtime.ts";
 import { startSandbox } from "#src/sandbox/sandbox.ts";
 import { startGateway } from "#src/server.ts";
+import { catchStray } from "#src/telemetry/stray.ts";
 import { command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
 import { print } from "../terminal.ts";
@@ -24,6 +25,7 @@ export const demo = command({
       await withApp(
         { role: "gateway", environment: settings(sandbox.environment) },
         async (app) => {
+          catchStray(app.log);
           const gateway = await startGateway(app, runtime);
           const url = gateway.publicUrl;
           print(json === true ? JSON.stringify({ url }) : welcome(url));

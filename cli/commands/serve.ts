@@ -3,6 +3,7 @@ import { loadConfig } from "#src/config/load.ts";
 import { asFailure } from "#src/failure.ts";
 import { isAnybodyHere } from "#src/people/store.ts";
 import { loadRuntime } from "#src/runtime/runtime.ts";
+import { catchStray } from "#src/telemetry/stray.ts";
 import { version } from "#src/runtime/version.ts";
 import { startGateway } from "#src/server.ts";
 import type { App } from "#src/app.ts";
@@ -26,6 +27,7 @@ export const serve = command({
     const isPretty = process.stdout.isTTY && json !== true;
     const { config } = loadConfig(environment());
     const serving = prepared(migrate === true, { role: "gateway", isPretty }, async (app) => {
+      catchStray(app.log);
       await tellOfStart(config, undefined);
       if (app.config.isProduction && existsSync(".env.local")) {
         app.log.warn("env_file_present", { file: ".env.local", note: "never read; remove it" });

@@ -22,7 +22,7 @@ export type GrowthBounds = {
   readonly extensions: number;
 };
 
-const longSeconds = 300;
+const [shortSeconds, longSeconds] = [45, 300];
 /** So many standard errors away from nothing is no accident. */
 const meaningfulErrors = 3;
 
@@ -32,6 +32,10 @@ const meaningfulErrors = 3;
  * when a short run goes on, a collector's mood does not.
  */
 export function boundsFor(seconds: number): GrowthBounds {
+  // Shorter than one turn of the collector: only what leaks much can be seen.
+  if (seconds < shortSeconds) {
+    return { grownKilobytes: 24 * 1024, suspectKilobytes: 12 * 1024, extensions: 2 };
+  }
   return seconds < longSeconds
     ? { grownKilobytes: 4096, suspectKilobytes: 2048, extensions: 2 }
     : { grownKilobytes: 3072, slopeKilobytesPerMinute: 512, suspectKilobytes: 0, extensions: 0 };

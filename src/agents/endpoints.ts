@@ -1,5 +1,6 @@
 import type { App } from "#src/app.ts";
-import { type FailureCode, asFailure, meaningOf } from "#src/failure.ts";
+import { Failure, type FailureCode, asFailure, meaningOf } from "#src/failure.ts";
+import type { createSemaphores } from "#src/http/semaphore.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { languages } from "#src/screens/language.ts";
@@ -24,6 +25,8 @@ export type AuthorizationServer = App &
     readonly deviceGate: FloodGate;
     /** Counts what fails at the endpoints that clients prove themselves at. */
     readonly failureGate: FloodGate;
+    /** How many of an address may prove themselves at the same time. */
+    readonly proofs: Pick<ReturnType<typeof createSemaphores>, "take">;
   };
 
 type Mount = (routes: PageRoutes, app: AuthorizationServer, path: string) => void;
@@ -140,26 +143,31 @@ function answerPosted(
   const { handle, visit, gate } = posted;
   return oauthAnswer(app, { request, requestId: visit.requestId }, async () => {
     gate?.pass(visit.address());
-    app.failureGate.check(visit.address());
-    const fields = await readFields(request);
-    app.clients.expect(fields.get("client_id") ?? "", visit.address);
+    const leave = await app.proofs.take(visit.address());
+    if (leave === undefined) {
+      throw new Failure("too_many_requests", undefined, { retryAfterSeconds: 1 });
+    }
     try {
+      const fields = await readFields(request);
+      app.clients.expect(fields.get("client_id") ?? "", visit.address);
       return await handle(app, request, fields);
     } catch (error) {
       countFailure(app, visit, asFailure(error).code);
       throw error;
+    } finally {
+      leave();
     }
   });
 }
 
-/** Whoever guesses fails; a device that waits for its person does not. */
+/**
+ * Whoever guesses fails; a device that waits for its person does not. Beyond the limit only that is told, and whoever
+ * proves themselves rightly passes all the same: others at the address must not lock them out.
+ * Failures: `too_many_requests`.
+ */
 function countFailure(app: AuthorizationServer, visit: Visit, code: FailureCode): void {
   if (code === "authorization_pending" || meaningOf(code).http >= 500) return;
-  try {
-    app.failureGate.pass(visit.address());
-  } catch {
-    // The next one is told.
-  }
+  app.failureGate.pass(visit.address());
 }
 
 function mountRegistration(routes: PageRoutes, app: AuthorizationServer, path: string): void {

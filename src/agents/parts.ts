@@ -4,6 +4,7 @@ import type { App } from "#src/app.ts";
 import type { LetGo } from "#src/bus.ts";
 import { createCache } from "#src/cache.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
+import { createSemaphores } from "#src/http/semaphore.ts";
 import { createGuardedFetch } from "#src/http/guarded-fetch.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
@@ -23,6 +24,10 @@ const perMinute = {
   documents: 120,
   authorizations: 240,
   failures: 300,
+  keys: 10,
+  keysUninvited: 4,
+  /** Of all addresses together. */
+  keysInAll: 120,
 };
 
 /** What the authorization server keeps in this process; everything that counts is in the database. */
@@ -70,6 +75,10 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
     registrationGate: createFloodGate({ perMinute: perMinute.registrations, burst: 30, now }),
     authorizeGate: createFloodGate({ perMinute: perMinute.authorizations, burst: 120, now }),
     failureGate: createFloodGate({ perMinute: perMinute.failures, burst: 300, now }),
+    proofs: createSemaphores({ atOnce: 16, mostWaiting: 1000, waitMs: 5000 }),
+    directGate: createFloodGate({ perMinute: perMinute.keys, burst: 10, now }),
+    uninvitedGate: createFloodGate({ perMinute: perMinute.keysUninvited, burst: 4, now }),
+    allDirectGate: createFloodGate({ perMinute: perMinute.keysInAll, burst: 60, now }),
     deviceGate: createFloodGate({ perMinute: perMinute.devices, burst: 30, now }),
     userCodeGate: createFloodGate({ perMinute: perMinute.userCodes, burst: 10, now }),
     connectGate: createFloodGate({ perMinute: perMinute.connects, burst: 60, now }),

@@ -8,7 +8,7 @@ import { Failure } from "#src/failure.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
 import { readForm } from "#src/http/form.ts";
 import { type SignedIn, formSender, signOut, signedIn } from "#src/people/sign-in.ts";
-import { inviteOf } from "#src/people/sign-up.ts";
+import { expectInvite, inviteOf } from "#src/people/sign-up.ts";
 import { type Language, languageOf } from "#src/screens/language.ts";
 import { type Markup, seeOther } from "#src/screens/page.ts";
 import { type AuthorizationServer, mountAuthorizationServer } from "./endpoints.ts";
@@ -21,6 +21,10 @@ import { endSession, mintSession } from "./sessions/session.ts";
 type Serving = AuthorizationServer &
   Disconnecting & {
     readonly userCodeGate: FloodGate;
+    /** Keys that are pasted: for each address, without an invitation, and of all. */
+    readonly directGate: FloodGate;
+    readonly uninvitedGate: FloodGate;
+    readonly allDirectGate: FloodGate;
     readonly notes: (person: SignedIn, language: Language) => Promise<Markup>;
   };
 
@@ -63,7 +67,7 @@ export function mountAgents(routes: PageRoutes, app: Serving): void {
     await formSender(app, req.raw, await readForm(req.raw));
     return seeOther("/", [await signOut(app, req.raw)]);
   });
-  routes.post("/api/auth/direct", ({ req }) => directSession(app, req.raw));
+  routes.post("/api/auth/direct", ({ req, env }) => directSession(app, req.raw, env.address()));
 }
 
 async function createSession(app: App, request: Request): Promise<Response> {
@@ -77,8 +81,11 @@ async function createSession(app: App, request: Request): Promise<Response> {
 }
 
 /** Mission document 2, "Autenticación directa con API Key". */
-async function directSession(app: Serving, request: Request): Promise<Response> {
+async function directSession(app: Serving, request: Request, address: string): Promise<Response> {
+  app.directGate.pass(address);
   const form = await readForm(request);
+  await expectInvited(app, form.get("invite") ?? undefined, address);
+  app.allDirectGate.pass("all");
   const { accountId, personId, provider } = await connectWithKey(app, {
     key: form.get("api_key") ?? "",
     provider: form.get("provider") ?? undefined,
@@ -97,6 +104,19 @@ async function directSession(app: Serving, request: Request): Promise<Response> 
     },
     { headers: { "cache-control": "no-store" } },
   );
+}
+
+/**
+ * Each key costs a question to a provider. An invitation is looked at first; without one a seller may come back who is
+ * known here, so some are let through. Failures: `invite_unknown`, `too_many_requests`.
+ */
+async function expectInvited(
+  app: Serving,
+  invite: string | undefined,
+  address: string,
+): Promise<void> {
+  if (invite !== undefined) return await expectInvite(app, invite);
+  if (app.config.signUp !== "open") app.uninvitedGate.pass(address);
 }
 
 function platformOf(form: URLSearchParams): string | null {

@@ -46,7 +46,7 @@ export function createDeadlines(now: () => number): Deadlines {
   const all = new Set<Watched>();
   const timer = setInterval(() => {
     const time = now();
-    for (const watched of all) tick(watched, time);
+    for (const watched of all) tickAlone(watched, time);
   }, tickMs);
   return {
     open(onTick) {
@@ -56,6 +56,15 @@ export function createDeadlines(now: () => number): Deadlines {
     },
     stop: () => clearInterval(timer),
   };
+}
+
+/** One that fails must not keep the others waiting. */
+function tickAlone(watched: Watched, time: number): void {
+  try {
+    tick(watched, time);
+  } catch {
+    watched.close();
+  }
 }
 
 function tick(watched: Watched, time: number): void {

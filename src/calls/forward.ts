@@ -6,7 +6,6 @@ import { decoded } from "#src/http/decoding.ts";
 import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
 import { ResponseBroken } from "#src/http/response-parser.ts";
 import type { Deadline } from "./deadlines.ts";
-import type { Call } from "./message.ts";
 import type { Reach } from "./reach.ts";
 
 export type Forwarding = Pick<App, "config"> & {
@@ -18,7 +17,8 @@ export type Outgoing = {
   readonly upstream: Upstream;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly call: Call;
+  readonly httpMethod: string;
+  readonly body: Uint8Array<ArrayBuffer> | undefined;
   /** Ends the exchange with the upstream; tied to the client's connection by the caller. */
   readonly cancel: Cancel;
   readonly deadline: Deadline;
@@ -26,18 +26,17 @@ export type Outgoing = {
 
 /** Sends one call. Failures: `upstream_unreachable`, `upstream_timeout`, `upstream_redirected`, `upstream_invalid`, `client_left`. */
 export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Incoming> {
-  const { upstream, url, headers, call, cancel, deadline } = outgoing;
+  const { upstream, url, headers, httpMethod: method, body, cancel, deadline } = outgoing;
   await reached(app, upstream);
   let isLate = false;
   // A GET opens a stream that may have nothing to say for hours.
-  if (call.httpMethod !== "GET") {
+  if (method !== "GET") {
     deadline.set(app.config.upstreamLimits.firstByteMs, () => {
       isLate = true;
       cancel.cancel();
     });
   }
   try {
-    const { httpMethod: method, body } = call;
     const answer = await app.exchange({ url, method, headers, body, cancel });
     app.reach.answered(upstream);
     const isRedirect = answer.status >= 300 && answer.status < 400;

@@ -20,7 +20,7 @@ export function createHeartbeat(now: () => number, quietMs: number): Heartbeat {
   const timer = setInterval(
     () => {
       const before = now() - quietMs;
-      for (const listener of listeners) if (listener.quietSince <= before) listener.beat();
+      for (const listener of listeners) if (listener.quietSince <= before) beatAlone(listener);
     },
     Math.min(1000, quietMs / 4),
   );
@@ -30,4 +30,13 @@ export function createHeartbeat(now: () => number, quietMs: number): Heartbeat {
     count: () => listeners.size,
     stop: () => clearInterval(timer),
   };
+}
+
+/** A stream that has just ended must not keep the others from being kept alive. */
+function beatAlone(listener: Listener): void {
+  try {
+    listener.beat();
+  } catch {
+    // Its reader is gone; whoever closes it lets it leave.
+  }
 }

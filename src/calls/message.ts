@@ -2,25 +2,19 @@ import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
+import type { Written } from "#src/guards/deed.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
-import { checkKeys, hasLookalike } from "./json-keys.ts";
-import { ownStateIn, withoutOwnAnswer } from "./own-question.ts";
+import { hasLookalike, scanJson } from "./json-scan.ts";
+import { ownStateIn, withoutOwn, withoutOwnAnswer } from "./own-question.ts";
 
 export type RpcId = string | number | null;
 
 /** One call of a tool. */
-export type ToolCall = {
-  readonly name: string;
-  readonly arguments: Readonly<Record<string, unknown>>;
-  /** The same text for the same arguments, in whatever order they were written (see `canonicalJson`). */
-  readonly canonical: string;
-};
+export type ToolCall = { readonly name: string; readonly written: Written };
 
 /** One MCP exchange as its body describes it; the body decides, headers only mirror it. */
 export type Call = {
   readonly httpMethod: string;
-  /** The bytes as they came, for the upstream. */
-  readonly body: Uint8Array<ArrayBuffer> | undefined;
   readonly rpcMethod: string | undefined;
   /** Of every message in it: a batch has several, an answer has none. */
   readonly rpcMethods: readonly string[];
@@ -49,26 +43,52 @@ const versionKey = "io.modelcontextprotocol/protocolVersion";
 const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+/** What a request asks for, and the bytes that go to the upstream: as they came, but for answers to our own questions. */
+export type ReadCall = { readonly call: Call; readonly body: Uint8Array<ArrayBuffer> | undefined };
+
 /**
- * Reads a request for policy and keeps its bytes.
+ * Reads a request for policy and keeps its bytes. Big bodies are read into messages one at a time, so that whoever
+ * sends many holds nobody else up.
+ * @param grow Told of bytes before they are read; see `readBounded`.
  * Failures: `body_too_large`, `body_unreadable`, `message_invalid`.
  */
-export async function readCall(request: Request): Promise<Call> {
+export async function readCall(
+  request: Request,
+  grow?: (bytes: number) => void,
+): Promise<ReadCall> {
   const httpMethod = request.method;
-  if (httpMethod !== "POST") return { ...noMessage, httpMethod };
-  const body = await readBounded(request, mostBodyBytes);
-  const { message, text } = parse(body);
-  if (Array.isArray(message)) return { ...batch(request, message, text), httpMethod, body };
+  if (httpMethod !== "POST") return { call: { ...noMessage, httpMethod }, body: undefined };
+  const bytes = await readBounded(request, mostBodyBytes, grow);
+  if (isBig(bytes)) await turn();
+  const { message, text } = parse(bytes);
+  if (Array.isArray(message)) {
+    return { call: { ...batch(request, message, text), httpMethod }, body: bytes };
+  }
   if (!isObject(message)) throw new Failure("message_invalid");
-  const described = single(request, message, text);
-  return { ...described, httpMethod, body: withoutOwnAnswer(message, body) ?? body };
+  const call = { ...single(request, message, text), httpMethod };
+  return { call, body: withoutOwnAnswer(message, bytes) ?? bytes };
+}
+
+/** From here on a body is read only for who may come in, and looked at in turn. */
+export const bigBytes = 64 * 1024;
+
+/** What is done with a message of this size takes a moment that others notice: each such step waits for its turn. */
+export function isBig(body: Uint8Array | undefined): boolean {
+  return body !== undefined && body.length > bigBytes;
+}
+
+let lastTurn: Promise<void> = Promise.resolve();
+
+/** Resolves after whoever came before has had its turn, and whatever else was waiting for the process, too. */
+export function turn(): Promise<void> {
+  lastTurn = lastTurn.then(() => new Promise((resolve) => setImmediate(resolve)));
+  return lastTurn;
 }
 
 type Message = Readonly<Record<string, unknown>>;
-type Described = Omit<Call, "httpMethod" | "body">;
+type Described = Omit<Call, "httpMethod">;
 
 const noMessage = {
-  body: undefined,
   rpcMethod: undefined,
   rpcMethods: [],
   opensLinks: false,
@@ -87,11 +107,11 @@ function parse(body: Uint8Array): { readonly message: unknown; readonly text: st
   let message: unknown;
   try {
     text = decoder.decode(body);
+    scanJson(text);
     message = JSON.parse(text);
-  } catch {
-    throw new Failure("body_unreadable");
+  } catch (error) {
+    throw error instanceof Failure ? error : new Failure("body_unreadable");
   }
-  checkKeys(text);
   return { message, text };
 }
 
@@ -111,7 +131,10 @@ function batch(request: Request, messages: readonly unknown[], text: string): De
   const rpcMethods = methods.filter((method) => typeof method === "string");
   const exact = exactly(text);
   const toolCalls = messages.flatMap((message, index) =>
-    toolCallOf(message, Array.isArray(exact) ? exact[index] : message),
+    toolCallOf(message, () => {
+      const all = exact();
+      return Array.isArray(all) ? all[index] : message;
+    }),
   );
   return { ...noMessage, rpcMethod: "batch", rpcMethods, toolCalls };
 }
@@ -123,13 +146,14 @@ function single(request: Request, message: Message, text: string): Described {
   const parameters = isObject(message["params"]) ? message["params"] : undefined;
   const about = isObject(parameters?.["_meta"]) ? parameters["_meta"] : {};
   const bodyVersion = about[versionKey];
+  const exact = exactly(text);
   return {
     rpcMethod: method,
     rpcMethods: method === undefined ? [] : [method],
     opensLinks: opensLinks(about[capabilitiesKey]),
     traceparent: traceparentIn(about["traceparent"]),
     name: nameIn(method, parameters),
-    toolCalls: method === "tools/call" ? toolCallOf(message, exactly(text) ?? message) : [],
+    toolCalls: method === "tools/call" ? toolCallOf(message, () => exact() ?? message) : [],
     ownState: ownStateIn(parameters),
     cursor: textIn(parameters?.["cursor"]),
     id: readId(id),
@@ -138,23 +162,77 @@ function single(request: Request, message: Message, text: string): Described {
   };
 }
 
-/** The message with its numbers as they were written; undefined when a double holds every one of them. */
-function exactly(text: string): unknown {
-  return longNumber.test(text) ? parseExactly(text) : undefined;
+/** The message with its numbers as they were written, once asked for; undefined when a double holds every one of them. */
+function exactly(text: string): () => unknown {
+  let exact: { readonly message: unknown } | undefined;
+  return () => {
+    exact ??= { message: longNumber.test(text) ? parseExactly(text) : undefined };
+    return exact.message;
+  };
 }
 
 const longNumber = /\d[\d.]{15}|\d[eE][+-]?\d{3}/;
 
 /** Nothing for one without the name of a tool: guards refuse it. */
-function toolCallOf(message: Message, exact: unknown): readonly ToolCall[] {
+function toolCallOf(message: Message, exact: () => unknown): readonly ToolCall[] {
   const parameters = message["params"];
   const name = isObject(parameters) ? parameters["name"] : undefined;
   const isNamed = typeof name === "string" && name.length <= longestName;
   if (message["method"] !== "tools/call" || !isObject(parameters) || !isNamed) return [];
-  const given = parameters["arguments"];
-  const written = isObject(exact) && isObject(exact["params"]) ? exact["params"] : parameters;
-  const canonical = canonicalJson(written["arguments"] ?? {});
-  return [{ name, arguments: isObject(given) ? given : {}, canonical }];
+  return [{ name, written: new WrittenCall(parameters, exact) }];
+}
+
+/** Each of it is worked out when it is asked for: most calls need none. */
+class WrittenCall implements Written {
+  readonly #parameters: Message;
+  readonly #exact: () => unknown;
+  #canonical: string | undefined;
+
+  constructor(parameters: Message, exact: () => unknown) {
+    this.#parameters = parameters;
+    this.#exact = exact;
+  }
+
+  get arguments(): Message {
+    const given = this.#parameters["arguments"];
+    return isObject(given) ? given : {};
+  }
+
+  get canonical(): string {
+    return (this.#canonical ??= canonicalJson(this.#exactParameters()["arguments"] ?? {}));
+  }
+
+  get request(): string {
+    const { name: _, arguments: given = {}, ...others } = agreedTo(this.#exactParameters());
+    if (Object.keys(others).length === 0) return this.canonical;
+    return canonicalJson({ arguments: given, ...others });
+  }
+
+  #exactParameters(): Message {
+    const exact = this.#exact();
+    return isObject(exact) && isObject(exact["params"]) ? exact["params"] : this.#parameters;
+  }
+}
+
+/** What an MCP server does not act upon: a person need not agree to it. */
+const neutralMeta = new Set([
+  "progressToken",
+  "traceparent",
+  "tracestate",
+  "baggage",
+  versionKey,
+  capabilitiesKey,
+  "io.modelcontextprotocol/clientInfo",
+]);
+
+/** The parameters of a call without what is neutral, and without the answer to our own question. */
+function agreedTo({ _meta: about, ...parameters }: Message): Message {
+  const meta = isObject(about)
+    ? Object.fromEntries(Object.entries(about).filter(([key]) => !neutralMeta.has(key)))
+    : about;
+  const isEmpty = meta === undefined || (isObject(meta) && Object.keys(meta).length === 0);
+  const rest = withoutOwn(parameters);
+  return isEmpty ? rest : { ...rest, _meta: meta };
 }
 
 const longestName = 512;

@@ -22,16 +22,21 @@ export function withoutOwnAnswer(
   if (!hasOwn(message)) return undefined;
   const exact = parseExactly(decoder.decode(body));
   if (!hasOwn(exact)) return undefined;
-  const { inputResponses, requestState, ...rest } = exact.params;
-  const others = isObject(inputResponses)
-    ? Object.entries(inputResponses).filter(([name]) => !names.includes(name))
-    : [];
-  const params = {
+  const params = withoutOwn(exact.params);
+  return new TextEncoder().encode(JSON.stringify({ ...exact, params }));
+}
+
+/** The parameters of a call without what answers our own questions. */
+export function withoutOwn({ inputResponses, requestState, ...rest }: Message): Message {
+  const responses = isObject(inputResponses)
+    ? Object.fromEntries(Object.entries(inputResponses).filter(([name]) => !names.includes(name)))
+    : inputResponses;
+  const isEmpty = isObject(responses) && Object.keys(responses).length === 0;
+  return {
     ...rest,
-    ...(others.length === 0 ? {} : { inputResponses: Object.fromEntries(others) }),
+    ...(responses === undefined || isEmpty ? {} : { inputResponses: responses }),
     ...(requestState === undefined || isOwnState(requestState) ? {} : { requestState }),
   };
-  return new TextEncoder().encode(JSON.stringify({ ...exact, params }));
 }
 
 /** The state that came with our own question. */

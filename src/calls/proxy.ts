@@ -3,7 +3,15 @@ import { reconnect } from "#src/accounts/refresh/failures.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import type { App } from "#src/app.ts";
 import { type Deed, sceneOf } from "#src/guards/deed.ts";
-import { type Guarding, type Passed, checkRoom, guard } from "#src/guards/guard.ts";
+import type { BodyPlace } from "#src/guards/body-room.ts";
+import {
+  type Arrival,
+  type Guarding,
+  type Passed,
+  admit,
+  countUnusable,
+  guard,
+} from "#src/guards/guard.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
@@ -19,7 +27,7 @@ import { deliver } from "./deliver.ts";
 import { type Forwarding, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import { type Call, readCall } from "./message.ts";
+import { type Call, type ReadCall, bigBytes, isBig, readCall, turn } from "./message.ts";
 import { checkHeaders, checkMirrors } from "./mirrored-headers.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { Reader } from "./stream.ts";
@@ -74,42 +82,66 @@ export async function proxyCall(
   const proven = bearerOf(app, request, upstream);
   const caller = proven instanceof Promise ? await proven : proven;
   exchange.caller = caller;
-  if (isBig(request)) checkRoom(app, { caller, upstream, address: exchange.address });
-  const call = await readCall(request);
-  exchange.call = call;
-  if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
-  checkScopes(caller, call.rpcMethods);
-  checkHeaders(request, call);
-  const deed = deedOf(app, exchange, { caller, call });
-  exchange.deed = deed;
+  const { address } = exchange;
   const streams = app.openStreams.of(caller.key);
-  const passed = await guard(app, deed, { state: call.ownState, streams });
-  exchange.passed = passed;
+  const arrival = { caller, upstream, address, httpMethod: request.method, streams };
+  // Permission before work. A small message costs next to nothing, and is answered with its own id.
+  let leave = isBigRequest(request) ? admit(app, arrival) : undefined;
+  const place = app.bodyRoom.enter(caller.key);
   try {
-    return await send(app, request, { exchange, caller, call, deed, passed });
+    const { call, body } = await readArrival(app, request, { arrival, place });
+    exchange.call = call;
+    leave ??= admit(app, arrival);
+    if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
+    checkScopes(caller, call.rpcMethods);
+    checkHeaders(request, call);
+    const deed = deedOf(app, exchange, { caller, call });
+    exchange.deed = deed;
+    if (isBig(body)) await turn();
+    const passed = await guard(app, deed, call.ownState).finally(() => settle(deed));
+    exchange.passed = passed;
+    return await send(app, request, { exchange, caller, call, body, deed, passed });
   } finally {
-    passed.leave();
+    place.leave();
+    leave?.();
   }
 }
 
-const bigBytes = 64 * 1024;
-
 /** Also when it does not say. */
-function isBig({ method, headers }: Request): boolean {
+function isBigRequest({ method, headers }: Request): boolean {
   return method === "POST" && Number(headers.get("content-length") ?? bigBytes) >= bigBytes;
+}
+
+async function readArrival(
+  app: Proxying,
+  request: Request,
+  { arrival, place }: { readonly arrival: Arrival; readonly place: BodyPlace },
+): Promise<ReadCall> {
+  try {
+    return await readCall(request, (bytes) => place.grow(bytes));
+  } catch (error) {
+    countUnusable(app, arrival);
+    throw error;
+  }
+}
+
+/** What guards have looked at is not needed while the upstream works. */
+function settle(deed: Deed): void {
+  for (const tool of deed.tools) tool.settle();
 }
 
 type Going = {
   readonly exchange: Exchange;
   readonly caller: Caller;
   readonly call: Call;
+  readonly body: ReadCall["body"];
   readonly deed: Deed;
   readonly passed: Passed;
 };
 
 /** What guards have let through, with the account's credential. */
 async function send(app: Proxying, request: Request, going: Going): Promise<Response> {
-  const { exchange, caller, call, deed, passed } = going;
+  const { exchange, caller, call, body, deed, passed } = going;
   const { upstream, requestId } = exchange;
   const standing =
     standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
@@ -121,7 +153,8 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
     const headers = headersIn(app, request, { ...owner, credential });
     passTraceOn(headers, exchange, call);
     if (!call.isModern) checkMirrors(headers, call);
-    return forward(app, { upstream, url, headers, call, cancel, deadline });
+    const { httpMethod } = call;
+    return forward(app, { upstream, url, headers, httpMethod, body, cancel, deadline });
   };
   try {
     const first = await sendWith(standing);

@@ -5,7 +5,7 @@ import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { type Definitions, type ListPage, natureIn } from "#src/guards/tools/definitions.ts";
 import { isAllowed } from "#src/guards/tools/rules.ts";
 import type { Switches } from "#src/guards/switches.ts";
-import { checkKeys, folded } from "./json-keys.ts";
+import { folded, listBounds, scanJson } from "./json-scan.ts";
 
 type Listing = { readonly definitions: Definitions; readonly switches: Switches };
 type Owner = {
@@ -78,8 +78,8 @@ export function listIn(text: string): "none" | "list" | "unclear" {
   if (!mayHoldToolList(Buffer.from(text))) return "none";
   let messages: readonly unknown[];
   try {
+    scanJson(text, listBounds);
     const value: unknown = JSON.parse(text);
-    checkKeys(text);
     messages = Array.isArray(value) ? value : [value];
   } catch {
     return "unclear";

@@ -5,7 +5,7 @@ import type { Upstream } from "#src/catalog/upstream.ts";
 import { isObject } from "#src/config/read.ts";
 import { tagOf } from "#src/crypto/secret.ts";
 import { asFailure } from "#src/failure.ts";
-import type { Deed } from "#src/guards/deed.ts";
+import { type Deed, ToolUse } from "#src/guards/deed.ts";
 import type { Passed } from "#src/guards/guard.ts";
 import type { Switches } from "#src/guards/switches.ts";
 import type { Definitions } from "#src/guards/tools/definitions.ts";
@@ -20,18 +20,20 @@ export function deedOf(
   { upstream, address }: Pick<Exchange, "upstream" | "address">,
   { caller, call }: { readonly caller: Caller; readonly call: Call },
 ): Deed {
-  const tools = call.toolCalls.map((each) => ({ ...each, hash: hashOf(app, upstream, each) }));
+  const tools = call.toolCalls.map(
+    ({ name, written }) => new ToolUse(name, written, tagFor(app, upstream, name)),
+  );
   const { httpMethod, rpcMethods: methods } = call;
   return { caller, upstream, httpMethod, methods, tools, address };
 }
 
-/** Keyed: short arguments could be guessed from a plain hash. */
-function hashOf(
+function tagFor(
   { bindingKey }: Pick<App, "bindingKey">,
   { name: upstream }: Upstream,
-  call: { readonly name: string; readonly canonical: string },
-): string {
-  return tagOf(bindingKey, `call:${JSON.stringify([upstream, call.name, call.canonical])}`);
+  tool: string,
+) {
+  return (kind: "call" | "request", text: string) =>
+    tagOf(bindingKey, `${kind}:${JSON.stringify([upstream, tool])}${text}`);
 }
 
 /** What guards want to see of an answer. */

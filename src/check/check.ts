@@ -172,7 +172,7 @@ async function rehearse(app: App, options: CheckOptions): Promise<readonly Findi
   } catch (error) {
     const { code, message } = asFailure(error);
     const isMissing = options.runtime.installPostgres === undefined || code !== "settings_invalid";
-    const words = `${message.replaceAll(/\s*\n\s*/g, " ")} (${code})`;
+    const words = `${oneLine(message)} (${code})`;
     return [problem(isMissing ? "rehearsal_impossible" : "rehearsal_failed", words)];
   }
   await using rehearsal = world;
@@ -201,4 +201,11 @@ async function alertsQuiet({ db }: App): Promise<readonly Finding[]> {
   const firing = (await allAlerts(db)).filter(({ state }) => state === "firing");
   if (firing.length === 0) return [pass(5, "alerts", "No alert fires")];
   return firing.map(({ summary }) => problem("alert_firing", summary));
+}
+
+function oneLine(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .join(" ");
 }

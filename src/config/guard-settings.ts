@@ -22,6 +22,16 @@ export const guardSettings = {
     default: "100",
     doc: "Event streams of one agent permission that may be open at the same time.",
   },
+  SMARTDASH_BODY_MIB_AT_ONCE: {
+    kind: "count",
+    default: "16",
+    doc: "Mebibytes of request bodies of one agent permission that may be under way at the same time: read, or kept until the MCP server has answered. 4 at least, for the longest body.",
+  },
+  SMARTDASH_BODY_MIB_IN_ALL: {
+    kind: "count",
+    default: "64",
+    doc: "The same for all callers of this process together; more is answered with 503 until there is room.",
+  },
   SMARTDASH_LOOPS: {
     kind: "flag",
     default: "on",

@@ -20,6 +20,8 @@ export type GuardsConfig = {
   readonly budgets: readonly Budget[];
   readonly callsAtOnce: number;
   readonly streamsAtOnce: number;
+  readonly bodyBytesAtOnce: number;
+  readonly bodyBytesInAll: number;
   readonly findsLoops: boolean;
   readonly pinning: "hold" | "report" | "off";
   readonly approval: "destructive" | "policy" | "off";
@@ -27,12 +29,16 @@ export type GuardsConfig = {
   readonly allowedOrigins: readonly string[];
 };
 
+const mebibyte = 1024 * 1024;
+
 export function guardsFrom(read: Reader): GuardsConfig {
   return {
     limits: limitsFrom(read),
     budgets: budgetsFrom(read),
     callsAtOnce: read.number("SMARTDASH_CALLS_AT_ONCE"),
     streamsAtOnce: read.number("SMARTDASH_STREAMS_AT_ONCE"),
+    bodyBytesAtOnce: read.number("SMARTDASH_BODY_MIB_AT_ONCE") * mebibyte,
+    bodyBytesInAll: read.number("SMARTDASH_BODY_MIB_IN_ALL") * mebibyte,
     findsLoops: read.flag("SMARTDASH_LOOPS"),
     pinning: oneOf(["hold", "report", "off"], read.text("SMARTDASH_TOOL_PINNING")),
     approval: oneOf(["destructive", "policy", "off"], read.text("SMARTDASH_APPROVAL")),

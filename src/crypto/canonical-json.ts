@@ -36,13 +36,24 @@ export function canonicalJson(value: unknown): string {
 const surelyExactDigits = 15;
 const surelyExactExponent = 290;
 
-/** Fifteen significant digits survive a double; more may not. */
+/** Fifteen significant digits survive a double; more may not. One pass, however long it is. */
 function canonicalNumber(written: string): string {
   const [mantissa = "", exponent = "0"] = written.toLowerCase().split("e");
-  const digits = mantissa.replace(/[-.]/g, "").replace(/^0+|0+$/g, "");
-  const isExact =
-    digits.length <= surelyExactDigits &&
-    mantissa.length < surelyExactExponent &&
-    Math.abs(Number(exponent)) < surelyExactExponent;
+  const [whole = "", fraction = ""] = mantissa.replace("-", "").split(".");
+  const digits = whole + fraction;
+  const { first, last } = significant(digits);
+  if (first > last) return "0";
+  const magnitude = Number(exponent) + whole.length - 1 - first;
+  const isExact = last - first < surelyExactDigits && Math.abs(magnitude) < surelyExactExponent;
   return isExact ? JSON.stringify(Number(written)) : written;
+}
+
+const zero = 0x30;
+
+/** Where the first and the last digit stand that are no zero. */
+function significant(digits: string): { readonly first: number; readonly last: number } {
+  let [first, last] = [0, digits.length - 1];
+  while (first <= last && digits.charCodeAt(first) === zero) first += 1;
+  while (last > first && digits.charCodeAt(last) === zero) last -= 1;
+  return { first, last };
 }

@@ -6,6 +6,7 @@ import { type Used, expectApproval } from "./approvals/approval.ts";
 import { giveBack } from "./approvals/store.ts";
 import { budgetsOf, checkBudgets, spend } from "./budgets.ts";
 import { type Deed, actsIn, requestsIn, sceneOf } from "./deed.ts";
+import type { BodyRoom } from "./body-room.ts";
 import { checkLimits, countTowards, limitHeaders, limitsOf } from "./limits.ts";
 import type { Loops, ToolOutcome } from "./loops/loops.ts";
 import type { ProviderPace } from "./provider-pace.ts";
@@ -24,6 +25,7 @@ export type Guarding = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl" 
   readonly providerPace: ProviderPace;
   /** Calls that wait for their answer, by caller. */
   readonly underWay: Map<string, number>;
+  readonly bodyRoom: BodyRoom;
 };
 
 /** A deed that guards have let through. */
@@ -36,18 +38,36 @@ export type Passed = {
   ended(outcome: ToolOutcome & { readonly asksFirst: boolean; readonly text: string }): void;
   /** The upstream has said that it was too much. */
   punished(retryAfterSeconds: number | undefined): void;
-  /** To be called when the answer is there: until then it counts as under way. */
-  leave(): void;
   /** Counts it as under way for longer, until the result is called. */
   stay(): () => void;
 };
 
-type Asking = {
-  /** What came back with the answer to our own question. */
-  readonly state: string | undefined;
+/** A request whose body has not been read. */
+export type Arrival = Pick<Deed, "caller" | "upstream" | "address" | "httpMethod"> & {
   /** Event streams that the caller has open. */
   readonly streams: number;
 };
+
+/**
+ * Whether a request may come in at all, before its body is read: what is switched off, how many of the caller are
+ * under way, and whether its limits have room for one more. Until the result is called, it is under way.
+ * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `too_many_at_once`, `rate_limited`.
+ */
+export function admit(app: Guarding, arrival: Arrival): () => void {
+  app.switches.check(sceneOf({ ...arrival, tools: [] }));
+  checkAtOnce(app, arrival);
+  checkLimits(app.tally, limitsOfArrival(app, arrival), 1);
+  return begin(app, arrival);
+}
+
+/** A body that could not be used counts as a request: reading it has cost as much. */
+export function countUnusable(app: Guarding, arrival: Arrival): void {
+  countTowards(app.tally, limitsOfArrival(app, arrival), 1);
+}
+
+function limitsOfArrival({ config }: Guarding, arrival: Arrival) {
+  return limitsOf(config.guards.limits, { ...arrival, methods: [], tools: [] }, () => undefined);
+}
 
 /** A database that is slow to add up holds nobody longer. */
 const longestWaitMs = 250;
@@ -57,31 +77,21 @@ const longestWaitMs = 250;
  * pace. The database is waited for where a person has to agree, where a loop is about to be refused, and for a
  * moment where so much was counted here that the other replicas have to hear of it first.
  */
-export async function guard(app: Guarding, deed: Deed, asking: Asking): Promise<Passed> {
-  app.switches.check(sceneOf(deed));
-  checkTools(app, deed);
-  checkAtOnce(app, deed, asking);
-  // From here on: what waits in a guard is under way too.
-  const leave = begin(app, deed);
-  try {
-    return { ...(await passedBy(app, deed, asking)), leave, stay: () => begin(app, deed) };
-  } catch (error) {
-    leave();
-    throw error;
-  }
-}
-
-async function passedBy(
+export async function guard(
   app: Guarding,
   deed: Deed,
-  asking: Asking,
-): Promise<Omit<Passed, "leave" | "stay">> {
+  /** What came back with the answer to our own question. */
+  state: string | undefined,
+): Promise<Passed> {
+  app.switches.check(sceneOf(deed));
+  checkTools(app, deed);
   const natureOf: NatureOf = (name) => app.definitions.find(deed.upstream, name).nature;
+  const places = app.providerPace.placesOf(deed);
   const counted = await countIn(app, deed, natureOf);
   let used: Used | undefined;
   try {
-    used = await approvalFor(app, deed, asking.state);
-    await app.providerPace.wait(deed);
+    used = await approvalFor(app, deed, state);
+    await app.providerPace.wait(deed, places);
     // It may have been switched off while this waited.
     app.switches.check(sceneOf(deed));
   } catch (error) {
@@ -96,27 +106,15 @@ async function passedBy(
       if (app.config.guards.findsLoops) app.loops.note(deed, natureOf, outcome);
       if (asksFirst && used !== undefined) returnApproval(app, used);
       if (outcome.isError && app.providerPace.saysTooMuch(deed, text)) {
-        app.providerPace.punished(deed, undefined);
+        app.providerPace.punished(places, undefined);
       }
     },
-    punished: (retryAfterSeconds) => app.providerPace.punished(deed, retryAfterSeconds),
+    punished: (retryAfterSeconds) => app.providerPace.punished(places, retryAfterSeconds),
+    stay: () => begin(app, deed),
   };
 }
 
-/**
- * Whether a caller has room for one more request: asked before a big body is read, which costs more than to refuse it.
- * Failures: `rate_limited`.
- */
-export function checkRoom(
-  app: Pick<Guarding, "config" | "tally">,
-  deed: Pick<Deed, "caller" | "upstream" | "address">,
-): void {
-  const empty = { ...deed, httpMethod: "POST", methods: [], tools: [] };
-  const limits = limitsOf(app.config.guards.limits, empty, () => undefined);
-  checkLimits(app.tally, limits, 1);
-}
-
-function checkAtOnce(app: Guarding, { caller, httpMethod }: Deed, { streams }: Asking): void {
+function checkAtOnce(app: Guarding, { caller, httpMethod, streams }: Arrival): void {
   const { callsAtOnce, streamsAtOnce } = app.config.guards;
   const calls = app.underWay.get(caller.key) ?? 0;
   if (calls >= callsAtOnce) {
@@ -129,7 +127,7 @@ function checkAtOnce(app: Guarding, { caller, httpMethod }: Deed, { streams }: A
 }
 
 /** Counts a call as under way until the result is called, however often. */
-function begin(app: Pick<Guarding, "underWay">, { caller }: Deed): () => void {
+function begin(app: Pick<Guarding, "underWay">, { caller }: Pick<Deed, "caller">): () => void {
   const { underWay } = app;
   underWay.set(caller.key, (underWay.get(caller.key) ?? 0) + 1);
   let isOver = false;

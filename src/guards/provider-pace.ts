@@ -12,10 +12,12 @@ type Place = { readonly key: string; readonly pace: Pace; readonly penaltySecond
 
 /** Slows calls down before a provider punishes them, and keeps away while it does. */
 export type ProviderPace = {
+  /** Which limits of its provider it counts towards. */
+  placesOf(deed: Deed): readonly Place[];
   /** Waits for its turn, two seconds at most. Failures: `provider_pace`. */
-  wait(deed: Deed): Promise<void>;
+  wait(deed: Deed, places: readonly Place[]): Promise<void>;
   /** The provider has said that it was too much. */
-  punished(deed: Deed, retryAfterSeconds: number | undefined): void;
+  punished(places: readonly Place[], retryAfterSeconds: number | undefined): void;
   /** Whether the failed result of a tool says so. */
   saysTooMuch(deed: Deed, result: string): boolean;
 };
@@ -37,8 +39,8 @@ export function createProviderPace(app: {
     return limits.flatMap((limit) => placeOf(provider.name, limit, deed));
   };
   return {
-    async wait(deed) {
-      const places = placesOf(deed);
+    placesOf,
+    async wait(deed, places) {
       if (places.length === 0) return;
       // A punishment costs more than a millisecond: the others hear of each call first.
       if (places.some(({ key }) => tally.isBehind(key))) await tally.told();
@@ -55,8 +57,8 @@ export function createProviderPace(app: {
       await sleep(waitMs);
       waiting -= 1;
     },
-    punished(deed, retryAfterSeconds) {
-      for (const { key, pace, penaltySeconds } of placesOf(deed)) {
+    punished(places, retryAfterSeconds) {
+      for (const { key, pace, penaltySeconds } of places) {
         const stepMs = pace.perMs / pace.calls;
         const { resetMs } = tally.standing(key, pace);
         const seconds = Math.min(retryAfterSeconds ?? penaltySeconds, longestPenaltySeconds);
@@ -81,7 +83,7 @@ function placeOf(provider: string, limit: CallLimit, deed: Deed): readonly Place
     penaltySeconds,
   });
   if (per === "account") return [place("account")];
-  const values = deed.tools.map((use) => use.arguments[per.argument]);
+  const values = deed.tools.map((use) => use.written?.arguments[per.argument]);
   const named = values.filter((value) => typeof value === "string" && value.length <= 200);
   return [...new Set(named)].map((value) => place(`${per.argument}:${String(value)}`));
 }

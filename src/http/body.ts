@@ -6,18 +6,21 @@ const longestMs = 30_000;
 /**
  * A request's body, read whole within 30 seconds. What announces its length is read in one go; what does
  * not is counted as it comes, because not every runtime bounds it.
+ * @param grow Told of bytes before they are read; what it throws ends the reading.
  * Failures: `body_too_large`, `body_unreadable` when the client breaks off or drips.
  */
 export async function readBounded(
   request: Request,
   mostBytes: number,
+  grow: (bytes: number) => void = () => undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const announced = request.headers.get("content-length");
   if (Number(announced ?? 0) > mostBytes) throw new Failure("body_too_large");
   const tooLarge = () => new Failure("body_too_large");
   const late = () => new Failure("body_unreadable", "The request body did not arrive in time");
+  if (announced !== null) grow(Number(announced));
   const body: Promise<Uint8Array<ArrayBuffer> | ArrayBuffer> =
-    announced === null ? gather(request.body, mostBytes, tooLarge) : request.arrayBuffer();
+    announced === null ? gather(request.body, mostBytes, tooLarge, grow) : request.arrayBuffer();
   try {
     return new Uint8Array(await within(longestMs, body, late));
   } catch (error) {
@@ -31,12 +34,14 @@ export async function gather(
   stream: ReadableStream<Uint8Array> | null,
   mostBytes: number,
   tooLarge: () => Error,
+  grow: (bytes: number) => void = () => undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of stream ?? []) {
     size += part.length;
     if (size > mostBytes) throw tooLarge();
+    grow(part.length);
     parts.push(part);
   }
   return new Uint8Array(Buffer.concat(parts));

@@ -35,13 +35,26 @@ function decode(incoming: Incoming, decoder: ReturnType<typeof createGunzip>, si
     end: () => void decoder.end(),
     fail: (error) => void decoder.destroy(error),
   });
-  decoder.on("drain", () => flow.resume());
-  decoder.on("data", (bytes: Buffer) => sink.chunk(new Uint8Array(bytes)));
-  decoder.on("end", () => sink.end());
-  decoder.on("error", (error) => {
+  let isOver = false;
+  const fail = (error: unknown) => {
+    if (isOver) return;
+    isOver = true;
     flow.cancel();
-    sink.fail(error);
-  });
+    decoder.destroy();
+    sink.fail(error instanceof Error ? error : new Error("the body broke off"));
+  };
+  // What a sink throws in an event of the decoder nobody would catch: the exchange ends with it.
+  const guarded = (work: () => void) => {
+    try {
+      if (!isOver) work();
+    } catch (error) {
+      fail(error);
+    }
+  };
+  decoder.on("drain", () => flow.resume());
+  decoder.on("data", (bytes: Buffer) => guarded(() => sink.chunk(new Uint8Array(bytes))));
+  decoder.on("end", () => guarded(() => sink.end()));
+  decoder.on("error", fail);
   decoder.pause();
   return {
     pause: () => void decoder.pause(),

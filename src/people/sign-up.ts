@@ -40,9 +40,14 @@ export async function createInvite(
  * The result is a Set-Cookie value. Failures: `invite_unknown`.
  */
 export async function acceptInvite(app: Pick<App, "db" | "now">, code: string): Promise<string> {
+  await expectInvite(app, code);
+  return hostCookie(cookieName, code, sevenDaysInSeconds);
+}
+
+/** Whether an invitation is open; uses nothing up. Failures: `invite_unknown`. */
+export async function expectInvite(app: Pick<App, "db" | "now">, code: string): Promise<void> {
   const isOpen = isInvite(code) && (await isInviteOpen(app.db, fingerprint(code), app.now()));
   if (!isOpen) throw new Failure("invite_unknown");
-  return hostCookie(cookieName, code, sevenDaysInSeconds);
 }
 
 /** The invitation that this browser holds. */

@@ -16,8 +16,8 @@ export type SimulatedProvider = {
   readonly grants: Grants;
   /** The next answers of the token endpoint, in order. */
   readonly faults: Fault[];
-  /** How often each grant type was asked for. */
-  readonly asked: Record<"authorization_code" | "refresh_token", number>;
+  /** How often each grant type was asked for, and whose a token is. */
+  readonly asked: Record<"authorization_code" | "refresh_token" | "identity", number>;
   /** How many requests the token endpoint had at the same time, at most. */
   readonly most: () => number;
 };
@@ -52,7 +52,7 @@ export function simulateProvider(options: SimulationOptions): SimulatedProvider 
     grants: createGrants(options),
     codes: new Map(),
     faults: [],
-    asked: { authorization_code: 0, refresh_token: 0 },
+    asked: { authorization_code: 0, refresh_token: 0, identity: 0 },
   };
   const base = `/${options.profile.name}`;
   const counted = countAtOnce();
@@ -212,7 +212,8 @@ function refusal(error: string, status: number): Response {
   return Response.json({ message, error, status, cause: [] }, { status });
 }
 
-function whoIs({ grants, profile }: Simulation, request: Request): Response {
+function whoIs({ grants, profile, asked }: Simulation, request: Request): Response {
+  asked.identity += 1;
   const seller = holderOf(grants, request);
   return seller === undefined ? unauthorized() : Response.json(identityOf(profile, seller));
 }

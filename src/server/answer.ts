@@ -7,6 +7,7 @@ import type { App } from "#src/app.ts";
 import { failureAnswer } from "#src/calls/failure-answer.ts";
 import { type McpRoute, answerMcp, mcpRoutes, resourceMetadata } from "#src/calls/routes.ts";
 import { Failure, asFailure } from "#src/failure.ts";
+import { networkOf } from "#src/http/client-address.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { createCors } from "#src/http/cors.ts";
 import { createFrontDoor } from "#src/http/origin.ts";
@@ -115,18 +116,9 @@ function isForPrograms(path: string, route: McpRoute | undefined): boolean {
 /** Who is at the other end: by the connection, or as the operator's own proxy says it. */
 function clientAddress({ config }: App, request: Request, peer: () => string): string {
   const header = config.clientAddressHeader;
-  const said = header === undefined ? undefined : request.headers.get(header);
-  return networkOf(said?.split(",").at(-1)?.trim() ?? peer());
-}
-
-/** One household has 2^64 addresses of IPv6: they count as one. */
-function networkOf(address: string): string {
-  if (!address.includes(":") || address.startsWith("::ffff:")) return address;
-  const [head = "", tail = ""] = address.split("::");
-  const groups = head.split(":");
-  const missing = 8 - groups.length - (tail === "" ? 0 : tail.split(":").length);
-  const filled = address.includes("::") ? [...groups, ...Array<string>(missing).fill("0")] : groups;
-  return filled.slice(0, 4).join(":");
+  const said = header === undefined ? undefined : request.headers.get(header)?.split(",").at(-1);
+  const address = said === undefined ? undefined : networkOf(said);
+  return address ?? networkOf(peer()) ?? "unknown";
 }
 
 /** The path of an absolute URL, without parsing the rest of it. */

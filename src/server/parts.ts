@@ -5,6 +5,7 @@ import { createDeadlines } from "#src/calls/deadlines.ts";
 import { createHeartbeat } from "#src/calls/heartbeat.ts";
 import { type OpenStreams, createOpenStreams } from "#src/calls/open-streams.ts";
 import type { BudgetOwner } from "#src/agents/tokens/issue.ts";
+import { createBodyRoom } from "#src/guards/body-room.ts";
 import { budgetStandings } from "#src/guards/budgets.ts";
 import { guardNotes } from "#src/guards/notes.ts";
 import { Loops } from "#src/guards/loops/loops.ts";
@@ -74,6 +75,7 @@ function guardParts(app: App) {
     loops: new Loops({ ...app, tally }, stop),
     providerPace: createProviderPace({ ...app, tally }),
     underWay: new Map<string, number>(),
+    bodyRoom: createBodyRoom(app.config.guards),
     budgetNotes: (owner: BudgetOwner) =>
       budgetStandings(tally, app.config.guards.budgets, owner, app.now()),
     notes: (person: SignedIn, language: Language) => guardNotes(app, person, language),

@@ -1,4 +1,4 @@
-import { redact } from "./redact.ts";
+import { databaseAddress, jsonWebTokens, redact } from "./redact.ts";
 
 /** Where something looks like a secret. Never the secret itself. */
 export type Suspect = {
@@ -15,10 +15,10 @@ const kinds: readonly (readonly [string, RegExp])[] = [
   ["Mercado Libre refresh token", /\bTG-[\w-]{8,}/g],
   ["Airtable key", /\bpat\w{14}\.[0-9a-f]{16,}/g],
   ["Supabase key", /\bsbp_\w{16,}/g],
-  ["JSON Web Token", /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g],
-  ["database address with a password", /\bpostgres(?:ql)?:\/\/[^\s"'@/:]+:[^\s"'@]+@/g],
   ["Authorization header", /\b[Bb](?:earer|asic) +(?!\[redacted\])[\w.~+/=-]{12,}/g],
 ];
+
+const withPassword = /^postgres(?:ql)?:\/\/[^@/:]+:[^@]+@/;
 
 /** A value that is looked for as it is, and as base64, hex or a URL would have it. */
 export type Known = { readonly name: string; readonly value: string };
@@ -31,14 +31,15 @@ export function suspectsIn(
   line: number,
   known: readonly Known[],
 ): readonly Suspect[] {
-  const shapes = kinds.flatMap(([kind, pattern]) =>
-    [...text.matchAll(pattern)].map((found) => ({
-      line,
-      column: found.index + 1,
-      kind,
-      length: found[0].length,
-    })),
-  );
+  const shapes = [
+    ...kinds.flatMap(([kind, pattern]) =>
+      [...text.matchAll(pattern)].map(({ 0: found, index }) => ({ kind, index, found })),
+    ),
+    ...jsonWebTokens(text).map(({ index, found }) => ({ kind: "JSON Web Token", index, found })),
+    ...[...text.matchAll(databaseAddress)]
+      .filter(([found]) => withPassword.test(found))
+      .map(({ 0: found, index }) => ({ kind: "database address with a password", index, found })),
+  ].map(({ kind, index, found }) => ({ line, column: index + 1, kind, length: found.length }));
   const values = known.flatMap(({ name, value }) =>
     formsOf(value).flatMap((form) => {
       const at = text.indexOf(form);
@@ -63,7 +64,7 @@ export function formsOf(secret: string): readonly string[] {
   const bytes = Buffer.from(secret);
   const forms = [
     secret,
-    bytes.toString("base64").replace(/=+$/, ""),
+    bytes.toString("base64").replace(/(?<!=)=+$/, ""),
     bytes.toString("base64url"),
     bytes.toString("hex"),
     encodeURIComponent(secret),

@@ -1,34 +1,43 @@
 import { tokenPrefixes } from "#src/crypto/secret.ts";
 
+/*
+ * Every expression here is run on text from outside, so none may cost more than its length: no two parts that could
+ * match the same characters stand beside each other, and what has to be looked at as a whole (JSON Web Tokens,
+ * other encodings) is looked at run by run. `test/unit/growth.test.ts` holds that.
+ */
+
 /** How secrets begin: our own tokens, and those of the providers we know. */
 const prefixes = [...Object.values(tokenPrefixes), "APP_USR-", "TG-"];
 
+/** An address of a database, which may stand behind anything. */
+export const databaseAddress = /postgres(?:ql)?:\/\/[^\s"']+/g;
+
 /**
- * What a secret looks like wherever it turns up: our own tokens, those of the providers we know, bearer
- * headers, JWTs, database addresses. One expression, because every log line goes through it.
+ * What a secret looks like wherever it turns up: also within a word, since it may stand behind the last letter of an
+ * escape (`\n`, `%3D`). One expression, because every log line goes through it.
  */
 const shapes = new RegExp(
   [
-    "\\bsd_[a-z]{2,4}_[\\w-]{20,}",
-    "\\b[Bb](?:earer|asic)(?: |%20)+[\\w.~+/=%-]{8,}",
-    "\\bAPP_USR-[\\w-]{8,}",
-    "\\bTG-[\\w-]{8,}",
-    "\\bpat\\w{14}\\.[0-9a-f]{16,}",
-    "\\bsbp_\\w{16,}",
-    "\\bwhsec_[\\w+/=-]{16,}",
-    "\\beyJ[\\w-]+\\.[\\w-]+\\.[\\w-]*",
-    "\\bpostgres(?:ql)?://[^\\s\"']+",
+    "sd_[a-z]{2,4}_[\\w-]{20,}",
+    "[Bb](?:earer|asic)(?: |%20)+[\\w.~+/=%-]{8,}",
+    "APP_USR-[\\w-]{8,}",
+    "TG-[\\w-]{8,}",
+    "pat\\w{14}\\.[0-9a-f]{16,}",
+    "sbp_\\w{16,}",
+    "whsec_[\\w+/=-]{16,}",
   ].join("|"),
   "g",
 );
 
-/** The value of a field, parameter or header whose name says what it is. */
+/** The value of a field, parameter or header whose name says what it is; also in JSON inside JSON, and in a URL. */
 const named =
-  /\b(access_token|refresh_token|client_secret|api_key|code_verifier|password|[?&]code|[?&]state)(["']?\s*[=:]\s*["']?)[^\s"'&,}\\]{6,}/gi;
+  /((?:access_token|refresh_token|client_secret|api_key|code_verifier|password|[?&]code|[?&]state)\\*["']?\s*(?:[=:]|%3[ad])\s*\\*["']?)[^\s"'&,}\\]{6,}/gi;
 
-/** A run that a secret in another encoding would be part of; two ids in a row are shorter. */
-const longRun = /(?:^|[^\w+/=-])[\w+/=-]{44}/;
-const encoded = new RegExp(prefixes.flatMap(encodings).join("|"), "g");
+/** Runs of letters that a token with dots, or a secret in another encoding, would be part of. */
+const dottedRun = /[\w.-]{20,}/g;
+const longRun = /[\w+/-]{44,}={0,2}/g;
+const jwt = "eyJ";
+const forms = prefixes.flatMap(encodings);
 
 /** A prefix as hex, and as base64 wherever in a text it begins. */
 function encodings(prefix: string): readonly string[] {
@@ -40,14 +49,46 @@ function encodings(prefix: string): readonly string[] {
       Math.ceil((offset * 8) / 6),
       Math.floor(((offset + prefix.length) * 8) / 6),
     ];
-    return `[\\w+/-]*${text.slice(from, to)}[\\w+/-]{20,}={0,2}`;
+    return text.slice(from, to);
   });
-  const upper = hex.toUpperCase();
-  return [`${hex}[0-9a-f]{24,}`, ...(upper === hex ? [] : [`${upper}[0-9A-F]{24,}`]), ...base64];
+  return [...new Set([hex, hex.toUpperCase(), ...base64])];
 }
 
-/** `text` with everything that looks like a secret replaced; the last gate before any sink. */
+/** `text` with everything that looks like a secret replaced; the last gate before any sink. Linear in its length. */
 export function redact(text: string): string {
-  const plain = text.replace(shapes, "[redacted]").replace(named, "$1$2[redacted]");
-  return longRun.test(plain) ? plain.replace(encoded, "[redacted]") : plain;
+  let plain = text.includes("postgres") ? text.replace(databaseAddress, redacted) : text;
+  plain = plain.replace(shapes, redacted).replace(named, `$1${redacted}`);
+  plain = withoutTokens(plain);
+  return plain.replace(longRun, (run) => (forms.some((form) => holds(run, form)) ? redacted : run));
+}
+
+const redacted = "[redacted]";
+/** Characters of an encoded secret behind its prefix. */
+const shortestEncoded = 20;
+
+function withoutTokens(text: string): string {
+  let [kept, from] = ["", 0];
+  for (const { index, found } of jsonWebTokens(text)) {
+    kept += text.slice(from, index) + redacted;
+    from = index + found.length;
+  }
+  return kept + text.slice(from);
+}
+
+function holds(run: string, form: string): boolean {
+  const start = run.indexOf(form);
+  return start !== -1 && run.length - start >= form.length + shortestEncoded;
+}
+
+/** JSON Web Tokens: from the first part to the end of a run of letters, where two dots follow. */
+export function jsonWebTokens(
+  text: string,
+): readonly { readonly index: number; readonly found: string }[] {
+  if (!text.includes(jwt)) return [];
+  return [...text.matchAll(dottedRun)].flatMap(({ 0: run, index }) => {
+    const start = run.indexOf(jwt);
+    const first = start === -1 ? -1 : run.indexOf(".", start);
+    const isToken = first !== -1 && run.includes(".", first + 1);
+    return isToken ? [{ index: index + start, found: run.slice(start) }] : [];
+  });
 }

@@ -34,7 +34,7 @@ export function mountUpkeep(routes: PageRoutes, app: Showing): void {
   routes.get("/metrics", ({ req }) => {
     const { token } = app.config.metrics;
     if (token === undefined) throw new Failure("not_found");
-    const given = /^Bearer +(.+)$/i.exec(req.header("authorization") ?? "")?.[1];
+    const given = /^Bearer +(\S.*)$/i.exec(req.header("authorization") ?? "")?.[1];
     if (given === undefined) throw new Failure("bearer_missing");
     if (!isSame(given, token.reveal())) throw new Failure("bearer_invalid");
     return metricsAnswer(app);

@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Held, readHeld } from "#src/accounts/credential.ts";
-import { createTurns } from "#src/accounts/admission/turns.ts";
+import { createSemaphore } from "#src/http/semaphore.ts";
 import { recoverNow } from "#src/accounts/recovery/recover.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
@@ -274,7 +274,7 @@ describe("disconnecting", () => {
 });
 
 test.concurrent("whoever has waited too long leaves the line, and takes no turn with it", async () => {
-  const turns = createTurns(1, 10);
+  const turns = createSemaphore(1, 10);
   const giveBack = await turns.take(0);
   const late = await Promise.all([turns.take(10), turns.take(20), turns.take(30)]);
   expect(late).toEqual([undefined, undefined, undefined]);

@@ -17,6 +17,8 @@ export const withoutGuards = {
   SMARTDASH_LOOPS: "off",
   SMARTDASH_CALLS_AT_ONCE: "100000",
   SMARTDASH_STREAMS_AT_ONCE: "100000",
+  SMARTDASH_BODY_MIB_AT_ONCE: "1000",
+  SMARTDASH_BODY_MIB_IN_ALL: "1000",
 };
 
 export type World = AsyncDisposable & {

@@ -18,7 +18,7 @@ import {
   takeProbe,
   takeSlot,
 } from "./store.ts";
-import { type Turns, createTurns } from "./turns.ts";
+import { type Semaphore, createSemaphore } from "#src/http/semaphore.ts";
 
 export type Pass = {
   /** By `performance.now()`; whoever has no turn by then is told to come back. */
@@ -61,15 +61,15 @@ const probeSeconds = 30;
 
 export function createAdmission(app: Admitting): Admission {
   const now = () => app.now().getTime();
-  const turns = new Map<string, Turns>();
+  const turns = new Map<string, Semaphore>();
   const standings = createCache<Standing>({ freshMs: knownMs, staleMs: 0, size: 100, now });
 
   /** Two lines for each provider: a crowd that nobody waits for is not in a call's way. */
-  function turnsOf({ provider }: Registration, { isEarly }: Pass): Turns {
+  function turnsOf({ provider }: Registration, { isEarly }: Pass): Semaphore {
     const name = `${provider.name} ${isEarly}`;
     const known = turns.get(name);
     if (known !== undefined) return known;
-    const made = createTurns(placesOf(provider, isEarly), mostWaiting);
+    const made = createSemaphore(placesOf(provider, isEarly), mostWaiting);
     turns.set(name, made);
     return made;
   }

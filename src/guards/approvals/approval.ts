@@ -43,7 +43,7 @@ export async function expectApproval(
     caller: caller.key,
     upstream: upstream.name,
     tool: use.name,
-    argumentsHash: use.hash,
+    argumentsHash: use.requestHash(),
   };
   const id = state === undefined ? undefined : readState(app, asked, state);
   const used = await timely(useApproval(app.db, asked, id));
@@ -58,7 +58,8 @@ export async function expectApproval(
 }
 
 async function question(app: Asking, deed: Deed, use: ToolUse, asked: Asked): Promise<Failure> {
-  if (use.canonical.length > longestArguments) {
+  const request = use.written?.request ?? "";
+  if (request.length > longestArguments) {
     return new Failure(
       "tool_refused",
       `${use.name} needs a person's yes, and nobody can check arguments of more than ${longestArguments} characters. Send less at once.`,
@@ -72,7 +73,7 @@ async function question(app: Asking, deed: Deed, use: ToolUse, asked: Asked): Pr
       personId: deed.caller.personId ?? null,
       accountId: deed.caller.accountId ?? null,
       agent: deed.caller.agentName.slice(0, 200),
-      arguments: app.seal.close(new Secret(use.canonical), placeOf(newest)),
+      arguments: app.seal.close(new Secret(request), placeOf(newest)),
     }),
   );
   if (id === undefined) {

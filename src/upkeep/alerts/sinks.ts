@@ -96,7 +96,7 @@ function keyOf(secret: string): Uint8Array {
 /** What is over is told by the pings that begin again. */
 function ping(app: Posting, url: string, message: AlertMessage): Promise<Delivery> {
   if (message.state === "resolved") return Promise.resolve({ isTaken: true, reason: "nothing" });
-  const address = `${url.replace(/\/+$/, "")}${message.state === "test" ? "/log" : "/fail"}`;
+  const address = `${url.replace(/(?<!\/)\/+$/, "")}${message.state === "test" ? "/log" : "/fail"}`;
   return postText(app, address, {
     body: wordsFor(message),
     headers: { "content-type": "text/plain; charset=utf-8" },

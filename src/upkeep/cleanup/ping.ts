@@ -25,7 +25,7 @@ export async function pinging<T extends object>(
 }
 
 function trimmed(url: string): string {
-  return url.replace(/\/+$/, "");
+  return url.replace(/(?<!\/)\/+$/, "");
 }
 
 /** Five tries of ten seconds. Whether it was taken; never rejects. */

@@ -36,7 +36,7 @@ export type ParseAccess = {
 const pageRows = 25;
 
 export function parseSource(app: Pick<App, "outbound">, access: ParseAccess): ParseSource {
-  const url = access.url.replace(/\/+$/, "");
+  const url = access.url.replace(/(?<!\/)\/+$/, "");
   const { className } = access;
   const ask = (method: string, path: string) => request(app, { ...access, url }, { method, path });
   return {

@@ -1,4 +1,7 @@
+import { EventCutter, type Piece } from "#src/calls/event-cutter.ts";
+import { Gathered } from "#src/calls/gathered.ts";
 import { isStreamType } from "#src/calls/headers.ts";
+import { listBounds, scanJson } from "#src/calls/json-scan.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { Failure } from "#src/failure.ts";
@@ -6,6 +9,7 @@ import { gather } from "#src/http/body.ts";
 
 type Message = Readonly<Record<string, unknown>>;
 
+const decoder = new TextDecoder();
 const mostBytes = 8 * 1024 * 1024;
 const tooBig = () => new Failure("upstream_invalid");
 
@@ -35,19 +39,25 @@ async function firstWith(
   id: unknown,
   reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
 ): Promise<Message | undefined> {
-  const decoder = new TextDecoder();
-  let rest = "";
+  const cutter = new EventCutter();
+  const event = new Gathered();
   for (;;) {
     const { value } = (await reader?.read()) ?? {};
     if (value === undefined) return undefined;
-    rest += decoder.decode(value, { stream: true });
-    if (rest.length > mostBytes) throw tooBig();
-    const events = rest.split(/\r\n\r\n|\n\n|\r\r/);
-    rest = events.pop() ?? "";
-    const messages = events.map((event) => messageIn(dataOf(event)));
+    const messages = cutter.cut(new Uint8Array(value)).map((piece) => messageBehind(event, piece));
     const found = messages.find((message) => message?.["id"] === id);
     if (found !== undefined) return found;
   }
+}
+
+/** The message of an event that ends with this piece of it. */
+function messageBehind(event: Gathered, { bytes, isEnd }: Piece): Message | undefined {
+  event.add(bytes);
+  if (event.length > mostBytes) throw tooBig();
+  if (!isEnd) return undefined;
+  const message = messageIn(dataOf(decoder.decode(event.view())));
+  event.clear();
+  return message;
 }
 
 function dataOf(event: string): string {
@@ -58,6 +68,7 @@ function dataOf(event: string): string {
 /** Numbers stay as they were written; an id is read as JSON has it. */
 function messageIn(text: string): Message | undefined {
   try {
+    scanJson(text, listBounds);
     const value = parseExactly(text);
     if (!isObject(value)) return undefined;
     const { id } = value;

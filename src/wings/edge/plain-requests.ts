@@ -3,7 +3,7 @@ import { type McpServing, answerMcp } from "#src/calls/routes.ts";
 import { mostBodyBytes } from "#src/calls/message.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
-import { checkKeys } from "#src/calls/json-keys.ts";
+import { scanJson } from "#src/calls/json-scan.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { within } from "#src/once.ts";
@@ -37,13 +37,13 @@ type Use = { readonly method: string; readonly params: Message; readonly about: 
  */
 export async function callPlainly(app: McpServing, asked: Asked, place: Place): Promise<Response> {
   const text = Buffer.from(await readBounded(asked.request, mostBodyBytes)).toString("utf8");
+  scanJson(text);
   let body: unknown;
   try {
     body = parseExactly(text);
   } catch {
     throw new Failure("body_unreadable");
   }
-  checkKeys(text);
   const { name, arguments: given = {} } = isObject(body) ? body : {};
   if (typeof name !== "string" || !isObject(given)) {
     throw new Failure("message_invalid", 'Send {"name": "…", "arguments": {…}}');

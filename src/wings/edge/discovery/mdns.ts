@@ -60,17 +60,29 @@ export function openMdns(
     if (records !== undefined) mdns.respond({ answers: records(ttl) });
   };
   let answeredAt = 0;
-  mdns.on("query", ({ questions = [] }) => {
-    if (!gate() || !questions.slice(0, mostAnswers).some(isAboutUs)) return;
-    const now = performance.now();
-    if (now - answeredAt < windowMs) return;
-    answeredAt = now;
-    say(ttlSeconds);
-  });
-  mdns.on("response", (packet, { address }) => {
-    // Whoever is far away is not on the local network.
-    if (!isPublicAddress(address) && gate()) hear(directory, packet, address);
-  });
+  // Whatever a stranger sends: a packet that cannot be understood is one that was not sent.
+  const guarded = (work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      app.log.debug("mdns_packet_unreadable", troubleOf(error));
+    }
+  };
+  mdns.on("query", ({ questions = [] }) =>
+    guarded(() => {
+      if (!gate() || !questions.slice(0, mostAnswers).some(isAboutUs)) return;
+      const now = performance.now();
+      if (now - answeredAt < windowMs) return;
+      answeredAt = now;
+      say(ttlSeconds);
+    }),
+  );
+  mdns.on("response", (packet, { address }) =>
+    guarded(() => {
+      // Whoever is far away is not on the local network.
+      if (!isPublicAddress(address) && gate()) hear(directory, packet, address);
+    }),
+  );
   const announce = () => {
     say(ttlSeconds);
     mdns.query({ questions: [{ name: service, type: "PTR" }] });

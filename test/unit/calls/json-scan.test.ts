@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { checkKeys, folded, hasLookalike } from "#src/calls/json-keys.ts";
+import { scanJson, folded, hasLookalike } from "#src/calls/json-scan.ts";
 import { asFailure } from "#src/failure.ts";
 import { anyText, check } from "#test/support/property.ts";
 
 function refusalOf(json: string): string | undefined {
   try {
-    checkKeys(json);
+    scanJson(json);
     return undefined;
   } catch (error) {
     return asFailure(error).code;

@@ -1,0 +1,191 @@
+import { Failure } from "#src/failure.ts";
+
+const [quote, backslash, openBrace, closeBrace, openBracket, closeBracket, colon, comma] = [
+  0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d, 0x3a, 0x2c,
+];
+
+/** What costs more to read than its bytes are worth. */
+export type JsonBounds = {
+  /** Arrays and objects inside each other. */
+  readonly depth: number;
+  /** Members of objects and elements of arrays, in all. */
+  readonly values: number;
+  /** Characters of a number. */
+  readonly digits: number;
+};
+
+/**
+ * Of a message of a client: fifty messages of four hundred values each. A text counts as one value, however long it
+ * is. Documented in docs/guards.md.
+ */
+export const messageBounds: JsonBounds = { depth: 200, values: 20_000, digits: 1000 };
+
+/** Of an answer that holds a list of tools: a hundred values for each of the two thousand that are kept. */
+export const listBounds: JsonBounds = { depth: 200, values: 200_000, digits: 1000 };
+
+/** The keys that an object has so far; most have one or few. */
+type Level = { readonly isObject: boolean; first?: string; others?: Set<string> };
+
+/**
+ * Refuses, before anything is made of it, JSON beyond the bounds, and JSON in which an object names a key twice,
+ * however it is escaped: parsers disagree about which one counts, and what we judge, or a person allows, could be
+ * something else than what the upstream does. One pass, which ends where a bound is met.
+ * Failures: `message_invalid`; `body_unreadable` for a key that is no JSON. Other text that is no JSON passes.
+ */
+export function scanJson(json: string, bounds: JsonBounds = messageBounds): void {
+  const scan = new Scan(json, bounds);
+  for (let at = 0; at < json.length; at += 1) at = scan.take(at);
+}
+
+/** What a scan knows at a place of a text. */
+class Scan {
+  readonly #json: string;
+  readonly #bounds: JsonBounds;
+  readonly #levels: Level[] = [];
+  #isKeyNext = false;
+  #values = 0;
+
+  constructor(json: string, bounds: JsonBounds) {
+    this.#json = json;
+    this.#bounds = bounds;
+  }
+
+  /** Takes what begins at a place; returns where its last character is. */
+  take(at: number): number {
+    const character = this.#json.charCodeAt(at);
+    if (character === quote) return this.#text(at);
+    if (startsNumber(character)) return endOfNumber(this.#json, at, this.#bounds.digits);
+    if (changesLevel.has(character)) this.#changeLevel(character);
+    else if (character === comma) this.#next();
+    else if (character === colon) this.#isKeyNext = false;
+    return at;
+  }
+
+  #changeLevel(character: number): void {
+    enterOrLeave(this.#levels, character, this.#bounds.depth);
+    this.#isKeyNext = character === openBrace;
+    // The first value in it; an empty one counts too.
+    if (character === openBrace || character === openBracket) this.#count();
+  }
+
+  #next(): void {
+    this.#isKeyNext = this.#levels.at(-1)?.isObject === true;
+    this.#count();
+  }
+
+  #text(start: number): number {
+    const end = endOfText(this.#json, start);
+    const level = this.#isKeyNext ? this.#levels.at(-1) : undefined;
+    addKey(level, this.#json, { start, end: end + 1 });
+    return end;
+  }
+
+  #count(): void {
+    this.#values += 1;
+    const { values } = this.#bounds;
+    if (this.#values > values) throw tooMuch(`It holds more than ${values} values`);
+  }
+}
+
+function tooMuch(what: string): Failure {
+  return new Failure("message_invalid", `${what}: send less in one message`);
+}
+
+const [zero, nine, minus] = [0x30, 0x39, 0x2d];
+
+function startsNumber(character: number): boolean {
+  return character === minus || (character >= zero && character <= nine);
+}
+
+/** The last character of the number that begins at `start`. */
+function endOfNumber(json: string, start: number, most: number): number {
+  let end = start + 1;
+  while (isInNumber(json.charCodeAt(end))) {
+    end += 1;
+    if (end - start > most) throw tooMuch(`A number has more than ${most} digits`);
+  }
+  return end - 1;
+}
+
+/** Digits, and what else a number may hold: + - . E e */
+function isInNumber(character: number): boolean {
+  return (
+    (character >= zero && character <= nine) ||
+    (character | 0x20) === 0x65 ||
+    character === 0x2e ||
+    character === minus ||
+    character === 0x2b
+  );
+}
+
+const changesLevel = new Set([openBrace, closeBrace, openBracket, closeBracket]);
+
+function enterOrLeave(levels: Level[], character: number, deepest: number): void {
+  if (character === closeBrace || character === closeBracket) {
+    levels.pop();
+    return;
+  }
+  if (levels.length >= deepest) throw tooMuch("It is nested too deeply");
+  levels.push({ isObject: character === openBrace });
+}
+
+/** Where the text that begins at `start` ends. */
+function endOfText(json: string, start: number): number {
+  let end = json.indexOf('"', start + 1);
+  while (end !== -1 && isEscaped(json, end)) end = json.indexOf('"', end + 1);
+  return end === -1 ? json.length : end;
+}
+
+function isEscaped(json: string, at: number): boolean {
+  let before = at - 1;
+  while (json.charCodeAt(before) === backslash) before -= 1;
+  return (at - before) % 2 === 0;
+}
+
+/** A text where no level is given is none of a key. */
+function addKey(
+  level: Level | undefined,
+  json: string,
+  { start, end }: { readonly start: number; readonly end: number },
+): void {
+  if (level === undefined) return;
+  const written = json.slice(start, end);
+  const key = written.includes("\\") ? keyIn(written) : written.slice(1, -1);
+  if (key === level.first || level.others?.has(key) === true) {
+    throw new Failure("message_invalid", "A key stands twice in one object of the request body");
+  }
+  if (level.first === undefined) level.first = key;
+  else (level.others ??= new Set()).add(key);
+}
+
+function keyIn(written: string): string {
+  try {
+    return String(JSON.parse(written));
+  } catch {
+    throw new Failure("body_unreadable");
+  }
+}
+
+/**
+ * Whether an object has a key that is one of `names` but for its case: some readers take it for the same one
+ * (Go's encoding/json), others do not.
+ */
+export function hasLookalike(
+  object: Readonly<Record<string, unknown>>,
+  names: ReadonlySet<string>,
+): boolean {
+  return Object.keys(object).some((key) => !names.has(key) && lowerCase(names).has(folded(key)));
+}
+
+const lowered = new WeakMap<ReadonlySet<string>, ReadonlySet<string>>();
+
+function lowerCase(names: ReadonlySet<string>): ReadonlySet<string> {
+  const known = lowered.get(names) ?? new Set([...names].map(folded));
+  lowered.set(names, known);
+  return known;
+}
+
+/** Lower case, with the two other letters that fold to ASCII ones (ſ and the Kelvin sign). */
+export function folded(key: string): string {
+  return key.toLowerCase().replaceAll("\u017f", "s").replaceAll("\u212a", "k");
+}

@@ -1,0 +1,81 @@
+import { expect, test } from "bun:test";
+import { newToken } from "#src/crypto/secret.ts";
+import { createInvite } from "#src/people/sign-up.ts";
+import { authorizedAgent, tokenRequest } from "#test/support/agent-like.ts";
+import { openWorld } from "#test/support/world.ts";
+
+const invited = { SMARTDASH_SIGNUP: "invite", CLIENT_ADDRESS_HEADER: "X-Real-IP" };
+
+function paste(url: string, fields: Record<string, string>, address: string): Promise<Response> {
+  return fetch(`${url}/api/auth/direct`, {
+    method: "POST",
+    body: new URLSearchParams(fields),
+    headers: { "x-real-ip": address },
+  });
+}
+
+const key = `pat${"a".repeat(14)}.${"0".repeat(64)}`;
+
+test("DoS-5: keys are let through by address and in all, and an invitation is looked at before a provider is asked", async () => {
+  await using world = await openWorld({ environment: invited });
+  const provider = world.sandbox.providers.get("airtable");
+  const asked = () => provider?.asked.identity ?? 0;
+  const before = asked();
+  const wrong = await paste(
+    world.url,
+    { api_key: key, invite: newToken("invite").reveal() },
+    "192.0.2.1",
+  );
+  expect([wrong.status, (await wrong.json()) as object]).toMatchObject([
+    400,
+    { error: "invite_unknown" },
+  ]);
+  expect(asked()).toBe(before);
+  // Without one, as a seller who comes back: four at once.
+  const statuses = [];
+  for (let count = 0; count < 6; count += 1) {
+    statuses.push((await paste(world.url, { api_key: key }, "192.0.2.2")).status);
+  }
+  expect(statuses.slice(4)).toEqual([429, 429]);
+  expect(statuses.slice(0, 4)).not.toContain(429);
+  expect(asked()).toBe(before + 4);
+  // With one: ten, whatever port the proxy names.
+  const { url } = await createInvite(world.app);
+  const invite = url.split("/").at(-1) ?? "";
+  const more = [];
+  for (let count = 0; count < 12; count += 1) {
+    more.push(
+      (await paste(world.url, { api_key: key, invite }, `192.0.2.3:${4000 + count}`)).status,
+    );
+  }
+  expect(more.indexOf(429)).toBe(10);
+  // Of all addresses together.
+  const crowd = [];
+  for (let count = 0; count < 70; count += 1) {
+    crowd.push((await paste(world.url, { api_key: key, invite }, `192.0.2.${10 + count}`)).status);
+  }
+  expect(crowd).toContain(429);
+  expect(crowd.indexOf(429)).toBeGreaterThan(40);
+});
+
+test("DoS-5: whoever proves themselves rightly passes, however many wrong proofs come from the same address", async () => {
+  await using world = await openWorld();
+  const agent = await authorizedAgent(world.url);
+  const guess = () =>
+    fetch(`${world.url}/token`, {
+      method: "POST",
+      headers: { authorization: `Basic ${btoa("agent_x:guess")}` },
+      body: new URLSearchParams({ grant_type: "client_credentials" }),
+    }).then(({ status }) => status);
+  await Promise.all(Array.from({ length: 400 }, guess));
+  expect(await guess()).toBe(429);
+  // While more of them come.
+  const flood = Array.from({ length: 100 }, guess);
+  const { status } = await tokenRequest(world.url, {
+    grant_type: "refresh_token",
+    client_id: agent.clientId,
+    refresh_token: agent.tokens.refresh_token,
+  });
+  expect(status).toBe(200);
+  expect(new Set(await Promise.all(flood))).toEqual(new Set([429]));
+});
