@@ -36,7 +36,10 @@ if (import.meta.main) {
     if (problems.length > 0) console.error("hint: fix(accounts): … (CONTRIBUTING.md#commits)");
     process.exitCode = problems.length === 0 ? 0 : 1;
   } else {
-    const units = { name: "unit tests", command: [process.execPath, "test", "test/unit"] };
+    const units = {
+      name: "unit tests",
+      command: [process.execPath, "test", "--only-failures", "test/unit"],
+    };
     const failed = await runTogether([...staticChecks, units]);
     if (failed.length > 0) console.error(`failed: ${failed.join(", ")}`);
     process.exitCode = failed.length === 0 ? 0 : 1;

@@ -41,8 +41,9 @@ export const policy = command({
       let removed = false;
       const done = await withApp({ role: "command" }, (app) =>
         untilAcknowledged(app, async () => {
-          removed = await dropPolicy(app, name);
-          return removed ? [policyChanged(name)] : [];
+          const whose = await dropPolicy(app, name);
+          removed = whose !== undefined;
+          return whose === undefined ? [] : [policyChanged(whose)];
         }),
       );
       if (!removed) return { json: { subject: name, removed }, text: `${name} had no policy.` };
@@ -57,8 +58,7 @@ export const policy = command({
     };
     const { isKnown, done } = await withApp({ role: "command" }, async (app) => ({
       done: await untilAcknowledged(app, async () => {
-        await setPolicy(app, name, set);
-        return [policyChanged(name)];
+        return [policyChanged(await setPolicy(app, name, set))];
       }),
       isKnown: await isKnownSubject(app.db, name),
     }));

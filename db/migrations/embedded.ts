@@ -6,6 +6,7 @@ import sql3 from "./0003_operations.sql" with { type: "text" };
 import sql4 from "./0004_guards.sql" with { type: "text" };
 import sql5 from "./0005_edge.sql" with { type: "text" };
 import sql6 from "./0006_replicas.sql" with { type: "text" };
+import sql7 from "./0007_policy_ids.sql" with { type: "text" };
 
 export const migrations = [
   { name: "0000_first", sql: sql0 },
@@ -15,4 +16,5 @@ export const migrations = [
   { name: "0004_guards", sql: sql4 },
   { name: "0005_edge", sql: sql5 },
   { name: "0006_replicas", sql: sql6 },
+  { name: "0007_policy_ids", sql: sql7 },
 ] as const;

@@ -96,6 +96,12 @@ export const grants = pgTable(
     scope: text("scope").notNull(),
     /** Only tools that say they change nothing. */
     onlyReading: boolean("only_reading").notNull().default(false),
+    /** What policy hangs on, whichever of a person's grants for the same it is (`policyIdOf`). */
+    policyId: uuid("policy_id")
+      .notNull()
+      .generatedAlwaysAs(
+        sql`md5(person_id::text || '|' || account_id::text || '|' || upstream || '|' || client_id)::uuid`,
+      ),
     createdAt: moment("created_at").notNull().defaultNow(),
     activatedAt: moment("activated_at"),
     endedAt: moment("ended_at"),
@@ -104,6 +110,7 @@ export const grants = pgTable(
     index("grants_person").on(table.personId),
     index("grants_account").on(table.accountId),
     index("grants_client").on(table.clientId),
+    index("grants_policy").on(table.policyId),
     index("grants_not_begun")
       .on(table.createdAt)
       .where(sql`${table.activatedAt} is null`),

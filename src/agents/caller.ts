@@ -9,6 +9,7 @@ import { type Scope, allowedBy, scopes } from "./scopes.ts";
 import { sessionByFingerprint } from "./sessions/store.ts";
 import { type ProvenToken, proveAccessToken } from "./tokens/access-token.ts";
 import { type SigningKeys, keysSubject } from "./tokens/signing-keys.ts";
+import { policyKeyOf } from "./grants/policy-id.ts";
 import { agentById, isEnded, openGrant, policiesOf } from "./tokens/store.ts";
 
 /** Who a bearer stands for. */
@@ -16,7 +17,7 @@ export type Caller = {
   /** What the bearer rests on: a minted session, a person's grant, or an agent of the operator. */
   readonly kind: "session" | "grant" | "agent";
   readonly id: string;
-  /** `session:ID`, `grant:ID` or `agent:ID`: what limits, budgets and approvals go by. */
+  /** `session:ID`, `agent:ID`, or `grant:` and a policy id: what limits, budgets, stops and approvals go by. */
   readonly key: string;
   /** The client id; undefined for a session. */
   readonly agent: string | undefined;
@@ -149,10 +150,11 @@ async function withGrant(app: Knowing, base: Base): Promise<Caller | undefined> 
   // `/mcp` may mean another upstream by now; the person agreed to this one.
   if (grant.upstream !== base.upstream) return undefined;
   const { personId, accountId, provider, clientId: agent, clientName: agentName } = grant;
-  const own = await timely(policiesOf(app.db, [base.key, `agent:${agent}`]));
+  const key = policyKeyOf(grant);
+  const own = await timely(policiesOf(app.db, [key, `agent:${agent}`]));
   const policies = grant.onlyReading ? [...own, onlyReading] : own;
   const owner = { personId, accountId, provider };
-  return { ...base, kind: "grant", ...owner, agent, agentName, policies };
+  return { ...base, key, kind: "grant", ...owner, agent, agentName, policies };
 }
 
 async function withAgent(

@@ -13,6 +13,7 @@ import { mountAuthorize } from "./grants/authorize-routes.ts";
 import { authorizeDevice } from "./devices/device.ts";
 import { type Redeeming, answerTokenRequest, grantHandlers } from "./grants/token.ts";
 import { oauthAnswer } from "./oauth-answer.ts";
+import type { Stops } from "./grants/stops.ts";
 import { scopes } from "./scopes.ts";
 import { introspect } from "./tokens/introspect.ts";
 import { revoke } from "./tokens/revoke.ts";
@@ -22,6 +23,7 @@ export type AuthorizationServer = App &
   Knowing & {
     readonly registrationGate: FloodGate;
     readonly authorizeGate: FloodGate;
+    readonly stops: Stops;
     readonly deviceGate: FloodGate;
     /** Counts what fails at the endpoints that clients prove themselves at. */
     readonly failureGate: FloodGate;

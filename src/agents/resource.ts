@@ -2,6 +2,7 @@ import type { App } from "#src/app.ts";
 import { mcpPaths } from "#src/catalog/mcp-paths.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import { isCanonicalUrl } from "#src/http/canonical-url.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
 
 /** An MCP address as clients name it (RFC 8707), with the upstream behind it. */
@@ -35,14 +36,24 @@ export function resourceOfUpstream(app: Addressed, name: string, path = `/mcp/${
 }
 
 /**
- * The upstream that an address leads to, under any name of ours. Upper-case schemes and hosts and a slash at the end are forgiven.
+ * The upstream that an address leads to, under any name of ours. Upper-case schemes and hosts, the port of the scheme and a slash at the end are forgiven.
  */
 export function knownResource(app: Addressed, text: string): Resource | undefined {
-  if (!URL.canParse(text) || text.includes("#")) return undefined;
-  const url = new URL(text);
-  if (!isOwnOrigin(app, url) || url.search !== "" || url.username !== "") return undefined;
+  const written = usualOrigin(text);
+  if (!isCanonicalUrl(written) || text.includes("#")) return undefined;
+  const url = new URL(written);
+  const isPlain = url.search === "" && url.username === "" && url.password === "";
+  if (!isPlain || !isOwnOrigin(app, url)) return undefined;
   const upstream = mcpPaths(app.catalog).get(url.pathname.replace(/\/$/, ""));
   return upstream === undefined ? undefined : { url: `${url.origin}${url.pathname}`, upstream };
+}
+
+/** In lower case, and without the port that the scheme has anyhow: that much is forgiven. */
+function usualOrigin(text: string): string {
+  return text.replace(/^[a-z]+:\/\/[^/?#]*/i, (origin) => {
+    const lower = origin.toLowerCase();
+    return lower.replace(lower.startsWith("https:") ? /:443$/ : /:80$/, "");
+  });
 }
 
 /** Whether two addresses mean one resource: a slash at the end is forgiven. */

@@ -7,6 +7,7 @@ import { type Scene, subjectsOf } from "#src/guards/subjects.ts";
 import { switchedOff } from "#src/guards/switches.ts";
 import type { Cancel } from "#src/http/cancel.ts";
 import { type Flow, type Incoming, type Sink, wholeBody } from "#src/http/exchange.ts";
+import { answersAnother } from "./answer-id.ts";
 import { AnswerWatch, type Watching } from "./answer-watch.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { headersOut, isStreamType } from "./headers.ts";
@@ -65,7 +66,8 @@ export async function deliver(
   const { status } = answer;
   if (isStream) {
     const off = subjectsOf(delivery.scene).map(switchedOff);
-    const subjects = [...owner.caller.subjects, ...off];
+    const { subjects: restsOn, key } = owner.caller;
+    const subjects = [...new Set([...restsOn, key, ...off])];
     const { startedAt: since, reader, endpoint, watching } = delivery;
     const relayed = { subjects, since, reader, endpoint, watching };
     return new Response(relayEvents(app, answer, relayed), { status, headers });
@@ -93,6 +95,10 @@ async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
   }
   // Another encoding than UTF-8, which some readers find out by themselves.
   if (isJson && body.includes(0)) throw new Failure("upstream_invalid");
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  if (isJson && answersAnother(bytes, delivery.reader.id)) {
+    throw new Failure("upstream_invalid", "The MCP server has answered another request than this");
+  }
   return await watched(body, watching, isJson);
 }
 

@@ -32,6 +32,7 @@ import { checkHeaders, checkMirrors } from "./mirrored-headers.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { Reader } from "./stream.ts";
 import { deedOf, noteFailure, watchingOf } from "./watching.ts";
+import { fromBase64url } from "#src/crypto/base64url.ts";
 
 /** What a call leans on. */
 export type Proxying = App &
@@ -191,8 +192,13 @@ function secondsIn(retryAfter: string | null | undefined): number | undefined {
   return /^\d{1,5}$/.test(retryAfter ?? "") ? Number(retryAfter) : undefined;
 }
 
-function readerOf({ id, httpMethod, isModern }: Call): Reader {
-  return { id, isAwaited: httpMethod === "POST", canResume: !isModern };
+function readerOf({ id, rpcMethod, httpMethod, isModern }: Call): Reader {
+  // What a client answers to a question of the server is answered by nobody.
+  return {
+    id: rpcMethod === undefined ? null : id,
+    isAwaited: httpMethod === "POST",
+    canResume: !isModern,
+  };
 }
 
 /** Of the client's trace, wherever it names it. */
@@ -260,7 +266,7 @@ function urlFor(app: Proxying, request: Request, owner: Owner): string {
   if (mark === -1) return owner.upstream.url;
   const bound = new URL(request.url).searchParams.get(endpointParameter) ?? "";
   const place = { ...owner, purpose: "endpoint" as const };
-  const path = Buffer.from(unbind(app, place, bound), "base64url").toString();
+  const path = (fromBase64url(unbind(app, place, bound)) ?? "").toString();
   const url = new URL(owner.upstream.url).origin + path;
   if (!path.startsWith("/") || new URL(url).origin !== new URL(owner.upstream.url).origin) {
     throw new Failure("mcp_session_unknown");

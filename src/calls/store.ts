@@ -77,7 +77,8 @@ export function someCalls(db: Database, filter: CallFilter): Promise<StoredCall[
   const byAgent =
     agent === undefined
       ? undefined
-      : sql`${agent} in (${calls.clientId}, ${calls.grantId}::text, ${calls.sessionId}::text, ${calls.agentId}::text)`;
+      : sql`(${agent} in (${calls.clientId}, ${calls.grantId}::text, ${calls.sessionId}::text, ${calls.agentId}::text)
+          or ${calls.grantId} in (select id from grants where policy_id::text = ${agent}))`;
   return db
     .select()
     .from(calls)

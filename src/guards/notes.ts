@@ -1,4 +1,5 @@
 import { html } from "hono/html";
+import { policyKeyOf } from "#src/agents/grants/policy-id.ts";
 import { openGrants } from "#src/agents/grants/store.ts";
 import { openSessions } from "#src/agents/sessions/store.ts";
 import type { App } from "#src/app.ts";
@@ -14,7 +15,8 @@ import type { Budget } from "#src/config/guards.ts";
 import { plain } from "#src/telemetry/plain.ts";
 import { type Approval, pendingApprovals, standingApprovals } from "./approvals/store.ts";
 import { budgetsOf } from "./budgets.ts";
-import { removeSwitch, stoppedAmong } from "./store.ts";
+import { stoppedAmong } from "./store.ts";
+import { letAgentGoOn } from "./switches.ts";
 import { usedUnder } from "./tally/store.ts";
 
 type Showing = Pick<App, "db" | "now" | "config">;
@@ -84,9 +86,7 @@ export function mountStopped(
     const agents = await agentsOf(app, personId);
     if (!agents.some(({ key }) => key === subject)) throw new Failure("not_found");
     // What the operator has switched off is not the person's to switch on.
-    if (await removeSwitch(app.db, subject, `on:${subject}`, "guard")) {
-      app.log.info("agent_goes_on", { subject, personId });
-    }
+    await letAgentGoOn(app, subject);
     return seeOther("/");
   });
 }
@@ -97,11 +97,9 @@ async function agentsOf(app: Pick<App, "db" | "now">, personId: string): Promise
     openSessions(app.db, personId, app.now()),
   ]);
   return [
-    ...grants.map(({ id, clientName: name, accountId }) => ({
-      key: `grant:${id}`,
-      name,
-      accountId,
-    })),
+    ...[...new Map(grants.map((grant) => [policyKeyOf(grant), grant]))].map(
+      ([key, { clientName: name, accountId }]) => ({ key, name, accountId }),
+    ),
     ...sessions.map(({ id, platform, accountId }) => ({
       key: `session:${id}`,
       name: platform ?? `session ${id.slice(-6)}`,

@@ -69,7 +69,7 @@ export async function isKnownSubject(db: Database, subject: string): Promise<boo
   const found = {
     agent: sql`exists (select 1 from ${agents} where client_id = ${name})
       or exists (select 1 from ${grants} where client_id = ${name})`,
-    grant: sql`exists (select 1 from ${grants} where id::text = ${name})`,
+    grant: sql`exists (select 1 from ${grants} where ${name} in (id::text, policy_id::text))`,
     session: sql`exists (select 1 from ${sessions} where id::text = ${name})`,
     tool: sql`exists (select 1 from ${toolDefinitions} where upstream || '/' || name = ${name})`,
   };

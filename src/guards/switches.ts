@@ -1,6 +1,7 @@
 import { databaseNow } from "#db/ping.ts";
 import type { Acknowledged } from "#db/replicas.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
+import { policyIdNamed } from "#src/agents/grants/store.ts";
 import type { App } from "#src/app.ts";
 import { acknowledged } from "#src/bus.ts";
 import { readId } from "#src/crypto/ids.ts";
@@ -16,6 +17,8 @@ export type Switches = Pick<Mirror, "load" | "stop"> & {
   check(scene: Scene): void;
   /** The upstreams that are off. */
   off(): readonly string[];
+  /** What is off of exactly this subject. */
+  find(subject: string): Switch | undefined;
   /** Whether exactly this subject is off. */
   isOff(subject: string): boolean;
   /** Reads them when something was switched, or may have been. Failures: `database_unavailable`. */
@@ -54,6 +57,7 @@ export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
       [...off.keys()].flatMap((subject) =>
         subject.startsWith("upstream:") ? [subject.slice("upstream:".length)] : [],
       ),
+    find: (subject) => off.get(subject),
     isOff: (subject) => off.has(subject),
     async hear(subjects) {
       if (subjects.some((subject) => /^(off|on):/.test(subject))) await mirror.changed();
@@ -137,6 +141,16 @@ export async function stopAgent(
   app.log.warn("agent_stopped", { subject: caller, reason });
 }
 
+/** A person lets an agent go on that a guard has stopped; false where none has, or the operator switched it off. */
+export async function letAgentGoOn(
+  app: Pick<App, "db" | "log">,
+  subject: string,
+): Promise<boolean> {
+  const isOver = await timely(removeSwitch(app.db, subject, `on:${subject}`, "guard"));
+  if (isOver) app.log.info("agent_goes_on", { subject });
+  return isOver;
+}
+
 const kinds = "an upstream, all, provider:, account:, agent:, tool:UPSTREAM/, grant: or session:";
 
 /** An upstream's name stands for itself; everything else is named with its kind. Failures: `usage`. */
@@ -162,7 +176,7 @@ const readers: Readonly<Record<string, ReadName>> = {
   },
   account: async (app, name) => (await findAccount(app, name)).id,
   agent: (_, name) => name,
-  grant: (_, name) => idIn(name),
+  grant: (app, name) => policyId(app, name),
   session: (_, name) => idIn(name),
 };
 
@@ -170,6 +184,12 @@ function known(name: string, names: Iterable<string>): string {
   const all = [...names];
   if (all.includes(name)) return name;
   throw new Failure("usage", `There is no ${name}`, { hint: `There are ${all.join(", ")}` });
+}
+
+/** What is said of one grant holds for every later one for the same person, client, upstream and account. */
+async function policyId({ db }: Pick<App, "db">, name: string): Promise<string> {
+  const id = idIn(name);
+  return (await timely(policyIdNamed(db, id))) ?? id;
 }
 
 function idIn(name: string): string {

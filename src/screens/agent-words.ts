@@ -25,6 +25,16 @@ export const agentWords = {
     pt: "A resposta vai para {host}",
     en: "The answer goes to {host}",
   },
+  stopped_before: {
+    es: "Este agente se detuvo porque daba vueltas sin avanzar. Si lo permites, podrá continuar.",
+    pt: "Este agente foi parado porque dava voltas sem avançar. Se você permitir, ele poderá continuar.",
+    en: "This agent was stopped because it was going round in circles. If you allow it, it can go on.",
+  },
+  switched_off_before: {
+    es: "El operador ha desactivado este agente. Aunque lo permitas, no podrá hacer nada hasta que lo active de nuevo.",
+    pt: "O operador desativou este agente. Mesmo que você permita, ele não poderá fazer nada até que seja reativado.",
+    en: "The operator has switched this agent off. Even if you allow it, it can do nothing until it is switched on again.",
+  },
   loopback_warning: {
     es: "Esa dirección es un programa de este equipo, y cualquiera podría hacerse pasar por él. Permítelo solo si acabas de iniciarlo tú.",
     pt: "Esse endereço é um programa deste computador, e qualquer um poderia se passar por ele. Permita só se você acabou de iniciá-lo.",

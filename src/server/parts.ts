@@ -10,7 +10,7 @@ import { budgetStandings } from "#src/guards/budgets.ts";
 import { guardNotes } from "#src/guards/notes.ts";
 import { Loops } from "#src/guards/loops/loops.ts";
 import { createProviderPace } from "#src/guards/provider-pace.ts";
-import { createSwitches, stopAgent } from "#src/guards/switches.ts";
+import { createSwitches, letAgentGoOn, stopAgent } from "#src/guards/switches.ts";
 import { createTally } from "#src/guards/tally/tally.ts";
 import { createDefinitions } from "#src/guards/tools/definitions.ts";
 import { createProbes } from "#src/calls/probe.ts";
@@ -68,9 +68,14 @@ function guardParts(app: App) {
       app.log.warn("agent_not_stopped", troubleOf(error)),
     );
   };
+  const switches = createSwitches(app);
   return {
     tally,
-    switches: createSwitches(app),
+    switches,
+    stops: {
+      of: (key: string) => switches.find(key),
+      letGoOn: async (key: string) => void (await letAgentGoOn(app, key)),
+    },
     definitions: createDefinitions(app),
     loops: new Loops({ ...app, tally }, stop),
     providerPace: createProviderPace({ ...app, tally }),

@@ -228,7 +228,7 @@ test("SH-4: a device's short code is guarded against trying", async () => {
 test("SH-5: an upstream's requestState goes out and comes back byte by byte", async () => {
   const requestState = 'opaque +/="\\u00e9\\ \u00e9.sd_ses_x';
   const result = { resultType: "input_required", inputRequests: {}, requestState };
-  const said = JSON.stringify({ jsonrpc: "2.0", id: 9, result });
+  const said = JSON.stringify({ jsonrpc: "2.0", id: 1, result });
   const headers = { "content-type": "application/json" };
   await using spied = await openSpied(() => new Response(said, { headers }));
   const { world, upstream } = spied;

@@ -50,7 +50,11 @@ export type Spied = AsyncDisposable & {
   readonly upstream: ScriptedUpstream;
 };
 
-export const emptyResult = () => Response.json({ jsonrpc: "2.0", id: 1, result: {} });
+export async function emptyResult(request: Request): Promise<Response> {
+  const text = await request.text();
+  const { id = null } = text === "" ? {} : (JSON.parse(text) as { id?: unknown });
+  return Response.json({ jsonrpc: "2.0", id, result: {} });
+}
 
 export async function openSpied(
   answer: (request: Request) => Response | Promise<Response> = emptyResult,

@@ -29,7 +29,7 @@ const words: Readonly<Record<string, string | null>> = {
 export async function shapeOf(sql: Sql): Promise<Shape> {
   const columns = await sql<Column[]>`
     select table_name as table, column_name as name, data_type as type
-    from information_schema.columns where table_schema = 'public'`;
+    from information_schema.columns where table_schema = 'public' and is_generated = 'NEVER'`;
   const links = await sql<Link[]>`
     select c.conrelid::regclass::text as table, a.attname as column, c.confrelid::regclass::text as target
     from pg_constraint c

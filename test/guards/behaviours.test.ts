@@ -176,23 +176,24 @@ const behaviours: readonly Behaviour[] = [
     },
   },
   {
-    name: "reads the same again and again every second",
+    name: "reads the same again and again, about every second, as fast as it thinks",
     isLegitimate: false,
     outcome: "agent_stopped",
     act: (agent) =>
-      times(80, async () => {
+      times(80, async (index) => {
         await agent.call("list_orders");
-        agent.pause(1);
+        agent.pause([1.6, 0.7, 1.2, 0.5][index % 4]!);
       }),
   },
   {
-    name: "reads the same every 3 s and heeds nothing (277 calls, 500 dollars)",
+    // A model takes as long as it takes: no two pauses are alike.
+    name: "reads the same about every 3 s and heeds nothing (277 calls, 500 dollars)",
     isLegitimate: false,
     outcome: "agent_stopped",
     act: (agent) =>
-      times(277, async () => {
+      times(277, async (index) => {
         await agent.call("list_orders");
-        agent.pause(3);
+        agent.pause([2.1, 4.4, 3, 1.7, 3.8][index % 5]!);
       }),
   },
   {
@@ -250,6 +251,52 @@ const behaviours: readonly Behaviour[] = [
       times(44, async () => {
         await agent.call("list_orders");
         agent.pause(1);
+      }),
+  },
+  ...(
+    [
+      [2, "loop_refused"],
+      // One in two passes, and being told is forgiven as fast.
+      [5, "loop_noticed"],
+      [30, "nothing"],
+    ] as const
+  ).map(([seconds, outcome]): Behaviour => ({
+    name: `polls every ${seconds} s for an hour, within a fifth, while nothing changes`,
+    isLegitimate: true,
+    outcome,
+    async act(agent) {
+      let passed = 0;
+      const many = 3600 / seconds;
+      await times(many, async (index) => {
+        passed += Number(await agent.call("get_job", { id: 1 }));
+        agent.pause(seconds * [1, 0.92, 1.08][index % 3]!);
+      });
+      // Slowed to one in ten seconds, and no further.
+      expect(passed).toBeGreaterThan(Math.min(many, 360) * 0.8);
+      // What comes in the end is seen.
+      agent.answers(() => text("done"));
+      agent.pause(10);
+      expect(await agent.call("get_job", { id: 1 })).toBe(true);
+    },
+  })),
+  {
+    name: "hammers: five a second for a minute, at an even pace",
+    isLegitimate: false,
+    outcome: "agent_stopped",
+    act: (agent) =>
+      times(300, async () => {
+        await agent.call("get_job", { id: 1 });
+        agent.pause(0.2);
+      }),
+  },
+  {
+    name: "writes every 2 s for five minutes, at an even pace",
+    isLegitimate: false,
+    outcome: "agent_stopped",
+    act: (agent) =>
+      times(150, async () => {
+        await agent.call("update_stock", { id: 1 });
+        agent.pause(2);
       }),
   },
   {
@@ -332,7 +379,9 @@ for (const behaviour of behaviours) {
     );
     const worst = ladder.findLast((code) => codes.has(code)) ?? [...codes.keys()][0] ?? "nothing";
     expect(worst).toBe(outcome);
-    if (isLegitimate) expect(codes.has("loop_refused") || codes.has("agent_stopped")).toBe(false);
+    if (isLegitimate) expect(codes.has("agent_stopped")).toBe(false);
+    // Whoever waits for something may be slowed down.
+    if (isLegitimate && outcome !== "loop_refused") expect(codes.has("loop_refused")).toBe(false);
   }, 60_000);
 }
 

@@ -313,6 +313,13 @@ test("a batch that is more than what is left is refused whole, and nothing of it
   expect(await send(8)).toBeUndefined();
   expect(await send(3)).toBe("rate_limited");
   expect(await send(2)).toBeUndefined();
+  // What is still being shared would be of the hour before.
+  await until(async () => {
+    const rows = await guarded.world.app.db.execute<{ level: number }>(
+      "select level from tallies where key like 'budget:%'",
+    );
+    return rows.some(({ level }) => level === 10);
+  }, "everything is shared");
   guarded.gateway.advance(3_600_000);
   expect(await send(3)).toBe("budget_spent");
   expect((await post(guarded.url, guarded.bearer, batch(51))).status).toBe(400);

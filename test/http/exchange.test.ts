@@ -3,6 +3,7 @@ import { type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchan
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
 import { Cancel } from "#src/http/cancel.ts";
 import { bunExchange } from "#src/runtime/bun-exchange.ts";
+import { until } from "#test/support/until.ts";
 
 const stops: (() => unknown)[] = [];
 afterAll(async () => {
@@ -17,7 +18,7 @@ function serve(fetch: (request: Request) => Response | Promise<Response>) {
 
 /** A server of raw bytes: one answer for each connection's first data, then whatever `then` does. */
 function serveBytes(answer: (socket: Bun.Socket<{ times: number }>, times: number) => void) {
-  const seen = { connections: 0, requests: 0 };
+  const seen = { connections: 0, requests: 0, closed: 0 };
   const server = Bun.listen<{ times: number }>({
     hostname: "127.0.0.1",
     port: 0,
@@ -30,6 +31,9 @@ function serveBytes(answer: (socket: Bun.Socket<{ times: number }>, times: numbe
         seen.requests += 1;
         socket.data.times += 1;
         answer(socket, socket.data.times);
+      },
+      close() {
+        seen.closed += 1;
       },
     },
   });
@@ -144,7 +148,7 @@ test("a connection is used again for the next call", async () => {
     (socket) => void socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
   );
   for (let call = 0; call < 5; call++) expect(await textOf(bunExchange, asked(url))).toBe("ok");
-  expect(seen).toEqual({ connections: 1, requests: 5 });
+  expect(seen).toEqual({ connections: 1, requests: 5, closed: 0 });
 });
 
 test("a request is never sent twice, not even when a reused connection dies under it", async () => {
@@ -180,7 +184,7 @@ test("bytes that arrive while nobody asked cost the connection too", async () =>
     setTimeout(() => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"), 30);
   });
   expect(await textOf(bunExchange, asked(url))).toBe("ok");
-  await Bun.sleep(80);
+  await until(() => seen.closed === 1, "the connection is given up");
   expect(await textOf(bunExchange, asked(url))).toBe("ok");
   expect(seen.connections).toBe(2);
 });

@@ -3,8 +3,9 @@ import { connectSeller, mintBearer, newBearer, newVisitor } from "#test/support/
 import { post, toolCall } from "#test/support/mcp.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { openWorld } from "#test/support/world.ts";
+import { emptyResult } from "#test/attacks/setup.ts";
 
-const ok = () => Response.json({ jsonrpc: "2.0", id: 1, result: {} });
+const ok = emptyResult;
 
 test("without a bearer, or with a bad one, the challenge names the metadata of this address", async () => {
   await using world = await openWorld();
@@ -267,7 +268,7 @@ test("an upstream that hangs gets 504 and its connection is cut", async () => {
   await using upstream = scriptedUpstream(async (request) => {
     request.signal.addEventListener("abort", () => cut.resolve());
     await cut.promise;
-    return ok();
+    return Response.json({ jsonrpc: "2.0", id: 77, result: {} });
   });
   await using world = await openWorld({
     environment: { ...pointedAt(upstream.url), UPSTREAM_FIRST_BYTE_TIMEOUT_MS: "300" },
@@ -406,4 +407,41 @@ test("every call is recorded without its contents", async () => {
     upstream: "mercadolibre",
   });
   expect(JSON.stringify(rows)).not.toContain("private words");
+});
+
+test("an answer to another request is nobody's: the connection it came on is given up, and the next call is answered", async () => {
+  // A server that answers each request twice, the second time whenever the next one has been read.
+  let late = "";
+  const connections = new Set<object>();
+  const server = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket, bytes) {
+        connections.add(socket);
+        const body = bytes.toString().split("\r\n\r\n")[1] ?? "";
+        const id = /"id":(\d+)/.exec(body)?.[1] ?? "0";
+        const secret = `{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":"of ${id}"}]}}`;
+        const answer = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${secret.length}\r\n\r\n${secret}`;
+        // What was late comes first, in one piece with what was asked now.
+        socket.write(late === "" ? answer : late);
+        late = late === "" ? answer : "";
+      },
+    },
+  });
+  await using world = await openWorld({
+    environment: pointedAt(`http://127.0.0.1:${server.port}/mcp`),
+  });
+  const bearer = await newBearer({ url: world.url });
+  const ask = async (id: number) => {
+    const answer = await post(`${world.url}/mcp`, bearer, { ...toolCall("x"), id });
+    return { status: answer.status, text: await answer.text() };
+  };
+  expect(await ask(1)).toMatchObject({ status: 200, text: expect.stringContaining("of 1") });
+  const second = await ask(2);
+  expect(second.status).toBe(502);
+  expect(second.text).not.toContain("of 1");
+  expect(second.text).toContain("upstream_invalid");
+  expect((await ask(3)).text).toContain("of 3");
+  server.stop(true);
 });

@@ -14,6 +14,7 @@ import { Failure } from "#src/failure.ts";
 import type { GuardedFetch } from "#src/http/guarded-fetch.ts";
 import type { Client } from "./client.ts";
 import { useAssertion } from "./store.ts";
+import { isCompactToken } from "#src/crypto/base64url.ts";
 
 export type AssertionChecks = Pick<App, "db" | "now" | "publicUrl" | "config"> & {
   readonly guardedFetch: GuardedFetch;
@@ -34,6 +35,7 @@ const mostAssertionCharacters = 8192;
 /** Whom an assertion speaks of; nothing is proven yet. Failures: `invalid_client`. */
 export function subjectOf(assertion: string): string {
   if (assertion.length > mostAssertionCharacters) throw refused("it is too long");
+  if (!isCompactToken(assertion)) throw refused("it is no JWT in compact form without padding");
   try {
     const { sub } = decodeJwt(assertion);
     if (typeof sub === "string" && sub !== "") return sub;

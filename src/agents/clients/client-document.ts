@@ -9,6 +9,7 @@ import { type AuthMethod, type Client, fingerprintOf, grantTypes } from "./clien
 import { shownName } from "./client-metadata.ts";
 import { knownDocuments } from "./known-documents.ts";
 import { isUsableRedirect } from "./redirect-uris.ts";
+import { isCanonicalUrl } from "#src/http/canonical-url.ts";
 
 /** The client whose id is the address of its metadata document. Failures: `client_unknown`. */
 export type ClientDocuments = {
@@ -79,7 +80,7 @@ export function isDocumentId(clientId: string): boolean {
 function isUsableId(clientId: string): boolean {
   if (clientId.length > 500 || !/^https?:\/\/[\x21-\x7e]+$/.test(clientId)) return false;
   if (/[\\#@]/.test(clientId) || /\/(\.|%2e){1,2}(\/|\?|$)/i.test(clientId)) return false;
-  return URL.canParse(clientId) && /^https?:\/\/[^/]+\/[^?]/.test(clientId);
+  return isCanonicalUrl(clientId) && /^https?:\/\/[^/]+\/[^?]/.test(clientId);
 }
 
 function bundled(clientId: string): Client | undefined {

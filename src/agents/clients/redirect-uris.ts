@@ -1,3 +1,4 @@
+import { isCanonicalUrl } from "#src/http/canonical-url.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
 
 /** Schemes of desktop clients that cannot be reached otherwise; they prove nothing, so a public client is asked about each time. */
@@ -34,9 +35,14 @@ export function isUsableRedirect(text: string): boolean {
 /** Printable, bounded, without what readers of URLs disagree about. */
 function isPlainAddress(text: string): boolean {
   if (!/^[\x21-\x7e]+$/.test(text) || text.length > mostCharacters) return false;
-  if (/[\\#]/.test(text) || !URL.canParse(text)) return false;
+  if (/[\\#]/.test(text) || !isCanonicalUrl(withoutUsualPort(text))) return false;
   const { username, password } = new URL(text);
   return username === "" && password === "";
+}
+
+/** A program of this computer may say `:80`: ports of loopback are not compared. */
+function withoutUsualPort(text: string): string {
+  return text.replace(/^(http:\/\/(?:localhost|127\.0\.0\.1|\[::1\])):80(?=[/?]|$)/, "$1");
 }
 
 /**

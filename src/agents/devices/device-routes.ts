@@ -1,3 +1,4 @@
+import type { Account } from "#src/accounts/store.ts";
 import { html } from "hono/html";
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
@@ -6,15 +7,22 @@ import type { FloodGate } from "#src/http/flood-gate.ts";
 import { readForm } from "#src/http/form.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { atPublicUrl } from "#src/http/public-url.ts";
-import { formSender, signedIn } from "#src/people/sign-in.ts";
+import { type SignedIn, formSender, signedIn } from "#src/people/sign-in.ts";
 import { type Language, languageOf } from "#src/screens/language.ts";
 import { page, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
 import { type Clients, clientOf } from "../clients/find-client.ts";
 import { resourceOf } from "../resource.ts";
 import { readScopes } from "../scopes.ts";
-import { accountsFor, checkConsentToken, consentToken, grantFrom } from "../grants/consent.ts";
+import {
+  type Answer,
+  accountsFor,
+  checkConsentToken,
+  consentToken,
+  grantFrom,
+} from "../grants/consent.ts";
 import { connectPage, consentPage } from "../grants/consent-page.ts";
+import { type Stops, letGoOn, stopNotice } from "../grants/stops.ts";
 import { readUserCode, shownUserCode, userCodeFingerprint } from "./device.ts";
 import { type DeviceCode, decideDevice, waitingDevice } from "./store.ts";
 
@@ -22,6 +30,7 @@ type DevicePages = App & {
   readonly clients: Clients;
   /** Eight letters are not many: who tries them is slowed down. */
   readonly userCodeGate: FloodGate;
+  readonly stops: Stops;
 };
 
 /** `/device`: a person types the code of a device, sees who asks, and decides (RFC 8628 section 3.3). */
@@ -56,7 +65,8 @@ async function show(app: DevicePages, request: Request, address: string): Promis
     person,
     accounts,
     notice: html`<p class="warn box">${say(language, "device_check")}</p>
-      <p class="code">${shownUserCode(code)}</p>`,
+      <p class="code">${shownUserCode(code)}</p>
+      ${stopNotice(app, language, { asked, person, accounts }).notice ?? ""}`,
     action: "/device/decision",
     fields: { user_code: shownUserCode(code), consent: consentToken(app, person, device.id) },
   });
@@ -71,21 +81,24 @@ async function decide(app: DevicePages, request: Request, address: string): Prom
   const isAllowed = form.get("decision") === "allow";
   const accounts = await accountsFor(app, person, asked.resource.upstream);
   const account = accounts.find(({ id }) => id === form.get("account"));
-  if (isAllowed && account === undefined) throw new Failure("account_gone", undefined, again);
   const now = app.now();
-  const onlyReading = form.get("only_reading") === "yes";
-  const grant =
-    isAllowed && account !== undefined
-      ? grantFrom(asked, { id: newId(now), person, account, onlyReading })
-      : undefined;
+  const by = isAllowed ? answerFrom(form, person, account) : undefined;
+  const grant = by && grantFrom(asked, { ...by, id: newId(now) });
   if (!(await decideDevice(app.db, { id: device.id, grant, now }))) {
     throw new Failure("device_code_unknown", undefined, again);
   }
-  app.log.info(isAllowed ? "device_allowed" : "device_denied", { clientId: device.clientId });
+  if (by !== undefined) await letGoOn(app, asked, by);
   const outcome = isAllowed ? "device_allowed" : "device_denied";
+  app.log.info(outcome, { clientId: device.clientId });
   const body = html`<p>${say(language, outcome, { client: asked.client.name })}</p>
     <p><a href="/">${say(language, "back")}</a></p>`;
   return await page(language, say(language, `${outcome}_title`), body, { isPrivate: true });
+}
+
+/** Failures: `account_gone`. */
+function answerFrom(form: URLSearchParams, person: SignedIn, account: Account | undefined): Answer {
+  if (account === undefined) throw new Failure("account_gone", undefined, again);
+  return { person, account, onlyReading: form.get("only_reading") === "yes" };
 }
 
 /** Failures: `too_many_requests`, `device_code_unknown`, `client_unknown`, `invalid_target`. */

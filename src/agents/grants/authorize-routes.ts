@@ -26,8 +26,13 @@ import {
   rememberedAnswer,
 } from "./consent.ts";
 import { connectPage, consentPage } from "./consent-page.ts";
+import { type Stops, letGoOn, stopNotice, stopOf } from "./stops.ts";
 
-export type Authorizing = App & { readonly clients: Clients; readonly authorizeGate: FloodGate };
+export type Authorizing = App & {
+  readonly clients: Clients;
+  readonly authorizeGate: FloodGate;
+  readonly stops: Stops;
+};
 
 /** `/authorize`: JOURNEY 2, where a person decides what an agent may do. */
 export function mountAuthorize(routes: PageRoutes, app: Authorizing, path: string): void {
@@ -71,7 +76,9 @@ async function answer(app: Authorizing, request: Request, visit: Visit): Promise
     person !== undefined && mayBeSilent
       ? await rememberedAnswer(app, asked, { person, accounts })
       : undefined;
-  if (remembered !== undefined) {
+  // Whoever was stopped is asked about again, and the person told why.
+  const isStopped = remembered !== undefined && stopOf(app, asked, remembered) !== undefined;
+  if (remembered !== undefined && !isStopped) {
     const code = await approve(app, asked, remembered);
     return seeOther(answerAddress(app, asked, { code }));
   }
@@ -94,6 +101,7 @@ async function answer(app: Authorizing, request: Request, visit: Visit): Promise
     continueTo,
     action: "/authorize",
     isRemembered: mayRemember(asked),
+    ...stopNotice(app, language, { asked, person, accounts }),
     fields: { query: asked.query, consent: consentToken(app, person, aboutOf(asked)) },
   });
 }
@@ -112,7 +120,9 @@ async function decide(app: Authorizing, request: Request): Promise<Response> {
     const account = accounts.find(({ id }) => id === form.get("account"));
     if (account === undefined) throw new Failure("account_gone");
     const onlyReading = form.get("only_reading") === "yes";
-    const code = await approve(app, asked, { person, account, onlyReading });
+    const answered = { person, account, onlyReading };
+    const code = await approve(app, asked, answered);
+    await letGoOn(app, asked, answered);
     return seeOther(answerAddress(app, asked, { code }));
   });
 }

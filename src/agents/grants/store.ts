@@ -1,10 +1,10 @@
-import { and, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
+import { and, desc, eq, isNotNull, isNull, or, sql } from "drizzle-orm";
 import { endGrantsWhere } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/agents.ts";
 
 export type Grant = typeof grants.$inferSelect;
-export type NewGrant = Omit<Grant, "createdAt" | "activatedAt" | "endedAt">;
+export type NewGrant = Omit<Grant, "createdAt" | "activatedAt" | "endedAt" | "policyId">;
 export type Consent = typeof consents.$inferInsert;
 
 /** What a person allowed, its code, and that they did: all of it or nothing. */
@@ -153,6 +153,16 @@ export async function rotateRefreshToken(
       });
     return rotated.rotatedAt ?? now;
   });
+}
+
+/** The policy id of a grant that is named by its own or by its policy id; undefined when there is no such grant. */
+export async function policyIdNamed(db: Database, id: string): Promise<string | undefined> {
+  const [row] = await db
+    .select({ policyId: grants.policyId })
+    .from(grants)
+    .where(or(eq(grants.id, id), eq(grants.policyId, id)))
+    .limit(1);
+  return row?.policyId;
 }
 
 /** Ends a grant, where a person is named only theirs; returns what has to be let go of. */

@@ -9,6 +9,7 @@ import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { type Scope, readScopes } from "../scopes.ts";
 import type { SigningKeys } from "./signing-keys.ts";
+import { isCompactToken } from "#src/crypto/base64url.ts";
 
 export const accessTokenSeconds = 3600;
 
@@ -100,7 +101,7 @@ export async function proveAccessToken(
 const mostCharacters = 4096;
 
 function keyIdOf(token: string): string | undefined {
-  if (token.length > mostCharacters) return undefined;
+  if (token.length > mostCharacters || !isCompactToken(token)) return undefined;
   try {
     const { kid, typ }: ProtectedHeaderParameters = decodeProtectedHeader(token);
     return typ === "at+jwt" && typeof kid === "string" ? kid : undefined;

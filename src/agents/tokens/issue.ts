@@ -5,6 +5,7 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 import type { Client } from "../clients/client.ts";
 import type { Clients } from "../clients/find-client.ts";
 import { touchAgent } from "../clients/store.ts";
+import { policyKeyOf } from "../grants/policy-id.ts";
 import type { Grant } from "../grants/store.ts";
 import { type Scope, readScopes } from "../scopes.ts";
 import { accessTokenSeconds, signAccessToken } from "./access-token.ts";
@@ -18,7 +19,7 @@ export type Issuing = Pick<App, "db" | "now" | "log" | "publicUrl"> & {
 };
 
 export type BudgetOwner = {
-  /** `grant:ID` or `agent:ID`. */
+  /** As `Caller.key`. */
   readonly key: string;
   readonly accountId: string | undefined;
 };
@@ -78,6 +79,7 @@ export async function tokensOfGrant(
     audience: grant.resource,
     scopes,
     basis: `grant:${grant.id}`,
+    policyKey: policyKeyOf(grant),
     accountId: grant.accountId,
     tokenId: made.tokenId ?? newTokenId(),
     issuedAt: made.issuedAt ?? app.now(),
@@ -93,6 +95,8 @@ export async function tokenAnswer(
     readonly audience: string;
     readonly scopes: readonly Scope[];
     readonly basis: string;
+    /** What budgets go by, where that is something else than the basis. */
+    readonly policyKey?: string;
     readonly accountId: string | undefined;
     readonly tokenId: string;
     readonly issuedAt: Date;
@@ -102,7 +106,10 @@ export async function tokenAnswer(
   const accessToken = await signAccessToken(app, { ...claims, clientId, agentType, agentVersion });
   noteUse(app, client);
   app.log.info("token_issued", { clientId: clientId.slice(0, 200), basis: claims.basis });
-  const budgets = app.budgetNotes({ key: claims.basis, accountId: claims.accountId });
+  const budgets = app.budgetNotes({
+    key: claims.policyKey ?? claims.basis,
+    accountId: claims.accountId,
+  });
   return {
     ...(budgets.length === 0 ? {} : { budgets }),
     access_token: accessToken,

@@ -80,6 +80,7 @@ export async function openGrant(db: Database, id: string) {
       clientId: grants.clientId,
       clientName: grants.clientName,
       onlyReading: grants.onlyReading,
+      policyId: grants.policyId,
     })
     .from(grants)
     .innerJoin(accounts, eq(accounts.id, grants.accountId))

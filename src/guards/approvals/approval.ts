@@ -16,6 +16,7 @@ import {
   useApproval,
   withdraw,
 } from "./store.ts";
+import { fromBase64url } from "#src/crypto/base64url.ts";
 
 type Asking = Pick<App, "db" | "now" | "seal" | "publicUrl" | "log">;
 
@@ -152,7 +153,8 @@ function stateFor(app: Asking, asked: Asked, id: string): string {
 function readState(app: Asking, asked: Asked, state: string): string | undefined {
   const refused = () =>
     new Failure("message_invalid", "This requestState was not made for this call");
-  const sealed = Buffer.from(state.slice(statePrefix.length), "base64url");
+  const sealed = fromBase64url(state.slice(statePrefix.length));
+  if (sealed === undefined) throw refused();
   try {
     const text = app.seal.open(sealed, statePlace(asked)).reveal();
     const [id = "", until] = text.split(" ");

@@ -13,7 +13,11 @@ export type History = {
   toldAt: number;
   /** How long the cycle is that it goes through now; 0 when it does not. */
   cycle: number;
+  /** When each call was last asked for, refused or not, and how long the latest pauses before it were. */
+  readonly pauses: Map<string, Pauses>;
 };
+
+type Pauses = { at: number; readonly latest: number[] };
 
 const [mostCallers, mostCallsOfOne, windowMs] = [5000, 64, 15 * 60_000];
 const [shortestCycle, longestCycle] = [2, 6];
@@ -36,7 +40,14 @@ export class Histories {
   /** The one there is, or a new one. */
   begun(caller: string): History {
     const at = this.#now();
-    const history = this.find(caller) ?? { at, seen: new Map(), steps: [], toldAt: 0, cycle: 0 };
+    const history = this.find(caller) ?? {
+      at,
+      seen: new Map(),
+      steps: [],
+      toldAt: 0,
+      cycle: 0,
+      pauses: new Map(),
+    };
     history.at = at;
     // Behind all others: the first one is the one that was idle longest.
     this.#histories.delete(caller);
@@ -61,6 +72,35 @@ export function noteResult(
   if (oldest !== undefined) seen.delete(oldest);
   if (isSame) return "same";
   return before?.isRepeated === true ? "changed" : undefined;
+}
+
+const [fewestPauses, mostPauses, unevenness, shortestMs, mostMissed] = [4, 8, 0.2, 1000, 8];
+
+/** Notes that a call was asked for. */
+export function notePause({ pauses, at }: History, call: string): void {
+  const known = pauses.get(call);
+  if (known === undefined) pauses.set(call, { at, latest: [] });
+  else {
+    known.latest.push(at - known.at);
+    if (known.latest.length > mostPauses) known.latest.shift();
+    known.at = at;
+  }
+  const [oldest] = pauses.size > mostCallsOfOne ? pauses.keys() : [];
+  if (oldest !== undefined) pauses.delete(oldest);
+}
+
+/**
+ * Whether a call is asked for at an even pace, within a fifth, and not faster than once a second: whoever waits for
+ * something to change does so. Another gateway may have had some of the calls: a pause may be several times as long.
+ */
+export function isPolling({ pauses }: History, call: string): boolean {
+  const { latest = [] } = pauses.get(call) ?? {};
+  const base = Math.min(...latest);
+  if (latest.length < fewestPauses || base < shortestMs * (1 - unevenness)) return false;
+  return latest.every((pause) => {
+    const turns = Math.round(pause / base);
+    return turns <= mostMissed && Math.abs(pause / base - turns) <= unevenness * turns;
+  });
 }
 
 /** Notes a step. The length of the cycle that it goes on with; 0 when it goes on with none. */

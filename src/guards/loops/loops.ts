@@ -5,7 +5,7 @@ import type { Deed, ToolUse } from "../deed.ts";
 import { inKey } from "../tally/rule.ts";
 import type { Tally } from "../tally/tally.ts";
 import { type Nature, type NatureOf, fits } from "../tools/patterns.ts";
-import { Histories, noteResult, noteStep } from "./history.ts";
+import { Histories, isPolling, notePause, noteResult, noteStep } from "./history.ts";
 
 /** How a call of a tool ended. */
 export type ToolOutcome = {
@@ -37,7 +37,14 @@ const told: Pace = { calls: 1, perMs: 10 * second, burst: 12 };
 const [softTimes, refusedTimes] = [4, 11];
 
 /** Too much of something: what it is, and when one more of it is possible. */
-type Loop = { readonly waitMs: number; readonly what: string };
+type Loop = {
+  readonly waitMs: number;
+  readonly what: string;
+  /** It is one call, asked for again and again. */
+  readonly isOneCall?: true;
+  /** Somebody waits for something to change, at an even pace: slowed down, and never stopped. */
+  readonly isPolling?: boolean;
+};
 
 /**
  * Notices agents that go round in circles. What it counts is shared by the replicas and gone after a while; what
@@ -63,7 +70,9 @@ export class Loops {
    */
   check(deed: Deed, natureOf: NatureOf): Promise<void> | undefined {
     const use = onlyUse(deed);
-    if (use === undefined || this.#find(deed, use, natureOf) === undefined) return undefined;
+    if (use === undefined) return undefined;
+    notePause(this.#histories.begun(deed.caller.key), use.hash);
+    if (this.#find(deed, use, natureOf) === undefined) return undefined;
     return this.#checkWithOthers(deed, use, natureOf);
   }
 
@@ -80,7 +89,13 @@ export class Loops {
   }
 
   #find(deed: Deed, use: ToolUse, natureOf: NatureOf): Loop | undefined {
-    return this.#failing(deed, use) ?? this.#circling(deed, use, natureOf(use.name));
+    const nature = natureOf(use.name);
+    const loop = this.#failing(deed, use) ?? this.#circling(deed, use, nature);
+    const history = this.#histories.find(deed.caller.key);
+    const mayPoll = loop?.isOneCall === true && nature === "reading";
+    // Several calls in turn are a cycle, however evenly they come.
+    if (!mayPoll || history === undefined || history.cycle > 0) return loop;
+    return { ...loop, isPolling: isPolling(history, use.hash) };
   }
 
   note(deed: Deed, natureOf: NatureOf, { result, isError }: ToolOutcome): void {
@@ -101,7 +116,11 @@ export class Loops {
   #failing(deed: Deed, use: ToolUse): Loop | undefined {
     const { waitMs } = this.#tally.standing(failureKey(deed, use), failuresInARow);
     if (waitMs <= 0) return undefined;
-    return { waitMs, what: `called ${use.name} again and again although it fails` };
+    return {
+      waitMs,
+      what: `called ${use.name} again and again although it fails`,
+      isOneCall: true,
+    };
   }
 
   #circling(deed: Deed, use: ToolUse, nature: Nature | undefined): Loop | undefined {
@@ -111,7 +130,7 @@ export class Loops {
     const same = this.#tally.standing(repeatKey(deed, use), pace);
     if (history.seen.has(use.hash) && same.waitMs > 0) {
       const what = `called ${use.name} with the same arguments again and again, and the result was the same each time`;
-      return { waitMs: same.waitMs, what };
+      return { waitMs: same.waitMs, what, isOneCall: true };
     }
     const { cycle, steps } = history;
     if (cycle === 0 || steps.at(-cycle)?.startsWith(use.hash) !== true) return undefined;
@@ -123,19 +142,24 @@ export class Loops {
     };
   }
 
-  #refuse({ caller }: Deed, { waitMs, what }: Loop): never {
+  #refuse({ caller }: Deed, { waitMs, what, isPolling: polls }: Loop): never {
     const key = `told:${caller.key}`;
     const history = this.#histories.begun(caller.key);
+    const timesTold = () => told.burst - this.#tally.standing(key, told).remaining;
     // Calls that are made at the same time are one mistake: nobody has read an answer between them.
-    if (history.at - history.toldAt >= second) {
+    if (history.at - history.toldAt >= second && !(polls === true && timesTold() > softTimes)) {
       history.toldAt = history.at;
       this.#tally.add(key, told);
     }
-    const times = told.burst - this.#tally.standing(key, told).remaining;
+    const times = timesTold();
     const retryAfterSeconds = Math.ceil(waitMs / second);
     const advice = `Nothing new comes of it. Stop and tell the person what you have and what is missing, or do something else. The same call is possible again in ${retryAfterSeconds} s.`;
     if (times <= softTimes) {
       throw new Failure("loop_noticed", `You have ${what}. ${advice}`, { retryAfterSeconds });
+    }
+    if (polls === true) {
+      const slower = `You have ${what}. While nothing changes the call is possible once in a while: again in ${retryAfterSeconds} s. Ask less often.`;
+      throw new Failure("loop_refused", slower, { retryAfterSeconds });
     }
     if (times > refusedTimes) {
       this.#stop(caller.key, `it has ${what}`);

@@ -1,3 +1,4 @@
+import { policyIdNamed } from "#src/agents/grants/store.ts";
 import type { App } from "#src/app.ts";
 import { isToolPattern } from "#src/catalog/tool-rules.ts";
 import { tagOf } from "#src/crypto/secret.ts";
@@ -164,18 +165,20 @@ function nothingOf(scope: Scope & { readonly upstream: string }, what: string): 
 }
 
 /** Whom a policy is for: `agent:CLIENT_ID`, `grant:ID` or `session:ID`. Failures: `usage`. */
-export function readPolicySubject(text: string): string {
+async function readPolicySubject({ db }: Pick<App, "db">, text: string): Promise<string> {
   const [kind, name = ""] = text.split(/:(.*)/s);
-  const isRight =
-    (kind === "agent" && name !== "") ||
-    ((kind === "grant" || kind === "session") && readId(name) !== undefined);
-  if (isRight) return text;
+  const id = readId(name);
+  if (kind === "agent" && name !== "") return text;
+  if (kind === "session" && id !== undefined) return text;
+  if (kind === "grant" && id !== undefined) {
+    return `grant:${(await timely(policyIdNamed(db, id))) ?? id}`;
+  }
   throw new Failure("usage", `${text} cannot have a policy`, {
     hint: "Name agent:CLIENT_ID, grant:ID or session:ID",
   });
 }
 
-/** Failures: `usage` for what is no pattern. */
+/** Replaces the policy of an agent or a permission; returns whose it is. Failures: `usage`, also for what is no pattern. */
 export async function setPolicy(
   app: Pick<App, "db" | "log">,
   subject: string,
@@ -184,7 +187,7 @@ export async function setPolicy(
     readonly deny: readonly string[];
     readonly approve: readonly string[];
   },
-): Promise<void> {
+): Promise<string> {
   const { allow, deny, approve } = policy;
   const all: readonly string[] = [...(allow ?? []), ...deny, ...approve];
   const wrong = all.filter((each) => !isToolPattern(each));
@@ -193,15 +196,24 @@ export async function setPolicy(
       hint: "A name, a glob such as list_*, @read-only, @writing or @destructive",
     });
   }
-  await timely(savePolicy(app.db, readPolicySubject(subject), policy));
-  app.log.warn("tool_policy_set", { subject });
+  const whose = await readPolicySubject(app, subject);
+  await timely(savePolicy(app.db, whose, policy));
+  app.log.warn("tool_policy_set", { subject: whose });
+  return whose;
 }
 
-/** Lets an agent or a permission use everything that its upstream's rules allow; false when it had no policy. Failures: `usage`. */
-export async function dropPolicy(app: Pick<App, "db" | "log">, subject: string): Promise<boolean> {
-  const removed = await timely(removePolicy(app.db, readPolicySubject(subject)));
-  if (removed) app.log.warn("tool_policy_removed", { subject });
-  return removed;
+/**
+ * Lets an agent or a permission use everything that its upstream's rules allow; returns whose policy it was, undefined
+ * when there was none. Failures: `usage`.
+ */
+export async function dropPolicy(
+  app: Pick<App, "db" | "log">,
+  subject: string,
+): Promise<string | undefined> {
+  const whose = await readPolicySubject(app, subject);
+  if (!(await timely(removePolicy(app.db, whose)))) return undefined;
+  app.log.warn("tool_policy_removed", { subject: whose });
+  return whose;
 }
 
 /** Failures: `usage` when there is none of the name. */

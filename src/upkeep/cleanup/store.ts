@@ -145,9 +145,9 @@ export const leftovers: readonly Leftover[] = [
   {
     name: "stopped_agents",
     table: switches,
-    // Of what cannot call any more.
+    // Of what cannot call any more; a permission that is given again is stopped like the one before.
     isOver: () => sql`${switches.by} = 'guard' and not exists (
-      select 1 from ${grants} g where 'grant:' || g.id = ${switches.subject} and g.ended_at is null)
+      select 1 from ${grants} g where 'grant:' || g.policy_id = ${switches.subject})
       and not exists (select 1 from ${sessions} s where 'session:' || s.id = ${switches.subject}
         and s.ended_at is null and s.expires_at > now())
       and not exists (select 1 from ${agents} a where 'agent:' || a.id = ${switches.subject})`,
@@ -157,7 +157,7 @@ export const leftovers: readonly Leftover[] = [
     name: "approvals_of_nobody",
     table: approvals,
     isOver: () => sql`${approvals.caller} like 'grant:%' and not exists (
-      select 1 from ${grants} g where 'grant:' || g.id = ${approvals.caller} and g.ended_at is null)`,
+      select 1 from ${grants} g where 'grant:' || g.policy_id = ${approvals.caller} and g.ended_at is null)`,
   },
   {
     name: "tool_policies",
@@ -165,7 +165,7 @@ export const leftovers: readonly Leftover[] = [
     // Those of permissions and sessions that are gone; an agent of the operator may come back.
     isOver: () =>
       sql`(${toolPolicies.subject} like 'grant:%' and not exists (
-          select 1 from ${grants} g where 'grant:' || g.id = ${toolPolicies.subject}))
+          select 1 from ${grants} g where 'grant:' || g.policy_id = ${toolPolicies.subject}))
         or (${toolPolicies.subject} like 'session:%' and not exists (
           select 1 from ${sessions} s where 'session:' || s.id = ${toolPolicies.subject}))`,
   },

@@ -30,6 +30,9 @@ function meant(
   table: typeof sessions | typeof grants,
   own: "session" | "grant",
 ): SQL {
+  if (kind === "grant" && own === "grant") {
+    return sql`${id}::uuid in (${grants.id}, ${grants.policyId})`;
+  }
   if (kind === own) return sql`${table.id} = ${id}::uuid`;
   if (kind === "account") return sql`${table.accountId} = ${id}::uuid`;
   if (kind === "person") return sql`${table.personId} = ${id}::uuid`;
@@ -118,7 +121,9 @@ export async function endAccess(
 /** Whether there is, or was, such a thing at all. */
 export async function isKnown(db: Database, { kind, id }: Selection): Promise<boolean> {
   if (kind === "session") return (await db.$count(sessions, eq(sessions.id, id))) > 0;
-  if (kind === "grant") return (await db.$count(grants, eq(grants.id, id))) > 0;
+  if (kind === "grant") {
+    return (await db.$count(grants, sql`${id}::uuid in (${grants.id}, ${grants.policyId})`)) > 0;
+  }
   if (kind === "person") return (await db.$count(people, eq(people.id, id))) > 0;
   if (kind !== "agent") return true;
   const known = await Promise.all([

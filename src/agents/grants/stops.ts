@@ -1,0 +1,60 @@
+import { html } from "hono/html";
+import type { Account } from "#src/accounts/store.ts";
+import type { SignedIn } from "#src/people/sign-in.ts";
+import type { Language } from "#src/screens/language.ts";
+import type { Markup } from "#src/screens/page.ts";
+import { say } from "#src/screens/words.ts";
+import { plain } from "#src/telemetry/plain.ts";
+import type { AskedFor } from "./consent-page.ts";
+import { policyIdOf } from "./policy-id.ts";
+
+/** An agent that was stopped: by a guard because it went round in circles, or by the operator. */
+export type Stop = { readonly by: "guard" | "operator"; readonly reason: string | null };
+
+export type Stops = {
+  /** What stops a permission that policy knows by this key. */
+  of(key: string): Stop | undefined;
+  /** A person lets it go on, where a guard has stopped it. */
+  letGoOn(key: string): Promise<void>;
+};
+
+type Asked = Pick<AskedFor, "client" | "resource">;
+type Whose = { readonly person: SignedIn; readonly account: Pick<Account, "id"> };
+
+/** What stops the agent that asks, for this person and account: a new permission does not shake it off. */
+export function stopOf(
+  { stops }: { readonly stops: Stops },
+  asked: Asked,
+  whose: Whose,
+): Stop | undefined {
+  return stops.of(keyOf(asked, whose));
+}
+
+/** A person who has read why it was stopped, and allows it again, lets it go on. */
+export async function letGoOn(
+  { stops }: { readonly stops: Stops },
+  asked: Asked,
+  whose: Whose,
+): Promise<void> {
+  if (stops.of(keyOf(asked, whose))?.by === "guard") await stops.letGoOn(keyOf(asked, whose));
+}
+
+/** For the page on which a person decides; nothing where nothing was stopped. */
+export function stopNotice(
+  app: { readonly stops: Stops },
+  language: Language,
+  visit: { asked: Asked; person: SignedIn; accounts: readonly Account[] },
+): { readonly notice?: Markup } {
+  const { asked, person, accounts } = visit;
+  const [stop] = accounts.flatMap((account) => stopOf(app, asked, { person, account }) ?? []);
+  if (stop === undefined) return {};
+  const words = say(language, stop.by === "guard" ? "stopped_before" : "switched_off_before");
+  const why = stop.reason === null ? "" : html` (${plain(stop.reason)})`;
+  return { notice: html`<p class="warn box">${words}${why}</p>` };
+}
+
+function keyOf({ client, resource }: Asked, { person, account }: Whose): string {
+  const upstream = resource.upstream.name;
+  const about = { personId: person.personId, accountId: account.id, upstream };
+  return `grant:${policyIdOf({ ...about, clientId: client.clientId })}`;
+}
