@@ -3,7 +3,11 @@ import type { Database } from "./open.ts";
 import { events } from "./schema/operations.ts";
 
 /** What one process notes for all: see the readers of each. */
-export type EventName = "client_document_drifted" | "announced" | "announced_nowhere";
+export type EventName =
+  | "client_document_drifted"
+  | "journal_unavailable"
+  | "announced"
+  | "announced_nowhere";
 
 /** Notes what happened to a subject, which is never a secret. */
 export async function recordEvent(

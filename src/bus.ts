@@ -63,15 +63,11 @@ export function subscribe(app: Subscribing, subscriber: Subscriber): Subscriptio
 }
 
 async function readOn(app: Subscribing, reader: Reader, stopping: AbortSignal): Promise<void> {
-  let trouble = "";
   while (!stopping.aborted) {
-    const now = await reader.read().then(
-      () => "",
-      (error: unknown) => JSON.stringify(troubleOf(error)),
+    await reader.read().then(
+      () => app.log.over("endings_not_read"),
+      (error: unknown) => app.log.lasting("endings_not_read", troubleOf(error)),
     );
-    // Once for each outage, not once a second.
-    if (now !== "" && trouble === "") app.log.warn("endings_not_read", { trouble: now });
-    trouble = now;
     await sleep(everyMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
   }
 }
@@ -118,6 +114,7 @@ class Reader {
     for (const { id } of fresh) this.#passedOn.set(id, performance.now());
     try {
       const streams = await this.#subscriber(fresh.map(({ subject }) => subject));
+      this.#app.log.over("endings_not_followed");
       // The streams belong to all of them together: counted once.
       this.#unwritten.push(
         ...fresh.map(({ id }, index) => ({ id, streams: index === 0 ? streams : 0 })),
@@ -125,7 +122,7 @@ class Reader {
       await this.#acknowledge();
     } catch (error) {
       for (const { id } of fresh) this.#passedOn.delete(id);
-      this.#app.log.warn("endings_not_followed", troubleOf(error));
+      this.#app.log.lasting("endings_not_followed", troubleOf(error));
     }
   }
 
@@ -135,9 +132,10 @@ class Reader {
     this.#unwritten = [];
     try {
       await timely(acknowledge(this.#app.db, this.#app.replica, done));
+      this.#app.log.over("acknowledgement_not_stored");
     } catch (error) {
       this.#unwritten = [...done, ...this.#unwritten].slice(-mostUnwritten);
-      this.#app.log.warn("acknowledgement_not_stored", troubleOf(error));
+      this.#app.log.lasting("acknowledgement_not_stored", troubleOf(error));
     }
   }
 }

@@ -20,6 +20,7 @@ export type Cache<T> = {
   put(key: string, value: T): void;
   forget(key: string): void;
   forgetWhere(isMeant: (value: T) => boolean): void;
+  readonly isEmpty: boolean;
 };
 
 type CacheOptions = {
@@ -51,6 +52,10 @@ class BoundedCache<T> implements Cache<T> {
 
   constructor(options: CacheOptions) {
     this.#options = options;
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.size === 0;
   }
 
   fresh(key: string): T | undefined {

@@ -152,6 +152,8 @@ export type FailureDetails = {
   /** What to do about it. */
   readonly hint?: string;
   readonly retryAfterSeconds?: number;
+  /** What it was, for the log alone; never a secret. */
+  readonly reason?: string;
   /** Where a person can put it right. */
   readonly link?: string;
   /** Further headers of the answer. */

@@ -98,7 +98,9 @@ test("every route is in the README", () => {
 test("every log event is in the runbook", () => {
   const runbook = textOf("docs/runbook.md");
   const events = sources().flatMap((text) =>
-    [...text.matchAll(/\.log\.(?:debug|info|warn|error)\(\s*"(\w+)"/g)].map((match) => match[1]),
+    [...text.matchAll(/\.log\.(?:debug|info|warn|error|lasting)\(\s*"(\w+)"/g)].map(
+      (match) => match[1],
+    ),
   );
   expect(events.length).toBeGreaterThan(10);
   expect(events.filter((event) => !new RegExp(`\\b${event}\\b`).test(runbook))).toEqual([]);

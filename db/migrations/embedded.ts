@@ -7,6 +7,7 @@ import sql4 from "./0004_guards.sql" with { type: "text" };
 import sql5 from "./0005_edge.sql" with { type: "text" };
 import sql6 from "./0006_replicas.sql" with { type: "text" };
 import sql7 from "./0007_policy_ids.sql" with { type: "text" };
+import sql8 from "./0008_call_failures.sql" with { type: "text" };
 
 export const migrations = [
   { name: "0000_first", sql: sql0 },
@@ -17,4 +18,5 @@ export const migrations = [
   { name: "0005_edge", sql: sql5 },
   { name: "0006_replicas", sql: sql6 },
   { name: "0007_policy_ids", sql: sql7 },
+  { name: "0008_call_failures", sql: sql8 },
 ] as const;

@@ -27,6 +27,8 @@ export const calls = pgTable(
     argumentsHash: text("arguments_hash"),
     /** What a guard said about it; absent where none had anything to say. */
     guard: text("guard"),
+    /** The code of what went wrong; absent where it went well. */
+    failure: text("failure"),
   },
   (table) => [index("calls_person").on(table.personId), index("calls_at").on(table.at)],
 );

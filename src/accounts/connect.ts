@@ -89,6 +89,7 @@ async function beginAttempt(
 }
 
 export type Callback = {
+  readonly requestId: string;
   readonly path: string;
   readonly query: URLSearchParams;
   readonly browser: string | undefined;
@@ -110,6 +111,7 @@ export type Connected = {
  * `identity_failed`, `other_seller`, `account_of_another`, `invite_needed`.
  */
 export async function finishConnect(app: Connecting, callback: Callback): Promise<Connected> {
+  const { requestId } = callback;
   const state = callback.query.get("state");
   if (state === null || state === "") throw new Failure("state_missing");
   const attempt = await takeFor(app, state, callback);
@@ -120,7 +122,7 @@ export async function finishConnect(app: Connecting, callback: Callback): Promis
   const verifier = openVerifier(app, attempt);
   const answer = await exchangeCode(app, registration, { query: callback.query, state, verifier });
   if ("refusal" in answer)
-    throw exchangeFailure(app, registration, { refusal: answer.refusal, link });
+    throw exchangeFailure(app, registration, { refusal: answer.refusal, link, requestId });
   const { tokens } = answer;
   const identity = await identify(app, registration.provider, tokens);
   const saved = await saveConnection(
@@ -199,10 +201,16 @@ function verifierPlace(id: string) {
 function exchangeFailure(
   app: Connecting,
   registration: Registration,
-  what: { refusal: Refusal; link: string },
+  what: { refusal: Refusal; link: string; requestId: string },
 ): Failure {
   const { code, status, means } = what.refusal;
-  app.log.warn("exchange_failed", { provider: registration.provider.name, code, status });
+  const { requestId } = what;
+  app.log.warn("exchange_failed", {
+    requestId,
+    provider: registration.provider.name,
+    code,
+    status,
+  });
   const values = { provider: registration.provider.title, error: code };
   return new Failure(means === "busy" ? "provider_busy" : "exchange_failed", undefined, {
     link: what.link,

@@ -36,7 +36,8 @@ export function mountAccounts(routes: PageRoutes, app: Serving): void {
     app.connectGate.pass(env.address());
     return reconnect(app, req.raw, req.param("id"));
   });
-  for (const path of callbackPaths(app)) routes.get(path, ({ req }) => callback(app, req.raw));
+  for (const path of callbackPaths(app))
+    routes.get(path, ({ req, env }) => callback(app, req.raw, env.requestId));
 }
 
 async function authorize(app: Serving, request: Request): Promise<Response> {
@@ -82,10 +83,11 @@ async function linkingPerson(app: App, request: Request, url: URL) {
   return isSame(url.searchParams.get("link") ?? "", person.linkToken) ? person : undefined;
 }
 
-async function callback(app: Serving, request: Request): Promise<Response> {
+async function callback(app: Serving, request: Request, requestId: string): Promise<Response> {
   const url = new URL(request.url);
   const browser = knownBrowser(request);
   const connected = await finishConnect(app, {
+    requestId,
     path: url.pathname,
     query: url.searchParams,
     browser,

@@ -39,7 +39,7 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
   const touched = createCache<true>({ freshMs: 3_600_000, staleMs: 0, size: 10_000, now });
   const noteDrift = (subject: string) =>
     recordEvent(app.db, { name: "client_document_drifted", subject }).catch((error: unknown) =>
-      app.log.warn("event_not_stored", troubleOf(error)),
+      app.log.lasting("event_not_stored", troubleOf(error)),
     );
   const documents = createClientDocuments(
     { ...app, guardedFetch, noteDrift: (clientId) => void noteDrift(clientId) },

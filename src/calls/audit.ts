@@ -29,10 +29,11 @@ export function chainWith(key: Uint8Array): Chain {
 function digestOf(row: CallRow): Buffer {
   const { id, at, personId, accountId, sessionId, grantId, agentId, clientId } = row;
   const { requestId, upstream, httpMethod, rpcMethod, name, argumentsHash, guard } = row;
-  const { status, upstreamStatus, durationMs } = row;
+  const { status, upstreamStatus, durationMs, failure } = row;
   const who = [id, at.toISOString(), personId, accountId, sessionId, grantId, agentId, clientId];
   const what = [requestId, upstream, httpMethod, rpcMethod, name, argumentsHash, guard];
-  const outcome = [status, upstreamStatus, durationMs];
+  // Rows of before there was a code of failure have their digests without it.
+  const outcome = [status, upstreamStatus, durationMs, ...(failure ? [failure] : [])];
   const fields = [...who, ...what, ...outcome].map((value) => value ?? null);
   return createHash("sha256").update(JSON.stringify(fields)).digest();
 }

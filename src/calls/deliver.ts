@@ -91,13 +91,19 @@ async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
   try {
     body = await wholeBody(answer, most);
   } catch {
-    throw new Failure(cancel.isCancelled ? "upstream_timeout" : "upstream_unreachable");
+    const reason = "the answer broke off, or was larger than may be read whole";
+    throw cancel.isCancelled
+      ? new Failure("upstream_timeout", undefined, { reason: "the answer took too long" })
+      : new Failure("upstream_unreachable", undefined, { reason });
   }
   // Another encoding than UTF-8, which some readers find out by themselves.
-  if (isJson && body.includes(0)) throw new Failure("upstream_invalid");
+  if (isJson && body.includes(0)) {
+    throw new Failure("upstream_invalid", undefined, { reason: "a NUL in JSON" });
+  }
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   if (isJson && answersAnother(bytes, delivery.reader.id)) {
-    throw new Failure("upstream_invalid", "The MCP server has answered another request than this");
+    const message = "The MCP server has answered another request than this";
+    throw new Failure("upstream_invalid", message, { reason: "an answer to another request" });
   }
   return await watched(body, watching, isJson);
 }
@@ -115,8 +121,13 @@ async function watched(
   const found = listIn(text);
   // A page that tells of a mistake passes as it is: no client reads it as a message.
   if (found === "none" || (found === "unclear" && !isJson)) return body;
-  if (screen === undefined || found === "unclear") throw new Failure("upstream_invalid");
-  return (await screen(text)) ?? body;
+  return (await screened(text, found, screen)) ?? body;
+}
+
+function screened(text: string, found: "list" | "unclear", screen: Watching["screen"]) {
+  if (screen !== undefined && found === "list") return screen(text);
+  const reason = found === "unclear" ? "a list of tools that is no strict JSON" : "a list of tools";
+  throw new Failure("upstream_invalid", undefined, { reason });
 }
 
 /** What could be a message for some client. */

@@ -1,6 +1,7 @@
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
-import { Failure } from "#src/failure.ts";
+import { Failure, type FailureCode } from "#src/failure.ts";
+import { isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
 import type { Cancel } from "#src/http/cancel.ts";
 import { decoded } from "#src/http/decoding.ts";
 import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
@@ -43,7 +44,13 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
     const plain = isRedirect ? undefined : decoded(answer);
     if (plain !== undefined) return plain;
     discard(answer);
-    throw new Failure(isRedirect ? "upstream_redirected" : "upstream_invalid");
+    const { headers: told } = answer;
+    throw isRedirect
+      ? failed("upstream_redirected", `to ${placeOf(told.get("location"), url)}`)
+      : failed(
+          "upstream_invalid",
+          `encoded as ${told.get("content-encoding")?.slice(0, 40) ?? "?"}`,
+        );
   } catch (error) {
     const failure = failureOf(error, { isLate, isCancelled: cancel.isCancelled });
     if (failure.code !== "client_left") app.reach.failed(upstream, failure.code);
@@ -62,8 +69,18 @@ function reached({ reach }: Forwarding, upstream: Upstream): Promise<void> | und
 
 function failureOf(error: unknown, end: { isLate: boolean; isCancelled: boolean }): Failure {
   if (error instanceof Failure) return error;
-  if (error instanceof ResponseBroken) return new Failure("upstream_invalid", error.message);
-  if (end.isLate) return new Failure("upstream_timeout");
+  if (error instanceof ResponseBroken) {
+    return new Failure("upstream_invalid", error.message, { reason: error.message });
+  }
+  if (end.isLate) return failed("upstream_timeout", "no head of an answer within the limit");
   // Nobody reads the answer; the log must not blame the upstream.
-  return new Failure(end.isCancelled ? "client_left" : "upstream_unreachable");
+  if (end.isCancelled) return new Failure("client_left");
+  const reason = reasonOf(error);
+  if (!isUntrusted(error)) return failed("upstream_unreachable", reason);
+  const message = "The certificate of the MCP server is not trusted by this gateway.";
+  return new Failure("upstream_unreachable", message, { reason });
+}
+
+function failed(code: FailureCode, reason: string): Failure {
+  return new Failure(code, undefined, { reason });
 }

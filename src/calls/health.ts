@@ -1,3 +1,5 @@
+import type { Journal } from "#src/accounts/journal/journal.ts";
+import type { ProviderHealth } from "#src/accounts/provider-health.ts";
 import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
@@ -5,50 +7,98 @@ import { asFailure } from "#src/failure.ts";
 import { sceneOfUpstream } from "#src/guards/subjects.ts";
 import type { Switches } from "#src/guards/switches.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
+import type { Outcome, Outcomes } from "./outcomes.ts";
 import type { Reach } from "./reach.ts";
 
+type Looking = Pick<App, "config" | "catalog" | "publicUrl"> & {
+  readonly reach: Reach;
+  readonly switches: Switches;
+  readonly databaseWatch: DatabaseWatch;
+  readonly outcomes: Outcomes;
+  readonly providerHealth: ProviderHealth;
+  readonly journal: Pick<Journal, "look">;
+};
+
 /**
- * `GET|HEAD /api/mcp/:upstream/health`, mission document 1 chapter 6. Names no account and makes no load: the
- * upstream is known by its last answer to a real call, or by one connection.
+ * `GET|HEAD /api/mcp/:upstream/health`, mission document 1 chapter 6. Names no account and makes next to no load: the
+ * upstream is known by what calls of all replicas have met within five minutes, or, where there was none, by one
+ * connection; the provider by its refreshes. `fail` (503) when the database does, or when more than half of at least
+ * ten calls of at least two agents failed.
  */
-export async function upstreamHealth(
-  app: Pick<App, "config" | "catalog" | "publicUrl"> & {
-    readonly reach: Reach;
-    readonly switches: Switches;
-    readonly databaseWatch: DatabaseWatch;
-  },
-  upstream: Upstream,
-): Promise<Response> {
-  const [database, server] = await Promise.all([
+export async function upstreamHealth(app: Looking, upstream: Upstream): Promise<Response> {
+  const [database, outcomes, provider, journal] = await Promise.all([
     app.databaseWatch.look(),
-    stateOf(async () => {
-      app.switches.check(sceneOfUpstream(upstream));
-      await app.reach.expect(upstream);
-    }),
+    app.outcomes.lately(),
+    providerState(app, upstream),
+    upstream.credential.kind === "account" ? app.journal.look() : undefined,
   ]);
-  const { credential } = upstream;
-  const isConnectable =
-    credential.kind !== "account" ||
-    connectable(app).some(({ provider }) => provider.name === credential.provider);
-  const provider = isConnectable ? "pass" : "provider_not_configured";
-  const isUp = database.status !== "fail";
-  const isWell = database.status === "pass" && server === "pass" && isConnectable;
-  const status = isWell ? "pass" : isUp ? "warn" : "fail";
-  return new Response(
-    JSON.stringify({
-      status,
-      ...(database.status === "degraded" ? { output: "degraded" } : {}),
-      upstream: upstream.name,
-      checks: { database: database.code, upstream: server, provider },
-    }),
-    {
-      status: isUp ? 200 : 503,
-      headers: { "content-type": "application/health+json", "cache-control": "no-store" },
-    },
-  );
+  const lately = outcomes?.get(upstream.name);
+  const server = await serverState(app, upstream, lately);
+  const isFailed = database.status === "fail" || lately?.state === "failing";
+  const checks = { database: database.code, upstream: server.code, provider, journal };
+  const isWell = Object.values(checks).every((code) => code === undefined || fine.has(code));
+  const body = {
+    status: isFailed ? "fail" : isWell ? "pass" : "warn",
+    ...(database.status === "degraded" && { output: "degraded" }),
+    upstream: upstream.name,
+    checks,
+    tried: server.tried,
+    lately: outcomes === undefined ? null : latelyTold(lately),
+  };
+  const headers = { "content-type": "application/health+json", "cache-control": "no-store" };
+  return new Response(JSON.stringify(body), { status: isFailed ? 503 : 200, headers });
 }
 
-async function stateOf(look: () => Promise<unknown>): Promise<string> {
+/** `not_tried` says itself that nothing was found out. */
+const fine: ReadonlySet<string> = new Set(["pass", "not_tried"]);
+
+const none = { calls: 0, failed: 0, lastSuccess: null, lastFailure: null };
+
+function latelyTold(lately: Pick<Outcome, keyof typeof none> = none) {
+  const { calls, failed, lastSuccess, lastFailure } = lately;
+  return {
+    minutes: 5,
+    calls,
+    failed,
+    last_success: lastSuccess?.toISOString() ?? null,
+    last_failure: lastFailure?.toISOString() ?? null,
+  };
+}
+
+type ServerState = {
+  readonly code: string;
+  /** How that is known: by calls of the last five minutes, or by a connection now. */
+  readonly tried: "calls" | "connection";
+};
+
+async function serverState(
+  app: Looking,
+  upstream: Upstream,
+  lately: Outcome | undefined,
+): Promise<ServerState> {
+  const isOff = await codeOf(() => app.switches.check(sceneOfUpstream(upstream)));
+  if (isOff !== "pass") return { code: isOff, tried: "connection" };
+  if (lately !== undefined && lately.state !== "pass") {
+    return { code: lately.code ?? "upstream_invalid", tried: "calls" };
+  }
+  const own = app.reach.failing().get(upstream.name);
+  if (own !== undefined) return { code: own, tried: "calls" };
+  if (lately !== undefined) return { code: "pass", tried: "calls" };
+  return { code: await codeOf(() => app.reach.expect(upstream)), tried: "connection" };
+}
+
+/** Of the provider whose accounts it needs. */
+async function providerState(app: Looking, { credential }: Upstream): Promise<string> {
+  if (credential.kind !== "account") return "pass";
+  const { provider: name } = credential;
+  if (!connectable(app).some(({ provider }) => provider.name === name)) {
+    return "provider_not_configured";
+  }
+  const states = await app.providerHealth.lately();
+  return states?.get(name)?.code ?? "not_tried";
+}
+
+async function codeOf(look: () => unknown): Promise<string> {
   try {
     await look();
     return "pass";

@@ -16,11 +16,13 @@ import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
 import { Cancel } from "#src/http/cancel.ts";
+import { placeOf } from "#src/http/reason.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Span, Tracing } from "#src/telemetry/trace.ts";
 import { bearerOf, checkScopes } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
+import type { Held } from "#src/accounts/credential.ts";
 import { type Standing, renewedStanding, standingFor, standingNow } from "./credential-header.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { deliver } from "./deliver.ts";
@@ -62,6 +64,8 @@ export type Exchange = {
   passed?: Passed;
   upstreamStatus?: number;
   failure?: FailureCode;
+  /** What it was, for the log. */
+  reason?: string;
   /** Where traces are collected. */
   span?: Span;
 };
@@ -160,6 +164,7 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
   try {
     const first = await sendWith(standing);
     exchange.upstreamStatus = first.status;
+    if (first.status < 400) noteTaken(app, standing, upstream);
     const answer =
       first.status === 401
         ? await secondTry(app, exchange, { first, standing, send: sendWith })
@@ -231,6 +236,13 @@ function watchClient(app: Proxying, request: Request, cancel: Cancel) {
   return { deadline, leave };
 }
 
+/** A credential that is taken again may die and be renewed again. */
+function noteTaken({ refused }: Proxying, { held }: Standing, upstream: Upstream): void {
+  if (held !== undefined && !refused.isEmpty) refused.forget(placeIn(held, upstream));
+}
+
+const placeIn = ({ accountId }: Held, { name }: Upstream) => `${accountId} ${name}`;
+
 type Refused = {
   readonly first: Incoming;
   readonly standing: Standing;
@@ -245,7 +257,7 @@ async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): P
     throw new Failure("upstream_refuses_credential", undefined, {
       hint: "Check the upstream's key.",
     });
-  const place = `${held.accountId} ${exchange.upstream.name}`;
+  const place = placeIn(held, exchange.upstream);
   const isKnownRefused = app.refused.fresh(place) === held.generation;
   if (standing.isRenewed || isKnownRefused) throw reconnect(app, held);
   const renewed = await renewedStanding(app, held, exchange.requestId);
@@ -282,7 +294,10 @@ function endpointRewriter(app: Proxying, request: Request, owner: Owner) {
     const target = URL.canParse(endpoint, origin)
       ? new URL(endpoint, owner.upstream.url)
       : undefined;
-    if (target?.origin !== origin) throw new Failure("upstream_invalid");
+    if (target?.origin !== origin) {
+      const reason = `its message endpoint is elsewhere: ${placeOf(endpoint, origin)}`;
+      throw new Failure("upstream_invalid", undefined, { reason });
+    }
     const path = Buffer.from(target.pathname + target.search).toString("base64url");
     return `${new URL(request.url).pathname}?${endpointParameter}=${bind(app, { ...owner, purpose: "endpoint" }, path)}`;
   };

@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import type { App } from "#src/app.ts";
 import { type Upstream, insideScheme } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
+import { reasonOf } from "#src/http/reason.ts";
 
 /** Whether an upstream can be connected to at all; asked only after it was silent for a while. */
 export type Reach = {
@@ -50,10 +51,16 @@ async function knock(url: string, limitMs: number): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
       socket.setTimeout(limitMs, () =>
-        reject(new Failure("upstream_timeout", "No connection within the limit")),
+        reject(
+          new Failure("upstream_timeout", "No connection within the limit", {
+            reason: "no connection within the limit",
+          }),
+        ),
       );
       socket.once("connect", () => resolve());
-      socket.once("error", () => reject(new Failure("upstream_unreachable")));
+      socket.once("error", (error) => {
+        reject(new Failure("upstream_unreachable", undefined, { reason: reasonOf(error) }));
+      });
     });
   } finally {
     socket.destroy();

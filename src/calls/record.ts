@@ -28,7 +28,7 @@ const longestName = 200;
 export function createRecorder(app: Recording): Recorder {
   const chain = chainWith(app.bindingKey);
   const waiting: CallRow[] = [];
-  let dropped = 0;
+  let [dropped, lost] = [0, 0];
   let running: Promise<boolean> | undefined;
   const timer = setInterval(() => {
     if (waiting.length > 0) void write();
@@ -47,7 +47,9 @@ export function createRecorder(app: Recording): Recorder {
     const outcome = await attempt(app, batch, chain);
     if (outcome !== "later") waiting.splice(0, batch.length);
     if (outcome === "never") dropped += batch.length;
-    if (dropped > 0) app.log.warn("calls_not_stored", { dropped });
+    if (dropped === 0) app.log.over("calls_not_stored");
+    else app.log.lasting("calls_not_stored", { dropped: lost + dropped });
+    lost = dropped === 0 ? 0 : lost + dropped;
     dropped = 0;
     return outcome === "stored";
   }
@@ -57,7 +59,7 @@ export function createRecorder(app: Recording): Recorder {
       const { call, caller, startedAt } = exchange;
       const durationMs = Math.round(app.now().getTime() - startedAt);
       const facts = factsOf(exchange, status, durationMs);
-      app.log[status >= 500 ? "warn" : "info"]("call", facts);
+      app.log[status >= 500 ? "warn" : "info"]("call", { ...facts, reason: exchange.reason });
       const { upstream, rpcMethod: method } = facts;
       app.metrics.call({ upstream, method, status }, durationMs / 1000);
       const { failure } = facts;
@@ -91,9 +93,10 @@ async function attempt(
   try {
     const late = () => new Failure("database_unavailable");
     await within(databaseLimitMs, saveCalls(app.db, batch, chain), late);
+    app.log.over("calls_not_stored_yet");
     return "stored";
   } catch (error) {
-    app.log.warn("calls_not_stored_yet", troubleOf(error));
+    app.log.lasting("calls_not_stored_yet", troubleOf(error));
     return asFailure(error).code === "database_unavailable" ? "later" : "never";
   }
 }

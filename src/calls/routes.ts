@@ -7,6 +7,8 @@ import { Failure, asFailure } from "#src/failure.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { failureAnswer } from "./failure-answer.ts";
 import { upstreamHealth } from "./health.ts";
+import type { ProviderHealth } from "#src/accounts/provider-health.ts";
+import type { Outcomes } from "./outcomes.ts";
 import { type Probes, isProbe } from "./probe.ts";
 import { type Exchange, type Proxying, proxyCall } from "./proxy.ts";
 import type { Recorder } from "./record.ts";
@@ -45,7 +47,12 @@ export function resourceMetadata(
   );
 }
 
-export type McpServing = Proxying & { readonly recorder: Recorder; readonly probes: Probes };
+export type McpServing = Proxying & {
+  readonly recorder: Recorder;
+  readonly probes: Probes;
+  readonly outcomes: Outcomes;
+  readonly providerHealth: ProviderHealth;
+};
 
 /** Answers one request at an MCP address. Never throws. */
 export async function answerMcp(
@@ -62,6 +69,7 @@ export async function answerMcp(
   } catch (error) {
     const failure = asFailure(error);
     exchange.failure = failure.code;
+    if (failure.details.reason !== undefined) exchange.reason = failure.details.reason;
     if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
     const origin = originSeenBy(app, request);
     answer =

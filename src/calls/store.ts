@@ -29,12 +29,12 @@ export async function saveCalls(
   await db.transaction(async (transaction) => {
     const stored = await transaction.execute<{ id: string }>(sql`
       insert into ${calls} (id, at, person_id, account_id, session_id, grant_id, agent_id, client_id, request_id, upstream,
-        http_method, rpc_method, name, arguments_hash, guard, status, upstream_status, duration_ms)
+        http_method, rpc_method, name, arguments_hash, guard, failure, status, upstream_status, duration_ms)
       select r.id, r.at, r."personId", r."accountId", r."sessionId", r."grantId", r."agentId", r."clientId", r."requestId",
-        r.upstream, r."httpMethod", r."rpcMethod", r.name, r."argumentsHash", r.guard, r.status, r."upstreamStatus", r."durationMs"
+        r.upstream, r."httpMethod", r."rpcMethod", r.name, r."argumentsHash", r.guard, r.failure, r.status, r."upstreamStatus", r."durationMs"
       from jsonb_to_recordset(${json}::text::jsonb) as r(id uuid, at timestamptz, "personId" uuid, "accountId" uuid,
         "sessionId" uuid, "grantId" uuid, "agentId" uuid, "clientId" text, "requestId" text, upstream text, "httpMethod" text,
-        "rpcMethod" text, name text, "argumentsHash" text, guard text, status int, "upstreamStatus" int, "durationMs" int)
+        "rpcMethod" text, name text, "argumentsHash" text, guard text, failure text, status int, "upstreamStatus" int, "durationMs" int)
       where r."personId" is null or exists (select 1 from ${people} p where p.id = r."personId")
       on conflict (id) do nothing returning id`);
     if (stored.length === 0) return;
@@ -151,4 +151,74 @@ export function callsBetween(
     .where(and(gte(calls.at, from), lt(calls.at, to), gt(calls.id, afterId)))
     .orderBy(asc(calls.id))
     .limit(most);
+}
+
+/** What calls of all replicas to an upstream have met within the last five minutes. */
+export type Lately = {
+  readonly upstream: string;
+  /** Calls that were made: not those that a guard, or we, have refused. */
+  readonly calls: number;
+  readonly failed: number;
+  /** How many agents have met a failure. */
+  readonly callers: number;
+  readonly lastSuccess: Date | null;
+  readonly lastFailure: Date | null;
+  /** The code of most failures. */
+  readonly code: string | null;
+};
+
+/** Codes that say that a credential could not be renewed, whatever the upstream thinks of the old one. */
+export const credentialOutages: readonly string[] = [
+  "provider_busy",
+  "provider_refuses_application",
+  "renewal_pending",
+  "journal_unavailable",
+  "credential_unreadable",
+];
+/** Codes that say that the way to an upstream is broken, or that it is. */
+const outages = [
+  "upstream_unreachable",
+  "upstream_timeout",
+  "upstream_invalid",
+  "upstream_redirected",
+  "upstream_broke_off",
+  "upstream_refuses_credential",
+  ...credentialOutages,
+];
+/** Of the newest calls alone: a busy gateway must not pay for being looked at. */
+const mostLooked = 5000;
+
+export async function callsLately(db: Database): Promise<readonly Lately[]> {
+  const rows = await db.execute<
+    Omit<Lately, "lastSuccess" | "lastFailure"> & {
+      succeeded: string | null;
+      broken: string | null;
+    }
+  >(sql`
+    with recent as (
+      select upstream, at, coalesce(grant_id, session_id, agent_id) as who,
+        failure in ${outages} or upstream_status = 401 or upstream_status >= 500 as is_failure,
+        case when failure in ${credentialOutages} then failure
+          when upstream_status = 401 then 'upstream_refuses_credential'
+          else coalesce(failure, 'upstream_invalid') end as code
+      from ${calls}
+      where at > now() - interval '5 minutes' and (guard is null or guard like 'approved%')
+        and (upstream_status is not null or failure is not null)
+        and (upstream_status is not null or status >= 500)
+      order by at desc limit ${mostLooked})
+    select upstream, count(*)::int as calls, (count(*) filter (where is_failure))::int as failed,
+      (count(distinct who) filter (where is_failure))::int as callers,
+      to_json(max(at) filter (where is_failure is not true)) #>> '{}' as succeeded,
+      to_json(max(at) filter (where is_failure)) #>> '{}' as broken,
+      mode() within group (order by code) filter (where is_failure) as code
+    from recent group by upstream`);
+  return rows.map(({ succeeded, broken, upstream, calls: all, failed, callers, code }) => ({
+    upstream,
+    calls: all,
+    failed,
+    callers,
+    code,
+    lastSuccess: succeeded === null ? null : new Date(succeeded),
+    lastFailure: broken === null ? null : new Date(broken),
+  }));
 }

@@ -95,9 +95,10 @@ class TableMirror<T> implements Mirror {
     clearTimeout(this.#timer);
     try {
       await this.#read();
+      this.#app.log.over(`${this.#table.name}_not_read`);
       this.#again(everyMs);
     } catch (error) {
-      this.#app.log.warn(`${this.#table.name}_not_read`, troubleOf(error));
+      this.#app.log.lasting(`${this.#table.name}_not_read`, troubleOf(error));
       this.#again(againMs);
       throw new Failure("database_unavailable");
     }

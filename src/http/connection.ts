@@ -1,6 +1,7 @@
 import { Answer, type Carrier, type Settle } from "./answer.ts";
 import type { Cancel } from "./cancel.ts";
 import type { Incoming, Pin } from "./exchange.ts";
+import { ConnectionEnded } from "./reason.ts";
 
 /** A socket as far as a connection needs one. */
 export type Wire = {
@@ -16,6 +17,8 @@ export type Wire = {
 const mostSentBytes = 64 * 1024;
 
 type Pool = { keep(connection: Connection): void; forget(connection: Connection): void };
+
+const cutOff = "connection closed before the answer was whole";
 
 /** One HTTP/1.1 connection to an upstream: one exchange at a time, reused only after a clean end. */
 export class Connection implements Carrier {
@@ -80,32 +83,34 @@ export class Connection implements Carrier {
 
   /** The connection is over, for whatever reason. */
   fail(error: Error): void {
-    const answer = this.#answer;
+    const [answer, opening] = [this.#answer, this.#opening];
+    // Ending the socket tells that it is closed, which is not why.
     this.#answer = undefined;
+    this.#opening = undefined;
     this.#isOver = true;
     this.socket?.terminate();
     this.#pool.forget(this);
-    this.#opening?.reject(error);
-    this.#opening = undefined;
+    opening?.reject(error);
     answer?.fail(error);
   }
 
   receive(bytes: Uint8Array<ArrayBuffer>): void {
     // Nobody asked: a server that talks out of turn is not trusted with another request.
-    if (this.#answer === undefined) return this.fail(new Error("unexpected bytes"));
+    if (this.#answer === undefined)
+      return this.fail(new ConnectionEnded("bytes that nobody asked for"));
     try {
       this.#answer.parser.push(bytes);
     } catch (error) {
-      this.fail(error instanceof Error ? error : new Error("unreadable"));
+      this.fail(error instanceof Error ? error : new ConnectionEnded("unreadable answer"));
     }
   }
 
   closed(): void {
     try {
       if (this.#answer?.isAnswered === true) this.#answer.parser.close();
-      this.fail(new Error("the connection was closed"));
+      this.fail(new ConnectionEnded(cutOff));
     } catch (error) {
-      this.fail(error instanceof Error ? error : new Error("the connection was closed"));
+      this.fail(error instanceof Error ? error : new ConnectionEnded(cutOff));
     }
   }
 
@@ -115,7 +120,7 @@ export class Connection implements Carrier {
 
   #write(bytes: Uint8Array): void {
     const written = this.socket?.write(bytes) ?? -1;
-    if (written < 0) return this.fail(new Error("the connection was closed"));
+    if (written < 0) return this.fail(new ConnectionEnded(cutOff));
     this.#unsent = written < bytes.length ? bytes.subarray(written) : undefined;
   }
 }

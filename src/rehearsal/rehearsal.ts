@@ -50,9 +50,11 @@ export async function openRehearsal(
 ): Promise<Rehearsal> {
   if (runtime.installPostgres === undefined) throw new Failure("home_unusable");
   const stack = new AsyncDisposableStack();
-  stack.defer(onSignals(() => stack.disposeAsync()));
+  const opening = Promise.withResolvers<void>();
+  // What is being started can be stopped when it has started.
+  stack.defer(onSignals(() => opening.promise.then(() => stack.disposeAsync())));
   try {
-    return await openOn(stack, { deployment, environment, runtime });
+    return await openOn(stack, { deployment, environment, runtime }).finally(opening.resolve);
   } catch (error) {
     await stack.disposeAsync();
     throw error;

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import type { Cancel } from "#src/http/cancel.ts";
 import { Connection } from "#src/http/connection.ts";
 import type { Exchange, Pin } from "#src/http/exchange.ts";
+import { ConnectionEnded } from "#src/http/reason.ts";
 import { createIdleConnections } from "#src/http/idle-connections.ts";
 import { type Target, encodeRequest, targetOf } from "#src/http/request-target.ts";
 
@@ -39,7 +40,7 @@ const handlers: Bun.SocketHandler<Connection> = {
     const { certificate } = socket.data.pin ?? {};
     const isPinned = certificate === undefined || certificateOf(socket) === certificate;
     if (isTrusted && isPinned) socket.data.opened();
-    else socket.data.fail(error ?? new Error("the certificate is not trusted"));
+    else socket.data.fail(error ?? new ConnectionEnded("certificate not trusted"));
   },
   // Bun hands out a buffer of its own for every event: it may be kept.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- never shared memory
@@ -70,7 +71,7 @@ function connect(target: Target, cancel: Cancel, pin?: Pin): Promise<Connection>
       socket: handlers,
       ...(isTls ? { tls: { serverName: hostname, rejectUnauthorized } } : {}),
     }).catch((error: unknown) =>
-      connection.fail(error instanceof Error ? error : new Error("no connection")),
+      connection.fail(error instanceof Error ? error : new ConnectionEnded("no connection")),
     );
   });
 }

@@ -15,6 +15,8 @@ import { createTally } from "#src/guards/tally/tally.ts";
 import { createDefinitions } from "#src/guards/tools/definitions.ts";
 import { createProbes } from "#src/calls/probe.ts";
 import { createReach } from "#src/calls/reach.ts";
+import { createOutcomes } from "#src/calls/outcomes.ts";
+import { createProviderHealth } from "#src/accounts/provider-health.ts";
 import { createRecorder } from "#src/calls/record.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
 import { createUpkeepWatch } from "#src/upkeep/upkeep-watch.ts";
@@ -44,6 +46,8 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
     probes: createProbes({ ...app, heartbeat, openStreams }),
     databaseWatch: createDatabaseWatch(app),
     upkeepWatch: createUpkeepWatch(app),
+    outcomes: createOutcomes(app),
+    providerHealth: createProviderHealth(app),
     reach: createReach(app),
     recorder: createRecorder(app),
     refused: createCache<number>({ freshMs: 5 * 60_000, staleMs: 0, size: 10_000, now }),

@@ -12,6 +12,12 @@ export type Log = {
   info(event: string, fields?: Fields): void;
   warn(event: string, fields?: Fields): void;
   error(event: string, fields?: Fields): void;
+  /**
+   * A condition that may last: a warning when it begins, and once a minute while it is reported again, with how often
+   * it was. `over` says when it has ended; nothing where it had not begun. Five minutes without a report end it too.
+   */
+  lasting(event: string, fields?: Fields): void;
+  over(event: string): void;
   /** What is said whatever the level. */
   announce(event: string, fields?: Fields): void;
   /** Hands every piece that is written, redacted, to a listener too. */
@@ -77,14 +83,51 @@ export function createLog(options: LogOptions): Log {
     };
   }
 
+  const [warn, info] = [line("warn"), line("info")];
+  const lasting = createLasting({ warn, info, now: options.now });
   return {
     debug: line("debug"),
-    info: line("info"),
-    warn: line("warn"),
+    info,
+    warn,
     error: line("error"),
+    ...lasting,
     announce: (event, fields) => add("info", event, fields),
     watch: (listener) => void (hear = listener),
     flush,
+  };
+}
+
+const [againMs, forgottenMs, mostLasting] = [60_000, 5 * 60_000, 100];
+
+function createLasting({ warn, info, now }: Pick<Log, "warn" | "info"> & Pick<LogOptions, "now">) {
+  const all = new Map<
+    string,
+    { readonly since: number; lastAt: number; toldAt: number; times: number }
+  >();
+  return {
+    lasting(event: string, fields?: Fields): void {
+      const at = now().getTime();
+      const known = all.get(event);
+      if (known === undefined || at - known.lastAt > forgottenMs) {
+        const begun = { since: at, lastAt: at, toldAt: at, times: 1 };
+        if (known !== undefined || all.size < mostLasting) all.set(event, begun);
+        warn(event, fields);
+        return;
+      }
+      known.times += 1;
+      known.lastAt = at;
+      if (at - known.toldAt < againMs) return;
+      known.toldAt = at;
+      const seconds = Math.round((at - known.since) / 1000);
+      warn(event, { ...fields, times: known.times, seconds });
+    },
+    over(event: string): void {
+      const known = all.get(event);
+      if (known === undefined) return;
+      all.delete(event);
+      const seconds = Math.round((now().getTime() - known.since) / 1000);
+      info("condition_over", { condition: event, times: known.times, seconds });
+    },
   };
 }
 

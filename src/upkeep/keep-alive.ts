@@ -25,8 +25,9 @@ export async function keepAlive(app: KeepingAlive, stopping?: AbortSignal): Prom
   try {
     await warnOfLapses(app);
     for (const provider of app.catalog.providers.values()) await callIdle(app, provider, stopping);
+    app.log.over("keep_alive_failed");
   } catch (error) {
-    app.log.warn("keep_alive_failed", troubleOf(error));
+    app.log.lasting("keep_alive_failed", troubleOf(error));
   }
 }
 

@@ -2,6 +2,9 @@ import type { App } from "#src/app.ts";
 import { isSame } from "#src/crypto/secret.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { Failure } from "#src/failure.ts";
+import type { Journal } from "#src/accounts/journal/journal.ts";
+import type { ProviderHealth } from "#src/accounts/provider-health.ts";
+import type { Outcomes } from "#src/calls/outcomes.ts";
 import type { Reach } from "#src/calls/reach.ts";
 import type { Switches } from "#src/guards/switches.ts";
 import { version } from "#src/runtime/version.ts";
@@ -14,6 +17,9 @@ type Showing = Pick<App, "config" | "metrics"> & {
   readonly upkeepWatch: UpkeepWatch;
   readonly reach: Pick<Reach, "failing">;
   readonly switches: Pick<Switches, "off">;
+  readonly outcomes: Outcomes;
+  readonly providerHealth: ProviderHealth;
+  readonly journal: Pick<Journal, "look">;
   readonly isLeaving: () => boolean;
 };
 type Status = "pass" | "warn" | "fail";
@@ -21,8 +27,9 @@ type Status = "pass" | "warn" | "fail";
 /**
  * `/livez` (the process), `/readyz` and `/health` (with its database). GET and HEAD. Names no account.
  * While the database is away and what the process holds still serves, the answer is `warn` with 200; so it is when
- * an upstream has failed in its last call, is switched off, cleanup is overdue, or guards have something to say
- * (`tool_held`, `agent_stopped`, `budget_low`). Makes no load.
+ * calls of any replica to an upstream fail, one is switched off, a provider does not answer or refuses us, the journal
+ * cannot be written, cleanup is overdue, or guards have something to say (`tool_held`, `agent_stopped`, `budget_low`).
+ * Makes next to no load.
  * `/metrics` needs METRICS_TOKEN as a bearer.
  */
 export function mountUpkeep(routes: PageRoutes, app: Showing): void {
@@ -47,6 +54,8 @@ export async function metricsAnswer({ metrics }: Pick<App, "metrics">): Promise<
   return new Response(await metrics.text(), { headers });
 }
 
+const fine = new Set<string>(["pass", "not_tried"]);
+
 const statuses = { pass: "pass", degraded: "warn", fail: "fail" } as const;
 
 async function readiness(app: Showing): Promise<Response> {
@@ -55,16 +64,24 @@ async function readiness(app: Showing): Promise<Response> {
 }
 
 async function wholeHealth(app: Showing): Promise<Response> {
-  const [{ status, code }, days, kinds] = await Promise.all([
+  const [{ status, code }, days, kinds, journal, outcomes, providers] = await Promise.all([
     app.databaseWatch.look(),
     app.upkeepWatch.daysSinceCleanup(),
     app.upkeepWatch.guardAlerts(),
+    app.journal.look(),
+    app.outcomes.lately(),
+    app.providerHealth.lately(),
   ]);
   const isOverdue = days !== undefined && days > overdueDays;
+  const failing = [...(outcomes ?? [])].filter(([, { state }]) => state !== "pass");
+  const closed = [...(providers ?? [])].filter(([, each]) => !fine.has(each.code));
   const troubled = [
-    ...app.reach.failing(),
-    ...app.switches.off().map((name) => [name, "upstream_switched_off"] as const),
-  ].map(([name, why]) => [`upstream:${name}`, why] as const);
+    ...[...app.reach.failing()].map(([name, why]) => [`upstream:${name}`, why] as const),
+    ...failing.map(([name, each]) => [`upstream:${name}`, each.code ?? "failing"] as const),
+    ...app.switches.off().map((name) => [`upstream:${name}`, "upstream_switched_off"] as const),
+    ...closed.map(([name, each]) => [`provider:${name}`, each.code] as const),
+    ...(journal === "pass" ? [] : [["journal", journal] as const]),
+  ];
   const checks = {
     ...Object.fromEntries(kinds.map((kind) => [`guards:${kind}`, kind])),
     database: code,

@@ -51,8 +51,9 @@ async function rounds(app: Refreshing & KeepingAlive, stopping: AbortSignal): Pr
 async function finishRevocations(app: Refreshing, stopping: AbortSignal): Promise<void> {
   try {
     await finishDisconnecting(app, stopping);
+    app.log.over("schedule_failed");
   } catch (error) {
-    app.log.warn("schedule_failed", troubleOf(error));
+    app.log.lasting("schedule_failed", troubleOf(error));
   }
 }
 
@@ -62,7 +63,7 @@ export async function refreshDue(app: Refreshing, stopping?: AbortSignal): Promi
     const all = await timely(dueProviders(app.db));
     for (const { provider, due } of all) await refreshSome(app, provider, { due, stopping });
   } catch (error) {
-    app.log.warn("schedule_failed", troubleOf(error));
+    app.log.lasting("schedule_failed", troubleOf(error));
   }
 }
 

@@ -504,17 +504,23 @@ test("a rehearsal that is interrupted, or was killed before, leaves no folder an
     ) {
       await Bun.sleep(20);
     }
-    await Bun.sleep(300);
     return program;
   };
+  const postmaster = async () => {
+    const [home = ""] = rehearsalsIn(temporary);
+    return Number.parseInt(await Bun.file(join(home, "data/postmaster.pid")).text(), 10);
+  };
   const asked = await begin();
+  const started = await postmaster();
+  // Also while it is being started.
   expect((await asked.end("SIGINT")).exit).toBe(130);
+  expect(isAlive(started)).toBe(false);
   expect(rehearsalsIn(temporary)).toEqual([]);
   const killed = await begin();
   process.kill(killed.pid, "SIGKILL");
   await killed.ended();
   const [left = ""] = rehearsalsIn(temporary);
-  const pid = Number.parseInt(await Bun.file(join(left, "data/postmaster.pid")).text(), 10);
+  const pid = await postmaster();
   expect(isAlive(pid)).toBe(true);
   utimesSync(left, yearAgo, yearAgo);
   await world.check(["--offline"], { TMPDIR: temporary });

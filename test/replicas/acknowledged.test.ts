@@ -49,7 +49,7 @@ test("what could not be acted upon is not acknowledged, comes again, and is ackn
   await using world = await openWorld();
   const bearer = await newBearer({ url: world.url });
   await using second = await secondGateway(world);
-  const warned = spyOn(second.app.log, "warn");
+  const warned = spyOn(second.app.log, "lasting");
   const { db } = second.app;
   // The second gateway cannot read what is switched off, twice; everything else works.
   let failures = 0;

@@ -179,7 +179,15 @@ test("each condition fires from the tables, and ends", async () => {
     insert into calls (id, at, request_id, upstream, http_method, status, duration_ms)
     select gen_random_uuid(), now(), 'x', 'airtable', 'POST', 504, 1 from generate_series(1, 3)`);
   await db.execute(sql`
-    insert into provider_states (provider, refused_code) values ('airtable', 'unauthorized_application')`);
+    insert into calls (id, at, request_id, grant_id, upstream, http_method, status, upstream_status, duration_ms, failure)
+    select gen_random_uuid(), now(), 'x', gen_random_uuid(), name, 'POST', 502, upstream_status, 1, failure
+    from (values ('mercadolibre', 401, 'upstream_refuses_credential'), ('another', null, 'upstream_unreachable'))
+      as u(name, upstream_status, failure), generate_series(1, 10)`);
+  await db.execute(sql`
+    insert into provider_states (provider, refused_code, closed_until)
+    values ('airtable', 'unauthorized_application', null), ('mercadolibre', null, now() + interval '1 minute')`);
+  await db.execute(sql`
+    insert into events (id, name, subject) values (gen_random_uuid(), 'journal_unavailable', 'a gateway')`);
   await db.execute(sql`
     update accounts set state = 'reconnect_required', last_error = 'invalid_grant', updated_at = now()`);
   await db.execute(sql`
@@ -200,13 +208,20 @@ test("each condition fires from the tables, and ends", async () => {
     "cleanup_overdue cleanup",
     "client_document_drifted https://client.example/c.json",
     "invalid_grant mercadolibre",
+    "journal_unavailable journal",
+    "provider_closed mercadolibre",
     "refresh_token_lapses airtable",
     "signing_key_old signing_keys",
+    "upstream_failing another",
+    "upstream_failing mercadolibre",
+    "upstream_refuses_credential mercadolibre",
     "upstream_timeout airtable",
+    "upstream_unreachable another",
+    "upstream_unreachable mercadolibre",
   ]);
   const listed = await runBeside(world, ["alerts", "list", "--json"]);
   expect(listed.exit).toBe(1);
-  expect((listed.json["alerts"] as unknown[]).length).toBe(8);
+  expect((listed.json["alerts"] as unknown[]).length).toBe(15);
 });
 
 test("alerts test sends to every sink, and says which did not take it", async () => {

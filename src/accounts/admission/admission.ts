@@ -78,7 +78,7 @@ export function createAdmission(app: Admitting): Admission {
   async function tell({ provider }: Registration, telling: Promise<unknown>): Promise<void> {
     standings.forget(provider.name);
     await timely(telling).catch((error: unknown) =>
-      app.log.warn("provider_state_lost", troubleOf(error)),
+      app.log.lasting("provider_state_lost", troubleOf(error)),
     );
   }
 

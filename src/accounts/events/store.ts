@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
-import { accounts, refreshEvents } from "#db/schema/accounts.ts";
+import { accounts, providerStates, refreshEvents } from "#db/schema/accounts.ts";
 import type { Version } from "../journal/answers.ts";
 
 /**
@@ -25,4 +25,43 @@ export async function saveRefreshEvent(
   event: typeof refreshEvents.$inferInsert,
 ): Promise<void> {
   await db.insert(refreshEvents).values(event);
+}
+
+/** How a provider has answered all replicas: what concerns the provider, not one account's token. */
+export type ProviderLately = {
+  readonly provider: string;
+  /** Within the last day. */
+  readonly lastSuccess: Date | null;
+  readonly lastFailure: Date | null;
+  /** It failed so often in a row that nobody asks it for a while. */
+  readonly isClosed: boolean;
+  /** It refuses this gateway as an application. */
+  readonly isRefused: boolean;
+};
+
+export async function providersLately(db: Database): Promise<readonly ProviderLately[]> {
+  const rows = await db.execute<{
+    provider: string;
+    succeeded: string | null;
+    failed: string | null;
+    closed: boolean | null;
+    refused: boolean | null;
+  }>(sql`
+    with seen as (
+      select a.provider, to_json(max(e.at) filter (where e.event in ('refresh_success', 'refresh_recovered'))) #>> '{}' as succeeded,
+        to_json(max(e.at) filter (where e.event = 'refresh_fail'
+          and (e.provider_status is null or e.provider_status >= 500 or e.provider_status in (408, 429)))) #>> '{}' as failed
+      from ${refreshEvents} e join ${accounts} a on a.id = e.account_id
+      where e.at > now() - interval '1 day' group by a.provider),
+    states as (
+      select provider, closed_until > now() as closed, refused_code is not null as refused from ${providerStates})
+    select coalesce(seen.provider, states.provider) as provider, succeeded, failed, closed, refused
+    from seen full join states on states.provider = seen.provider`);
+  return rows.map(({ provider, succeeded, failed, closed, refused }) => ({
+    provider,
+    lastSuccess: succeeded === null ? null : new Date(succeeded),
+    lastFailure: failed === null ? null : new Date(failed),
+    isClosed: closed === true,
+    isRefused: refused === true,
+  }));
 }

@@ -42,6 +42,8 @@ export type Journal = {
   read(version: Version): Promise<Answer | "reserved" | undefined>;
   drop(version: Version): Promise<void>;
   versions(): Promise<readonly Version[]>;
+  /** Whether it can be written now: tried, ten seconds ago at most. Never rejects. */
+  look(): Promise<"pass" | "journal_unavailable">;
   /** Answers that the database has not taken yet: who reads an account reads them on top. */
   readonly unstored: Map<string, Answer>;
 };
@@ -112,16 +114,20 @@ async function idOf(folder: string): Promise<string> {
   return id;
 }
 
+const lookMs = 10_000;
+
 function journalOf(app: Opening, parts: Parts): Journal {
   const { answers } = parts;
+  const watch = createWatch(app, answers);
   return {
     ...parts,
+    look: () => watch.look(),
     async reserve(version) {
       try {
         await answers.reserve(version);
+        watch.met(undefined);
       } catch (error) {
-        const facts = { folder: app.config.journal, accountId: version.id };
-        app.log.error("journal_not_reserved", { ...facts, ...troubleOf(error) });
+        watch.met(error);
         throw new Failure("journal_unavailable", undefined, { retryAfterSeconds: 30 });
       }
     },
@@ -135,6 +141,42 @@ function journalOf(app: Opening, parts: Parts): Journal {
     drop: (version) => answers.drop(version),
     versions: () => answers.list(),
     unstored: new Map(),
+  };
+}
+
+/** Says in the log when the journal cannot be written any more, and when it can again. */
+function createWatch(app: Opening, answers: Answers) {
+  let state: "pass" | "journal_unavailable" = "pass";
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  let looking: Promise<void> | undefined;
+  const note = (error: unknown) => {
+    const next = error === undefined ? "pass" : "journal_unavailable";
+    lookedAt = performance.now();
+    if (next === state) return;
+    state = next;
+    const { journal: folder } = app.config;
+    if (next === "pass") app.log.info("journal_available", { folder });
+    else app.log.error("journal_not_reserved", { folder, ...troubleOf(error) });
+  };
+  const tryOut = async () => {
+    const trial = { id: randomUUID(), generation: 0 };
+    try {
+      await answers.reserve(trial);
+      await answers.drop(trial);
+      note(undefined);
+    } catch (error) {
+      note(error);
+      await answers.drop(trial).catch(() => undefined);
+    }
+    looking = undefined;
+  };
+  return {
+    /** What an attempt met; undefined when it went well. */
+    met: note,
+    async look() {
+      if (performance.now() - lookedAt > lookMs) await (looking ??= tryOut());
+      return state;
+    },
   };
 }
 

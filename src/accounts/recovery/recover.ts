@@ -80,8 +80,9 @@ async function lookOn(app: Recovering, stopping: AbortSignal): Promise<void> {
 /** For whoever waits for a process that may be gone. Never rejects. */
 export function recoverNow(app: Recovering): Promise<void> {
   return app.once("recovery", () =>
-    recoverLeftBehind(app).catch((error: unknown) =>
-      app.log.warn("recovery_failed", troubleOf(error)),
+    recoverLeftBehind(app).then(
+      () => app.log.over("recovery_failed"),
+      (error: unknown) => app.log.lasting("recovery_failed", troubleOf(error)),
     ),
   );
 }
@@ -123,7 +124,7 @@ async function replay(app: Recovering, version: Version): Promise<void> {
   app.log.warn("refresh_recovered", facts);
   const event = { id: newId(app.now()), event: "refresh_recovered" as const, ...facts };
   await timely(saveRefreshEvent(app.db, { ...event, requestId: "recovery" })).catch(
-    (error: unknown) => app.log.warn("refresh_event_lost", troubleOf(error)),
+    (error: unknown) => app.log.lasting("refresh_event_lost", troubleOf(error)),
   );
 }
 

@@ -187,7 +187,7 @@ function reporter(app: Refreshing, account: ReadAccount, requestId: string) {
       saveRefreshEvent(app.db, { ...row, providerStatus: refusal?.status ?? null }),
     ).catch(
       // The event is history; the credential is what must not be lost.
-      (error: unknown) => app.log.warn("refresh_event_lost", troubleOf(error)),
+      (error: unknown) => app.log.lasting("refresh_event_lost", troubleOf(error)),
     );
   };
 }

@@ -125,6 +125,6 @@ function noteUse(app: Issuing, { agentId, clientId }: Client): void {
   app.clients.touched.put(clientId, true);
   touchAgent(app.db, agentId, app.now()).catch((error: unknown) => {
     app.clients.touched.forget(clientId);
-    app.log.warn("client_use_not_noted", troubleOf(error));
+    app.log.lasting("client_use_not_noted", troubleOf(error));
   });
 }

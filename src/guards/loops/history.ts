@@ -74,7 +74,8 @@ export function noteResult(
   return before?.isRepeated === true ? "changed" : undefined;
 }
 
-const [fewestPauses, mostPauses, unevenness, shortestMs, mostMissed] = [4, 8, 0.2, 1000, 8];
+const [fewestPauses, mostPauses, unevenness, evenShare] = [4, 8, 0.2, 0.75];
+const [shortestMs, mostMissed] = [1000, 8];
 
 /** Notes that a call was asked for. */
 export function notePause({ pauses, at }: History, call: string): void {
@@ -91,16 +92,23 @@ export function notePause({ pauses, at }: History, call: string): void {
 
 /**
  * Whether a call is asked for at an even pace, within a fifth, and not faster than once a second: whoever waits for
- * something to change does so. Another gateway may have had some of the calls: a pause may be several times as long.
+ * something to change does so. One pause in four may be another, since networks and laptops hesitate. Another gateway
+ * may have had some of the calls: a pause may be several times as long.
  */
 export function isPolling({ pauses }: History, call: string): boolean {
   const { latest = [] } = pauses.get(call) ?? {};
-  const base = Math.min(...latest);
-  if (latest.length < fewestPauses || base < shortestMs * (1 - unevenness)) return false;
-  return latest.every((pause) => {
+  if (latest.length < fewestPauses) return false;
+  const median = latest.toSorted((one, other) => one - other)[latest.length >> 1] ?? 0;
+  return [median, median / 2, median / 3].some((base) => isEven(latest, base));
+}
+
+function isEven(pauses: readonly number[], base: number): boolean {
+  if (base < shortestMs * (1 - unevenness)) return false;
+  const even = pauses.filter((pause) => {
     const turns = Math.round(pause / base);
-    return turns <= mostMissed && Math.abs(pause / base - turns) <= unevenness * turns;
+    return turns > 0 && turns <= mostMissed && Math.abs(pause / base - turns) <= unevenness;
   });
+  return even.length >= pauses.length * evenShare;
 }
 
 /** Notes a step. The length of the cycle that it goes on with; 0 when it goes on with none. */

@@ -196,8 +196,9 @@ class SharedTally implements Tally {
       const levels = await within(answerMs, tell(this.#app.db, told), late);
       const byKey = new Map(levels.map(({ key, level }: Level) => [key, level]));
       entries.forEach((entry, index) => this.#learn(entry, before[index], byKey.get(entry.key)));
+      this.#app.log.over("tallies_not_told");
     } catch (error) {
-      this.#app.log.warn("tallies_not_told", troubleOf(error));
+      this.#app.log.lasting("tallies_not_told", troubleOf(error));
       // A database that refuses these would refuse them again, and everything else with them.
       if (asFailure(error).code === "internal") entries.forEach((entry) => this.#giveUp(entry));
       this.#awayUntil = this.#app.now().getTime() + awayMs;

@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { recordEvent } from "#db/events.ts";
+import type { Journal } from "#src/accounts/journal/journal.ts";
 import type { App } from "#src/app.ts";
 import { type Failure, asFailure } from "#src/failure.ts";
 import { endsWithin, timely } from "#src/once.ts";
@@ -7,6 +9,13 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 import { cleanupTask, overdueDays } from "../cleanup/cleanup.ts";
 import { secondsSince, takeTask, taskDone } from "../tasks/store.ts";
 import { agentsStopped, budgetsLow, toolsHeld } from "./guards/store.ts";
+import {
+  callsBroken,
+  credentialsRefused,
+  journalsUnavailable,
+  providersClosed,
+  upstreamsFailing,
+} from "./outages/store.ts";
 import { lookAtCertificate } from "./certificate.ts";
 import { tellLocally } from "./local.ts";
 import { type AlertMessage, type Delivery, type Sink, sinksOf } from "./sinks.ts";
@@ -15,7 +24,6 @@ import {
   type Condition,
   accountsLost,
   applicationsRefused,
-  callsTimingOut,
   certificateEnding,
   documentsDrifted,
   mostTries,
@@ -33,6 +41,8 @@ export type Alerting = Pick<
   "db" | "config" | "log" | "outbound" | "now" | "publicUrl" | "replica" | "random"
 >;
 
+type Watching = Alerting & { readonly journal: Pick<Journal, "look"> };
+
 export type AlertWatch = { stop(): Promise<void> };
 
 const [everyMs, everySeconds, pingSeconds] = [15_000, 10, 60];
@@ -42,7 +52,7 @@ const patienceMs = 60_000;
 const daySeconds = 86_400;
 
 /** Every replica asks; one of them at a time looks, for all. */
-export function startAlerts(app: Alerting): AlertWatch {
+export function startAlerts(app: Watching): AlertWatch {
   const stopping = new AbortController();
   const running = lookOn(app, stopping.signal);
   return {
@@ -54,14 +64,17 @@ export function startAlerts(app: Alerting): AlertWatch {
   };
 }
 
-async function lookOn(app: Alerting, stopping: AbortSignal): Promise<void> {
+async function lookOn(app: Watching, stopping: AbortSignal): Promise<void> {
   let awaySince: number | undefined;
   while (!stopping.aborted) {
     const pauseMs = everyMs * (0.75 + app.random() / 2);
     await sleep(pauseMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
     if (stopping.aborted) return;
-    const failure = await look(app).then(
-      () => undefined,
+    const failure = await lookAtAll(app).then(
+      () => {
+        app.log.over("alerts_not_evaluated");
+        return undefined;
+      },
       (error: unknown) => databaseFailure(app, error),
     );
     awaySince = failure === undefined ? undefined : (awaySince ?? app.now().getTime());
@@ -71,7 +84,7 @@ async function lookOn(app: Alerting, stopping: AbortSignal): Promise<void> {
 
 /** Anything else that goes wrong here is in the log alone. */
 function databaseFailure(app: Alerting, error: unknown): Failure | undefined {
-  app.log.warn("alerts_not_evaluated", troubleOf(error));
+  app.log.lasting("alerts_not_evaluated", troubleOf(error));
   const failure = asFailure(error);
   return failure.code.startsWith("database_") ? failure : undefined;
 }
@@ -88,6 +101,15 @@ async function tellOfDatabase(app: Alerting, failure: Failure | undefined, since
         : `The database has not answered for a minute (${failure.code})`,
     isFiring: failure !== undefined,
   });
+}
+
+/** Each gateway knows its own journal alone. */
+async function lookAtAll(app: Watching): Promise<void> {
+  if ((await app.journal.look()) !== "pass") {
+    const event = { name: "journal_unavailable", subject: app.replica } as const;
+    await timely(recordEvent(app.db, event));
+  }
+  await look(app);
 }
 
 async function look(app: Alerting): Promise<void> {
@@ -117,7 +139,11 @@ export async function evaluate(app: Alerting): Promise<readonly Condition[]> {
 
 const finders = [
   refreshesFailing,
-  callsTimingOut,
+  upstreamsFailing,
+  callsBroken,
+  credentialsRefused,
+  providersClosed,
+  journalsUnavailable,
   accountsLost,
   applicationsRefused,
   tokensLapsing,

@@ -1,7 +1,6 @@
 import { and, eq, gt, inArray, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { accounts, providerStates, refreshEvents } from "#db/schema/accounts.ts";
-import { calls } from "#db/schema/calls.ts";
 import { alerts, events, tasks } from "#db/schema/operations.ts";
 
 /** Something that is wrong now. `subject` names a provider, an upstream or a client, never an account. */
@@ -27,21 +26,6 @@ export async function refreshesFailing(db: Database): Promise<Condition[]> {
     kind: "refresh_failing",
     subject,
     summary: `${count} refreshes at ${subject} failed within five minutes`,
-  }));
-}
-
-/** Three calls within five minutes that ended with 504. */
-export async function callsTimingOut(db: Database): Promise<Condition[]> {
-  const rows = await db
-    .select({ subject: calls.upstream, count: sql<number>`count(*)::int` })
-    .from(calls)
-    .where(and(eq(calls.status, 504), gt(calls.at, recently)))
-    .groupBy(calls.upstream)
-    .having(sql`count(*) >= ${leastTimes}`);
-  return rows.map(({ subject, count }) => ({
-    kind: "upstream_timeout",
-    subject,
-    summary: `${count} calls to ${subject} ended with 504 within five minutes`,
   }));
 }
 

@@ -66,7 +66,8 @@ export async function tidy(app: Cleaning): Promise<void> {
   ];
   try {
     for (const step of steps) await timely(step());
+    app.log.over("tidy_failed");
   } catch (error) {
-    app.log.warn("tidy_failed", troubleOf(error));
+    app.log.lasting("tidy_failed", troubleOf(error));
   }
 }

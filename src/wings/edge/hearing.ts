@@ -45,7 +45,7 @@ function announce(app: Hearing, finders: readonly Finder[], subject: string): vo
   for (const finder of finders) finder.announce();
   const name = finders.length === 0 ? "announced_nowhere" : "announced";
   recordEvent(app.db, { name, subject }).catch((error: unknown) =>
-    app.log.warn("event_not_stored", troubleOf(error)),
+    app.log.lasting("event_not_stored", troubleOf(error)),
   );
 }
 

@@ -25,7 +25,7 @@ export function openCounters(processes: number): Counters {
   };
   const app = {
     now: () => new Date(counters.now),
-    log: { warn: () => undefined },
+    log: { lasting: () => undefined, over: () => undefined },
     db: {
       async execute(statement: { readonly queryChunks: readonly unknown[] }) {
         const text = statement.queryChunks.find((chunk) => typeof chunk === "string");

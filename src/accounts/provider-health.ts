@@ -1,0 +1,43 @@
+import type { App } from "#src/app.ts";
+import { createCache } from "#src/cache.ts";
+import { Failure, type FailureCode } from "#src/failure.ts";
+import { within } from "#src/once.ts";
+import { type ProviderLately, providersLately } from "./events/store.ts";
+
+/** How a provider has been answering all replicas: its refreshes of the last day, and whether it is closed. */
+export type ProviderHealth = {
+  /** By provider; undefined while the database does not say. Five seconds old at most. */
+  lately(): Promise<ReadonlyMap<string, ProviderState> | undefined>;
+};
+
+export type ProviderState = ProviderLately & {
+  /** What is wrong; `pass` when a refresh has gone well lately, `not_tried` when none was made. */
+  readonly code: "pass" | "not_tried" | FailureCode;
+};
+
+const longestMs = 1000;
+
+export function createProviderHealth(app: Pick<App, "db" | "now">): ProviderHealth {
+  const now = () => app.now().getTime();
+  const known = createCache<ReadonlyMap<string, ProviderState>>({
+    freshMs: 5000,
+    staleMs: 0,
+    size: 1,
+    now,
+  });
+  const late = () => new Failure("database_unavailable");
+  const load = async () => {
+    const rows = await within(longestMs, providersLately(app.db), late);
+    return new Map(rows.map((row) => [row.provider, { ...row, code: codeOf(row) }]));
+  };
+  return { lately: () => known.get("all", load).catch(() => undefined) };
+}
+
+function codeOf({ isRefused, isClosed, lastSuccess, lastFailure }: ProviderLately) {
+  if (isRefused) return "provider_refuses_application" as const;
+  if (isClosed) return "provider_busy" as const;
+  if (lastFailure !== null && (lastSuccess === null || lastFailure > lastSuccess)) {
+    return "provider_busy" as const;
+  }
+  return lastSuccess === null ? ("not_tried" as const) : ("pass" as const);
+}

@@ -1,0 +1,45 @@
+import { codeOf } from "#src/failure.ts";
+
+/** A connection that ended; the words are ours and may be shown. */
+export class ConnectionEnded extends Error {}
+
+/** What codes of sockets, names and certificates mean, in words for a log. */
+const words: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset",
+  EPIPE: "connection closed",
+  ENOTFOUND: "name not found",
+  EAI_AGAIN: "name not found",
+  ETIMEDOUT: "no connection in time",
+  EHOSTUNREACH: "host unreachable",
+  ENETUNREACH: "network unreachable",
+  ConnectionRefused: "connection refused",
+  ConnectionClosed: "connection closed",
+};
+
+const certificates =
+  /CERT|UNABLE_TO_(?:VERIFY|GET)|ERR_TLS|HOSTNAME_MISMATCH|SELF_SIGNED|DEPTH_ZERO/;
+
+/** Why an exchange failed, as far as that may be told: never the text of an error that is not ours. */
+export function reasonOf(error: unknown): string {
+  const code = codeOf(error);
+  if (code !== undefined && certificates.test(code)) return `certificate not trusted (${code})`;
+  if (error instanceof ConnectionEnded) return error.message;
+  return (code === undefined ? undefined : words[code]) ?? code ?? "unknown";
+}
+
+/** Whether a certificate was what it failed with. */
+export function isUntrusted(error: unknown): boolean {
+  return reasonOf(error).startsWith("certificate not trusted");
+}
+
+const longest = 200;
+
+/** Where a redirect leads: origin and path, resolved and bounded, without its query. */
+export function placeOf(location: string | null | undefined, from: string): string {
+  if (location === null || location === undefined || !URL.canParse(location, from)) {
+    return "no address";
+  }
+  const { origin, pathname } = new URL(location, from);
+  return `${origin}${pathname}`.slice(0, longest);
+}
