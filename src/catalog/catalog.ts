@@ -1,5 +1,6 @@
 import type { Config } from "#src/config/load.ts";
 import { type Problem, isObject } from "#src/config/read.ts";
+import { halfRegistrations } from "#src/config/registrations.ts";
 import type { Provider } from "./provider.ts";
 import { airtable } from "./providers/airtable.ts";
 import { readProvider } from "./providers/generic.ts";
@@ -43,7 +44,7 @@ export function buildCatalog(config: CatalogSettings): { catalog: Catalog; probl
     complain("SMARTDASH_UPSTREAMS")("node: this name is the node's own while SMARTDASH_EDGE is on");
   }
   problems.push(...wrongReferences(config, providers, upstreams));
-  problems.push(...wrongSite(config, providers));
+  problems.push(...wrongSite(config, providers), ...halfRegistrations(config, providers));
   return { catalog: { providers, upstreams, defaultUpstream: config.defaultUpstream }, problems };
 }
 

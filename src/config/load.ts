@@ -73,13 +73,6 @@ export function loadConfig(environment: Environment): { config: Config; problems
     const message = "must be https: the gateway speaks TLS (TLS_CERT_FILE, TLS_SELF_SIGNED)";
     read.problems.push({ setting: "PUBLIC_URL", message });
   }
-  for (const prefix of ["MELI", "MERCADOPAGO"]) {
-    if (!isGiven(`${prefix}_CLIENT_ID`) || isGiven(`${prefix}_CLIENT_SECRET`)) continue;
-    read.problems.push({
-      setting: `${prefix}_CLIENT_SECRET`,
-      message: `is required with ${prefix}_CLIENT_ID`,
-    });
-  }
   return { config, problems: read.problems };
 }
 

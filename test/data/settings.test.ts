@@ -158,6 +158,83 @@ describe("an external database without ENCRYPTION_KEY", () => {
   });
 });
 
+/** As `serve` and `check` read them, to where the database would be opened. */
+async function problemsOf(settings: Environment): Promise<string> {
+  await using home = await temporaryHome();
+  const environment = { DATABASE_URL: "postgres://nobody@127.0.0.1:1/none", ENCRYPTION_KEY: key };
+  const opening = openApp({
+    environment: { ...environment, SMARTDASH_HOME: home.folder, ...settings },
+    runtime: bunRuntime,
+    role: "command",
+    isTolerant: true,
+  });
+  const opened = await opening.catch((error: unknown) => error);
+  if (!(opened instanceof Failure)) {
+    await (await opening).close();
+    return "none";
+  }
+  expect(opened.code).toBe("settings_invalid");
+  return opened.message;
+}
+
+const acme = {
+  authorize: "https://login.acme.example/a",
+  token: "https://login.acme.example/t",
+  identity: "https://login.acme.example/me",
+};
+const ofAcme = (fields: object) => ({
+  SMARTDASH_PROVIDERS: JSON.stringify({ acme: { ...acme, ...fields } }),
+});
+
+describe("half a registration", () => {
+  test.each([
+    [{ MELI_CLIENT_ID: "1" }, "MELI_CLIENT_SECRET is required with MELI_CLIENT_ID"],
+    [{ MELI_CLIENT_SECRET: "hunter2" }, "MELI_CLIENT_ID is required with MELI_CLIENT_SECRET"],
+    [{ MERCADOPAGO_CLIENT_SECRET: "hunter2" }, "MERCADOPAGO_CLIENT_ID is required"],
+    [{ MERCADOPAGO_CLIENT_ID: "1" }, "MERCADOPAGO_CLIENT_SECRET is required"],
+    [{ SUPABASE_CLIENT_ID: "1" }, "SUPABASE_CLIENT_SECRET is required with SUPABASE_CLIENT_ID"],
+    [{ SUPABASE_CLIENT_SECRET: "hunter2" }, "SUPABASE_CLIENT_ID is required"],
+    [{ AIRTABLE_CLIENT_SECRET: "hunter2" }, "AIRTABLE_CLIENT_ID is required"],
+    [
+      { MELI_REDIRECT_URI: "https://mcp.example.com/auth/meli" },
+      "MELI_CLIENT_ID is required with MELI_REDIRECT_URI",
+    ],
+    [ofAcme({ client_secret: "hunter2" }), "acme.client_id is required with acme.client_secret"],
+    [ofAcme({ client_id: "", client_secret: "hunter2" }), "acme.client_id is required"],
+    [ofAcme({ redirect_uri: "https://mcp.example.com/cb" }), "acme.client_id is required"],
+    [ofAcme({ client_id: "1" }), '"client_authentication": "none"'],
+    [ofAcme({ client_id: "1", client_authentication: "basic" }), "acme.client_secret is required"],
+    [
+      { SMARTDASH_PROVIDERS: JSON.stringify({ mercadolibre: { client_id: "1" } }) },
+      "mercadolibre.client_id has no effect",
+    ],
+  ])("is refused: %p", async (settings, says) => {
+    const message = await problemsOf(settings);
+    expect(message).toContain(says);
+    expect(message).not.toContain("hunter2");
+  });
+
+  test.each([
+    {},
+    { MELI_CLIENT_ID: "1", MELI_CLIENT_SECRET: "2" },
+    { MELI_PKCE: "off", AIRTABLE_SCOPES: "schema.bases:read" },
+    ofAcme({}),
+    ofAcme({ client_id: "1", client_secret: "2" }),
+  ])("is not what this is: %p", async (settings) => {
+    expect(await problemsOf(settings)).toBe("none");
+  });
+
+  test("is none for a public client, where the provider's profile allows one", async () => {
+    expect(await problemsOf({ AIRTABLE_CLIENT_ID: "1" })).toBe("none");
+    for (const client_authentication of ["none", "basic_if_secret"]) {
+      expect(await problemsOf(ofAcme({ client_id: "1", client_authentication }))).toBe("none");
+    }
+    const overridden = { mercadolibre: { client_authentication: "none" } };
+    const settings = { MELI_CLIENT_ID: "1", SMARTDASH_PROVIDERS: JSON.stringify(overridden) };
+    expect(await problemsOf(settings)).toBe("none");
+  });
+});
+
 function refusalOf(environment: Environment): Failure {
   try {
     refuse(loadConfig(environment).problems);
