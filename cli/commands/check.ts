@@ -30,7 +30,7 @@ export const check = command({
     offline: { type: "boolean", description: "Nothing but this machine and the database" },
     live: { type: "boolean", description: "Also ask real accounts who they are; read-only" },
     thorough: { type: "boolean", description: "Wait for 65 s of silence on a stream, not for 35" },
-    all: { type: "boolean", description: "Also list what is well" },
+    all: { type: "boolean", description: "Also list what is well, and what was not looked at" },
     junit: { type: "string", description: "Also write a JUnit XML file" },
     fingerprint: { type: "string", description: "verify: of the node that signed, if another" },
   },
@@ -90,9 +90,10 @@ function outcomeOf(report: SignedReport, isWhole: boolean): Outcome {
     return isFirst ? [heading, lineOf(finding)] : [lineOf(finding)];
   });
   const sum = `${counts.pass} well, ${counts.warn} warnings, ${counts.fail} must be mended, ${counts.skipped} not looked at`;
+  const hidden = counts.skipped > 0 && !isWhole ? " (--all names them)" : "";
   return {
     json: report,
-    text: [...lines, sum].join("\n"),
+    text: [...lines, `${sum}${hidden}`].join("\n"),
     talk:
       signature === null
         ? "The report is not signed: see node_key_unreadable."
@@ -119,12 +120,12 @@ async function verify(file: string | undefined, fingerprint: string | undefined)
   const verified = await withApp({ role: "command", isTolerant: true }, (app) =>
     Promise.resolve(verifyReport(app, environment(), { text, fingerprint })),
   );
-  const { checkedAt, status, isSameBuild, isSameConfig } = verified;
+  const { checkedAt, status, isSameBuild, isSameConfig, skipped } = verified;
   const build = isSameBuild ? "this build" : "another build";
   const config = isSameConfig ? "these settings" : "other settings";
   return {
     json: verified,
-    text: `Signed by node ${verified.fingerprint} at ${checkedAt}: ${status}, for ${build} and ${config}.`,
+    text: `Signed by node ${verified.fingerprint} at ${checkedAt}: ${status}, ${skipped} not looked at, for ${build} and ${config}.`,
     ...(isSameBuild && isSameConfig && status !== "fail"
       ? {}
       : {

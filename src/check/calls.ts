@@ -22,7 +22,7 @@ const together = 20;
 /** Chapter 3: calls that meet a dead credential share one refresh. */
 export async function oneRefresh(world: Rehearsing): Promise<readonly Finding[]> {
   const provider = world.sandbox.providers.get(world.profiles[0]?.name ?? "");
-  if (provider === undefined) return [];
+  if (provider === undefined) return [problem("not_looked_at", "No provider is simulated")];
   const before = provider.asked.refresh_token;
   provider.grants.expireAccess();
   const calls = Array.from({ length: together }, () =>

@@ -1,4 +1,5 @@
 import { ping } from "#db/ping.ts";
+import { DatabaseProblem } from "#db/problem.ts";
 import type { App } from "#src/app.ts";
 import { within } from "#src/once.ts";
 import { pendingNames } from "#src/upkeep/migrate.ts";
@@ -37,7 +38,8 @@ import { type Finding, pass, problem } from "./finding.ts";
 import { oauthFlows } from "./flows.ts";
 import { liveAccountsWork, providersKnowUs } from "./live.ts";
 import { alertsArrive, canariesSilent } from "./observed.ts";
-import { type Patience, throughPublicUrl } from "./public.ts";
+import { type Part, notExecuted } from "./part.ts";
+import { type Patience, partsOutside, throughPublicUrl } from "./public.ts";
 import {
   addressesSafe,
   descriptorsEnough,
@@ -88,41 +90,45 @@ const onThisMachine = [
 ] as const;
 
 const inTheDatabase = [
-  keysYoung,
-  keysInUse,
-  providersOpen,
-  databaseItself,
-  constraintsThere,
-  clocksAgree,
-  accountsSound,
-  cleanupRuns,
-  alertsQuiet,
-  switchesOn,
-] as const;
+  { chapter: 1, code: "signing_key", what: "Age of keys", look: keysYoung },
+  { chapter: 1, code: "keys", what: "Keys that sealed what is stored", look: keysInUse },
+  { chapter: 2, code: "providers", what: "State of providers", look: providersOpen },
+  { chapter: 4, code: "database", what: "Version and rights", look: databaseItself },
+  { chapter: 4, code: "constraints", what: "Constraints and indexes", look: constraintsThere },
+  { chapter: 4, code: "clock", what: "The database's clock", look: clocksAgree },
+  { chapter: 4, code: "accounts", what: "State of accounts", look: accountsSound },
+  { chapter: 4, code: "cleanup", what: "Age of the last cleanup", look: cleanupRuns },
+  { chapter: 5, code: "alerts", what: "Alerts", look: alertsQuiet },
+  { chapter: 10, code: "switches", what: "Switches", look: switchesOn },
+] as const satisfies readonly Part<Checking>[];
+
+const flows = { chapter: 2, code: "oauth_flows", what: "OAuth flows", look: oauthFlows } as const;
 
 /** In this order: the last one knows everything that was secret in what went before. */
 const rehearsed = [
-  clientsServed,
-  oneRefresh,
-  streamOpensAndEnds,
-  healthAnswers,
-  limitsHold,
-  killSwitchHolds,
-  alertsArrive,
-  canariesSilent,
-] as const;
+  { chapter: 9, code: "client_served", what: "tools/list of each client", look: clientsServed },
+  { chapter: 3, code: "one_refresh", what: "One refresh for many calls", look: oneRefresh },
+  { chapter: 3, code: "stream_cancel", what: "A stream's end", look: streamOpensAndEnds },
+  { chapter: 6, code: "health", what: "Health", look: healthAnswers },
+  { chapter: 7, code: "flood_gates", what: "Limits", look: limitsHold },
+  { chapter: 10, code: "kill_switch", what: "The kill switch", look: killSwitchHolds },
+  { chapter: 5, code: "alert_delivery", what: "An alert", look: alertsArrive },
+  { chapter: 5, code: "canaries", what: "Planted secrets", look: canariesSilent },
+] as const satisfies readonly Part<Rehearsing>[];
 
 /**
  * The production checklist, executed: settings, files and the database as they are; every flow with this binary and
  * these settings on simulated providers; the running gateway through its public address. Never stops half-way.
  */
 export async function check(app: App, options: CheckOptions): Promise<readonly Finding[]> {
-  const { isOffline, isLive, patience } = options;
+  const { isLive, patience } = options;
+  const isRehearsed = patience !== "quick";
+  const leftOut = notExecuted([flows, ...rehearsed], "--quick");
   const all = [
     standingFindings({ ...app, environment: options.environment }),
-    ...(patience === "quick" ? [] : [rehearse(app, options)]),
-    ...(isOffline ? [] : [throughPublicUrl(app, patience), providersKnowUs(app)]),
-    ...(isLive && !isOffline ? [liveOnes(app)] : []),
+    isRehearsed ? rehearse(app, options) : Promise.resolve(leftOut),
+    outside(app, options),
+    ...(isLive ? [liveOnes(app, options)] : []),
   ];
   const found = (await Promise.all(all)).flat();
   return found.toSorted((left, right) => left.chapter - right.chapter);
@@ -130,24 +136,49 @@ export async function check(app: App, options: CheckOptions): Promise<readonly F
 
 async function standingFindings(app: Checking): Promise<readonly Finding[]> {
   const found: Finding[] = [];
-  for (const each of onThisMachine) found.push(...(await looked(app, each)));
+  for (const each of onThisMachine) found.push(...(await looked(app, each.name, each)));
   const trouble = await databaseTrouble(app);
-  if (trouble !== undefined) return [...found, trouble];
-  for (const each of inTheDatabase) found.push(...(await looked(app, each)));
+  if (trouble !== undefined) {
+    return [...found, trouble, ...notExecuted(inTheDatabase, trouble.code)];
+  }
+  for (const { what, look } of inTheDatabase) found.push(...(await looked(app, what, look)));
   return found;
 }
 
-type Look<T> = (what: T) => readonly Finding[] | Promise<readonly Finding[]>;
+/** What is asked of others: the running gateway through PUBLIC_URL, and providers. */
+async function outside(app: App, options: CheckOptions): Promise<readonly Finding[]> {
+  const known = { chapter: 2, code: "application_known", what: "What providers know" } as const;
+  if (options.isOffline) return notExecuted([...partsOutside, known], "--offline");
+  const found = await Promise.all([
+    looked(app, "PUBLIC_URL", (what) => throughPublicUrl(what, options.patience)),
+    looked(app, known.what, providersKnowUs),
+  ]);
+  return found.flat();
+}
 
-/** What cannot be looked at is a finding too. */
-async function looked<T>(what: T, look: Look<T>): Promise<readonly Finding[]> {
+/** Longer than any part takes that is well. */
+const partMs = 120_000;
+
+/** What cannot be looked at is a finding too, and so is what does not end. */
+async function looked<T>(
+  subject: T,
+  what: string,
+  look: Part<T>["look"],
+): Promise<readonly Finding[]> {
   try {
-    return await look(what);
+    const late = () => new Error(`no end after ${partMs / 1000} s`);
+    return await within(partMs, Promise.resolve(look(subject)), late);
   } catch (error) {
-    const { code, message } = asFailure(error);
-    const reason = code === "internal" && error instanceof Error ? error.message : message;
-    return [problem("not_looked_at", `${look.name}: ${redact(reason).split("\n")[0]} (${code})`)];
+    return [problem("not_looked_at", `${what}: ${reasonOf(error)}`)];
   }
+}
+
+/** Not `asFailure` alone: what a folder refuses is no database that is away. */
+function reasonOf(error: unknown): string {
+  const { code, message } = asFailure(error);
+  const isOurs = error instanceof Failure || error instanceof DatabaseProblem;
+  const words = isOurs || !(error instanceof Error) ? `${message} (${code})` : error.message;
+  return redact(oneLine(words));
 }
 
 const answerMs = 5000;
@@ -170,30 +201,38 @@ async function rehearse(app: App, options: CheckOptions): Promise<readonly Findi
   try {
     world = await openRehearsal(app, options.environment, options.runtime);
   } catch (error) {
-    const { code, message } = asFailure(error);
-    const isMissing = options.runtime.installPostgres === undefined || code !== "settings_invalid";
-    const words = `${oneLine(message)} (${code})`;
-    return [problem(isMissing ? "rehearsal_impossible" : "rehearsal_failed", words)];
+    const isOfSettings = error instanceof Failure && error.code === "settings_invalid";
+    const code = isOfSettings ? "rehearsal_failed" : "rehearsal_impossible";
+    return [problem(code, reasonOf(error)), ...notExecuted([flows, ...rehearsed], code)];
   }
-  await using rehearsal = world;
-  const found = [...(await oauthFlows(rehearsal))];
+  try {
+    return await rehearsedIn(world);
+  } finally {
+    // What it leaves behind the next one takes away.
+    await Promise.allSettled([world[Symbol.asyncDispose]()]);
+  }
+}
+
+async function rehearsedIn(rehearsal: Rehearsal): Promise<readonly Finding[]> {
+  const found = [...(await looked(rehearsal, flows.what, flows.look))];
   const first = rehearsal.profiles[0]?.name ?? "";
   try {
     const connected = await connect(rehearsal, { provider: first, seller: "100200301" });
     const rehearsing: Rehearsing = { ...rehearsal, connected };
-    for (const each of rehearsed) found.push(...(await looked(rehearsing, each)));
+    for (const { what, look } of rehearsed) found.push(...(await looked(rehearsing, what, look)));
   } catch (error) {
-    const reason =
-      error instanceof Failure || !(error instanceof Error) ? asFailure(error).code : error.message;
-    found.push(problem("proxy_failed", `The rehearsal broke off: ${reason}`));
+    found.push(problem("proxy_failed", `The rehearsal broke off: ${reasonOf(error)}`));
+    found.push(...notExecuted(rehearsed, "proxy_failed"));
   }
   return found;
 }
 
 /** Without a database there are none to ask. */
-function liveOnes(app: App): Promise<readonly Finding[]> {
-  return liveAccountsWork(app).catch((error: unknown) => [
-    problem("live_failed", asFailure(error).message),
+async function liveOnes(app: App, { isOffline }: CheckOptions): Promise<readonly Finding[]> {
+  const part = { chapter: 9, code: "live_account", what: "Real accounts" } as const;
+  if (isOffline) return notExecuted([part], "--offline");
+  return await liveAccountsWork(app).catch((error: unknown) => [
+    problem("live_failed", reasonOf(error)),
   ]);
 }
 

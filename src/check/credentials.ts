@@ -5,7 +5,7 @@ import type { Environment } from "#src/config/read.ts";
 import { secretValues } from "#src/config/secret-values.ts";
 import { nodeKeySealedBy, openNodeKey } from "#src/crypto/node-key.ts";
 import { asFailure } from "#src/failure.ts";
-import { type Finding, pass, problem } from "./finding.ts";
+import { type Finding, pass, problem, skipped } from "./finding.ts";
 import { signingKeyAge } from "./store.ts";
 
 type Checking = Pick<App, "config" | "db" | "now"> & { readonly environment: Environment };
@@ -92,6 +92,9 @@ export function nodeKeyOpens({ config, seal }: Pick<App, "config" | "seal">): re
 /** Command lines are for everybody to read; looked at on this machine, as far as this user may. */
 export function argumentsClean({ environment }: Checking): readonly Finding[] {
   const lines = commandLines();
+  if (lines === undefined) {
+    return [skipped(1, "arguments", "Command lines of other processes cannot be read here")];
+  }
   const shown = secretValues(environment).filter(({ value }) =>
     lines.some((line) => line.includes(value)),
   );
@@ -101,7 +104,7 @@ export function argumentsClean({ environment }: Checking): readonly Finding[] {
   );
 }
 
-function commandLines(): readonly string[] {
+function commandLines(): readonly string[] | undefined {
   try {
     const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
     return processes.flatMap((id) => {
@@ -112,6 +115,6 @@ function commandLines(): readonly string[] {
       }
     });
   } catch {
-    return [process.argv.join(" ")];
+    return undefined;
   }
 }

@@ -4,7 +4,7 @@ import type { App } from "#src/app.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
 import { cleanupTask, overdueDays } from "#src/upkeep/cleanup/cleanup.ts";
 import { secondsSince } from "#src/upkeep/tasks/store.ts";
-import { type Finding, pass, problem } from "./finding.ts";
+import { type Finding, pass, problem, skipped } from "./finding.ts";
 import { type DatabaseFacts, databaseFacts, missingNames, wronglyTaken } from "./store.ts";
 
 type Checking = Pick<App, "db" | "config" | "now">;
@@ -87,7 +87,9 @@ export async function clocksAgree(app: Checking): Promise<readonly Finding[]> {
 /** Only where the operator has said how to know. */
 export async function backupRecent(app: Checking): Promise<readonly Finding[]> {
   const { backupStamp } = app.config;
-  if (backupStamp === undefined) return [];
+  if (backupStamp === undefined) {
+    return [skipped(4, "backup", "Age of the last backup: SMARTDASH_BACKUP_STAMP is not set")];
+  }
   const found = await stat(backupStamp).catch(() => undefined);
   if (found === undefined) return [problem("backup_old", `${backupStamp} is not there`)];
   const days = (app.now().getTime() - found.mtimeMs) / (daySeconds * 1000);

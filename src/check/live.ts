@@ -9,7 +9,11 @@ import { type Finding, pass, problem, skipped } from "./finding.ts";
 
 /** Whether providers know this application; touches nobody's account. */
 export async function providersKnowUs(app: App): Promise<readonly Finding[]> {
-  const all = connectable(app).map(async ({ provider: { name } }) => {
+  const registrations = connectable(app);
+  if (registrations.length === 0) {
+    return [skipped(2, "application_known", "What providers know: none is configured")];
+  }
+  const all = registrations.map(async ({ provider: { name } }) => {
     const { outcome, code, milliseconds } = await tryRegistration(app, name);
     const words = `${name} (${code}, ${milliseconds} ms)`;
     if (outcome === "refused")
@@ -26,7 +30,11 @@ export async function providersKnowUs(app: App): Promise<readonly Finding[]> {
 /** With `--live`: one account of each provider whose token is good is asked who it is. Nothing is renewed or written. */
 export async function liveAccountsWork(app: App): Promise<readonly Finding[]> {
   const accounts = await liveAccounts(app.db, 500);
-  const found = connectable(app).map(async ({ provider }) => {
+  const registrations = connectable(app);
+  if (registrations.length === 0) {
+    return [skipped(9, "live_account", "Real accounts: no provider is configured")];
+  }
+  const found = registrations.map(async ({ provider }) => {
     const isUsable = (ends: Date | null) => ends !== null && ends > app.now();
     const one = accounts.find(
       (each) =>

@@ -34,20 +34,20 @@ export async function alertsArrive(world: Rehearsing): Promise<readonly Finding[
 export async function canariesSilent(world: Rehearsing): Promise<readonly Finding[]> {
   const { app, connected, url, secrets } = world;
   const account = await accountById(app.db, connected.accountId);
-  const stored =
-    account === undefined
-      ? {}
-      : {
-          "access token": openColumn(app, account, "accessToken").reveal(),
-          "refresh token": openColumn(app, account, "refreshToken").reveal(),
-        };
+  if (account === undefined) throw new Error("the account of the rehearsal is gone");
+  const stored = {
+    "access token": openColumn(app, account, "accessToken").reveal(),
+    "refresh token": openColumn(app, account, "refreshToken").reveal(),
+  };
   const canaries = { ...secrets, ...stored, bearer: connected.bearer };
   const bearer = { authorization: `Bearer ${secrets["METRICS_TOKEN"]}` };
   const texts = await Promise.all([
-    localFetch(`${url}/metrics`, { headers: bearer }).then((answer) => answer.text()),
-    localFetch(`${url}/health`).then((answer) => answer.text()),
-    connected.visitor.get(`${url}/`).then((answer) => answer.text()),
-    connected.visitor.get(`${url}/auth/callback?state=x&code=y`).then((answer) => answer.text()),
+    localFetch(`${url}/metrics`, { headers: bearer }).then((answer) => shown(answer, 200)),
+    localFetch(`${url}/health`).then((answer) => shown(answer, 200)),
+    connected.visitor.get(`${url}/`).then((answer) => shown(answer, 200)),
+    connected.visitor
+      .get(`${url}/auth/callback?state=x&code=y`)
+      .then((answer) => shown(answer, 400)),
   ]);
   const [metrics, ...pages] = texts;
   const sinks = {
@@ -64,4 +64,11 @@ export async function canariesSilent(world: Rehearsing): Promise<readonly Findin
   if (leaks.length > 0) return leaks.map((leak) => problem("secret_leaked", `Found: ${leak}`));
   const count = Object.keys(canaries).length;
   return [pass(5, "canaries", `${count} planted secrets stand in no log, metric, page or alert`)];
+}
+
+/** A page that is not shown has no secret in it, which proves nothing. */
+async function shown(answer: Response, wanted: number): Promise<string> {
+  const text = await answer.text();
+  if (answer.status === wanted) return text;
+  throw new Error(`${new URL(answer.url).pathname} answers ${answer.status}`);
 }

@@ -179,9 +179,9 @@ export const problems = {
   },
   rehearsal_impossible: {
     chapter: 9,
-    status: "warn",
+    status: "fail",
     remedy:
-      "The flows were not executed: this build has no PostgreSQL inside, or the temporary folder cannot run one (TMPDIR).",
+      "The flows were not executed: this build has no PostgreSQL inside, there is no /bin/sh (as in the image), or TMPDIR names no folder that can be written, has 150 MiB of room and allows programs to run. Set TMPDIR, check on another machine, or leave the flows out on purpose with --quick.",
   },
 } as const satisfies Record<string, Problem>;
 

@@ -7,6 +7,7 @@ import { localGateway, publicInit } from "#src/config/load.ts";
 import { isObject } from "#src/config/read.ts";
 import { type Finding, pass, problem, skipped } from "./finding.ts";
 import { type Heard, listen } from "./listen.ts";
+import { notExecuted } from "./part.ts";
 
 type Checking = Pick<App, "config" | "catalog" | "publicUrl" | "bindingKey" | "now">;
 
@@ -15,6 +16,22 @@ const limitMs = 5000;
 /** How long a quiet stream is listened to. */
 export type Patience = "quick" | "usual" | "long";
 const silences: Readonly<Record<Patience, number>> = { quick: 0, usual: 35_000, long: 65_000 };
+
+const through = {
+  reached: { chapter: 3, code: "public_url_reached", what: "Where PUBLIC_URL leads" },
+  version: { chapter: 10, code: "previous_version", what: "The version that runs" },
+  redirects: { chapter: 2, code: "redirect_uri_reached", what: "Where redirect URIs lead" },
+  events: { chapter: 3, code: "stream_unbuffered", what: "Events through PUBLIC_URL" },
+  comments: { chapter: 3, code: "keepalive_seen", what: "Comments on a quiet stream" },
+  quiet: { chapter: 9, code: "stream_survives", what: "A quiet stream" },
+  leaving: { chapter: 3, code: "disconnect_noticed", what: "A client that leaves" },
+} as const;
+
+/** What is not known without a running gateway. */
+export const partsOutside = Object.values(through);
+
+/** What could not be tried, once it is known where PUBLIC_URL leads, or does not. */
+const behind = partsOutside.filter(({ code }) => code !== through.reached.code);
 
 /**
  * Chapters 3 and 9, through PUBLIC_URL and whatever stands in front of the running gateway: does it lead here, do
@@ -32,15 +49,20 @@ export async function throughPublicUrl(
         "host_rewritten",
         `${app.publicUrl} refuses its own name: the Host header is another`,
       ),
+      ...notExecuted(behind, "host_rewritten"),
     ];
   }
   if (outside !== 200) {
-    return [problem("public_url_unreachable", `${app.publicUrl}/livez answers ${outside}`)];
+    return [
+      problem("public_url_unreachable", `${app.publicUrl}/livez answers ${outside}`),
+      ...notExecuted(behind, "public_url_unreachable"),
+    ];
   }
   const known = await ask(app, { act: "status", id: randomUUID() });
   if (known === undefined) {
     return [
       problem("public_url_elsewhere", `${app.publicUrl} does not take this deployment's proof`),
+      ...notExecuted(behind, "public_url_elsewhere"),
     ];
   }
   const reached = pass(
@@ -66,11 +88,19 @@ async function unreachable(app: Checking, reason: string): Promise<readonly Find
   const { address, init } = localGateway(app.config);
   const inside = await statusOf(`${address}/livez`, init);
   const isHere = typeof inside === "number";
+  if (isHere) {
+    return [
+      problem("public_url_unreachable", `${app.publicUrl} cannot be reached (${reason})`),
+      ...notExecuted(behind, "public_url_unreachable"),
+    ];
+  }
   return [
-    isHere
-      ? problem("public_url_unreachable", `${app.publicUrl} cannot be reached (${reason})`)
-      : problem("gateway_not_running", `Nothing answers at ${app.publicUrl}`),
-    ...(isHere ? [] : [problem("previous_unknown", "No gateway runs that could be gone back to")]),
+    problem("gateway_not_running", `Nothing answers at ${app.publicUrl}`),
+    problem("previous_unknown", "No gateway runs that could be gone back to"),
+    ...notExecuted(
+      behind.filter(({ code }) => code !== through.version.code),
+      "gateway_not_running",
+    ),
   ];
 }
 
@@ -120,7 +150,10 @@ async function streams(app: Checking, silentMs: number): Promise<readonly Findin
     () => post(app, { act: "stream", id: randomUUID(), silentMs }),
     silentMs,
   );
-  if (typeof heard === "string") return [problem("stream_cut", `No stream: ${heard}`)];
+  if (typeof heard === "string") {
+    const unheard = [through.events, through.comments, through.quiet];
+    return [problem("stream_cut", `No stream: ${heard}`), ...notExecuted(unheard, "stream_cut")];
+  }
   const spread = (heard.eventsAt.at(4) ?? 0) - (heard.eventsAt.at(0) ?? 0);
   const first = Math.round(heard.firstByteMs);
   const found: Finding[] = [
@@ -138,7 +171,7 @@ async function streams(app: Checking, silentMs: number): Promise<readonly Findin
       : pass(3, "stream_fast", `The first byte came after ${first} ms`),
   ];
   if (silentMs === 0)
-    return [...found, skipped(3, "keepalive_seen", "Quiet streams were not waited for (--quick)")];
+    return [...found, ...notExecuted([through.comments, through.quiet], "--quick")];
   return [...found, ...silence(app, heard, silentMs)];
 }
 
@@ -153,10 +186,15 @@ function silence({ config }: Checking, heard: Heard, silentMs: number): readonly
           `A stream that was quiet for ${silentMs / 1000} s was not cut: no 504`,
         )
       : problem("stream_cut", `A stream was cut after ${Math.round(heard.lastedMs / 1000)} s`),
-    heard.isWhole && wanted > 0 && heard.comments === 0
-      ? problem("keepalive_missing", words)
-      : pass(3, "keepalive_seen", words),
+    commentsOf(heard, wanted, words),
   ];
+}
+
+/** One that comes only after what was waited for, or after the stream was cut, was not seen and is not missing. */
+function commentsOf(heard: Heard, wanted: number, words: string): Finding {
+  if (heard.comments > 0) return pass(3, "keepalive_seen", words);
+  if (heard.isWhole && wanted > 0) return problem("keepalive_missing", words);
+  return skipped(3, "keepalive_seen", `${through.comments.what}: ${words}, none was due`);
 }
 
 const [noticeTries, noticeMs] = [15, 200];

@@ -101,6 +101,8 @@ export type Verified = {
   readonly isSameBuild: boolean;
   /** The settings are what they were. */
   readonly isSameConfig: boolean;
+  /** How many parts of the checklist were not looked at. */
+  readonly skipped: number;
 };
 
 /**
@@ -128,11 +130,13 @@ export function verifyReport(
     throw new Failure("report_unverified", "The report is not what was signed");
   }
   const build = isObject(report["build"]) ? report["build"] : {};
+  const counts = isObject(report["counts"]) ? report["counts"] : {};
   return {
     checkedAt: String(report["checkedAt"]),
     status: String(report["status"]),
     fingerprint: known,
     isSameBuild: build["number"] === version.number && build["revision"] === version.revision,
+    skipped: Number(counts["skipped"] ?? 0),
     isSameConfig: report["configHash"] === configHash(app, environment),
   };
 }

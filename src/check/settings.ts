@@ -85,6 +85,7 @@ function descriptorLimit(): number | undefined {
   try {
     const limits = readFileSync("/proc/self/limits", "utf8");
     const soft = /^Max open files\s+(\S+)/m.exec(limits)?.[1];
+    if (soft === undefined) return undefined;
     return soft === "unlimited" ? Infinity : Number(soft);
   } catch {
     return undefined;

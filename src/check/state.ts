@@ -64,7 +64,7 @@ const underWayMs = 1500;
 
 /** An answer stays in the journal for some milliseconds, or while the database is away. */
 export async function answersStored({ config }: Pick<App, "config">): Promise<readonly Finding[]> {
-  const list = () => readdir(join(config.journal, "answers")).catch((): string[] => []);
+  const list = () => answerNames(config);
   const before = new Set(await list());
   if (before.size > 0) await sleep(underWayMs);
   const waiting = before.size === 0 ? [] : (await list()).filter((name) => before.has(name));
@@ -75,14 +75,28 @@ export async function answersStored({ config }: Pick<App, "config">): Promise<re
   ];
 }
 
+/** The first start makes the folder; one that cannot be read says nothing about what is in it. */
+async function answerNames({ journal }: App["config"]): Promise<readonly string[]> {
+  try {
+    return await readdir(join(journal, "answers"));
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
 /** An answer that waits needs the key that sealed it as much as a row does. */
 export async function answersReadable(
   app: Pick<App, "config" | "seal">,
 ): Promise<readonly Finding[]> {
+  if ((await answerNames(app.config)).length === 0) {
+    return [pass(1, "journal_keys", "No answer in the journal needs a key")];
+  }
   const ids = await sealedAnswers(join(app.config.journal, "answers"));
   const [first] = app.seal.keyIds;
   const others = ids.filter((id) => id !== first);
-  if (others.length === 0) return [];
+  if (others.length === 0)
+    return [pass(1, "journal_keys", "Answers in the journal need no other key than the first one")];
   const code = others.every((id) => app.seal.keyIds.includes(id)) ? "key_retired" : "key_missing";
   return [
     problem(code, `${others.length} answers in the journal need another key than the first one`),

@@ -6,6 +6,8 @@ import * as agentTables from "#db/schema/agents.ts";
 import * as callTables from "#db/schema/calls.ts";
 import * as operationTables from "#db/schema/operations.ts";
 import * as personTables from "#db/schema/people.ts";
+import * as edgeTables from "#db/schema/edge.ts";
+import * as guardTables from "#db/schema/guards.ts";
 import { codeOf } from "#src/failure.ts";
 
 export type DatabaseFacts = {
@@ -43,7 +45,15 @@ export async function databaseFacts(db: Database): Promise<DatabaseFacts> {
 
 /** Every index, constraint and key that the code relies on, by name. */
 function expectedNames(): readonly string[] {
-  const modules = [accountTables, agentTables, callTables, operationTables, personTables];
+  const modules = [
+    accountTables,
+    agentTables,
+    callTables,
+    edgeTables,
+    guardTables,
+    operationTables,
+    personTables,
+  ];
   const tables = modules.flatMap((each) =>
     Object.values(each).filter((value) => is(value, PgTable)),
   );

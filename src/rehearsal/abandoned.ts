@@ -1,13 +1,41 @@
-import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, stat, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Failure, codeOf } from "#src/failure.ts";
 
 const homePrefix = "sd-rehearsal-";
 
-/** A home for a rehearsal, in the folder for temporary things; what earlier ones left there is taken away. */
+/** PostgreSQL's programs, a cluster, and what the flows write. */
+const neededMiB = 150;
+const mebibyte = 1024 * 1024;
+
+/**
+ * A home for a rehearsal, in the folder for temporary things; what earlier ones left there is taken away.
+ * Failures: `home_unusable`.
+ */
 export async function newHome(): Promise<string> {
   await removeAbandoned();
-  return await mkdtemp(join(tmpdir(), homePrefix));
+  try {
+    await proveRoom(tmpdir());
+    return await mkdtemp(join(tmpdir(), homePrefix));
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw unusable(`cannot be written (${codeOf(error) ?? "unknown"})`);
+  }
+}
+
+async function proveRoom(folder: string): Promise<void> {
+  const { bsize, blocks, bavail } = await statfs(folder);
+  const roomMiB = Math.floor((bavail * bsize) / mebibyte);
+  // Some file systems do not say how large they are.
+  if (blocks === 0 || roomMiB >= neededMiB) return;
+  throw unusable(`has ${roomMiB} MiB of room, and ${neededMiB} are needed`);
+}
+
+function unusable(why: string): Failure {
+  return new Failure("home_unusable", `The folder for temporary files, ${tmpdir()}, ${why}`, {
+    hint: "Set TMPDIR to a folder that this user may write and that allows programs to run.",
+  });
 }
 
 const longestMs = 10 * 60_000;

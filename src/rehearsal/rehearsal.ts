@@ -1,5 +1,8 @@
 import { randomBytes, randomUUID } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseProblem } from "#db/problem.ts";
 import { connectable } from "#src/accounts/registration.ts";
 import { liveAccounts } from "#src/accounts/store.ts";
 import { openJournal } from "#src/accounts/journal/journal.ts";
@@ -48,7 +51,9 @@ export async function openRehearsal(
   environment: Environment,
   runtime: Runtime,
 ): Promise<Rehearsal> {
-  if (runtime.installPostgres === undefined) throw new Failure("home_unusable");
+  if (runtime.installPostgres === undefined) {
+    throw new Failure("home_unusable", `There is no PostgreSQL inside on ${runtime.name}`);
+  }
   const stack = new AsyncDisposableStack();
   const opening = Promise.withResolvers<void>();
   // What is being started can be stopped when it has started.
@@ -87,6 +92,8 @@ async function openOn(stack: AsyncDisposableStack, opening: Opening): Promise<Re
       ALERT_WEBHOOK_URL: `${alerts.url}/hook`,
     },
     write: (text) => written.push(text) > 0,
+  }).catch((error: unknown) => {
+    throw withLastWords(home, error);
   });
   stack.defer(() => opened.close());
   const gateway = await startGateway(opened.app, runtime);
@@ -112,6 +119,20 @@ async function openOn(stack: AsyncDisposableStack, opening: Opening): Promise<Re
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
+
+/** The log of a PostgreSQL that did not start is taken away with its folder: what it says last is told. */
+function withLastWords(home: string, error: unknown): unknown {
+  if (!(error instanceof DatabaseProblem)) return error;
+  const log = join(home, "postgres.log");
+  const lines = existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [];
+  const last = lines.filter((line) => line.trim() !== "").slice(-mostLastLines);
+  const words = [error.message, ...last].join("; ");
+  return new Failure(error.code, words, {
+    hint: "Set TMPDIR to a folder that allows programs to run, on a system with /bin/sh and glibc.",
+  });
+}
+
+const mostLastLines = 2;
 
 function profilesOf(deployment: Deployment): readonly Provider[] {
   const configured = connectable(deployment).map(({ provider }) => provider);

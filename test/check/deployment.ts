@@ -100,3 +100,9 @@ export function problemsIn(report: Ran): readonly FoundOne[] {
   const findings = (report.json["findings"] ?? []) as readonly FoundOne[];
   return findings.filter(({ status }) => status === "warn" || status === "fail");
 }
+
+/** Codes of what a report says nothing about. */
+export function skippedIn(report: Ran): readonly string[] {
+  const findings = (report.json["findings"] ?? []) as readonly FoundOne[];
+  return findings.filter(({ status }) => status === "skipped").map(({ code }) => code);
+}

@@ -13,6 +13,7 @@ import { oauthFlows } from "#src/check/flows.ts";
 import { alertsArrive, canariesSilent } from "#src/check/observed.ts";
 import { connect, openRehearsal } from "#src/rehearsal/rehearsal.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
+import { rejection } from "#test/data/rejection.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 
 setDefaultTimeout(60_000);
@@ -92,6 +93,16 @@ test("a gateway without limits, without health, and a stream that never begins o
   );
   const unnoticed = bad((await inPlaceOf(ok, streamOpensAndEnds)) as Finding[]);
   expect(unnoticed).toEqual(["proxy_failed"]);
+});
+
+test("what is not simulated, and a page that is not shown, are no reason to call anything well", async () => {
+  const [profile] = rehearsing.profiles;
+  const elsewhere = { ...rehearsing, profiles: [{ ...profile!, name: "nowhere" }] };
+  expect(bad(await oneRefresh(elsewhere))).toEqual(["not_looked_at"]);
+  const hidden = { ...rehearsing, secrets: { ...rehearsing.secrets, METRICS_TOKEN: "wrong" } };
+  expect(await rejection(canariesSilent(hidden))).toMatchObject({
+    message: expect.stringContaining("/metrics"),
+  });
 });
 
 test("a switch that changes nothing, an alert that is not signed, and a secret in the log are found", async () => {
