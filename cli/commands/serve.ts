@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
+import { accountsWithoutProvider } from "#src/check/unconfigured.ts";
 import { loadConfig } from "#src/config/load.ts";
 import { asFailure } from "#src/failure.ts";
+import { timely } from "#src/once.ts";
 import { isAnybodyHere } from "#src/people/store.ts";
 import { loadRuntime } from "#src/runtime/runtime.ts";
 import { catchStray } from "#src/telemetry/stray.ts";
@@ -38,6 +40,7 @@ export const serve = command({
         port: gateway.port,
         version: version.number,
       });
+      await warnOfSettings(app);
       if (app.config.signUp === "invite" && !(await isAnybodyHere(app.db).catch(() => true))) {
         app.log.warn("nobody_signed_up", { note: "smartdash invite prints a link" });
       }
@@ -52,6 +55,18 @@ export const serve = command({
     });
   },
 });
+
+/** What the settings leave out, at the start rather than at the first call that needs it. */
+async function warnOfSettings(app: App): Promise<void> {
+  const found = await timely(accountsWithoutProvider(app)).catch(() => []);
+  for (const { provider, accounts, upstreams } of found) {
+    app.log.warn("accounts_without_provider", {
+      provider,
+      accounts,
+      upstreams: upstreams.join(","),
+    });
+  }
+}
 
 /** Like `withApp`, with a database that was brought up to date where that is wanted. */
 async function prepared(

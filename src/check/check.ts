@@ -56,6 +56,7 @@ import {
   providersOpen,
   switchesOn,
 } from "./state.ts";
+import { providersOfAccounts } from "./unconfigured.ts";
 
 export type CheckOptions = {
   readonly environment: Environment;
@@ -93,6 +94,12 @@ const inTheDatabase = [
   { chapter: 1, code: "signing_key", what: "Age of keys", look: keysYoung },
   { chapter: 1, code: "keys", what: "Keys that sealed what is stored", look: keysInUse },
   { chapter: 2, code: "providers", what: "State of providers", look: providersOpen },
+  {
+    chapter: 2,
+    code: "providers_of_accounts",
+    what: "Providers of the accounts",
+    look: providersOfAccounts,
+  },
   { chapter: 4, code: "database", what: "Version and rights", look: databaseItself },
   { chapter: 4, code: "constraints", what: "Constraints and indexes", look: constraintsThere },
   { chapter: 4, code: "clock", what: "The database's clock", look: clocksAgree },

@@ -61,6 +61,12 @@ export const problemsAtRest = {
     status: "warn",
     remedy: "Nobody can connect an account: set a client id and secret (docs/settings.md).",
   },
+  accounts_without_provider: {
+    chapter: 2,
+    status: "fail",
+    remedy:
+      "They can be neither renewed nor connected again. Set that provider's client id and secret as they were, or end the accounts: smartdash revoke --provider NAME.",
+  },
   redirect_uri_not_https: {
     chapter: 2,
     status: "fail",

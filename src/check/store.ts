@@ -164,3 +164,13 @@ export async function recentTrouble(
     where e.event = 'refresh_fail' and e.at > now() - interval '1 day' group by 1, 2, 3 order by 4 desc limit 50`);
   return [...rows];
 }
+
+/** How many accounts of which provider came by OAuth and are not revoked. */
+export async function oauthAccounts(
+  db: Database,
+): Promise<readonly { readonly provider: string; readonly accounts: number }[]> {
+  const rows = await db.execute<{ provider: string; accounts: number }>(sql`
+    select provider, count(*)::int as accounts from accounts
+    where kind = 'oauth' and state <> 'revoked' group by 1 order by 1`);
+  return [...rows];
+}

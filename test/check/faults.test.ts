@@ -135,6 +135,11 @@ const faults: readonly Fault[] = [
     settings: () => ({ MELI_CLIENT_ID: "", MELI_CLIENT_SECRET: "" }),
   },
   {
+    fault: "accounts of a provider that is not configured",
+    finds: "accounts_without_provider",
+    settings: () => ({ MELI_CLIENT_ID: "", MELI_CLIENT_SECRET: "" }),
+  },
+  {
     fault: "an http redirect URI",
     finds: "redirect_uri_not_https",
     settings: () => ({ MELI_REDIRECT_URI: "http://shop.example/auth/callback" }),
@@ -461,7 +466,8 @@ test("own providers and their MCP servers are rehearsed too", async () => {
     SMARTDASH_DEFAULT_UPSTREAM: "acme",
   };
   const report = await world.check(["--offline"], settings);
-  expect(problemsIn(report)).toEqual([]);
+  // The accounts of the deployment are Mercado Libre's.
+  expect(problemsIn(report).map(({ code }) => code)).toEqual(["accounts_without_provider"]);
   expect(report.stdout).toContain("acme: invalid_grant ends the account");
 });
 

@@ -5,6 +5,7 @@ import { migrations } from "#db/migrations/embedded.ts";
 import { emptyDatabase, testDatabase } from "#test/support/database.ts";
 import { serving } from "#test/support/process.ts";
 import { encryptionKey } from "#test/support/world.ts";
+import { seededBearer } from "./seeded.ts";
 import { binary, databasePid, isAlive, newFolder, run, start } from "./program.ts";
 
 setDefaultTimeout(60_000);
@@ -108,4 +109,32 @@ test("in production a .env.local in the working directory is warned about; other
   }
   expect(said).toHaveLength(1);
   expect(JSON.parse(said[0] ?? "")).toMatchObject({ level: "warn", file: ".env.local" });
+});
+
+test("accounts whose provider is not configured are warned about at the start; half a registration does not start", async () => {
+  await using folder = await newFolder();
+  await using database = await testDatabase();
+  const environment = { ...settings, DATABASE_URL: database.url };
+  await seededBearer({
+    ...environment,
+    MELI_CLIENT_ID: "1",
+    MELI_CLIENT_SECRET: "2",
+    SMARTDASH_SIGNUP: "open",
+  });
+  await using gateway = start([binary(), "serve"], { cwd: folder.path, environment });
+  await gateway.says(serving);
+  const { stdout } = await gateway.end("SIGTERM");
+  const line = stdout.split("\n").find((each) => each.includes('"accounts_without_provider"'));
+  expect(JSON.parse(line ?? "{}")).toMatchObject({
+    level: "warn",
+    provider: "mercadolibre",
+    accounts: 1,
+  });
+  const half = { ...environment, MELI_CLIENT_SECRET: "hunter2" };
+  const refused = await run(["serve"], { cwd: folder.path, environment: half });
+  expect({ exit: refused.exit, stdout: refused.stdout }).toEqual({ exit: 2, stdout: "" });
+  expect(refused.stderr).toContain(
+    "MELI_CLIENT_ID is required with MELI_CLIENT_SECRET (without it ",
+  );
+  expect(refused.stderr).not.toContain("hunter2");
 });
