@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { accountsWithoutProvider } from "#src/check/unconfigured.ts";
 import { loadConfig } from "#src/config/load.ts";
+import { unknownNames } from "#src/config/unknown-names.ts";
 import { asFailure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { isAnybodyHere } from "#src/people/store.ts";
@@ -56,8 +57,11 @@ export const serve = command({
   },
 });
 
-/** What the settings leave out, at the start rather than at the first call that needs it. */
+/** What the settings leave out or misspell, at the start rather than at the first call that needs it. */
 async function warnOfSettings(app: App): Promise<void> {
+  for (const { name, meant } of unknownNames(environment())) {
+    app.log.warn("setting_unknown", { name, meant });
+  }
   const found = await timely(accountsWithoutProvider(app)).catch(() => []);
   for (const { provider, accounts, upstreams } of found) {
     app.log.warn("accounts_without_provider", {

@@ -43,6 +43,7 @@ import { type Patience, partsOutside, throughPublicUrl } from "./public.ts";
 import {
   addressesSafe,
   descriptorsEnough,
+  namesKnown,
   providersConfigured,
   signUpClosed,
   troubleHeard,
@@ -73,6 +74,7 @@ type Checking = App & { readonly environment: Environment };
 
 /** What is looked at where it stands; nothing is written but room in the journal, which is given back, and a node.key. */
 const onThisMachine = [
+  namesKnown,
   modeIsProduction,
   noEnvFile,
   keysStrong,

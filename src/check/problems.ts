@@ -183,6 +183,11 @@ export const problems = {
     remedy:
       "The flows were not executed: this build has no PostgreSQL inside, there is no /bin/sh (as in the image), or TMPDIR names no folder that can be written, has 150 MiB of room and allows programs to run. Set TMPDIR, check on another machine, or leave the flows out on purpose with --quick.",
   },
+  setting_unknown: {
+    chapter: 9,
+    status: "warn",
+    remedy: "Correct the name, or take it out of the gateway's environment (docs/settings.md).",
+  },
 } as const satisfies Record<string, Problem>;
 
 export type ProblemCode = keyof typeof problems;

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { type Registration, connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
+import type { Environment } from "#src/config/read.ts";
+import { aboutUnknown, unknownNames } from "#src/config/unknown-names.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
 import { type Finding, pass, problem, skipped } from "./finding.ts";
 
@@ -21,6 +23,13 @@ function registered({ provider, redirectUri, usesPkce }: Registration): readonly
     : problem("redirect_uri_not_https", `${provider.name}: ${redirectUri}`);
   if (usesPkce || provider.pkce === "off") return [address];
   return [address, problem("pkce_off", `${provider.name} is configured without PKCE`)];
+}
+
+/** Chapter 9: a mistyped name is a setting that is not set. */
+export function namesKnown(app: { readonly environment: Environment }): readonly Finding[] {
+  const unknown = unknownNames(app.environment);
+  if (unknown.length === 0) return [pass(9, "setting_names", "No name is almost a setting's")];
+  return unknown.map((each) => problem("setting_unknown", aboutUnknown(each)));
 }
 
 /** Chapter 3: where browsers and agents come, and how long anybody waits. */

@@ -140,6 +140,11 @@ const faults: readonly Fault[] = [
     settings: () => ({ MELI_CLIENT_ID: "", MELI_CLIENT_SECRET: "" }),
   },
   {
+    fault: "a setting with two letters exchanged",
+    finds: "setting_unknown",
+    settings: () => ({ SMARTDASH_SINGUP: "open" }),
+  },
+  {
     fault: "an http redirect URI",
     finds: "redirect_uri_not_https",
     settings: () => ({ MELI_REDIRECT_URI: "http://shop.example/auth/callback" }),
@@ -583,6 +588,23 @@ test.each(halves)(
     expect(report.stdout + report.stderr).not.toContain("hunter2");
   },
 );
+
+test("names that are almost a setting's are named with the right one, and never their values", async () => {
+  const report = await world.check(["--quick", "--offline"], {
+    DATABSE_URL: "postgres://u:hunter2@db/x",
+    LOG_LVL: "hunter2",
+    SMARTDASH_SINGUP: "hunter2",
+  });
+  const found = problemsIn(report);
+  expect(found.map(({ code, status }) => [code, status])).toEqual(
+    found.map(() => ["setting_unknown", "warn"]),
+  );
+  expect(found).toHaveLength(3);
+  const words = found.map(({ message }) => message).join("\n");
+  for (const name of ["DATABASE_URL", "LOG_LEVEL", "SMARTDASH_SIGNUP"])
+    expect(words).toMatch(new RegExp(`${name}\\b`));
+  expect(report.stdout).not.toContain("hunter2");
+});
 
 test("a report is verified by the node that signed it, and not when a letter was changed or another node has signed", async () => {
   const report = await world.check(["--quick", "--offline"]);

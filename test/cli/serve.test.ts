@@ -111,6 +111,35 @@ test("in production a .env.local in the working directory is warned about; other
   expect(JSON.parse(said[0] ?? "")).toMatchObject({ level: "warn", file: ".env.local" });
 });
 
+test("names that are almost a setting's are warned about at the start, with the right one and no value", async () => {
+  await using folder = await newFolder();
+  await using database = await testDatabase();
+  const environment = {
+    ...settings,
+    DATABASE_URL: database.url,
+    DATABSE_URL: "postgres://u:hunter2@db/x",
+    LOG_LVL: "hunter2",
+    SMARTDASH_SINGUP: "hunter2",
+    MELI_COUNTRY: "hunter2",
+  };
+  await using gateway = start([binary(), "serve"], { cwd: folder.path, environment });
+  await gateway.says(serving);
+  const { stdout } = await gateway.end("SIGTERM");
+  const told = stdout
+    .split("\n")
+    .filter((line) => line.includes('"setting_unknown"'))
+    .map((line) => JSON.parse(line) as Record<string, string>);
+  expect(new Set(told.map(({ level, name, meant }) => `${level} ${name} ${meant}`))).toEqual(
+    new Set([
+      "warn DATABSE_URL DATABASE_URL",
+      "warn LOG_LVL LOG_LEVEL",
+      "warn MELI_COUNTRY undefined",
+      "warn SMARTDASH_SINGUP SMARTDASH_SIGNUP",
+    ]),
+  );
+  expect(stdout).not.toContain("hunter2");
+});
+
 test("accounts whose provider is not configured are warned about at the start; half a registration does not start", async () => {
   await using folder = await newFolder();
   await using database = await testDatabase();
