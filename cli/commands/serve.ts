@@ -1,8 +1,12 @@
 import { existsSync } from "node:fs";
+import { connectable } from "#src/accounts/registration.ts";
 import { accountsWithoutProvider } from "#src/check/unconfigured.ts";
+import { databaseAddress } from "#src/config/database-address.ts";
 import { loadConfig } from "#src/config/load.ts";
 import { unknownNames } from "#src/config/unknown-names.ts";
 import { asFailure } from "#src/failure.ts";
+import { allSwitches } from "#src/guards/store.ts";
+import { sceneOfUpstream, subjectsOf } from "#src/guards/subjects.ts";
 import { timely } from "#src/once.ts";
 import { isAnybodyHere } from "#src/people/store.ts";
 import { loadRuntime } from "#src/runtime/runtime.ts";
@@ -40,6 +44,8 @@ export const serve = command({
         url: gateway.publicUrl,
         port: gateway.port,
         version: version.number,
+        database: databaseAddress(app.config),
+        upstreams: (await upstreamsOn(app)).join(","),
       });
       await warnOfSettings(app);
       if (app.config.signUp === "invite" && !(await isAnybodyHere(app.db).catch(() => true))) {
@@ -56,6 +62,20 @@ export const serve = command({
     });
   },
 });
+
+/** The MCP servers that calls get to: nothing of them is switched off, and their provider is configured. */
+async function upstreamsOn(app: App): Promise<readonly string[]> {
+  const switches = await timely(allSwitches(app.db)).catch(() => []);
+  const off = new Set(switches.map(({ subject }) => subject));
+  const configured = new Set(connectable(app).map(({ provider }) => provider.name));
+  const all = [...app.catalog.upstreams.values()];
+  const on = all.filter((upstream) => {
+    const { provider } = sceneOfUpstream(upstream);
+    const isReady = provider === undefined || configured.has(provider);
+    return isReady && !subjectsOf(sceneOfUpstream(upstream)).some((subject) => off.has(subject));
+  });
+  return on.map(({ name }) => name);
+}
 
 /** What the settings leave out or misspell, at the start rather than at the first call that needs it. */
 async function warnOfSettings(app: App): Promise<void> {

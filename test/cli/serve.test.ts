@@ -111,6 +111,27 @@ test("in production a .env.local in the working directory is warned about; other
   expect(JSON.parse(said[0] ?? "")).toMatchObject({ level: "warn", file: ".env.local" });
 });
 
+test("the line that says where it serves names the database and the upstreams, and no user or password", async () => {
+  await using folder = await newFolder();
+  await using database = await testDatabase();
+  const shared = { ...settings, AIRTABLE_CLIENT_ID: "x", SMARTDASH_DEFAULT_UPSTREAM: "airtable" };
+  const lines: string[] = [];
+  for (const environment of [
+    { ...shared, DATABASE_URL: database.url },
+    { ...shared, ENCRYPTION_KEY: "", SMARTDASH_HOME: join(folder.path, "home") },
+  ]) {
+    await using gateway = start([binary(), "serve"], { cwd: folder.path, environment });
+    await gateway.says(serving);
+    const { stdout } = await gateway.end("SIGTERM");
+    lines.push(stdout.split("\n").find((line) => line.includes('"serving"')) ?? "{}");
+  }
+  const { hostname, port, pathname, searchParams } = new URL(database.url);
+  const host = searchParams.get("host") ?? (port === "" ? hostname : `${hostname}:${port}`);
+  const [external, bundled] = lines.map((line) => JSON.parse(line) as object);
+  expect(external).toMatchObject({ database: `${host}${pathname}`, upstreams: "airtable" });
+  expect(bundled).toMatchObject({ database: "bundled", upstreams: "airtable" });
+});
+
 test("names that are almost a setting's are warned about at the start, with the right one and no value", async () => {
   await using folder = await newFolder();
   await using database = await testDatabase();

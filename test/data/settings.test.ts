@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { openApp } from "#src/app.ts";
+import { databaseAddress } from "#src/config/database-address.ts";
 import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure, failures } from "#src/failure.ts";
@@ -233,6 +234,16 @@ describe("half a registration", () => {
     const settings = { MELI_CLIENT_ID: "1", SMARTDASH_PROVIDERS: JSON.stringify(overridden) };
     expect(await problemsOf(settings)).toBe("none");
   });
+});
+
+test("what is said of the database has its host and name, and nothing else", () => {
+  const said = (url: string) => databaseAddress(loadConfig({ DATABASE_URL: url }).config);
+  expect(databaseAddress(loadConfig({}).config)).toBe("bundled");
+  expect(said("postgres://me:hunter2@db.internal:5433/shop?sslmode=require&password=hunter2")).toBe(
+    "db.internal:5433/shop",
+  );
+  expect(said("postgres://me:hunter2@db.internal")).toBe("db.internal");
+  expect(said("postgresql://me@localhost/shop?host=/run/postgresql")).toBe("/run/postgresql/shop");
 });
 
 function refusalOf(environment: Environment): Failure {
