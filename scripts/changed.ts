@@ -121,7 +121,7 @@ if (import.meta.main) {
   console.log(`changed: ${paths.length === 0 ? "nothing" : paths.join(", ")}`);
   console.log(`runs:    ${chosen.join(", ")}`);
   console.log(`skips:   ${skipped(chosen).join(", ")}; npm test runs everything`);
-  if (chosen.some((each) => /cli|upkeep|guards|edge|check|import|replicas/.test(each))) {
+  if (chosen.some((each) => /^test\/(cli|upkeep|guards|edge|check|import|replicas)/.test(each))) {
     const built = Bun.spawnSync([process.execPath, "scripts/build.ts"], {
       cwd: root,
       stdout: "inherit",

@@ -2,6 +2,7 @@ import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
 import { within } from "#src/once.ts";
+import { connectable, tagOfRegistration } from "./registration.ts";
 import { type ProviderLately, providersLately } from "./events/store.ts";
 
 /** How a provider has been answering all replicas: its refreshes of the last day, and whether it is closed. */
@@ -17,7 +18,10 @@ export type ProviderState = ProviderLately & {
 
 const longestMs = 1000;
 
-export function createProviderHealth(app: Pick<App, "db" | "now">): ProviderHealth {
+type Looking = Pick<App, "db" | "now" | "bindingKey" | "catalog" | "config" | "publicUrl">;
+
+/** Of configured providers alone: a provider that was taken away, or is registered anew, is not in trouble. */
+export function createProviderHealth(app: Looking): ProviderHealth {
   const now = () => app.now().getTime();
   const known = createCache<ReadonlyMap<string, ProviderState>>({
     freshMs: 5000,
@@ -28,13 +32,23 @@ export function createProviderHealth(app: Pick<App, "db" | "now">): ProviderHeal
   const late = () => new Failure("database_unavailable");
   const load = async () => {
     const rows = await within(longestMs, providersLately(app.db), late);
-    return new Map(rows.map((row) => [row.provider, { ...row, code: codeOf(row) }]));
+    const tags = new Map(
+      connectable(app).map((each) => [each.provider.name, tagOfRegistration(app, each)]),
+    );
+    return new Map(
+      rows.flatMap((row) => {
+        const tag = tags.get(row.provider);
+        return tag === undefined ? [] : [[row.provider, { ...row, code: codeOf(row, tag) }]];
+      }),
+    );
   };
   return { lately: () => known.get("all", load).catch(() => undefined) };
 }
 
-function codeOf({ isRefused, isClosed, lastSuccess, lastFailure }: ProviderLately) {
-  if (isRefused) return "provider_refuses_application" as const;
+function codeOf(row: ProviderLately, registration: string) {
+  const { refusedRegistration, isClosed, lastSuccess, lastFailure } = row;
+  // With another client id or secret it is another question.
+  if (refusedRegistration === registration) return "provider_refuses_application" as const;
   if (isClosed) return "provider_busy" as const;
   if (lastFailure !== null && (lastSuccess === null || lastFailure > lastSuccess)) {
     return "provider_busy" as const;

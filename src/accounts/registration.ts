@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import type { Provider } from "#src/catalog/provider.ts";
 import type { RegistrationSettings } from "#src/config/registrations.ts";
 import { isObject } from "#src/config/read.ts";
-import { Secret } from "#src/crypto/secret.ts";
+import { Secret, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 
 /** Us as a client of a provider. */
@@ -41,6 +41,14 @@ export function registrationOf(app: Settings, name: string): Registration {
     scopes: settings.scopes?.split(" ") ?? provider.scopes,
     site: settings.site ?? provider.defaultSite,
   };
+}
+
+/** Recognises a registration without telling anything about it. */
+export function tagOfRegistration(
+  app: Pick<App, "bindingKey">,
+  { clientId, clientSecret }: Registration,
+): string {
+  return tagOf(app.bindingKey, `registration ${clientId} ${clientSecret?.reveal() ?? ""}`);
 }
 
 /** Every provider that people can connect here. */

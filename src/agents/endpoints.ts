@@ -145,19 +145,21 @@ function answerPosted(
   const { handle, visit, gate } = posted;
   return oauthAnswer(app, { request, requestId: visit.requestId }, async () => {
     gate?.pass(visit.address());
-    const leave = await app.proofs.take(visit.address());
-    if (leave === undefined) {
-      throw new Failure("too_many_requests", undefined, { retryAfterSeconds: 1 });
-    }
+    let leave: (() => void) | undefined;
     try {
+      // Whoever sends slowly holds nothing that others at the address wait for.
       const fields = await readFields(request);
       app.clients.expect(fields.get("client_id") ?? "", visit.address);
+      leave = await app.proofs.take(visit.address());
+      if (leave === undefined) {
+        throw new Failure("too_many_requests", undefined, { retryAfterSeconds: 1 });
+      }
       return await handle(app, request, fields);
     } catch (error) {
       countFailure(app, visit, asFailure(error).code);
       throw error;
     } finally {
-      leave();
+      leave?.();
     }
   });
 }

@@ -2,32 +2,64 @@ import type { RpcId } from "./message.ts";
 
 /**
  * Whether a JSON answer names another request than the one it should answer: one that was late, and belongs to whoever
- * had the connection before. What names none passes, and so does an error for `null`.
+ * had the connection before. What names none passes, and so does an error for `null`, or with a status of 400 and more
+ * for a placeholder (`"server-error"` of the Python SDK).
  * @param id Of the request; null where there is none to compare, or several.
  */
-export function answersAnother(body: Buffer, id: RpcId): boolean {
+export function answersAnother(body: Buffer, id: RpcId, status = 200): boolean {
   if (id === null || names(body, JSON.stringify(id))) return false;
-  const named = topLevelId(body.toString("utf8"));
-  return named !== undefined && named !== null && named !== id;
+  const text = body.toString("utf8");
+  if (/^\s*\[/.test(text)) return someAnswersAnother(text, id);
+  const named = topLevelId(text);
+  if (named === undefined || named.value === null || named.value === id) return false;
+  return status < 400 || typeof named.value === typeof id;
 }
 
-/** Found by the runtime in nearly every answer, before anything is decoded. */
+/** A batch: no answer to a single request, but some clients would read it. */
+function someAnswersAnother(text: string, id: RpcId): boolean {
+  try {
+    const messages: unknown = JSON.parse(text);
+    return (
+      Array.isArray(messages) &&
+      messages.some((each) => answersAnother(Buffer.from(JSON.stringify(each)), id))
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** The answer without its id, which is another one each time; undefined when it names another, or none. */
+export function withoutId(text: string, id: RpcId): string | undefined {
+  const written = JSON.stringify(id);
+  const [first, last] = writtenAs(written);
+  if (text.startsWith(first)) return text.slice(first.length);
+  if (text.endsWith(last)) return text.slice(0, -last.length);
+  const named = topLevelId(text);
+  if (named === undefined || named.value !== id) return undefined;
+  return text.slice(0, named.start) + text.slice(named.end);
+}
+
+/** As nearly every server writes it, first or last: found before anything is decoded. */
 function names(body: Buffer, id: string): boolean {
-  const written = `"id":${id}`;
-  const at = body.indexOf(written);
-  if (at === -1) return false;
-  const behind = body[at + Buffer.byteLength(written)] ?? 0;
-  return behind === comma || behind === closeBrace;
+  const [first, last] = writtenAs(id);
+  if (body.toString("utf8", 0, Buffer.byteLength(first)) === first) return true;
+  return body.toString("utf8", Math.max(0, body.length - Buffer.byteLength(last))) === last;
 }
 
-const comma = 0x2c;
+const writtenAs = (id: string) => [`{"jsonrpc":"2.0","id":${id},`, `,"id":${id}}`] as const;
+
 const [quote, backslash, openBrace, closeBrace, openBracket, closeBracket] = [
   0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d,
 ];
-const member = /\s*:\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|null)/y;
+const member = /\s*:\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|null)?/y;
 
-/** The `id` of the outermost object; undefined where it has none that could be read. One pass. */
-function topLevelId(text: string): unknown {
+/** No id, but something in its place. */
+const unreadable = Symbol("unreadable");
+
+type Named = { readonly value: unknown; readonly start: number; readonly end: number };
+
+/** The `id` of the outermost object, and where it stands; undefined where it has none. One pass. */
+function topLevelId(text: string): Named | undefined {
   let depth = 0;
   for (let at = 0; at < text.length; at += 1) {
     const character = text.charCodeAt(at);
@@ -35,11 +67,17 @@ function topLevelId(text: string): unknown {
     else if (character === closeBrace || character === closeBracket) depth -= 1;
     if (character !== quote) continue;
     const end = textEnd(text, at);
-    const value = depth === 1 && text.slice(at, end) === '"id"' ? valueAt(text, end) : undefined;
-    if (value !== undefined) return value;
+    const found =
+      depth === 1 && isId(text.slice(at, Math.min(end, at + 20))) ? valueAt(text, end) : undefined;
+    if (found !== undefined) return found;
     at = end - 1;
   }
   return undefined;
+}
+
+/** Also where its letters are escaped. */
+function isId(written: string): boolean {
+  return written === '"id"' || (written.includes("\\u") && parsed(written) === "id");
 }
 
 /** Behind the closing quote of the text that begins at `start`. */
@@ -51,12 +89,19 @@ function textEnd(text: string, start: number): number {
   return at + 1;
 }
 
-function valueAt(text: string, at: number): unknown {
-  member.lastIndex = at;
-  const written = member.exec(text)?.[1];
+/** Undefined where no member begins: the text was a value. */
+function valueAt(text: string, start: number): Named | undefined {
+  member.lastIndex = start;
+  const [whole, written] = member.exec(text) ?? [];
+  if (whole === undefined) return undefined;
+  const value = written === undefined ? unreadable : parsed(written);
+  return { value, start, end: start + whole.length };
+}
+
+function parsed(json: string): unknown {
   try {
-    return written === undefined ? undefined : JSON.parse(written);
+    return JSON.parse(json);
   } catch {
-    return undefined;
+    return unreadable;
   }
 }

@@ -1,10 +1,15 @@
 import { Failure } from "#src/failure.ts";
 import type { Flow, Sink } from "#src/http/exchange.ts";
+import { answersAnother } from "./answer-id.ts";
 import { EventCutter, type Piece } from "./event-cutter.ts";
 import { Gathered } from "./gathered.ts";
+import type { RpcId } from "./message.ts";
 import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
 
 export type Watching = {
+  /** Of the request that waits for the answer; null where none does, or several. An answer to another one ends it. */
+  readonly id: RpcId;
+  readonly status: number;
   /**
    * The message as the reader may see it, where lists of tools are expected; undefined when nothing changes.
    * Absent where no list belongs: one that comes all the same ends the answer.
@@ -57,8 +62,9 @@ class Event {
 
 /**
  * Looks at an answer while it passes, event by event; one without events is one. Bytes pass as they come, but for
- * two things: where lists of tools are expected, an event is held until it is whole, and everywhere what may be such a
- * list from where it begins, so that no client gets to see a definition that nobody has judged.
+ * two things: where a list of tools or the answer to one request is expected, an event is held until it is whole or
+ * 1 MiB has come, and everywhere what may be such a list from where it begins, so that no client gets to see another's
+ * answer, or a definition that nobody has judged.
  */
 export class AnswerWatch implements Sink {
   flow: Flow | undefined;
@@ -129,16 +135,22 @@ export class AnswerWatch implements Sink {
       this.#refuse(undefined);
       return undefined;
     }
-    const isExpected = this.#watching.screen !== undefined && event.size <= mostHeld;
-    const holds = event.isSuspect || isExpected;
-    if (isEnd) return this.#finish(holds ? nothing : bytes);
+    const holds = event.isSuspect || this.#isHeldBack();
+    if (isEnd) return this.#finish(!holds || event.size === bytes.length ? bytes : nothing);
     if (!holds) this.#passOn(bytes);
     return undefined;
+  }
+
+  /** Until it is whole: a list is expected, or its id tells whose answer it is. */
+  #isHeldBack(): boolean {
+    const { screen, id } = this.#watching;
+    return (screen !== undefined || id !== null) && this.#event.size <= mostHeld;
   }
 
   /** What was held goes first. */
   #passOn(bytes: Uint8Array<ArrayBuffer>): void {
     const { kept, size, passed } = this.#event;
+    if (passed === 0 && this.#isAnothers(kept)) return this.#refuse(undefined);
     this.#pass(kept.view().slice(passed, Math.max(size - bytes.length, passed)));
     this.#pass(bytes);
     this.#event.passed = size;
@@ -151,11 +163,26 @@ export class AnswerWatch implements Sink {
     this.#spare = kept;
     const text = isSuspect ? decoder.decode(kept.view()) : "";
     const found = text === "" ? "none" : this.#listIn(text);
+    if (passed === 0 && this.#isAnothers(kept)) {
+      this.#refuse(undefined);
+      return undefined;
+    }
     if (found !== "none") return this.#judge(text, found, passed > 0 ? undefined : kept);
     if (this.#watching.ended !== undefined) this.#remember(kept);
     const isAll = newest.length === size - passed;
     this.#pass(isAll ? newest : kept.view().slice(passed));
     return undefined;
+  }
+
+  /** An answer, and not to the request that waits for one. What the server asks or tells has a method. */
+  #isAnothers(kept: Gathered): boolean {
+    const { id, status } = this.#watching;
+    if (id === null) return false;
+    const bytes = Buffer.from(kept.view());
+    const isAnswer = bytes.includes('"result"') || bytes.includes('"error"');
+    if (!isAnswer || bytes.includes('"method"')) return false;
+    if (this.#cutter === undefined) return answersAnother(bytes, id, status);
+    return answersAnother(Buffer.from(this.#dataOf(decoder.decode(bytes))), id, status);
   }
 
   /**

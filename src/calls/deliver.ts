@@ -7,6 +7,7 @@ import { type Scene, subjectsOf } from "#src/guards/subjects.ts";
 import { switchedOff } from "#src/guards/switches.ts";
 import type { Cancel } from "#src/http/cancel.ts";
 import { type Flow, type Incoming, type Sink, wholeBody } from "#src/http/exchange.ts";
+import { readAhead } from "#src/http/read-ahead.ts";
 import { answersAnother } from "./answer-id.ts";
 import { AnswerWatch, type Watching } from "./answer-watch.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
@@ -72,13 +73,38 @@ export async function deliver(
     const relayed = { subjects, since, reader, endpoint, watching };
     return new Response(relayEvents(app, answer, relayed), { status, headers });
   }
+  const isBodiless = bodiless.has(status);
+  const body = await bodyOf(app, answer, { isBodiless, delivery });
+  return new Response(isBodiless ? null : body, { status, headers });
+}
+
+async function bodyOf(
+  app: Delivering,
+  answer: Incoming,
+  { isBodiless, delivery }: { readonly isBodiless: boolean; readonly delivery: Delivery },
+) {
   const length = answer.headers.get("content-length");
   const isSmall = typeof length === "string" && Number(length) <= mostWholeBytes;
-  const body =
-    isSmall || bodiless.has(status) || delivery.watching.screen !== undefined
-      ? await whole(app, answer, delivery)
-      : flowing(app, answer, delivery);
-  return new Response(bodiless.has(status) ? null : body, { status, headers });
+  if (isSmall || isBodiless || delivery.watching.screen !== undefined) {
+    return await whole(app, answer, delivery);
+  }
+  const isOpen = typeof length !== "string" && isJsonType(answer.headers.get("content-type"));
+  if (!isOpen) return flowing(app, answer, delivery);
+  const { cancel, deadline } = delivery;
+  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
+  const ahead = await readAhead(answer, mostWholeBytes).catch(() => {
+    throw brokenOff(cancel);
+  });
+  return ahead.isWhole
+    ? await whole(app, ahead.incoming, delivery)
+    : flowing(app, ahead.incoming, delivery);
+}
+
+function brokenOff(cancel: Cancel): Failure {
+  const reason = "the answer broke off, or was larger than may be read whole";
+  return cancel.isCancelled
+    ? new Failure("upstream_timeout", undefined, { reason: "the answer took too long" })
+    : new Failure("upstream_unreachable", undefined, { reason });
 }
 
 async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
@@ -91,18 +117,17 @@ async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
   try {
     body = await wholeBody(answer, most);
   } catch {
-    const reason = "the answer broke off, or was larger than may be read whole";
-    throw cancel.isCancelled
-      ? new Failure("upstream_timeout", undefined, { reason: "the answer took too long" })
-      : new Failure("upstream_unreachable", undefined, { reason });
+    throw brokenOff(cancel);
   }
   // Another encoding than UTF-8, which some readers find out by themselves.
   if (isJson && body.includes(0)) {
     throw new Failure("upstream_invalid", undefined, { reason: "a NUL in JSON" });
   }
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  if (isJson && answersAnother(bytes, delivery.reader.id)) {
-    const message = "The MCP server has answered another request than this";
+  if (isJson && answersAnother(bytes, delivery.reader.id, answer.status)) {
+    answer.distrust?.();
+    const message =
+      "The MCP server sent the answer to another request; it was not passed on. Call again.";
     throw new Failure("upstream_invalid", message, { reason: "an answer to another request" });
   }
   return await watched(body, watching, isJson);

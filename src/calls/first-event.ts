@@ -1,27 +1,31 @@
 import type { Sink } from "#src/http/exchange.ts";
+import { Gathered } from "./gathered.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
-const mostHeadCharacters = 8192;
+const [mostHeadBytes, lineFeed] = [8192, 0x0a];
 
 /**
  * MCP 2024-11-05 (HTTP+SSE): the first event names the address to post to. It is the only event that has to
  * be changed, because the address is the upstream's. Everything behind it passes untouched.
  */
 export function rewriteEndpoint(sink: Sink, rewrite: (endpoint: string) => string): Sink {
-  let head: Uint8Array<ArrayBuffer> | undefined = new Uint8Array();
+  let head: Gathered | undefined = new Gathered();
   return {
     chunk(bytes) {
       if (head === undefined) return sink.chunk(bytes);
-      head = Uint8Array.from([...head, ...bytes]);
-      const text = decoder.decode(head);
+      head.add(bytes);
+      const size = head.view().length;
+      // An event ends with a line: what trickles in is looked at once for each.
+      if (size > wanted.length && size <= mostHeadBytes && !bytes.includes(lineFeed)) return;
+      const text = decoder.decode(head.view());
       if (isUndecided(text)) return;
       const isEndpoint = beginsWithEndpoint(text);
-      sink.chunk(isEndpoint ? encoder.encode(withEndpoint(text, rewrite)) : head);
+      sink.chunk(isEndpoint ? encoder.encode(withEndpoint(text, rewrite)) : head.view().slice());
       head = undefined;
     },
     end() {
-      if (head !== undefined && head.length > 0) sink.chunk(head);
+      if (head !== undefined && head.view().length > 0) sink.chunk(head.view().slice());
       sink.end();
     },
     fail: (error) => sink.fail(error),
@@ -33,7 +37,7 @@ const wanted = "event: endpoint";
 
 /** Whether more has to arrive: only while the first event could still be, or is, an incomplete `endpoint`. */
 function isUndecided(text: string): boolean {
-  if (text.length > mostHeadCharacters) return false;
+  if (text.length > mostHeadBytes) return false;
   const start = text.replace(leading, "");
   if (start.length < wanted.length) return wanted.startsWith(start);
   return start.startsWith(wanted) && !/\r?\n\r?\n/.test(start);

@@ -43,14 +43,10 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
     const isRedirect = answer.status >= 300 && answer.status < 400;
     const plain = isRedirect ? undefined : decoded(answer);
     if (plain !== undefined) return plain;
+    // The head is gone once the body is.
+    const failure = unusable(answer, isRedirect, url);
     discard(answer);
-    const { headers: told } = answer;
-    throw isRedirect
-      ? failed("upstream_redirected", `to ${placeOf(told.get("location"), url)}`)
-      : failed(
-          "upstream_invalid",
-          `encoded as ${told.get("content-encoding")?.slice(0, 40) ?? "?"}`,
-        );
+    throw failure;
   } catch (error) {
     const failure = failureOf(error, { isLate, isCancelled: cancel.isCancelled });
     if (failure.code !== "client_left") app.reach.failed(upstream, failure.code);
@@ -78,7 +74,17 @@ function failureOf(error: unknown, end: { isLate: boolean; isCancelled: boolean 
   const reason = reasonOf(error);
   if (!isUntrusted(error)) return failed("upstream_unreachable", reason);
   const message = "The certificate of the MCP server is not trusted by this gateway.";
-  return new Failure("upstream_unreachable", message, { reason });
+  const hint =
+    "Set NODE_EXTRA_CA_CERTS to a PEM file with its authority, or renew its certificate.";
+  return new Failure("upstream_unreachable", message, { reason, hint });
+}
+
+function unusable({ headers }: Incoming, isRedirect: boolean, url: string): Failure {
+  if (isRedirect)
+    return failed("upstream_redirected", `to ${placeOf(headers.get("location"), url)}`);
+  const [coding = "an unreadable name"] =
+    /^[a-z0-9-]{1,20}$/i.exec(headers.get("content-encoding") ?? "") ?? [];
+  return failed("upstream_invalid", `encoded as ${coding}`);
 }
 
 function failed(code: FailureCode, reason: string): Failure {

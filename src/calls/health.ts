@@ -9,6 +9,7 @@ import type { Switches } from "#src/guards/switches.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Outcome, Outcomes } from "./outcomes.ts";
 import type { Reach } from "./reach.ts";
+import { credentialOutages } from "./store.ts";
 
 type Looking = Pick<App, "config" | "catalog" | "publicUrl"> & {
   readonly reach: Reach;
@@ -35,7 +36,13 @@ export async function upstreamHealth(app: Looking, upstream: Upstream): Promise<
   const lately = outcomes?.get(upstream.name);
   const server = await serverState(app, upstream, lately);
   const isFailed = database.status === "fail" || lately?.state === "failing";
-  const checks = { database: database.code, upstream: server.code, provider, journal };
+  const checks = {
+    database: database.code,
+    upstream: server.code,
+    credential: credentialState(upstream, lately),
+    provider,
+    journal,
+  };
   const isWell = Object.values(checks).every((code) => code === undefined || fine.has(code));
   const body = {
     status: isFailed ? "fail" : isWell ? "pass" : "warn",
@@ -50,7 +57,7 @@ export async function upstreamHealth(app: Looking, upstream: Upstream): Promise<
 }
 
 /** `not_tried` says itself that nothing was found out. */
-const fine: ReadonlySet<string> = new Set(["pass", "not_tried"]);
+export const fine: ReadonlySet<string> = new Set(["pass", "not_tried"]);
 
 const none = { calls: 0, failed: 0, lastSuccess: null, lastFailure: null };
 
@@ -65,10 +72,21 @@ function latelyTold(lately: Pick<Outcome, keyof typeof none> = none) {
   };
 }
 
+/** How renewing credentials has gone, on any replica: its failures say nothing about the upstream. */
+function credentialState(upstream: Upstream, lately: Outcome | undefined): string | undefined {
+  if (upstream.credential.kind !== "account") return undefined;
+  const isTroubled = lately !== undefined && lately.state !== "pass";
+  return isTroubled && isOfCredential(lately) ? (lately.code ?? "pass") : "pass";
+}
+
+function isOfCredential({ code }: Outcome): boolean {
+  return code !== null && credentialOutages.includes(code);
+}
+
 type ServerState = {
   readonly code: string;
-  /** How that is known: by calls of the last five minutes, or by a connection now. */
-  readonly tried: "calls" | "connection";
+  /** How that is known: by calls of the last five minutes, by a connection now, or because it is switched off. */
+  readonly tried: "calls" | "connection" | "switch";
 };
 
 async function serverState(
@@ -77,14 +95,14 @@ async function serverState(
   lately: Outcome | undefined,
 ): Promise<ServerState> {
   const isOff = await codeOf(() => app.switches.check(sceneOfUpstream(upstream)));
-  if (isOff !== "pass") return { code: isOff, tried: "connection" };
-  if (lately !== undefined && lately.state !== "pass") {
-    return { code: lately.code ?? "upstream_invalid", tried: "calls" };
+  if (isOff !== "pass") return { code: isOff, tried: "switch" };
+  if (lately !== undefined && lately.state !== "pass" && !isOfCredential(lately)) {
+    return { code: lately.code ?? "unknown", tried: "calls" };
   }
   const own = app.reach.failing().get(upstream.name);
   if (own !== undefined) return { code: own, tried: "calls" };
   if (lately !== undefined) return { code: "pass", tried: "calls" };
-  return { code: await codeOf(() => app.reach.expect(upstream)), tried: "connection" };
+  return { code: await app.reach.state(upstream), tried: "connection" };
 }
 
 /** Of the provider whose accounts it needs. */

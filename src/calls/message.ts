@@ -1,6 +1,6 @@
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
-import { readBounded } from "#src/http/body.ts";
+import { bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
 import type { Written } from "#src/guards/deed.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
@@ -69,9 +69,6 @@ export async function readCall(
   return { call, body: withoutOwnAnswer(message, bytes) ?? bytes };
 }
 
-/** From here on a body is read only for who may come in, and looked at in turn. */
-export const bigBytes = 64 * 1024;
-
 /** What is done with a message of this size takes a moment that others notice: each such step waits for its turn. */
 export function isBig(body: Uint8Array | undefined): boolean {
   return body !== undefined && body.length > bigBytes;
@@ -131,7 +128,7 @@ function batch(request: Request, messages: readonly unknown[], text: string): De
   const rpcMethods = methods.filter((method) => typeof method === "string");
   const exact = exactly(text);
   const toolCalls = messages.flatMap((message, index) =>
-    toolCallOf(message, () => {
+    toolCallOf(request, message, () => {
       const all = exact();
       return Array.isArray(all) ? all[index] : message;
     }),
@@ -153,7 +150,8 @@ function single(request: Request, message: Message, text: string): Described {
     opensLinks: opensLinks(about[capabilitiesKey]),
     traceparent: traceparentIn(about["traceparent"]),
     name: nameIn(method, parameters),
-    toolCalls: method === "tools/call" ? toolCallOf(message, () => exact() ?? message) : [],
+    toolCalls:
+      method === "tools/call" ? toolCallOf(request, message, () => exact() ?? message) : [],
     ownState: ownStateIn(parameters),
     cursor: textIn(parameters?.["cursor"]),
     id: readId(id),
@@ -174,23 +172,28 @@ function exactly(text: string): () => unknown {
 const longNumber = /\d[\d.]{15}|\d[eE][+-]?\d{3}/;
 
 /** Nothing for one without the name of a tool: guards refuse it. */
-function toolCallOf(message: Message, exact: () => unknown): readonly ToolCall[] {
+function toolCallOf(request: Request, message: Message, exact: () => unknown): readonly ToolCall[] {
   const parameters = message["params"];
   const name = isObject(parameters) ? parameters["name"] : undefined;
   const isNamed = typeof name === "string" && name.length <= longestName;
+  if (isNamed && !isStorable(name)) {
+    throw new Failure("message_invalid", "The name of a tool holds a NUL, or half a character");
+  }
   if (message["method"] !== "tools/call" || !isObject(parameters) || !isNamed) return [];
-  return [{ name, written: new WrittenCall(parameters, exact) }];
+  return [{ name, written: new WrittenCall(parameters, exact, () => besides(request, message)) }];
 }
 
 /** Each of it is worked out when it is asked for: most calls need none. */
 class WrittenCall implements Written {
   readonly #parameters: Message;
   readonly #exact: () => unknown;
+  readonly #besides: () => Message;
   #canonical: string | undefined;
 
-  constructor(parameters: Message, exact: () => unknown) {
+  constructor(parameters: Message, exact: () => unknown, besides: () => Message) {
     this.#parameters = parameters;
     this.#exact = exact;
+    this.#besides = besides;
   }
 
   get arguments(): Message {
@@ -203,7 +206,8 @@ class WrittenCall implements Written {
   }
 
   get request(): string {
-    const { name: _, arguments: given = {}, ...others } = agreedTo(this.#exactParameters());
+    const { name: _, arguments: given = {}, ...more } = agreedTo(this.#exactParameters());
+    const others = { ...more, ...this.#besides() };
     if (Object.keys(others).length === 0) return this.canonical;
     return canonicalJson({ arguments: given, ...others });
   }
@@ -225,6 +229,23 @@ const neutralMeta = new Set([
   "io.modelcontextprotocol/clientInfo",
 ]);
 
+/** What reaches the upstream beside the parameters of a call: unknown members of its message, and `Mcp-Param-` headers. */
+function besides({ headers }: Request, message: Message): Message {
+  const { jsonrpc: _, id: __, method: ___, params: ____, ...members } = message;
+  const mirrored: Record<string, string> = {};
+  if (headers.has("mcp-name")) {
+    headers.forEach((value, name) => {
+      if (name.startsWith("mcp-param-")) mirrored[name] = value;
+    });
+  }
+  const hasHeaders = Object.keys(mirrored).length > 0;
+  const hasMembers = Object.keys(members).length > 0;
+  return {
+    ...(hasMembers ? { message: members } : {}),
+    ...(hasHeaders ? { headers: mirrored } : {}),
+  };
+}
+
 /** The parameters of a call without what is neutral, and without the answer to our own question. */
 function agreedTo({ _meta: about, ...parameters }: Message): Message {
   const meta = isObject(about)
@@ -236,6 +257,11 @@ function agreedTo({ _meta: about, ...parameters }: Message): Message {
 }
 
 const longestName = 512;
+
+/** PostgreSQL takes no NUL and no half of a surrogate pair; a stop that could not be stored would be none. */
+function isStorable(name: string): boolean {
+  return name.isWellFormed() && !name.includes("\0");
+}
 
 function readId(id: unknown): RpcId {
   return typeof id === "string" || typeof id === "number" ? id : null;

@@ -18,6 +18,7 @@ export type Outcomes = {
 const longestMs = 1000;
 const [fewestCalls, fewestCallers] = [10, 2];
 
+/** Asks the database at most every five seconds, and waits for it for one. */
 export function createOutcomes(app: Pick<App, "db" | "now">): Outcomes {
   const now = () => app.now().getTime();
   const known = createCache<ReadonlyMap<string, Outcome>>({
@@ -34,6 +35,7 @@ export function createOutcomes(app: Pick<App, "db" | "now">): Outcomes {
   return { lately: () => known.get("all", load).catch(() => undefined) };
 }
 
+/** What the figures of one upstream mean. */
 export function outcomeOf(row: Lately): Outcome {
   const { calls, failed, callers, lastSuccess, lastFailure } = row;
   const isFailing = calls >= fewestCalls && callers >= fewestCallers && failed > calls / 2;

@@ -80,7 +80,7 @@ export function createProbes(app: Probing): Probes {
         since: app.now().getTime(),
         reader: { id, isAwaited: true, canResume: false },
         endpoint: undefined,
-        watching: { screen: undefined, ended: undefined },
+        watching: { id: null, status: 200, screen: undefined, ended: undefined },
       });
       const headers = {
         "content-type": "text/event-stream",

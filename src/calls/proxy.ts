@@ -15,6 +15,7 @@ import {
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
+import { bigBytes } from "#src/http/body.ts";
 import { Cancel } from "#src/http/cancel.ts";
 import { placeOf } from "#src/http/reason.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
@@ -29,7 +30,7 @@ import { deliver } from "./deliver.ts";
 import { type Forwarding, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import { type Call, type ReadCall, bigBytes, isBig, readCall, turn } from "./message.ts";
+import { type Call, type ReadCall, isBig, readCall, turn } from "./message.ts";
 import { checkHeaders, checkMirrors } from "./mirrored-headers.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { Reader } from "./stream.ts";

@@ -1,7 +1,8 @@
 import { connect } from "node:net";
 import type { App } from "#src/app.ts";
 import { type Upstream, insideScheme } from "#src/catalog/upstream.ts";
-import { Failure, type FailureCode } from "#src/failure.ts";
+import { createCache } from "#src/cache.ts";
+import { Failure, type FailureCode, asFailure } from "#src/failure.ts";
 import { reasonOf } from "#src/http/reason.ts";
 
 /** Whether an upstream can be connected to at all; asked only after it was silent for a while. */
@@ -12,6 +13,8 @@ export type Reach = {
   failed(upstream: Upstream, code: FailureCode): void;
   /** The upstreams whose last exchange of the last five minutes failed, with the code of the failure. */
   failing(): ReadonlyMap<string, FailureCode>;
+  /** The same as a code, `pass` or that of the failure; asked once in five seconds, whoever wants to know. */
+  state(upstream: Upstream): Promise<string>;
   /** When the upstream last answered anything, in milliseconds; undefined when it never did. */
   lastAnswer(upstream: Upstream): number | undefined;
 };
@@ -24,13 +27,24 @@ export function createReach(app: Pick<App, "config" | "now" | "once">): Reach {
   const answeredAt = new Map<string, number>();
   const failedAt = new Map<string, { readonly at: number; readonly code: FailureCode }>();
   const now = () => app.now().getTime();
+  const states = createCache<string>({ freshMs: 5000, staleMs: 0, size: 1000, now });
+  const expect = ({ name, url }: Upstream) => {
+    const last = answeredAt.get(name);
+    if (app.config.usesProxy || url.startsWith(insideScheme)) return undefined;
+    if (last !== undefined && now() - last < trustMs) return undefined;
+    return app.once(`reach ${name}`, () => knock(url, app.config.upstreamLimits.connectMs));
+  };
+  const stateOf = async (upstream: Upstream) => {
+    try {
+      await expect(upstream);
+      return "pass";
+    } catch (error) {
+      return asFailure(error).code;
+    }
+  };
   return {
-    expect({ name, url }) {
-      const last = answeredAt.get(name);
-      if (app.config.usesProxy || url.startsWith(insideScheme)) return undefined;
-      if (last !== undefined && now() - last < trustMs) return undefined;
-      return app.once(`reach ${name}`, () => knock(url, app.config.upstreamLimits.connectMs));
-    },
+    expect,
+    state: async (upstream) => (await states.get(upstream.name, () => stateOf(upstream))) ?? "pass",
     answered({ name }) {
       answeredAt.set(name, now());
       if (failedAt.size > 0) failedAt.delete(name);

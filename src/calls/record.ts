@@ -47,7 +47,7 @@ export function createRecorder(app: Recording): Recorder {
     const outcome = await attempt(app, batch, chain);
     if (outcome !== "later") waiting.splice(0, batch.length);
     if (outcome === "never") dropped += batch.length;
-    if (dropped === 0) app.log.over("calls_not_stored");
+    if (dropped === 0) app.log.over("calls_not_stored", { dropped: lost });
     else app.log.lasting("calls_not_stored", { dropped: lost + dropped });
     lost = dropped === 0 ? 0 : lost + dropped;
     dropped = 0;

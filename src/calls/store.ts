@@ -1,5 +1,6 @@
 import { and, asc, desc, eq, gt, gte, ilike, inArray, isNotNull, lt, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
+import { readId } from "#src/crypto/ids.ts";
 import { callBatches, calls } from "#db/schema/calls.ts";
 import { people } from "#db/schema/people.ts";
 
@@ -78,7 +79,7 @@ export function someCalls(db: Database, filter: CallFilter): Promise<StoredCall[
     agent === undefined
       ? undefined
       : sql`(${agent} in (${calls.clientId}, ${calls.grantId}::text, ${calls.sessionId}::text, ${calls.agentId}::text)
-          or ${calls.grantId} in (select id from grants where policy_id::text = ${agent}))`;
+          or ${calls.grantId} in (select id from grants where policy_id = ${readId(agent) ?? null}::uuid))`;
   return db
     .select()
     .from(calls)
@@ -185,8 +186,19 @@ const outages = [
   "upstream_refuses_credential",
   ...credentialOutages,
 ];
-/** Of the newest calls alone: a busy gateway must not pay for being looked at. */
-const mostLooked = 5000;
+/** Of the newest calls of all upstreams alone: a busy gateway must not pay for being looked at. */
+const mostLooked = 50_000;
+
+/** For whom a call was made: two clients of one person are one. Where a credential was refused, whose it was. */
+export const callerOf = sql`case when upstream_status = 401 then coalesce(account_id, agent_id)
+  else coalesce(person_id, agent_id) end`;
+
+/** A client that waited so long for the head of an answer, and left, says as much as a time limit. */
+const longWaitMs = 10_000;
+const leftWaiting = sql`(coalesce(failure = 'client_left', false) and upstream_status is null
+  and duration_ms >= ${longWaitMs})`;
+
+/** What calls have met within five minutes, by upstream: those that were made, not those that we have refused. */
 
 export async function callsLately(db: Database): Promise<readonly Lately[]> {
   const rows = await db.execute<
@@ -196,19 +208,21 @@ export async function callsLately(db: Database): Promise<readonly Lately[]> {
     }
   >(sql`
     with recent as (
-      select upstream, at, coalesce(grant_id, session_id, agent_id) as who,
-        failure in ${outages} or upstream_status = 401 or upstream_status >= 500 as is_failure,
-        case when failure in ${credentialOutages} then failure
+      select upstream, at, ${callerOf} as who,
+        upstream_status < 400 as is_success,
+        coalesce(failure in ${outages}, false) or ${leftWaiting} or upstream_status = 401 or upstream_status >= 500
+          as is_failure,
+        case when failure = 'client_left' then 'upstream_timeout'
+          when failure in ${credentialOutages} then failure
           when upstream_status = 401 then 'upstream_refuses_credential'
-          else coalesce(failure, 'upstream_invalid') end as code
+          else coalesce(failure, 'http_' || upstream_status) end as code
       from ${calls}
       where at > now() - interval '5 minutes' and (guard is null or guard like 'approved%')
-        and (upstream_status is not null or failure is not null)
-        and (upstream_status is not null or status >= 500)
+        and (upstream_status is not null or failure in ${outages} or ${leftWaiting})
       order by at desc limit ${mostLooked})
     select upstream, count(*)::int as calls, (count(*) filter (where is_failure))::int as failed,
       (count(distinct who) filter (where is_failure))::int as callers,
-      to_json(max(at) filter (where is_failure is not true)) #>> '{}' as succeeded,
+      to_json(max(at) filter (where is_success and is_failure is not true)) #>> '{}' as succeeded,
       to_json(max(at) filter (where is_failure)) #>> '{}' as broken,
       mode() within group (order by code) filter (where is_failure) as code
     from recent group by upstream`);

@@ -9,6 +9,7 @@ import { type Deed, ToolUse } from "#src/guards/deed.ts";
 import type { Passed } from "#src/guards/guard.ts";
 import type { Switches } from "#src/guards/switches.ts";
 import type { Definitions } from "#src/guards/tools/definitions.ts";
+import { withoutId } from "./answer-id.ts";
 import { type Watching, mostTold } from "./answer-watch.ts";
 import type { Call } from "./message.ts";
 import type { Exchange } from "./proxy.ts";
@@ -57,6 +58,8 @@ export function watchingOf(
     if (outcome !== undefined) passed.ended(outcome);
   };
   return {
+    id: call.httpMethod === "POST" ? call.id : null,
+    status,
     screen: isList ? (json) => screened(app, { ...about, from }, json) : undefined,
     ended: isTool ? note : undefined,
   };
@@ -75,7 +78,7 @@ export function noteFailure(passed: Passed, deed: Deed, error: unknown): void {
  */
 function outcomeOf(call: Call, answer: { last: string; size: number; status: number }) {
   const { last, size, status } = answer;
-  const text = withoutId(last, JSON.stringify(call.id));
+  const text = withoutId(last, call.id);
   if (text === undefined && status < 400) return undefined;
   const rest = text ?? last;
   return {
@@ -101,14 +104,4 @@ function asksFirst(json: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** The answer without the id, which is another one each time; undefined when it is no answer to this call. */
-function withoutId(message: string, id: string): string | undefined {
-  for (let at = message.indexOf('"id"'); at !== -1; at = message.indexOf('"id"', at + 4)) {
-    const value = /^"id"\s*:\s*/.exec(message.slice(at, at + 20))?.[0].length ?? 0;
-    if (value === 0 || !message.startsWith(id, at + value)) continue;
-    return message.slice(0, at) + message.slice(at + value + id.length);
-  }
-  return undefined;
 }

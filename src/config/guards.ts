@@ -29,9 +29,10 @@ export type GuardsConfig = {
   readonly allowedOrigins: readonly string[];
 };
 
-const mebibyte = 1024 * 1024;
+const [mebibyte, mostBodyMebibytes] = [1024 * 1024, 4];
 
 export function guardsFrom(read: Reader): GuardsConfig {
+  checkBodyBounds(read);
   return {
     limits: limitsFrom(read),
     budgets: budgetsFrom(read),
@@ -44,6 +45,21 @@ export function guardsFrom(read: Reader): GuardsConfig {
     approval: oneOf(["destructive", "policy", "off"], read.text("SMARTDASH_APPROVAL")),
     allowedOrigins: originsFrom(read),
   };
+}
+
+/** One whole body has to fit, or it is refused for ever. */
+function checkBodyBounds(read: Reader): void {
+  const [atOnce, inAll] = ["SMARTDASH_BODY_MIB_AT_ONCE", "SMARTDASH_BODY_MIB_IN_ALL"] as const;
+  if (read.number(atOnce) < mostBodyMebibytes)
+    read.problems.push({
+      setting: atOnce,
+      message: `must be ${mostBodyMebibytes} or more: a body may be that large`,
+    });
+  if (read.number(inAll) < read.number(atOnce))
+    read.problems.push({
+      setting: inAll,
+      message: `must be as much as ${atOnce} (${read.number(atOnce)}), or more`,
+    });
 }
 
 /** `100/60s` or `100/60s:20`; undefined when it is anything else. */

@@ -1,4 +1,5 @@
 import { Failure } from "#src/failure.ts";
+import { bigBytes } from "#src/http/body.ts";
 
 /** How many bytes of request bodies may be under way: read, or kept until the upstream has answered. */
 export type BodyRoom = {
@@ -37,7 +38,8 @@ export function createBodyRoom({ bodyBytesAtOnce, bodyBytesInAll }: Bounds): Bod
             const message = `Requests of this agent with ${mebibytes(bodyBytesAtOnce)} are under way already. Wait for some to end before the next.`;
             throw new Failure("too_many_at_once", message, { retryAfterSeconds: 1 });
           }
-          if (all + bytes > bodyBytesInAll) {
+          // Small ones are bounded by how many calls there may be at once.
+          if (held + bytes >= bigBytes && all + bytes > bodyBytesInAll) {
             const message = `This gateway has requests with ${mebibytes(bodyBytesInAll)} under way. Try again in a moment.`;
             throw new Failure("busy", message, { retryAfterSeconds: 1 });
           }

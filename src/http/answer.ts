@@ -1,4 +1,5 @@
 import type { Flow, Incoming, Sink } from "./exchange.ts";
+import { ConnectionEnded } from "./reason.ts";
 import { type Head, type ParserEvents, ResponseParser } from "./response-parser.ts";
 
 /** What an answer asks of the connection that it arrives on. */
@@ -95,6 +96,10 @@ export class Answer implements ParserEvents, Incoming, Flow {
   cancel(): void {
     this.#sink = undefined;
     this.stop();
+  }
+
+  distrust(): void {
+    this.#carrier.fail(new ConnectionEnded("an answer to another request"));
   }
 
   /** Unlike after `cancel`, the listener is told. */

@@ -3,9 +3,13 @@ import { within } from "#src/once.ts";
 
 const longestMs = 30_000;
 
+/** From so many bytes on a body is looked at before it is read, and counted as it comes. */
+export const bigBytes = 64 * 1024;
+
 /**
- * A request's body, read whole within 30 seconds. What announces its length is read in one go; what does
- * not is counted as it comes, because not every runtime bounds it.
+ * A request's body, read whole within 30 seconds. What announces a small length is read in one go; what is big is
+ * counted as it comes, since what was announced need not come, and so is what announces none, because not every
+ * runtime bounds it.
  * @param grow Told of bytes before they are read; what it throws ends the reading.
  * Failures: `body_too_large`, `body_unreadable` when the client breaks off or drips.
  */
@@ -18,11 +22,13 @@ export async function readBounded(
   if (Number(announced ?? 0) > mostBytes) throw new Failure("body_too_large");
   const tooLarge = () => new Failure("body_too_large");
   const late = () => new Failure("body_unreadable", "The request body did not arrive in time");
-  if (announced !== null) grow(Number(announced));
-  const body: Promise<Uint8Array<ArrayBuffer> | ArrayBuffer> =
-    announced === null ? gather(request.body, mostBytes, tooLarge, grow) : request.arrayBuffer();
+  const isBig = Number(announced ?? bigBytes) >= bigBytes;
+  if (!isBig) grow(Number(announced));
+  const body: Promise<Uint8Array<ArrayBuffer>> = isBig
+    ? gather(request.body, mostBytes, tooLarge, grow)
+    : request.arrayBuffer().then((bytes) => new Uint8Array(bytes));
   try {
-    return new Uint8Array(await within(longestMs, body, late));
+    return await within(longestMs, body, late);
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure("body_unreadable", "The request body broke off");
@@ -44,5 +50,11 @@ export async function gather(
     grow(part.length);
     parts.push(part);
   }
-  return new Uint8Array(Buffer.concat(parts));
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }

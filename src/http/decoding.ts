@@ -22,6 +22,7 @@ export function decoded(incoming: Incoming): Incoming | undefined {
   return {
     status: incoming.status,
     headers: { get: (name) => (hidden.has(name) ? null : incoming.headers.get(name)) },
+    distrust: () => incoming.distrust?.(),
     flow: (sink) => decode(incoming, create(), sink),
   };
 }

@@ -42,6 +42,8 @@ export type Incoming = {
   readonly headers: HeaderReader;
   /** Opens the body; to be called once. */
   flow(sink: Sink): Flow;
+  /** It was not the answer to this request: nothing else may come over its connection. Absent where it has none. */
+  distrust?(): void;
 };
 
 /**

@@ -35,11 +35,13 @@ export function isUntrusted(error: unknown): boolean {
 
 const longest = 200;
 
-/** Where a redirect leads: origin and path, resolved and bounded, without its query. */
+/** Where a redirect leads: origin and path, bounded, without its query; parts of a path that could be a secret are not told. */
 export function placeOf(location: string | null | undefined, from: string): string {
-  if (location === null || location === undefined || !URL.canParse(location, from)) {
-    return "no address";
-  }
-  const { origin, pathname } = new URL(location, from);
-  return `${origin}${pathname}`.slice(0, longest);
+  const isReadable = typeof location === "string" && URL.canParse(location, from);
+  const { protocol, origin, pathname } = new URL(isReadable ? location : from, from);
+  if (!isReadable || !/^https?:$/.test(protocol)) return "no address";
+  const told = pathname
+    .split("/")
+    .map((part) => (/^[a-z._-]{0,24}\d{0,3}$/i.test(part) ? part : "…"));
+  return `${origin}${told.join("/")}`.slice(0, longest);
 }

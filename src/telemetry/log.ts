@@ -17,7 +17,7 @@ export type Log = {
    * it was. `over` says when it has ended; nothing where it had not begun. Five minutes without a report end it too.
    */
   lasting(event: string, fields?: Fields): void;
-  over(event: string): void;
+  over(event: string, fields?: Fields): void;
   /** What is said whatever the level. */
   announce(event: string, fields?: Fields): void;
   /** Hands every piece that is written, redacted, to a listener too. */
@@ -121,12 +121,12 @@ function createLasting({ warn, info, now }: Pick<Log, "warn" | "info"> & Pick<Lo
       const seconds = Math.round((at - known.since) / 1000);
       warn(event, { ...fields, times: known.times, seconds });
     },
-    over(event: string): void {
+    over(event: string, fields?: Fields): void {
       const known = all.get(event);
       if (known === undefined) return;
       all.delete(event);
       const seconds = Math.round((now().getTime() - known.since) / 1000);
-      info("condition_over", { condition: event, times: known.times, seconds });
+      info("condition_over", { ...fields, condition: event, times: known.times, seconds });
     },
   };
 }

@@ -2,6 +2,8 @@ import type { App } from "#src/app.ts";
 import { isSame } from "#src/crypto/secret.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { Failure } from "#src/failure.ts";
+import { fine } from "#src/calls/health.ts";
+import { credentialOutages } from "#src/calls/store.ts";
 import type { Journal } from "#src/accounts/journal/journal.ts";
 import type { ProviderHealth } from "#src/accounts/provider-health.ts";
 import type { Outcomes } from "#src/calls/outcomes.ts";
@@ -54,8 +56,6 @@ export async function metricsAnswer({ metrics }: Pick<App, "metrics">): Promise<
   return new Response(await metrics.text(), { headers });
 }
 
-const fine = new Set<string>(["pass", "not_tried"]);
-
 const statuses = { pass: "pass", degraded: "warn", fail: "fail" } as const;
 
 async function readiness(app: Showing): Promise<Response> {
@@ -77,7 +77,10 @@ async function wholeHealth(app: Showing): Promise<Response> {
   const closed = [...(providers ?? [])].filter(([, each]) => !fine.has(each.code));
   const troubled = [
     ...[...app.reach.failing()].map(([name, why]) => [`upstream:${name}`, why] as const),
-    ...failing.map(([name, each]) => [`upstream:${name}`, each.code ?? "failing"] as const),
+    ...failing.map(([name, { code: why }]) => {
+      const what = why !== null && credentialOutages.includes(why) ? "credential" : "upstream";
+      return [`${what}:${name}`, why ?? "unknown"] as const;
+    }),
     ...app.switches.off().map((name) => [`upstream:${name}`, "upstream_switched_off"] as const),
     ...closed.map(([name, each]) => [`provider:${name}`, each.code] as const),
     ...(journal === "pass" ? [] : [["journal", journal] as const]),

@@ -51,9 +51,9 @@ async function rounds(app: Refreshing & KeepingAlive, stopping: AbortSignal): Pr
 async function finishRevocations(app: Refreshing, stopping: AbortSignal): Promise<void> {
   try {
     await finishDisconnecting(app, stopping);
-    app.log.over("schedule_failed");
+    app.log.over("revocations_not_finished");
   } catch (error) {
-    app.log.lasting("schedule_failed", troubleOf(error));
+    app.log.lasting("revocations_not_finished", troubleOf(error));
   }
 }
 
@@ -62,6 +62,7 @@ export async function refreshDue(app: Refreshing, stopping?: AbortSignal): Promi
   try {
     const all = await timely(dueProviders(app.db));
     for (const { provider, due } of all) await refreshSome(app, provider, { due, stopping });
+    app.log.over("schedule_failed");
   } catch (error) {
     app.log.lasting("schedule_failed", troubleOf(error));
   }

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -132,10 +132,12 @@ export async function databasePid(data: string): Promise<number | undefined> {
   return Number.parseInt(await readFile(file, "utf8"), 10);
 }
 
-/** Whether a process of this id is there. */
+/** Whether a process of this id runs; one that has ended and waits for its parent does not. */
 export function isAlive(pid: number): boolean {
   try {
-    return process.kill(pid, 0);
+    const isThere = process.kill(pid, 0);
+    const status = `/proc/${pid}/stat`;
+    return isThere && !(existsSync(status) && / Z /.test(readFileSync(status, "utf8")));
   } catch {
     return false;
   }

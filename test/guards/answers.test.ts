@@ -24,8 +24,8 @@ async function passed(pieces: readonly string[], watching: Watching, isStream = 
   return { how: await ended.promise, text: Buffer.concat(out).toString() };
 }
 
-const plain: Watching = { screen: undefined, ended: undefined };
-const unchanged: Watching = { screen: () => Promise.resolve(undefined), ended: undefined };
+const plain: Watching = { id: null, status: 200, screen: undefined, ended: undefined };
+const unchanged: Watching = { ...plain, screen: () => Promise.resolve(undefined) };
 const lineEnds = fc.constantFrom("\n", "\r\n", "\r");
 const lines = fc.constantFrom(
   "",

@@ -182,10 +182,12 @@ test("an answer of unknown length counts as under way until its end", async () =
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
+  let asked = 0;
   guarded.offer.call = () =>
     json(
       new ReadableStream({
         async start(controller) {
+          asked += 1;
           controller.enqueue(new TextEncoder().encode('{"jsonrpc":"2.0",'));
           await released;
           controller.enqueue(new TextEncoder().encode('"id":1,"result":{"content":[]}}'));
@@ -196,7 +198,7 @@ test("an answer of unknown length counts as under way until its end", async () =
   const open = [1, 2].map((id) =>
     post(guarded.url, guarded.bearer, toolCall("steady", { id }, id)),
   );
-  await Promise.all(open);
+  await until(() => asked === 2, "both calls");
   expect((await call(guarded, "steady", { id: 3 })).code).toBe("too_many_at_once");
   release();
   for (const answer of await Promise.all(open)) await answer.text();

@@ -116,7 +116,8 @@ for (const [name, before] of [
     const bearer = await newBearer({ url: world.url });
     const answer = await post(`${world.url}/mcp`, bearer, toolCall("slow", {}, 7));
     const text = (await answer.text()).replace(": open\n\n", "");
-    expect(text).toBe(before);
+    // No half event is passed on.
+    expect(text).toBe(before.slice(0, before.lastIndexOf("\n\n") + 2));
   });
 }
 

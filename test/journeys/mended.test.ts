@@ -22,10 +22,17 @@ test("names that PostgreSQL cannot store do not stop the audit trail", async () 
   await using world = await openWorld({ environment: pointedAt(upstream.url) });
   const bearer = await newBearer({ url: world.url });
   const names = ["nul\u0000byte", `${"x".repeat(199)}😀`, "plain"];
-  for (const name of names) await post(`${world.url}/mcp`, bearer, toolCall(name));
+  for (const name of names)
+    await post(`${world.url}/mcp`, bearer, { ...toolCall("x"), method: name });
+  // A stop because of such a tool could not be stored either.
+  const refused = await post(`${world.url}/mcp`, bearer, toolCall("nul\u0000byte"));
+  expect(refused.status).toBe(400);
+  expect(await refused.text()).toContain("message_invalid");
   let rows: readonly { name: string }[] = [];
   for (let attempt = 0; rows.length < 3 && attempt < 60; attempt++) {
-    rows = await world.app.db.execute<{ name: string }>(sql`select name from calls order by at`);
+    rows = await world.app.db.execute<{ name: string }>(
+      sql`select rpc_method as name from calls order by at`,
+    );
     await Bun.sleep(50);
   }
   expect(rows.map(({ name }) => name.slice(0, 7)).toSorted()).toEqual([

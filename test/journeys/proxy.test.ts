@@ -306,12 +306,7 @@ test("a JSON answer that never ends is cut at its limit, whether small, big or o
     await newBearer({ url: world.url }),
     toolCall("echo"),
   );
-  expect(
-    await answer.text().then(
-      () => "ended",
-      () => "cut",
-    ),
-  ).toBe("cut");
+  expect(answer.status).toBe(504);
 });
 
 test("an upstream that is not there gets 502, one whose address swallows connections 504", async () => {
@@ -444,4 +439,56 @@ test("an answer to another request is nobody's: the connection it came on is giv
   expect(second.text).toContain("upstream_invalid");
   expect((await ask(3)).text).toContain("of 3");
   server.stop(true);
+});
+
+const others = '{"jsonrpc":"2.0","id":99,"result":{"of":"OTHERS"}}';
+const event = `event: message\ndata: ${others}\n\n`;
+const inPieces = (text: string) =>
+  new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const part of [text.slice(0, 20), text.slice(20)]) {
+        controller.enqueue(new TextEncoder().encode(part));
+      }
+      controller.close();
+    },
+  });
+const jsonOf = (body: BodyInit, headers: Readonly<Record<string, string>> = {}) =>
+  new Response(body, { headers: { "content-type": "application/json", ...headers } });
+const streamOf = (body: BodyInit) =>
+  new Response(body, { headers: { "content-type": "text/event-stream" } });
+
+test.each([
+  ["with its length", () => jsonOf(others)],
+  ["in pieces", () => jsonOf(inPieces(others))],
+  ["compressed", () => jsonOf(Bun.gzipSync(Buffer.from(others)), { "content-encoding": "gzip" })],
+  [
+    "larger than is read whole",
+    () => jsonOf(others.replace("OTHERS", `OTHERS${"x".repeat(1_100_000)}`)),
+  ],
+  ["in a batch", () => jsonOf(`[${others}]`)],
+  ["with its own id inside", () => jsonOf(others.replace('"OTHERS"', '{"x":"OTHERS","id":1}'))],
+  ["with an escaped member", () => jsonOf(others.replace('"id"', String.raw`"\u0069d"`))],
+  ["with an id of another kind", () => jsonOf(others.replace("99", '"1"'))],
+  ["as an event", () => streamOf(event)],
+  ["as an event in pieces", () => streamOf(inPieces(event))],
+])("an answer to another request, %s, is not passed on", async (_, answer) => {
+  await using upstream = scriptedUpstream(answer);
+  await using world = await openWorld({ environment: pointedAt(upstream.url) });
+  const bearer = await newBearer({ url: world.url });
+  const text = await post(`${world.url}/mcp`, bearer, toolCall("x"))
+    .then((got) => got.text())
+    .catch(() => "broken off");
+  expect(text).not.toContain("OTHERS");
+  expect(text).toMatch(/upstream_invalid|broken off/);
+});
+
+test("what a server says of a session that is gone passes, with the placeholder of the Python SDK for an id", async () => {
+  const body = { jsonrpc: "2.0", id: "server-error", error: { code: -32600, message: "gone" } };
+  await using upstream = scriptedUpstream(() => Response.json(body, { status: 404 }));
+  await using world = await openWorld({ environment: pointedAt(upstream.url) });
+  const got = await post(`${world.url}/mcp`, await newBearer({ url: world.url }), toolCall("x"));
+  expect({ status: got.status, text: await got.text() }).toMatchObject({
+    status: 404,
+    text: expect.stringContaining("gone"),
+  });
 });

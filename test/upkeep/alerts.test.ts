@@ -179,8 +179,8 @@ test("each condition fires from the tables, and ends", async () => {
     insert into calls (id, at, request_id, upstream, http_method, status, duration_ms)
     select gen_random_uuid(), now(), 'x', 'airtable', 'POST', 504, 1 from generate_series(1, 3)`);
   await db.execute(sql`
-    insert into calls (id, at, request_id, grant_id, upstream, http_method, status, upstream_status, duration_ms, failure)
-    select gen_random_uuid(), now(), 'x', gen_random_uuid(), name, 'POST', 502, upstream_status, 1, failure
+    insert into calls (id, at, request_id, account_id, agent_id, upstream, http_method, status, upstream_status, duration_ms, failure)
+    select gen_random_uuid(), now(), 'x', gen_random_uuid(), gen_random_uuid(), name, 'POST', 502, upstream_status, 1, failure
     from (values ('mercadolibre', 401, 'upstream_refuses_credential'), ('another', null, 'upstream_unreachable'))
       as u(name, upstream_status, failure), generate_series(1, 10)`);
   await db.execute(sql`

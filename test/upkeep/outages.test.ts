@@ -14,7 +14,7 @@ type Health = {
   readonly status: string;
   readonly checks: Readonly<Record<string, string>>;
   readonly tried: string;
-  readonly lately: { readonly calls: number; readonly failed: number } | null;
+  readonly lately: Readonly<Record<string, unknown>> | null;
 };
 
 async function healthOf(url: string, name = "mercadolibre") {
@@ -22,8 +22,13 @@ async function healthOf(url: string, name = "mercadolibre") {
   return { code: answer.status, ...((await answer.json()) as Health) };
 }
 
+/** Agents of two sellers. */
+function twoAgents({ url }: World): Promise<readonly string[]> {
+  return Promise.all([newBearer({ url }), newBearer({ url, seller: "100200301" })]);
+}
+
 /** Two agents of one account. */
-async function twoAgents({ url }: World): Promise<readonly string[]> {
+async function twoOfOne({ url }: World): Promise<readonly string[]> {
   const visitor = newVisitor();
   await connectSeller(visitor, { url });
   return [await mintBearer(visitor, url), await mintBearer(visitor, url)];
@@ -63,29 +68,33 @@ const outages = [
     name: "hangs",
     answer: () => new Promise<Response>(() => undefined),
     code: "upstream_timeout",
+    reason: "no head of an answer within the limit",
     alerts: ["upstream_failing mercadolibre", "upstream_timeout mercadolibre"],
   },
   {
     name: "answers what is no MCP",
     answer: () => new Response("x", { status: 302, headers: { location: "https://example.com/" } }),
     code: "upstream_redirected",
+    reason: "to https://example.com/",
     alerts: ["upstream_failing mercadolibre", "upstream_unreachable mercadolibre"],
   },
   {
     name: "answers 500 by itself",
     answer: () => Response.json({ error: "down" }, { status: 500 }),
-    code: "upstream_invalid",
+    code: "http_500",
+    reason: undefined,
     alerts: ["upstream_failing mercadolibre"],
   },
   {
     name: "answers 401 to everybody",
     answer: () => new Response("no", { status: 401 }),
     code: "upstream_refuses_credential",
+    reason: undefined,
     alerts: ["upstream_failing mercadolibre", "upstream_refuses_credential mercadolibre"],
   },
 ] as const;
 
-for (const { name, answer, code, alerts } of outages) {
+for (const { name, answer, code, reason, alerts } of outages) {
   test(`an upstream that ${name}: health on any replica fails, the alert is told, and both end`, async () => {
     let isAway = true;
     await using upstream = scriptedUpstream(() =>
@@ -94,7 +103,11 @@ for (const { name, answer, code, alerts } of outages) {
     const limits = { UPSTREAM_FIRST_BYTE_TIMEOUT_MS: "300" };
     await using world = await openWorld({ environment: { ...pointedAt(upstream.url), ...limits } });
     const agents = await twoAgents(world);
+    const said = spyOn(world.app.log, "warn");
     await called(world, agents, 5);
+    if (reason !== undefined) {
+      expect(said).toHaveBeenCalledWith("call", expect.objectContaining({ reason }));
+    }
     expect(await healthElsewhere(world)).toMatchObject({
       code: 503,
       status: "fail",
@@ -118,7 +131,7 @@ for (const { name, answer, code, alerts } of outages) {
   }, 30_000);
 }
 
-test("an upstream that resets: one call warns, and one agent's dead credential does not", async () => {
+test("an upstream that resets: one call warns, and one account's dead credential does not", async () => {
   let status: 401 | undefined;
   const server = Bun.listen({
     hostname: "127.0.0.1",
@@ -133,20 +146,27 @@ test("an upstream that resets: one call warns, and one agent's dead credential d
   await using world = await openWorld({
     environment: pointedAt(`http://127.0.0.1:${server.port}/mcp`),
   });
-  const [agent = ""] = await twoAgents(world);
-  await called(world, [agent], 1);
+  const agents = await twoOfOne(world);
+  await called(world, agents.slice(0, 1), 1);
   const health = await healthElsewhere(world);
   expect(health).toMatchObject({ status: "warn", checks: { upstream: "upstream_unreachable" } });
   await world.app.db.execute(sql`update calls set at = at - interval '6 minutes'`);
   status = 401;
-  await called(world, [agent], 12);
+  await called(world, agents, 6);
   expect(await healthElsewhere(world)).toMatchObject({ code: 200, checks: { upstream: "pass" } });
+  expect(await alertsIn(world)).toEqual([]);
+  // What never left for the upstream says nothing about it.
+  await world.app.db.execute(sql`delete from calls`);
+  await world.app.db.execute(sql`
+    insert into calls (id, at, request_id, upstream, http_method, status, duration_ms, failure)
+    select gen_random_uuid(), now(), 'x', 'mercadolibre', 'POST', 500, 1, 'internal' from generate_series(1, 3)`);
+  expect((await healthElsewhere(world)).lately).toMatchObject({ calls: 0, last_success: null });
   server.stop(true);
 });
 
 test("a provider whose token endpoint is away, and then closed: health warns, and says so of each", async () => {
   await using world = await openWorld();
-  const [bearer = "", other = ""] = await twoAgents(world);
+  const [bearer = "", other = ""] = await twoOfOne(world);
   const { db } = world.app;
   expect((await healthElsewhere(world)).checks["provider"]).toBe("not_tried");
   const provider = world.sandbox.providers.get("mercadolibre")!;
@@ -165,7 +185,10 @@ test("a provider whose token endpoint is away, and then closed: health warns, an
     await (await post(`${world.url}/mcp`, other, toolCall("whoami"))).text();
   }
   await until(async () => (await callsIn(world)) >= 5, "the calls in the table");
-  expect((await healthElsewhere(world)).checks["upstream"]).toBe("provider_busy");
+  expect((await healthElsewhere(world)).checks).toMatchObject({
+    upstream: "pass",
+    credential: "provider_busy",
+  });
   expect(await alertsIn(world)).not.toContain("upstream_refuses_credential mercadolibre");
   await db.execute(sql`
     insert into provider_states (provider, closed_until) values ('mercadolibre', now() + interval '1 minute')

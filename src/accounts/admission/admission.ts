@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
-import { tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { timely, within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
-import type { Registration } from "../registration.ts";
+import { type Registration, tagOfRegistration } from "../registration.ts";
 import {
   type Standing,
   clearStanding,
@@ -213,11 +212,6 @@ async function giveSlotBack(app: Admitting, provider: string, slot: number): Pro
 function placesOf(provider: Registration["provider"], isEarly: boolean): number {
   const atOnce = provider.refresh.mostAtOnce ?? defaultAtOnce;
   return isEarly ? Math.ceil(atOnce / 2) : atOnce;
-}
-
-/** Recognises a registration without telling anything about it. */
-function tagOfRegistration(app: Admitting, { clientId, clientSecret }: Registration): string {
-  return tagOf(app.bindingKey, `registration ${clientId} ${clientSecret?.reveal() ?? ""}`);
 }
 
 function late(): Failure {

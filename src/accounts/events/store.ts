@@ -35,17 +35,18 @@ export type ProviderLately = {
   readonly lastFailure: Date | null;
   /** It failed so often in a row that nobody asks it for a while. */
   readonly isClosed: boolean;
-  /** It refuses this gateway as an application. */
-  readonly isRefused: boolean;
+  /** It refuses this gateway as an application, as it was registered then: see `tagOfRegistration`. */
+  readonly refusedRegistration: string | null;
 };
 
+/** What refreshes of the last day have met, by provider, and which providers are not asked now. */
 export async function providersLately(db: Database): Promise<readonly ProviderLately[]> {
   const rows = await db.execute<{
     provider: string;
     succeeded: string | null;
     failed: string | null;
     closed: boolean | null;
-    refused: boolean | null;
+    refused: string | null;
   }>(sql`
     with seen as (
       select a.provider, to_json(max(e.at) filter (where e.event in ('refresh_success', 'refresh_recovered'))) #>> '{}' as succeeded,
@@ -54,7 +55,7 @@ export async function providersLately(db: Database): Promise<readonly ProviderLa
       from ${refreshEvents} e join ${accounts} a on a.id = e.account_id
       where e.at > now() - interval '1 day' group by a.provider),
     states as (
-      select provider, closed_until > now() as closed, refused_code is not null as refused from ${providerStates})
+      select provider, closed_until > now() as closed, refused_registration as refused from ${providerStates})
     select coalesce(seen.provider, states.provider) as provider, succeeded, failed, closed, refused
     from seen full join states on states.provider = seen.provider`);
   return rows.map(({ provider, succeeded, failed, closed, refused }) => ({
@@ -62,6 +63,6 @@ export async function providersLately(db: Database): Promise<readonly ProviderLa
     lastSuccess: succeeded === null ? null : new Date(succeeded),
     lastFailure: failed === null ? null : new Date(failed),
     isClosed: closed === true,
-    isRefused: refused === true,
+    refusedRegistration: refused,
   }));
 }

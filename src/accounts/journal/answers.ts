@@ -14,6 +14,8 @@ export type Answers = {
   /** The bytes; none when only room was made; undefined when there is no file. */
   read(version: Version): Promise<Uint8Array | undefined>;
   drop(version: Version): Promise<void>;
+  /** Makes room as for an answer, and gives it back. */
+  tryOut(): Promise<void>;
   list(): Promise<readonly Version[]>;
 };
 
@@ -26,15 +28,22 @@ const headBytes = 4;
 export async function openAnswers(folder: string): Promise<Answers> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const fileOf = ({ id, generation }: Version) => join(folder, `${id}.${generation}`);
+  const makeRoom = async (file: string) => {
+    try {
+      await writeFirst(file, new Uint8Array(reservedBytes), "w");
+      await flushFolder(folder);
+    } catch (error) {
+      await unlink(file).catch(() => undefined);
+      throw error;
+    }
+  };
   return {
-    async reserve(version) {
-      try {
-        await writeFirst(fileOf(version), new Uint8Array(reservedBytes), "w");
-        await flushFolder(folder);
-      } catch (error) {
-        await unlink(fileOf(version)).catch(() => undefined);
-        throw error;
-      }
+    reserve: (version) => makeRoom(fileOf(version)),
+    // One name for all who share the folder: who dies with it leaves nothing that grows.
+    async tryOut() {
+      const file = join(folder, "trial");
+      await makeRoom(file);
+      await unlink(file).catch(ignoreMissing);
     },
     async write(version, bytes) {
       const head = Buffer.alloc(headBytes);

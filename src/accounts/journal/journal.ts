@@ -16,6 +16,7 @@ import { readId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure, codeOf } from "#src/failure.ts";
+import { within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Answers, type Version, flushFolder, openAnswers } from "./answers.ts";
 import { type Holders, joinHolders } from "./holders.ts";
@@ -62,9 +63,7 @@ export async function openJournal(app: Opening): Promise<Journal> {
     await refuseOpenToOthers(folder);
     const parts = await openParts(app, folder);
     // Proves that it can be written now, not at the first answer.
-    const trial = { id: randomUUID(), generation: 0 };
-    await parts.answers.reserve(trial);
-    await parts.answers.drop(trial);
+    await parts.answers.tryOut();
     return journalOf(app, parts);
   } catch (error) {
     const reason = codeOf(error) ?? (error instanceof Error ? error.name : "unknown");
@@ -114,7 +113,7 @@ async function idOf(folder: string): Promise<string> {
   return id;
 }
 
-const lookMs = 10_000;
+const [lookMs, longestMs] = [10_000, 1000];
 
 function journalOf(app: Opening, parts: Parts): Journal {
   const { answers } = parts;
@@ -149,6 +148,7 @@ function createWatch(app: Opening, answers: Answers) {
   let state: "pass" | "journal_unavailable" = "pass";
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | undefined;
+  let trying: Promise<void> | undefined;
   const note = (error: unknown) => {
     const next = error === undefined ? "pass" : "journal_unavailable";
     lookedAt = performance.now();
@@ -159,21 +159,18 @@ function createWatch(app: Opening, answers: Answers) {
     else app.log.error("journal_not_reserved", { folder, ...troubleOf(error) });
   };
   const tryOut = async () => {
-    const trial = { id: randomUUID(), generation: 0 };
-    try {
-      await answers.reserve(trial);
-      await answers.drop(trial);
-      note(undefined);
-    } catch (error) {
-      note(error);
-      await answers.drop(trial).catch(() => undefined);
-    }
+    const late = () => new Failure("journal_unavailable", "The disk does not answer");
+    // One that hangs is asked again when it has answered.
+    const trial = answers.tryOut().finally(() => (trying = undefined));
+    trying = trial;
+    await within(longestMs, trial, late).then(() => note(undefined), note);
     looking = undefined;
   };
   return {
     /** What an attempt met; undefined when it went well. */
     met: note,
     async look() {
+      if (trying !== undefined && looking === undefined) return state;
       if (performance.now() - lookedAt > lookMs) await (looking ??= tryOut());
       return state;
     },
@@ -239,6 +236,7 @@ function inMemory(): Parts {
       write: nothing,
       read: unknown,
       drop: nothing,
+      tryOut: nothing,
       list: () => Promise.resolve([]),
     },
     marks: noMarks,

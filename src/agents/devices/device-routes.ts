@@ -84,10 +84,10 @@ async function decide(app: DevicePages, request: Request, address: string): Prom
   const now = app.now();
   const by = isAllowed ? answerFrom(form, person, account) : undefined;
   const grant = by && grantFrom(asked, { ...by, id: newId(now) });
+  if (by !== undefined) await letGoOn(app, asked, by);
   if (!(await decideDevice(app.db, { id: device.id, grant, now }))) {
     throw new Failure("device_code_unknown", undefined, again);
   }
-  if (by !== undefined) await letGoOn(app, asked, by);
   const outcome = isAllowed ? "device_allowed" : "device_denied";
   app.log.info(outcome, { clientId: device.clientId });
   const body = html`<p>${say(language, outcome, { client: asked.client.name })}</p>

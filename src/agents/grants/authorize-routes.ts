@@ -121,8 +121,9 @@ async function decide(app: Authorizing, request: Request): Promise<Response> {
     if (account === undefined) throw new Failure("account_gone");
     const onlyReading = form.get("only_reading") === "yes";
     const answered = { person, account, onlyReading };
-    const code = await approve(app, asked, answered);
+    // First: a code that is stored must reach the client.
     await letGoOn(app, asked, answered);
+    const code = await approve(app, asked, answered);
     return seeOther(answerAddress(app, asked, { code }));
   });
 }

@@ -1,11 +1,13 @@
 import { html } from "hono/html";
 import type { Account } from "#src/accounts/store.ts";
+import type { App } from "#src/app.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
 import type { Language } from "#src/screens/language.ts";
 import type { Markup } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
 import { plain } from "#src/telemetry/plain.ts";
 import type { AskedFor } from "./consent-page.ts";
+import { accountName } from "../account-name.ts";
 import { policyIdOf } from "./policy-id.ts";
 
 /** An agent that was stopped: by a guard because it went round in circles, or by the operator. */
@@ -39,18 +41,23 @@ export async function letGoOn(
   if (stops.of(keyOf(asked, whose))?.by === "guard") await stops.letGoOn(keyOf(asked, whose));
 }
 
-/** For the page on which a person decides; nothing where nothing was stopped. */
+/** For the page on which a person decides: one line for each account for which it was stopped; nothing where none was. */
 export function stopNotice(
-  app: { readonly stops: Stops },
+  app: Pick<App, "catalog"> & { readonly stops: Stops },
   language: Language,
   visit: { asked: Asked; person: SignedIn; accounts: readonly Account[] },
 ): { readonly notice?: Markup } {
   const { asked, person, accounts } = visit;
-  const [stop] = accounts.flatMap((account) => stopOf(app, asked, { person, account }) ?? []);
-  if (stop === undefined) return {};
-  const words = say(language, stop.by === "guard" ? "stopped_before" : "switched_off_before");
-  const why = stop.reason === null ? "" : html` (${plain(stop.reason)})`;
-  return { notice: html`<p class="warn box">${words}${why}</p>` };
+  const lines = accounts.flatMap((account) => {
+    const stop = stopOf(app, asked, { person, account });
+    if (stop === undefined) return [];
+    const words = say(language, stop.by === "guard" ? "stopped_before" : "switched_off_before");
+    const why = stop.reason === null ? "" : html` (${plain(stop.reason)})`;
+    const whose =
+      accounts.length === 1 ? "" : html`<strong>${accountName(app, account)}</strong>: `;
+    return [html`<p class="warn box">${whose}${words}${why}</p>`];
+  });
+  return lines.length === 0 ? {} : { notice: html`${lines}` };
 }
 
 function keyOf({ client, resource }: Asked, { person, account }: Whose): string {

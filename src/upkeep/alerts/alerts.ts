@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { recordEvent } from "#db/events.ts";
 import type { Journal } from "#src/accounts/journal/journal.ts";
@@ -106,7 +107,7 @@ async function tellOfDatabase(app: Alerting, failure: Failure | undefined, since
 /** Each gateway knows its own journal alone. */
 async function lookAtAll(app: Watching): Promise<void> {
   if ((await app.journal.look()) !== "pass") {
-    const event = { name: "journal_unavailable", subject: app.replica } as const;
+    const event = { name: "journal_unavailable", subject: hostname() } as const;
     await timely(recordEvent(app.db, event));
   }
   await look(app);

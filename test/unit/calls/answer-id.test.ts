@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { answersAnother } from "#src/calls/answer-id.ts";
+import { answersAnother, withoutId } from "#src/calls/answer-id.ts";
 import { check } from "#test/support/property.ts";
 
 const isAnother = (text: string, id: string | number | null) =>
@@ -37,6 +37,16 @@ test("an answer with another id is somebody else's, also where the same number s
 });
 
 test.each([
+  ['{"id":7,"result":{"rows":[{"id":1}]}}', 1],
+  ['{"jsonrpc":"2.0","id":7,"result":{"a":{"jsonrpc":"2.0","id":1,"x":0}}}', 1],
+  ['{"jsonrpc":"2.0","id":17,"result":{}}', 1],
+  ['{"result":{"x":0,"id":1},"id":7}', 1],
+  ['{"result":{"x":0,"id":1},"id":"1"}', 1],
+] as const)("%s belongs to another request than %j", (text, id) => {
+  expect(isAnother(text, id)).toBe(true);
+});
+
+test.each([
   ['{"jsonrpc":"2.0","id":null,"error":{}}', 1],
   ['{"jsonrpc":"2.0","error":{}}', 1],
   ["<html>", 1],
@@ -48,4 +58,17 @@ test.each([
   ['{"id":7', null],
 ] as const)("%s passes for the request %j", (text, id) => {
   expect(isAnother(text, id)).toBe(false);
+});
+
+test.each([
+  ['{"jsonrpc":"2.0","id":12345678901234567890,"result":{}}', 12345678901234567000],
+  [String.raw`{"jsonrpc":"2.0","id":"\u00e9","result":{}}`, "é"],
+  ['{"jsonrpc":"2.0","id":1e3,"result":{}}', 1000],
+  [String.raw`{"id":"a\/b","result":{}}`, "a/b"],
+  ['{"result":{},"jsonrpc":"2.0","id":7}', 7],
+] as const)("of %s only the id is left out, however it is written", (text, id) => {
+  const rest = withoutId(text, id) ?? "none";
+  expect(rest).toContain('"result":{}');
+  expect(rest).not.toMatch(/12345|00e9|1e3|a.{2}b|7/);
+  expect(withoutId(text, 8)).toBeUndefined();
 });

@@ -4,7 +4,7 @@ import { providerStates } from "#db/schema/accounts.ts";
 import { calls } from "#db/schema/calls.ts";
 import { events } from "#db/schema/operations.ts";
 import { outcomeOf } from "#src/calls/outcomes.ts";
-import { callsLately, credentialOutages } from "#src/calls/store.ts";
+import { callerOf, callsLately, credentialOutages } from "#src/calls/store.ts";
 import type { Condition } from "../store.ts";
 
 const recently = sql`now() - interval '5 minutes'`;
@@ -14,7 +14,7 @@ const kinds: Readonly<Record<number, string>> = {
   504: "upstream_timeout",
 };
 
-/** Three calls within five minutes that ended with 502, or with 504. */
+/** Three calls within five minutes that ended with 502, or with 504, of ours or of the upstream's own. */
 export async function callsBroken(db: Database): Promise<Condition[]> {
   const { upstream: subject, status } = calls;
   const rows = await db
@@ -36,13 +36,12 @@ export async function upstreamsFailing(db: Database): Promise<Condition[]> {
   return failing.map(({ upstream, calls: all, failed, code }) => ({
     kind: "upstream_failing",
     subject: upstream,
-    summary: `${failed} of ${all} calls to ${upstream} failed within five minutes (${code ?? "upstream_invalid"})`,
+    summary: `${failed} of ${all} calls to ${upstream} failed within five minutes (${code ?? "unknown"})`,
   }));
 }
 
-/** An upstream that answers 401 to whoever calls, three times within five minutes, and to at least two agents. */
+/** An upstream that answers 401 to whoever calls, three times within five minutes, and for at least two accounts. */
 export async function credentialsRefused(db: Database): Promise<Condition[]> {
-  const who = sql`coalesce(${calls.grantId}, ${calls.sessionId}, ${calls.agentId})`;
   const isOurs = sql`coalesce(${calls.failure} in ${credentialOutages}, false)`;
   const isRefused = sql`${calls.upstreamStatus} = 401 and not ${isOurs}`;
   const rows = await db
@@ -55,7 +54,7 @@ export async function credentialsRefused(db: Database): Promise<Condition[]> {
     .groupBy(calls.upstream)
     .having(
       sql`count(*) filter (where ${isRefused}) >= ${leastTimes}
-        and count(distinct ${who}) filter (where ${isRefused}) >= 2
+        and count(distinct ${callerOf}) filter (where ${isRefused}) >= 2
         and count(*) filter (where ${calls.upstreamStatus} < 400) = 0`,
     );
   return rows.map(({ subject, times }) => ({
@@ -82,11 +81,11 @@ export async function providersClosed(db: Database): Promise<Condition[]> {
 export async function journalsUnavailable(db: Database): Promise<Condition[]> {
   const since = sql`now() - interval '1 minute'`;
   const [row] = await db
-    .select({ gateways: sql<number>`count(distinct ${events.subject})::int` })
+    .select({ hosts: sql<string | null>`string_agg(distinct ${events.subject}, ', ')` })
     .from(events)
     .where(and(eq(events.name, "journal_unavailable"), gt(events.at, since)));
-  const gateways = row?.gateways ?? 0;
-  if (gateways === 0) return [];
-  const summary = `Gateways that cannot write their journal, and refresh nothing: ${gateways}`;
+  const hosts = row?.hosts;
+  if (hosts === null || hosts === undefined) return [];
+  const summary = `Gateways cannot write their journal, and refresh nothing, at ${hosts.slice(0, 200)}`;
   return [{ kind: "journal_unavailable", subject: "journal", summary }];
 }
