@@ -1,3 +1,4 @@
+import { isObject } from "#src/config/read.ts";
 import type { RpcId } from "./message.ts";
 
 /**
@@ -19,10 +20,9 @@ export function answersAnother(body: Buffer, id: RpcId, status = 200): boolean {
 function someAnswersAnother(text: string, id: RpcId): boolean {
   try {
     const messages: unknown = JSON.parse(text);
-    return (
-      Array.isArray(messages) &&
-      messages.some((each) => answersAnother(Buffer.from(JSON.stringify(each)), id))
-    );
+    if (!Array.isArray(messages)) return false;
+    const named = messages.map((each: unknown) => (isObject(each) ? (each["id"] ?? id) : id));
+    return named.some((each) => each !== id);
   } catch {
     return false;
   }
