@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { newToken } from "#src/crypto/secret.ts";
 import { createInvite } from "#src/people/sign-up.ts";
 import { authorizedAgent, tokenRequest } from "#test/support/agent-like.ts";
+import { until } from "#test/support/until.ts";
 import { openWorld } from "#test/support/world.ts";
 
 const invited = { SMARTDASH_SIGNUP: "invite", CLIENT_ADDRESS_HEADER: "X-Real-IP" };
@@ -68,7 +69,7 @@ test("DoS-5: whoever proves themselves rightly passes, however many wrong proofs
       body: new URLSearchParams({ grant_type: "client_credentials" }),
     }).then(({ status }) => status);
   await Promise.all(Array.from({ length: 400 }, guess));
-  expect(await guess()).toBe(429);
+  expect(await until(async () => (await guess()) === 429, "the gate is closed")).toBe(true);
   // While more of them come.
   const flood = Array.from({ length: 100 }, guess);
   const { status } = await tokenRequest(world.url, {
@@ -77,5 +78,7 @@ test("DoS-5: whoever proves themselves rightly passes, however many wrong proofs
     refresh_token: agent.tokens.refresh_token,
   });
   expect(status).toBe(200);
-  expect(new Set(await Promise.all(flood))).toEqual(new Set([429]));
+  // The gate lets one more be told each second.
+  const told = (await Promise.all(flood)).filter((each) => each !== 429);
+  expect(told.length).toBeLessThan(20);
 });

@@ -38,12 +38,15 @@ test("by default the 101st request within a minute is refused, exactly, and says
       data: { code: "rate_limited", retryAfterSeconds: 1 },
     },
   });
-  // Whoever waits is served again, one in 0.6 s.
+  // Whoever waits is served again, one in 0.6 s, however long the answers take.
+  const since = performance.now();
   await Bun.sleep(1300);
   expect([await ask(guarded, 500), await ask(guarded, 501)].map(({ status }) => status)).toEqual([
     200, 200,
   ]);
-  expect((await ask(guarded, 502)).status).toBe(429);
+  let more = 2;
+  while ((await ask(guarded, 502 + more)).status === 200) more += 1;
+  expect(more).toBeLessThanOrEqual((performance.now() - since) / 600 + 1);
 });
 
 test("every answer says what is left", async () => {

@@ -1,4 +1,5 @@
 import { expect, spyOn, test } from "bun:test";
+import { sql } from "drizzle-orm";
 import { startBeside } from "#test/attacks/setup.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { authorizedAgent, formIn } from "#test/support/agent-like.ts";
@@ -9,6 +10,7 @@ import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { openWorld } from "#test/support/world.ts";
 import { call, listed, openGuarded, reading, tool } from "./setup.ts";
 import { allActed } from "#test/support/acknowledged.ts";
+import { until } from "#test/support/until.ts";
 
 const encoder = new TextEncoder();
 
@@ -104,6 +106,8 @@ test("what two gateways see of one loop counts together, and a person lets a sto
   expect(let_through).toBeGreaterThan(29);
   expect(let_through).toBeLessThan(40);
   expect(codes.at(-1)).toBe("agent_stopped");
+  const stored = () => world.app.db.execute(sql`select from switches`);
+  await until(async () => (await stored()).length > 0, "the stop in the table");
   await allActed(world.app.db);
   for (const which of at) expect((await call(which, "b")).code).toBe("agent_stopped");
   const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");

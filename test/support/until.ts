@@ -1,10 +1,10 @@
-const limitMs = 10_000;
+const limitMs = 30_000;
 const everyMs = 10;
 
 type Look<T> = () => T | Promise<T>;
 
 /**
- * What `look` finds, as soon as it is something (not undefined, null or false); fails when that takes ten seconds.
+ * What `look` finds, as soon as it is something (not undefined, null or false); fails when that takes 30 seconds.
  * @param what For the error: what was waited for, or a function that says how it stands.
  */
 export async function until<T>(
