@@ -1,4 +1,4 @@
-import { type Once, createOnce, endsWithin } from "./once.ts";
+import { type Once, createOnce, endsWithin, within } from "./once.ts";
 
 /** How long what this process knows serves while the database is away. */
 export const withoutDatabaseMs = 60_000;
@@ -131,4 +131,20 @@ class BoundedCache<T> implements Cache<T> {
 
 function thrown(error: unknown): never {
   throw error;
+}
+
+const [latelyMs, waitMs] = [5000, 1000];
+
+/**
+ * What a slow source says of the last minutes, five seconds old at most: it is asked no more often, and waited for one
+ * second. Undefined while it does not say.
+ */
+export function createLately<T>(
+  app: { readonly now: () => Date },
+  load: () => Promise<T>,
+): () => Promise<T | undefined> {
+  const now = () => app.now().getTime();
+  const known = createCache<T>({ freshMs: latelyMs, staleMs: 0, size: 1, now });
+  const late = () => new Error("it took too long");
+  return () => known.get("all", () => within(waitMs, load(), late)).catch(() => undefined);
 }

@@ -1,7 +1,6 @@
 import type { App } from "#src/app.ts";
-import { createCache } from "#src/cache.ts";
-import { Failure, type FailureCode } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import type { FailureCode } from "#src/failure.ts";
+import { createLately } from "#src/cache.ts";
 import { connectable, tagOfRegistration } from "./registration.ts";
 import { type ProviderLately, providersLately } from "./events/store.ts";
 
@@ -16,22 +15,12 @@ export type ProviderState = ProviderLately & {
   readonly code: "pass" | "not_tried" | FailureCode;
 };
 
-const longestMs = 1000;
-
 type Looking = Pick<App, "db" | "now" | "bindingKey" | "catalog" | "config" | "publicUrl">;
 
 /** Of configured providers alone: a provider that was taken away, or is registered anew, is not in trouble. */
 export function createProviderHealth(app: Looking): ProviderHealth {
-  const now = () => app.now().getTime();
-  const known = createCache<ReadonlyMap<string, ProviderState>>({
-    freshMs: 5000,
-    staleMs: 0,
-    size: 1,
-    now,
-  });
-  const late = () => new Failure("database_unavailable");
   const load = async () => {
-    const rows = await within(longestMs, providersLately(app.db), late);
+    const rows = await providersLately(app.db);
     const tags = new Map(
       connectable(app).map((each) => [each.provider.name, tagOfRegistration(app, each)]),
     );
@@ -42,7 +31,7 @@ export function createProviderHealth(app: Looking): ProviderHealth {
       }),
     );
   };
-  return { lately: () => known.get("all", load).catch(() => undefined) };
+  return { lately: createLately(app, load) };
 }
 
 function codeOf(row: ProviderLately, registration: string) {

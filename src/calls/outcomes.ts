@@ -1,7 +1,5 @@
 import type { App } from "#src/app.ts";
-import { createCache } from "#src/cache.ts";
-import { Failure } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { createLately } from "#src/cache.ts";
 import { type Lately, callsLately } from "./store.ts";
 
 /**
@@ -15,24 +13,13 @@ export type Outcomes = {
   lately(): Promise<ReadonlyMap<string, Outcome> | undefined>;
 };
 
-const longestMs = 1000;
 const [fewestCalls, fewestCallers] = [10, 2];
 
-/** Asks the database at most every five seconds, and waits for it for one. */
+/** See `createLately`. */
 export function createOutcomes(app: Pick<App, "db" | "now">): Outcomes {
-  const now = () => app.now().getTime();
-  const known = createCache<ReadonlyMap<string, Outcome>>({
-    freshMs: 5000,
-    staleMs: 0,
-    size: 1,
-    now,
-  });
-  const late = () => new Failure("database_unavailable");
-  const load = async () => {
-    const rows = await within(longestMs, callsLately(app.db), late);
-    return new Map(rows.map((row) => [row.upstream, outcomeOf(row)]));
-  };
-  return { lately: () => known.get("all", load).catch(() => undefined) };
+  const load = async () =>
+    new Map((await callsLately(app.db)).map((row) => [row.upstream, outcomeOf(row)]));
+  return { lately: createLately(app, load) };
 }
 
 /** What the figures of one upstream mean. */
