@@ -107,20 +107,31 @@ const trust = command({
         hint: "smartdash node show prints them, there",
       });
     }
-    const identity = await withApp({ role: "command" }, (app) =>
-      trustPeer(app, ownNode(app).peerId, {
+    const { nodeId, done } = await withApp({ role: "command" }, async (app) => {
+      const own = ownNode(app).peerId;
+      const wanted = {
         peerId,
         address: given,
         certificate,
         scope: scope?.replaceAll(",", " ") ?? "",
         upstreams: upstream === undefined ? [] : [upstream],
         account,
-      }),
-    );
+      };
+      let trusted = "";
+      const acknowledged = await untilAcknowledged(app, async () => {
+        trusted = (await trustPeer(app, own, wanted)).nodeId;
+        return [peerSubject(own, peerId)];
+      });
+      return { nodeId: trusted, done: acknowledged };
+    });
+    const told = acknowledgedOutcome(done);
+    const next =
+      "It has to trust this node too before calls go there: smartdash peers trust, there.";
     return {
-      json: { node_id: identity.nodeId, peer_id: peerId, trust: "pinned" },
-      text: `${identity.nodeId} is trusted.`,
-      talk: "It has to trust this node too before calls go there: smartdash peers trust, there.",
+      json: { node_id: nodeId, peer_id: peerId, trust: "pinned", ...told.json },
+      text: `${nodeId} is trusted. ${told.text}`,
+      talk: [next, ...told.talk].join("\n"),
+      ...told.exit,
     };
   },
 });

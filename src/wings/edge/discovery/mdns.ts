@@ -9,12 +9,12 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { Directory } from "./directory.ts";
 import type { Finder } from "./finder.ts";
+import { atMostEvery, repeat } from "./pace.ts";
 
 const service = "_edge-hive._tcp.local";
 const ttlSeconds = 120;
-const everyMs = 60_000;
-/** Also at first: packets get lost. */
-const firstMs = 1000;
+/** Packets get lost: the first announcements follow each other at 1, 2, 4 … seconds (RFC 6762 section 8.3). */
+const [firstMs, everyMs] = [1000, 60_000];
 const mostPackets = 100;
 const windowMs = 1000;
 const mostAnswers = 64;
@@ -59,7 +59,7 @@ export function openMdns(
   const say = (ttl: number) => {
     if (records !== undefined) mdns.respond({ answers: records(ttl) });
   };
-  let answeredAt = 0;
+  const answer = atMostEvery(windowMs, () => say(ttlSeconds));
   // Whatever a stranger sends: a packet that cannot be understood is one that was not sent.
   const guarded = (work: () => void) => {
     try {
@@ -70,11 +70,7 @@ export function openMdns(
   };
   mdns.on("query", ({ questions = [] }) =>
     guarded(() => {
-      if (!gate() || !questions.slice(0, mostAnswers).some(isAboutUs)) return;
-      const now = performance.now();
-      if (now - answeredAt < windowMs) return;
-      answeredAt = now;
-      say(ttlSeconds);
+      if (gate() && questions.slice(0, mostAnswers).some(isAboutUs)) answer.soon();
     }),
   );
   mdns.on("response", (packet, { address }) =>
@@ -87,20 +83,21 @@ export function openMdns(
     say(ttlSeconds);
     mdns.query({ questions: [{ name: service, type: "PTR" }] });
   };
-  announce();
-  const early = setTimeout(announce, firstMs).unref();
-  const timer = setInterval(announce, everyMs).unref();
-  return { name: "mdns", announce, stop: () => close(mdns, [early, timer], () => say(0)) };
+  const announcing = repeat(firstMs, everyMs, announce);
+  return {
+    name: "mdns",
+    announce,
+    stop: () => {
+      announcing.stop();
+      answer.stop();
+      return close(mdns, () => say(0));
+    },
+  };
 }
 
 const goodbyeMs = 200;
 
-async function close(
-  mdns: Mdns,
-  timers: readonly ReturnType<typeof setTimeout>[],
-  goodbye: () => void,
-): Promise<void> {
-  for (const timer of timers) clearTimeout(timer);
+async function close(mdns: Mdns, goodbye: () => void): Promise<void> {
   goodbye();
   await new Promise<void>((resolve) => {
     const late = setTimeout(resolve, goodbyeMs);
