@@ -1,7 +1,8 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { memoryFolder, serverVariable, startTestServer } from "../test/support/database.ts";
+import { unpackChrome } from "../test/browser/chrome.ts";
+import { runFolder, serverVariable, startTestServer } from "../test/support/database.ts";
 
 /**
  * Runs tests: several files at a time, those that take longest first, on one PostgreSQL for all.
@@ -26,7 +27,11 @@ const { values, positionals } = parseArgs({
 /** One more than there are cores: a test waits more than it works. */
 const workers = values.workers ?? availableParallelism() + 1;
 
+await using folder = await runFolder();
+process.env["TMPDIR"] = folder.path;
+const usesBrowser = positionals.length === 0 || positionals.some((each) => /browser/.test(each));
 await using server = await startTestServer();
+if (usesBrowser) await unpackChrome();
 const child = Bun.spawn(
   [
     process.execPath,
@@ -43,7 +48,6 @@ const child = Bun.spawn(
     env: {
       ...process.env,
       [serverVariable]: server.url,
-      TMPDIR: await memoryFolder(),
       ...(values.long === true ? { SMARTDASH_TEST_LONG: "1" } : {}),
     },
     stdio: ["ignore", "inherit", "inherit"],

@@ -1,3 +1,5 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { chromium as playwright } from "playwright-core";
 
@@ -10,15 +12,31 @@ const unwanted = new Set([
   "--disable-site-isolation-trials",
 ]);
 
-/** Launches the Chromium that comes with npm, which brings its own libraries only where it believes to be on Lambda. */
-export async function launchChrome(): Promise<Browser> {
+/**
+ * Unpacks the Chromium that comes with npm into the folder for temporary files, unless it lies there. Not safe from
+ * two processes at once: `scripts/test.ts` does it before the tests. It brings its own libraries only where it believes
+ * to be on Lambda, and its settings for fonts know no other folder than /tmp.
+ */
+export async function unpackChrome() {
   process.env["AWS_EXECUTION_ENV"] ??= "AWS_Lambda_nodejs22.x";
   const { default: chromium } = await import("@sparticuz/chromium");
+  const executablePath = await chromium.executablePath();
+  const settings = join(tmpdir(), "fonts/own.conf");
+  await Bun.write(
+    settings,
+    `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig><dir>${tmpdir()}/fonts</dir><cachedir>${tmpdir()}/fonts-cache</cachedir></fontconfig>`,
+  );
+  process.env["FONTCONFIG_FILE"] = settings;
+  return { executablePath, args: chromium.args };
+}
+
+export async function launchChrome(): Promise<Browser> {
+  const { executablePath, args } = await unpackChrome();
   return await playwright.launch({
-    executablePath: await chromium.executablePath(),
+    executablePath,
     headless: true,
     args: [
-      ...chromium.args.filter((arg) => !unwanted.has(arg)),
+      ...args.filter((arg) => !unwanted.has(arg)),
       "--no-sandbox",
       "--disable-gpu",
       "--disable-quic",

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm, statfs } from "node:fs/promises";
+import { chmod, mkdtemp, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startBundled } from "#db/embedded.ts";
@@ -79,9 +79,20 @@ const memoryBytes = 2 * 1024 ** 3;
  * Where files are in memory, if there is enough of it: a database is hundreds of files, and a file system on a disk
  * may take 300 ms to make and remove them.
  */
-export async function memoryFolder(): Promise<string> {
+async function memoryFolder(): Promise<string> {
   const found = await statfs(memoryPath).catch(() => undefined);
   return found !== undefined && found.bavail * found.bsize > memoryBytes ? memoryPath : tmpdir();
+}
+
+/** A folder for whatever a run of tests leaves; for its TMPDIR. */
+export async function runFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const folder = await mkdtemp(join(await memoryFolder(), "sd-run-"));
+  // The user of PostgreSQL has to pass through.
+  await chmod(folder, 0o711);
+  return {
+    path: folder,
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true, maxRetries: 20 }),
+  };
 }
 
 /** Ends what this process has opened. */
