@@ -162,6 +162,8 @@ export type FailureDetails = {
   readonly state?: string;
   /** The scopes that would be enough, separated by spaces. */
   readonly scope?: string;
+  /** Other words for a page than its code has. */
+  readonly wording?: "identity_refused";
   /** Values for the wording of a page; never a secret. */
   readonly values?: Readonly<Record<string, string>>;
 };

@@ -9,6 +9,7 @@ import sql6 from "./0006_replicas.sql" with { type: "text" };
 import sql7 from "./0007_policy_ids.sql" with { type: "text" };
 import sql8 from "./0008_call_failures.sql" with { type: "text" };
 import sql9 from "./0009_old_grant_subjects.sql" with { type: "text" };
+import sql10 from "./0010_optional_refresh_token.sql" with { type: "text" };
 
 export const migrations = [
   { name: "0000_first", sql: sql0 },
@@ -21,4 +22,5 @@ export const migrations = [
   { name: "0007_policy_ids", sql: sql7 },
   { name: "0008_call_failures", sql: sql8 },
   { name: "0009_old_grant_subjects", sql: sql9 },
+  { name: "0010_optional_refresh_token", sql: sql10 },
 ] as const;

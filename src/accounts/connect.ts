@@ -6,10 +6,11 @@ import { Failure } from "#src/failure.ts";
 import { type Attempt, isStateKnown, saveAttempt, takeAttempt } from "#src/people/store.ts";
 import { buildAuthorizationRequest } from "./authorization-request.ts";
 import { type Identity, identify } from "./identity.ts";
-import { type Refusal, type Tokens, exchangeCode } from "./provider-client.ts";
+import { exchangeCode } from "./provider-client.ts";
 import { type Registration, registrationOf } from "./registration.ts";
 import { type Saving, saveConnection } from "./save-connection.ts";
 import { accountById } from "./store.ts";
+import type { Refusal, Tokens } from "./token-answer.ts";
 
 /**
  * JOURNEY 1: a person connects an account.

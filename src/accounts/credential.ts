@@ -11,8 +11,9 @@ import { type Account, type ReadAccount, accountById } from "./store.ts";
 export type Held = {
   readonly accountId: string;
   readonly provider: string;
-  readonly kind: Account["kind"];
   readonly state: Account["state"];
+  /** False for a key that somebody pasted, and where the provider handed out no refresh token. */
+  readonly isRenewable: boolean;
   readonly generation: number;
   /** See `mostIntents`. */
   readonly intents: number;
@@ -62,22 +63,26 @@ export function openHeld(app: Reading, account: ReadAccount): Held {
   const { accessExpiresAt, refreshFrom, ...newest } = withUnstored(app, account);
   // Dates in the row are by the database's clock; what is compared with them here is ours.
   const ahead = app.now().getTime() - account.readAt.getTime();
+  const isRenewable = account.kind === "oauth" && !isEmpty(newest.refreshToken);
+  const earlyAt = (refreshFrom ?? accessExpiresAt)?.getTime();
   const expiresAt = (accessExpiresAt?.getTime() ?? Number.POSITIVE_INFINITY) + ahead;
   return {
     accountId: account.id,
     provider: account.provider,
-    kind: account.kind,
     state: account.state,
     generation: newest.generation,
     intents: newest.intents,
     access: openColumn(app, newest, "accessToken"),
     expiresAt,
-    refreshFrom:
-      account.kind === "static"
-        ? Infinity
-        : ((refreshFrom ?? accessExpiresAt)?.getTime() ?? Infinity) + ahead,
+    isRenewable,
+    refreshFrom: isRenewable && earlyAt !== undefined ? earlyAt + ahead : Infinity,
     retryAt: (newest.retryAt?.getTime() ?? 0) + ahead,
   };
+}
+
+/** Nothing, or erased when it was disconnected. */
+function isEmpty(sealed: Uint8Array | null): sealed is null {
+  return sealed === null || sealed.length === 0;
 }
 
 function withUnstored(app: Reading, account: ReadAccount): ReadAccount {
@@ -87,7 +92,8 @@ function withUnstored(app: Reading, account: ReadAccount): ReadAccount {
   return { ...account, ...credential, generation: generation + 1, intents: 0, retryAt: null };
 }
 
-const columns = { accessToken: "access_token", refreshToken: "refresh_token" } as const;
+/** As the columns are called, and what is in them (RFC 6749). */
+export const columns = { accessToken: "access_token", refreshToken: "refresh_token" } as const;
 
 /** Failures: `credential_unreadable`. */
 export function openColumn(
@@ -96,8 +102,7 @@ export function openColumn(
   field: keyof typeof columns,
 ): Secret {
   const sealed = account[field];
-  // Nothing, or erased when it was disconnected.
-  if (sealed === null || sealed.length === 0) throw new Failure("reconnect_needed");
+  if (isEmpty(sealed)) throw new Failure("reconnect_needed");
   try {
     return app.seal.open(sealed, placeOf(account.id, field));
   } catch (error) {

@@ -16,7 +16,7 @@ type Credential = {
   readonly fields: Readonly<Record<string, unknown>> | undefined;
 };
 
-/** Failures: `identity_failed`, `key_refused` when the provider answers 401 or 403. */
+/** Failures: `identity_failed`, and `key_refused` when the provider answers 401 or 403 to a key that was pasted. */
 export async function identify(
   app: Pick<App, "outbound">,
   provider: Provider,
@@ -27,7 +27,7 @@ export async function identify(
     const sellerId = idAt(credential.fields, rule.idField);
     if (sellerId !== undefined) return { sellerId, ...(await nameOf(app, provider, credential)) };
   }
-  const answer = await askIdentity(app, provider, credential.access);
+  const answer = await askIdentity(app, provider, credential);
   // A token rule names a field of the token answer; the identity endpoint calls the same thing `id`.
   const sellerId = idAt(answer, rule.from === "token" ? "id" : rule.idField);
   if (sellerId === undefined) throw failed(provider);
@@ -37,20 +37,28 @@ export async function identify(
 }
 
 /** The token has said who it is; a name is welcome, but no reason to fail. */
-async function nameOf(app: Pick<App, "outbound">, provider: Provider, { access }: Credential) {
-  const answer = await askIdentity(app, provider, access).catch(() => undefined);
+async function nameOf(app: Pick<App, "outbound">, provider: Provider, credential: Credential) {
+  const answer = await askIdentity(app, provider, credential).catch(() => undefined);
   return { label: textAt(answer, "nickname"), site: textAt(answer, "site_id") };
 }
 
-async function askIdentity(app: Pick<App, "outbound">, provider: Provider, access: Secret) {
+async function askIdentity(
+  app: Pick<App, "outbound">,
+  provider: Provider,
+  { access, fields }: Credential,
+) {
   const url = provider.endpoints.identity;
   if (url === undefined) throw failed(provider);
   const headers = { accept: "application/json", authorization: `Bearer ${access.reveal()}` };
   const answer = await app.outbound(url, { method: "GET", headers }).catch(() => undefined);
-  if (answer?.status === 401 || answer?.status === 403) {
-    throw new Failure("key_refused", `${provider.title} does not accept this key`);
+  if (answer === undefined) throw failed(provider);
+  const { status } = answer;
+  if (status === 401 || status === 403) {
+    throw fields === undefined
+      ? new Failure("key_refused", `${provider.title} does not accept this key`)
+      : withoutPermission(provider, url, status);
   }
-  if (answer?.status !== 200) throw failed(provider);
+  if (status !== 200) throw failed(provider, `http_${status}`);
   try {
     const body: unknown = JSON.parse(answer.text);
     return body;
@@ -81,8 +89,20 @@ function valueAt(value: unknown, path: string): unknown {
   return current;
 }
 
-function failed(provider: Provider): Failure {
+function failed(provider: Provider, reason = "no_identity"): Failure {
   return new Failure("identity_failed", `${provider.title} did not say whose credential this is`, {
     values: { provider: provider.title },
+    reason,
+  });
+}
+
+/** It has just handed out this access token: what is missing is a permission, and waiting does not bring it. */
+function withoutPermission({ title, identity }: Provider, url: string, status: number): Failure {
+  const needs = identity.from === "call" ? (identity.needs ?? url) : url;
+  return new Failure("identity_failed", `${title} refused to say whose account this is`, {
+    wording: "identity_refused",
+    values: { provider: title, needs, error: `http_${status}` },
+    hint: `The application at ${title} lacks a permission: ${needs}`,
+    reason: `http_${status}`,
   });
 }

@@ -1,4 +1,3 @@
-import type { Tokens } from "./provider-client.ts";
 import type { Account } from "./store.ts";
 
 const leastSeconds = 5;
@@ -17,7 +16,7 @@ type Arrival = { readonly at: Date; readonly jitter: number };
  */
 export function lifetimes(
   arrival: Arrival,
-  tokens: Pick<Tokens, "accessSeconds" | "refreshSeconds">,
+  tokens: { readonly accessSeconds: number; readonly refreshSeconds: number | undefined },
 ): Pick<Account, "accessExpiresAt" | "refreshExpiresAt" | "refreshFrom"> {
   const now = arrival.at.getTime();
   const spread = 1 + arrival.jitter / 2;

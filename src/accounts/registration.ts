@@ -70,7 +70,10 @@ export function callbackPaths(app: Settings): ReadonlySet<string> {
 
 function ownRegistration(value: unknown): RegistrationSettings {
   if (!isObject(value)) return {};
-  const text = (field: string) => (typeof value[field] === "string" ? value[field] : undefined);
+  const text = (field: string) => {
+    const found = value[field];
+    return typeof found === "string" && found !== "" ? found : undefined;
+  };
   const secret = text("client_secret");
   return {
     clientId: text("client_id"),

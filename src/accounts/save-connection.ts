@@ -50,7 +50,8 @@ type Saved = {
  * Failures: `other_seller`, `account_of_another`, `account_has_oauth`, `exchange_failed`, `invite_needed`.
  */
 export async function saveConnection(app: Saving, connection: Connection): Promise<Saved> {
-  if (connection.kind === "oauth" && connection.tokens.refresh === undefined) {
+  const isPromised = connection.provider.refresh.isOptional !== true;
+  if (connection.kind === "oauth" && isPromised && connection.tokens.refresh === undefined) {
     throw refusal(connection, "exchange_failed", "no_refresh_token");
   }
   const seller = { provider: connection.provider.name, sellerId: connection.identity.sellerId };
@@ -134,6 +135,8 @@ async function sealed(app: Saving, accountId: string, connection: Connection) {
       refresh === undefined ? null : app.seal.close(refresh, placeOf(accountId, "refreshToken")),
     scope: scope ?? null,
     ...ends,
+    // Whoever looks for what is due would find nothing to send.
+    ...(refresh === undefined ? { refreshFrom: null } : {}),
   };
 }
 

@@ -104,7 +104,10 @@ export const untroubled = {
   updatedAt: sql`now()`,
 } as const;
 
-/** More than any connection is refreshed: a credential that a person brings is newer than all that any journal knows. */
+/**
+ * More than any connection is refreshed: a credential that a person brings is newer than all that any journal knows.
+ * The database's check `accounts_oauth_has_refresh_token` knows this number.
+ */
 const newLine = 100_000;
 
 /**

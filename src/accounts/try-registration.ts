@@ -20,7 +20,7 @@ export type Tried = {
  * Failures: `provider_unknown`, `provider_not_configured`.
  */
 export async function tryRegistration(
-  app: Pick<App, "catalog" | "config" | "publicUrl" | "outbound">,
+  app: Pick<App, "catalog" | "config" | "publicUrl" | "outbound" | "now">,
   name: string,
 ): Promise<Tried> {
   const registration = registrationOf(app, name);

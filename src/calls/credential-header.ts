@@ -76,7 +76,6 @@ async function readAgain(app: Refreshing, known: Held): Promise<Held> {
 }
 
 function renewed(app: Refreshing, held: Held, requestId: string): Promise<Held> {
-  if (held.kind === "static") throw reconnect(app, held);
   return renew(app, held, { requestId });
 }
 

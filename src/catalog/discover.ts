@@ -17,11 +17,13 @@ async function discoverEndpoints(outbound: Outbound, issuer: string) {
   for (const document of documents) {
     const metadata = await readMetadata(outbound, document);
     if (metadata?.["issuer"] !== issuer) continue;
+    const address = (name: string) =>
+      typeof metadata[name] === "string" ? metadata[name] : undefined;
     return {
-      authorize: metadata["authorization_endpoint"],
-      token: metadata["token_endpoint"],
-      identity: metadata["userinfo_endpoint"],
-      revoke: metadata["revocation_endpoint"],
+      authorize: address("authorization_endpoint"),
+      token: address("token_endpoint"),
+      identity: address("userinfo_endpoint"),
+      revoke: address("revocation_endpoint"),
       promises_iss: metadata["authorization_response_iss_parameter_supported"] === true,
     };
   }

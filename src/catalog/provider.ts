@@ -14,9 +14,9 @@ export type AnswerMeaning =
 /** One line of a provider's error dialect; the first that fits decides. */
 export type ErrorRule = {
   readonly status?: number;
-  /** The OAuth `error` code of a JSON body. */
+  /** The error code of a body in JSON or form encoding: `error`, `error.code`, `error_code`. */
   readonly code?: string;
-  /** A piece of a body that is not JSON. */
+  /** A piece of what the body says, in whatever case. */
   readonly text?: string;
   readonly means: AnswerMeaning;
 };
@@ -29,6 +29,8 @@ export type IdentityRule =
       readonly idField: string;
       readonly labelField?: string;
       readonly siteField?: string;
+      /** The scope that the application at the provider has to have for it. */
+      readonly needs?: string;
       /** It names a team, not a person: knowing it signs nobody in. */
       readonly isShared?: true;
     };
@@ -71,6 +73,8 @@ export type Provider = {
   readonly refresh: {
     /** The old refresh token dies when a new one is handed out. */
     readonly singleUse: boolean;
+    /** A token answer may come without one (RFC 6749 section 5.1): it is used until it ends or is refused. */
+    readonly isOptional?: true;
     /** A refresh ends the old access token too, so calls in flight meet a 401. */
     readonly endsOldAccessToken?: true;
     /** Used when an answer names no lifetime. Seconds. */
@@ -103,12 +107,18 @@ export type Provider = {
   };
 };
 
-/** What RFC 6749 section 5.2 and HTTP say; every profile's own rules come first. */
+/** What RFC 6749 section 5.2, HTTP and well-known providers say; every profile's own rules come first. */
 export const standardErrors: readonly ErrorRule[] = [
   { status: 429, means: "busy" },
   { code: "invalid_grant", means: "dead" },
+  { code: "bad_refresh_token", means: "dead" },
+  { code: "invalid_refresh_token", means: "dead" },
+  { code: "refresh_token_not_found", means: "dead" },
+  { code: "refresh_token_already_used", means: "dead" },
+  { code: "refresh_token_expired", means: "dead" },
   { code: "invalid_client", means: "application_refused" },
   { code: "unauthorized_client", means: "application_refused" },
+  { code: "incorrect_client_credentials", means: "application_refused" },
   { code: "temporarily_unavailable", means: "busy" },
   { code: "slow_down", means: "busy" },
   // Something is wrong with one request: no reason to stop for every account.

@@ -37,7 +37,9 @@ export async function canariesSilent(world: Rehearsing): Promise<readonly Findin
   if (account === undefined) throw new Error("the account of the rehearsal is gone");
   const stored = {
     "access token": openColumn(app, account, "accessToken").reveal(),
-    "refresh token": openColumn(app, account, "refreshToken").reveal(),
+    ...(account.refreshToken === null
+      ? {}
+      : { "refresh token": openColumn(app, account, "refreshToken").reveal() }),
   };
   const canaries = { ...secrets, ...stored, bearer: connected.bearer };
   const bearer = { authorization: `Bearer ${secrets["METRICS_TOKEN"]}` };

@@ -23,7 +23,10 @@ export const pageFailures = {
     http: 502,
     doc: "The provider did not exchange the authorization code for a credential.",
   },
-  identity_failed: { http: 502, doc: "The provider did not say whose credential it is." },
+  identity_failed: {
+    http: 502,
+    doc: "The provider did not say whose credential it is. When it refuses to (401 or 403 of its identity endpoint), the application there lacks a permission, which the page names: tick it and connect again.",
+  },
   other_seller: {
     http: 409,
     doc: "Another seller than the expected one was connected; the expected account was not changed.",

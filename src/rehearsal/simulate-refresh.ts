@@ -30,6 +30,7 @@ export function trialsFor(profile: Provider): readonly Trial[] {
   const all: Trial[] = [
     { answer: "200 with tokens", fault: undefined },
     ...named,
+    ...dialects,
     { answer: "429, Retry-After: 30", fault: { kind: "status", status: 429, retryAfter: 30 } },
     { answer: "500", fault: { kind: "status", status: 500 } },
     { answer: "503, Retry-After: 30", fault: { kind: "status", status: 503, retryAfter: 30 } },
@@ -40,12 +41,37 @@ export function trialsFor(profile: Provider): readonly Trial[] {
   return all.filter(({ answer }, at) => all.findIndex((each) => each.answer === answer) === at);
 }
 
+/** How a verdict is written elsewhere than in RFC 6749 section 5.2, and what only looks like one. */
+const dialects: readonly Trial[] = [
+  {
+    answer: "200 bad_refresh_token",
+    fault: { kind: "status", status: 200, body: { error: "bad_refresh_token" } },
+  },
+  {
+    answer: "400 invalid_grant in error.code",
+    fault: { kind: "status", status: 400, body: { error: { code: "invalid_grant" } } },
+  },
+  {
+    answer: "400 invalid_grant, form-encoded",
+    fault: { kind: "plain", status: 400, text: "error=invalid_grant" },
+  },
+  { answer: "404 without words", fault: { kind: "plain", status: 404, text: "" } },
+];
+
 const usualStatus = 400;
 
-function trialOf({ status = usualStatus, code, text }: ErrorRule): readonly Trial[] {
+function trialOf({ status = usualStatus, code, text, means }: ErrorRule): readonly Trial[] {
   if (text !== undefined) {
     const answer = `${status} text ${text}`;
-    return [{ answer, fault: { kind: "plain", status, text } }];
+    // A verdict is never plain text.
+    const isVerdict = means === "dead" || means === "application_refused";
+    const body = { error: code, message: text };
+    return [
+      {
+        answer,
+        fault: isVerdict ? { kind: "status", status, body } : { kind: "plain", status, text },
+      },
+    ];
   }
   if (code === undefined) return [{ answer: String(status), fault: { kind: "status", status } }];
   const body = { error: code, message: code, status };

@@ -1,9 +1,13 @@
-import type { FailureCode } from "#src/failure.ts";
+import type { FailureCode, FailureDetails } from "#src/failure.ts";
 import { agentFailureWords } from "./agent-failure-words.ts";
 import type { Language } from "./language.ts";
 
+type Wording = NonNullable<FailureDetails["wording"]>;
+
 /** What a seller reads when a page fails; codes without words of their own fall back to `internal`. */
-export const failureWords: Partial<Record<FailureCode, Readonly<Record<Language, string>>>> = {
+export const failureWords: Partial<
+  Record<FailureCode | Wording, Readonly<Record<Language, string>>>
+> = {
   internal: {
     es: "Algo falló de nuestro lado. Inténtalo de nuevo; si se repite, envía el código a quien opera este servicio.",
     pt: "Algo falhou do nosso lado. Tente de novo; se repetir, envie o código a quem opera este serviço.",
@@ -58,6 +62,11 @@ export const failureWords: Partial<Record<FailureCode, Readonly<Record<Language,
     es: "{provider} no dijo a quién pertenece la cuenta. Inténtalo en unos minutos.",
     pt: "{provider} não informou de quem é a conta. Tente em alguns minutos.",
     en: "{provider} did not say whose account this is. Try again in a few minutes.",
+  },
+  identity_refused: {
+    es: "{provider} se negó a decir de quién es la cuenta ({error}): a la aplicación de este servicio en {provider} le falta un permiso ({needs}). Avisa a quien opera este servicio.",
+    pt: "{provider} recusou dizer de quem é a conta ({error}): falta uma permissão ao aplicativo deste serviço no {provider} ({needs}). Avise quem opera este serviço.",
+    en: "{provider} refused to say whose account this is ({error}): the application of this service at {provider} lacks a permission ({needs}). Tell whoever runs this service.",
   },
   other_seller: {
     es: "Entraste en {provider} con otra cuenta ({actual}) que la esperada ({expected}). La cuenta esperada no se cambió. Sal de {provider} y entra con la cuenta correcta.",

@@ -95,7 +95,7 @@ export function failurePage(
   failure: Failure,
   requestId: string,
 ): Promise<Response> {
-  const words = failureWords[failure.code] ?? failureWords.internal;
+  const words = failureWords[failure.details.wording ?? failure.code] ?? failureWords.internal;
   const text = fill(words?.[language] ?? failure.message, failure.details.values ?? {});
   const link = failure.details.link ?? "/";
   const body = html`<p>${text}</p>

@@ -3,7 +3,7 @@ import { askProvider } from "#src/accounts/refresh/ask.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import { leasedBy } from "#src/accounts/refresh/lease.ts";
 import { isRestored } from "#src/accounts/refresh/renew.ts";
-import { dueProviders, leaseDue } from "#src/accounts/refresh/store.ts";
+import { dueProviders, endUnrenewable, leaseDue } from "#src/accounts/refresh/store.ts";
 import { finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
 import { timely } from "#src/once.ts";
@@ -60,6 +60,7 @@ async function finishRevocations(app: Refreshing, stopping: AbortSignal): Promis
 /** One round. Never rejects: what goes wrong is in the log and in the account's row. */
 export async function refreshDue(app: Refreshing, stopping?: AbortSignal): Promise<void> {
   try {
+    await timely(endUnrenewable(app.db));
     const all = await timely(dueProviders(app.db));
     for (const { provider, due } of all) await refreshSome(app, provider, { due, stopping });
     app.log.over("schedule_failed");

@@ -26,12 +26,26 @@ const unsaid = {
 describe("an OAuth account without a refresh token", () => {
   const refused = { code: "23514", constraint_name: "accounts_oauth_has_refresh_token" };
 
-  test("is refused by the database", async () => {
+  test.each([
+    ["is due", { refresh_from: "2026-01-01", generation: "1" }],
+    ["was refreshed", { generation: "2" }],
+    ["was connected again and refreshed", { generation: "100001" }],
+  ])("is refused by the database when it %s", async (_, more) => {
     await using database = await testDatabase();
-    const without = await accountRow(database.open, { refresh_token: null });
+    const without = await accountRow(database.open, { refresh_token: null, ...more });
     expect(await rejection(insert(database.open, without))).toMatchObject(refused);
     expect(await states(database.open)).toEqual([]);
   });
+
+  test.each(["1", "100000", "700000"])(
+    "is fine as a person brought it: generation %s",
+    async (at) => {
+      await using database = await testDatabase();
+      const without = await accountRow(database.open, { refresh_token: null, generation: at });
+      await insert(database.open, without);
+      expect(await states(database.open)).toEqual(["active"]);
+    },
+  );
 
   test("cannot come about through a refresh; the stored credential stays", async () => {
     await using database = await testDatabase();

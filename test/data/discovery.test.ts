@@ -44,7 +44,7 @@ describe("an own provider that names its issuer", () => {
 
   test("is not asked when the settings name its endpoints", async () => {
     using issuer = serveIssuer({});
-    const own = { authorize, token, issuer: issuer.origin };
+    const own = { authorize, token, identity: token, issuer: issuer.origin };
     const { problems } = await catalogOf({ own }, {});
     expect(problems).toEqual([]);
     expect(issuer.asked).toEqual([]);

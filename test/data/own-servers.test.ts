@@ -6,7 +6,11 @@ import { loadConfig } from "#src/config/load.ts";
 import { catalogOf } from "./catalog-of.ts";
 import { temporaryHome } from "./home.ts";
 
-const endpoints = { authorize: "https://id.example/authorize", token: "https://id.example/token" };
+const endpoints = {
+  authorize: "https://id.example/authorize",
+  token: "https://id.example/token",
+  identity: "https://id.example/me",
+};
 
 describe("an own provider and an own MCP server", () => {
   const providers = { own: { ...endpoints, title: "Own", scopes: "read write", pkce: "off" } };
@@ -84,6 +88,43 @@ describe("a wrong own provider is reported:", () => {
       "an identity endpoint that is no URL",
       { ...endpoints, identity: "whoami" },
       /own\.identity must be an https/,
+    ],
+    ["no identity endpoint", { ...endpoints, identity: undefined }, /own needs "identity"/],
+    [
+      "an error without a meaning",
+      { ...endpoints, errors: [{ code: "gone" }] },
+      /own\.errors\[0\] needs "means"/,
+    ],
+    [
+      "an error that means nothing known",
+      { ...endpoints, errors: [{ code: "gone", means: "deceased" }] },
+      /own\.errors\[0\]\.means must be one of dead/,
+    ],
+    [
+      "a verdict of a status alone",
+      { ...endpoints, errors: [{ status: 404, means: "dead" }] },
+      /own\.errors\[0\] needs "code" or "text": a status alone is no verdict/,
+    ],
+    [
+      "an error that fits everything",
+      { ...endpoints, errors: [{ means: "busy" }] },
+      /own\.errors\[0\] needs "status", "code" or "text"/,
+    ],
+    [
+      "a misspelt field of an error",
+      { ...endpoints, errors: [{ status: 404, cod: "x", means: "busy" }] },
+      /own\.errors\[0\]\.cod is not a field of an error/,
+    ],
+    [
+      "an error whose status is a text",
+      { ...endpoints, errors: [{ status: "404", means: "busy" }] },
+      /own\.errors\[0\]\.status must be a status from 200 to 599/,
+    ],
+    ["errors that are no list", { ...endpoints, errors: {} }, /own\.errors must be a list/],
+    [
+      "a refresh token that may or may not",
+      { ...endpoints, refresh_token: "maybe" },
+      /own\.refresh_token must be one of required, optional/,
     ],
     ["an issuer that is no URL", { issuer: "id.example" }, /no metadata of issuer id\.example/],
   ])("%s", async (_, own, message) => {

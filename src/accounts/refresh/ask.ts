@@ -6,9 +6,10 @@ import { type Held, openColumn, openHeld, placeOf, readHeld } from "../credentia
 import { saveRefreshEvent, saveRefreshStart } from "../events/store.ts";
 import type { Answer } from "../journal/journal.ts";
 import { lifetimes } from "../lifetimes.ts";
-import { type Refusal, type Tokens, refreshTokens } from "../provider-client.ts";
+import { refreshTokens } from "../provider-client.ts";
 import type { Registration } from "../registration.ts";
 import type { NewCredential, ReadAccount } from "../store.ts";
+import type { Refusal, Tokens } from "../token-answer.ts";
 import { busy, reconnect } from "./failures.ts";
 import { keepAnswer } from "./keep.ts";
 import type { Refreshing } from "./refreshing.ts";
@@ -54,7 +55,7 @@ export async function askProvider(app: Refreshing, asking: Asking): Promise<Held
     return await settleRefusal(app, { account, registration, refusal: answer.refusal });
   }
   const at = new Date(app.now().getTime() - ahead);
-  const credential = sealed(app, account, { tokens: answer.tokens, at });
+  const credential = sealed(app, account, { tokens: answer.tokens, at, registration });
   await app.journal.write({ ...versionOf(account), credential }).catch((error: unknown) =>
     // The database is the other place; a process that is killed before it has the answer loses it.
     app.log.error("journal_not_written", { accountId: account.id, ...troubleOf(error) }),
@@ -129,13 +130,14 @@ async function stepBack(app: Refreshing, account: ReadAccount): Promise<never> {
 function sealed(
   app: Refreshing,
   account: ReadAccount,
-  { tokens, at }: { tokens: Tokens; at: Date },
+  { tokens, at, registration }: { tokens: Tokens; at: Date; registration: Registration },
 ): NewCredential {
   const refresh = tokens.refresh ?? openColumn(app, account, "refreshToken");
+  const { accessSeconds = registration.provider.refresh.defaultAccessSeconds } = tokens;
   return {
     accessToken: app.seal.close(tokens.access, placeOf(account.id, "accessToken")),
     refreshToken: app.seal.close(refresh, placeOf(account.id, "refreshToken")),
-    ...lifetimes({ at, jitter: app.random() }, tokens),
+    ...lifetimes({ at, jitter: app.random() }, { ...tokens, accessSeconds }),
     ...(tokens.scope === undefined ? {} : { scope: tokens.scope }),
   };
 }

@@ -9,7 +9,7 @@ import { askProvider } from "./ask.ts";
 import { busy, reconnect } from "./failures.ts";
 import { leaseMs, leasedBy } from "./lease.ts";
 import type { Refreshing } from "./refreshing.ts";
-import { abandonUnanswered, leaseRefresh, mostIntents } from "./store.ts";
+import { abandonUnanswered, endUnrenewable, leaseRefresh, mostIntents } from "./store.ts";
 
 const waitForOthersMs = 100;
 /** About once a second, whether the process that is waited for is gone. */
@@ -74,9 +74,14 @@ async function currentOf(app: Refreshing, known: Held): Promise<Held> {
 }
 
 async function refuseUnrefreshable(app: Refreshing, current: Held): Promise<void> {
-  const { accountId: id, generation, kind, state } = current;
+  const { accountId: id, generation, state, isRenewable } = current;
   const isAskable = isUsable(current) || state === "revoking";
-  if (!isAskable || kind === "static") throw reconnect(app, current);
+  if (!isAskable) throw reconnect(app, current);
+  if (!isRenewable) {
+    await timely(endUnrenewable(app.db, id));
+    app.credentials.forget(id);
+    throw reconnect(app, current);
+  }
   if (await isRestored(app, { id, generation })) throw reconnect(app, current);
   if (current.intents >= mostIntents) {
     // The journal may know that one of them was never asked, or have its answer.

@@ -1,9 +1,9 @@
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { type Held, isUsable, readHeld } from "../credential.ts";
-import type { Refusal } from "../provider-client.ts";
 import type { Registration } from "../registration.ts";
 import type { ReadAccount } from "../store.ts";
+import type { Refusal } from "../token-answer.ts";
 import type { Refreshing } from "./refreshing.ts";
 import { busy, reconnect } from "./failures.ts";
 import { postponeRefresh, requireReconnect } from "./store.ts";
@@ -38,8 +38,10 @@ export async function settleRefusal(app: Refreshing, refused: Refused): Promise<
 
 /** Of an answer that says nothing final. */
 async function tellProvidersState(app: Refreshing, { account, registration, refusal }: Refused) {
-  if (refusal.means === "just_refreshed") return await app.admission.answered(registration);
-  const { retryAfterSeconds } = refusal;
+  const { means, retryAfterSeconds, isAboutRequest } = refusal;
+  if (means === "just_refreshed" || isAboutRequest) {
+    return await app.admission.answered(registration);
+  }
   const isFirst = account.failures === 0;
   return await app.admission.failed(registration, { retryAfterSeconds, isFirst });
 }

@@ -1,4 +1,4 @@
-import { type SQL, and, eq, inArray, isNull, lt, lte, ne, or, sql } from "drizzle-orm";
+import { type SQL, and, eq, inArray, isNotNull, isNull, lt, lte, ne, or, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import type { Version } from "../journal/answers.ts";
@@ -85,10 +85,32 @@ export async function leaseDue(
   return row;
 }
 
+/**
+ * Accounts whose access token has ended and which came without a refresh token need their person; of one account, or
+ * of all. Returns how many.
+ */
+export async function endUnrenewable(db: Database, id?: string): Promise<number> {
+  const ended = await db
+    .update(accounts)
+    .set({ ...untroubled, state: "reconnect_required", lastError: "no_refresh_token" })
+    .where(
+      and(
+        id === undefined ? undefined : eq(accounts.id, id),
+        eq(accounts.kind, "oauth"),
+        isNull(accounts.refreshToken),
+        inArray(accounts.state, ["active", "ambiguous"]),
+        lte(accounts.accessExpiresAt, sql`now()`),
+      ),
+    )
+    .returning({ id: accounts.id });
+  return ended.length;
+}
+
 /** A binary before crash-safe rotation leaves `refresh_from` as it was, or empty: then it is early once more. */
 const isDue = and(
   inArray(accounts.state, ["active", "ambiguous"]),
   eq(accounts.kind, "oauth"),
+  isNotNull(accounts.refreshToken),
   lt(openIntentCount, mostIntents),
   or(
     lte(accounts.refreshFrom, sql`now()`),

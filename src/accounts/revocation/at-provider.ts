@@ -1,7 +1,7 @@
 import * as oauth from "oauth4webapi";
 import { Failure, asFailure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { openColumn, openHeld } from "../credential.ts";
+import { columns, openColumn, openHeld } from "../credential.ts";
 import { authenticationOf } from "../provider-client.ts";
 import type { Refreshing } from "../refresh/refreshing.ts";
 import { renew } from "../refresh/renew.ts";
@@ -39,21 +39,22 @@ export async function takeBack(
 
 type Asking = { readonly registration: Registration; readonly url: string };
 
-/** RFC 7009 section 2.1. The refresh token goes; the access tokens of its grant go with it. */
+/** RFC 7009 section 2.1. The refresh token goes, and the access tokens of its grant with it; or the only token there is. */
 async function revokeToken(
   app: Refreshing,
   account: ReadAccount,
   { registration, url }: Asking,
 ): Promise<TakenBack> {
   const { clientId, provider } = registration;
+  const field = account.refreshToken === null ? "accessToken" : "refreshToken";
   const server = { issuer: provider.issuer ?? new URL(url).origin, revocation_endpoint: url };
   const response = await oauth.revocationRequest(
     server,
     { client_id: clientId },
     authenticationOf(registration),
-    openColumn(app, account, "refreshToken").reveal(),
+    openColumn(app, account, field).reveal(),
     {
-      additionalParameters: { token_type_hint: "refresh_token" },
+      additionalParameters: { token_type_hint: columns[field] },
       [oauth.allowInsecureRequests]: true,
       [oauth.customFetch]: async (
         address: string,

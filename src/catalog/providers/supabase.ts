@@ -12,8 +12,15 @@ export const supabase: Provider = {
   pkce: "required",
   scopes: [],
   // Supabase names no user: the organization that granted access is the owner.
-  identity: { from: "call", idField: "0.id", labelField: "0.name", isShared: true },
+  identity: {
+    from: "call",
+    idField: "0.id",
+    labelField: "0.name",
+    needs: "organizations:read",
+    isShared: true,
+  },
   refresh: { singleUse: true, defaultAccessSeconds: 86_400 },
-  errors: [],
+  // The words of its management API for a refresh token that was revoked.
+  errors: [{ status: 404, text: "refresh token not found", means: "dead" }],
   staticKeys: { prefixes: ["sbp_"] },
 };

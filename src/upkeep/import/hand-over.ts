@@ -46,7 +46,7 @@ async function moveCredential(
       { id: to.id, known },
       {
         accessToken: sealed("accessToken"),
-        refreshToken: sealed("refreshToken"),
+        refreshToken: from.refreshToken === null ? null : sealed("refreshToken"),
         accessExpiresAt,
         refreshExpiresAt,
         refreshFrom,

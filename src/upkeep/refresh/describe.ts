@@ -59,6 +59,12 @@ function wish(
   if (account.kind === "static") {
     return { wouldSend: undefined, problem: "a pasted key is never refreshed" };
   }
+  if (account.refreshToken === null) {
+    return {
+      wouldSend: undefined,
+      problem: "no refresh token came with it; it is used until it ends",
+    };
+  }
   try {
     const { provider, clientId, clientSecret } = registrationOf(app, account.provider);
     const token = openColumn(app, account, "refreshToken");

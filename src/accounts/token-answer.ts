@@ -1,0 +1,164 @@
+import {
+  type AnswerMeaning,
+  type ErrorRule,
+  type Provider,
+  standardErrors,
+} from "#src/catalog/provider.ts";
+import { isObject } from "#src/config/read.ts";
+import { Secret } from "#src/crypto/secret.ts";
+import type { OutsideAnswer } from "#src/http/outbound.ts";
+import { readRetryAfter } from "#src/http/retry-after.ts";
+
+/** What a token endpoint handed out. */
+export type Tokens = {
+  readonly access: Secret;
+  readonly refresh: Secret | undefined;
+  /** Undefined: it names no end and comes without a refresh token, so it is used until it is refused. */
+  readonly accessSeconds: number | undefined;
+  readonly refreshSeconds: number | undefined;
+  readonly scope: string | undefined;
+  /** The whole answer, for the identity rule. Holds secrets. */
+  readonly fields: Fields;
+};
+
+/** Why a token endpoint handed out nothing. `code` is the provider's own word, safe to show. */
+export type Refusal = {
+  readonly means: AnswerMeaning;
+  readonly code: string;
+  readonly status: number | undefined;
+  readonly retryAfterSeconds: number | undefined;
+  /** It speaks of this one token or request: no reason to stop asking for other accounts. */
+  readonly isAboutRequest: boolean;
+};
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The members of an answer in JSON (also behind a byte order mark) or form encoding; undefined for anything else. */
+export function fieldsOf({ text, headers }: Pick<OutsideAnswer, "text" | "headers">) {
+  const plain = text.replace(/^\uFEFF/, "").trim();
+  try {
+    const value: unknown = JSON.parse(plain);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return formFieldsOf(plain, headers.get("content-type") ?? "");
+  }
+}
+
+const mostFormFields = 50;
+
+/** Some name no type or a wrong one; a page never looks like this. */
+function formFieldsOf(text: string, type: string): Fields | undefined {
+  const isForm = /^[\w.-]+=[^\s<>"{}]*$/.test(text);
+  if (!isForm || /html|xml/i.test(type)) return undefined;
+  return Object.fromEntries([...new URLSearchParams(text)].slice(0, mostFormFields));
+}
+
+/** An answer of 2xx with an access token has cost the refresh token that was sent for it: it is one, whatever else is wrong. */
+export function hasTokens({ status }: OutsideAnswer, fields: Fields | undefined): fields is Fields {
+  const access = fields?.["access_token"];
+  return status >= 200 && status < 300 && typeof access === "string" && access !== "";
+}
+
+/** RFC 6749 section 5.1. Members of another type than they should be count as absent. */
+export function tokensIn({ refresh: profile }: Provider, fields: Fields): Tokens {
+  const text = (name: string) => {
+    const value = fields[name];
+    return typeof value === "string" && value !== "" ? value : undefined;
+  };
+  const refresh = text("refresh_token");
+  const stated = secondsIn(fields["expires_in"]);
+  const assumed =
+    profile.isOptional === true && refresh === undefined ? undefined : profile.defaultAccessSeconds;
+  const days = profile.refreshTokenDays;
+  const { expiresInField } = profile;
+  return {
+    access: new Secret(text("access_token") ?? ""),
+    refresh: refresh === undefined ? undefined : new Secret(refresh),
+    accessSeconds: stated ?? assumed,
+    refreshSeconds:
+      (expiresInField === undefined ? undefined : secondsIn(fields[expiresInField])) ??
+      (days === undefined ? undefined : days * 86_400),
+    scope: text("scope")?.slice(0, 2000).replaceAll("\0", "").toWellFormed(),
+    fields,
+  };
+}
+
+/** A number, also one that is written as a text; undefined when it is neither. */
+function secondsIn(lifetime: unknown): number | undefined {
+  const seconds = typeof lifetime === "string" ? Number.parseFloat(lifetime) : lifetime;
+  const isSensible = typeof seconds === "number" && Number.isFinite(seconds) && seconds >= 0;
+  return isSensible ? seconds : undefined;
+}
+
+const longestWaitSeconds = 3600;
+
+/** What an answer without tokens means, by the provider's own rules and then the standard ones. */
+export function refusalOf(provider: Provider, answer: OutsideAnswer, now: Date): Refusal {
+  const { status, headers, text } = answer;
+  const fields = fieldsOf(answer);
+  const codes = fields === undefined ? [] : codesIn(fields);
+  const words = (fields === undefined ? text : textsIn(fields)).toLowerCase();
+  const rule = [...provider.errors, ...standardErrors].find(
+    (each) =>
+      (each.status === undefined || each.status === status) &&
+      (each.code === undefined || codes.includes(each.code.toLowerCase())) &&
+      (each.text === undefined || words.includes(each.text.toLowerCase())),
+  );
+  const means = meaningOf(status, fields !== undefined, rule);
+  return {
+    means,
+    code: rule?.code?.toLowerCase() ?? codes[0] ?? `http_${status}`,
+    status,
+    retryAfterSeconds: readRetryAfter(headers.get("retry-after"), {
+      now,
+      mostSeconds: longestWaitSeconds,
+    }),
+    isAboutRequest: codes.length > 0 && means !== "busy" && mayBeAboutRequest(status),
+  };
+}
+
+/**
+ * A verdict is spoken in JSON or form encoding, with a status of the client's (RFC 6749 section 5.2) or, at some, of
+ * success. A server in trouble may say anything, and so may a page of whoever stands before it.
+ */
+function meaningOf(
+  status: number,
+  isReadable: boolean,
+  rule: ErrorRule | undefined,
+): AnswerMeaning {
+  const means = rule?.means ?? "broken";
+  const isVerdict = means === "dead" || means === "application_refused";
+  const family = Math.floor(status / 100);
+  const isSaid = family === 2 ? isReadable : family === 4 ? isReadable || !isVerdict : !isVerdict;
+  return isSaid && family !== 3 ? means : "broken";
+}
+
+const busyStatuses = new Set([408, 425, 429]);
+
+function mayBeAboutRequest(status: number): boolean {
+  return [2, 4].includes(Math.floor(status / 100)) && !busyStatuses.has(status);
+}
+
+const codeMembers = ["code", "type", "error", "error_code"];
+
+/** Where providers write their error codes, the likeliest first: `error`, `error.code`, `error_code`, `errors[0].code`. */
+function codesIn(fields: Fields): readonly string[] {
+  const { error, errors } = fields;
+  const nested = [error, Array.isArray(errors) ? errors[0] : undefined].filter(isObject);
+  const found = [
+    error,
+    ...nested.flatMap((each) => codeMembers.map((member) => each[member])),
+    fields["error_code"],
+    fields["code"],
+  ];
+  return found.flatMap((each) =>
+    typeof each === "string" && /^(?!\d+$)[\w.-]{1,60}$/.test(each) ? [each.toLowerCase()] : [],
+  );
+}
+
+/** Every text of the answer, and of what is in it. */
+function textsIn(fields: Fields): string {
+  const values = Object.values(fields);
+  const inside = values.filter(isObject).flatMap((each) => Object.values(each));
+  return [...values, ...inside].filter((each) => typeof each === "string").join("\n");
+}
