@@ -43,6 +43,12 @@ export function chaosWorld(extra: Environment = {}): Promise<ChaosWorld> {
   return room.hold(() => openChaosWorld(extra));
 }
 
+/**
+ * The simulated provider lives in the process of the test: where that is kept waiting, an answer that comes after the
+ * time limit is a lost one, and no fault of the gateway.
+ */
+export const patientMs = "8000";
+
 async function openChaosWorld(extra: Environment): Promise<ChaosWorld> {
   const database = await testDatabase();
   const home = await temporaryFolder();
@@ -62,7 +68,7 @@ async function openChaosWorld(extra: Environment): Promise<ChaosWorld> {
     LOG_LEVEL: "error",
     SMARTDASH_SIGNUP: "open",
     SMARTDASH_CLIENT_DOCUMENTS: "bundled",
-    PROVIDER_TIMEOUT_MS: "2000",
+    PROVIDER_TIMEOUT_MS: patientMs,
     DRAIN_MS: "200",
     ...withoutGuards,
     ...extra,

@@ -9,7 +9,7 @@ import { connectSeller, mintBearer, newVisitor } from "#test/support/browser-lik
 import { installPostgres } from "#test/support/database.ts";
 import { roomFor } from "#test/support/room.ts";
 import { encryptionKey, withoutGuards } from "#test/support/world.ts";
-import { chaosWorld, isAnswered, settledCall, startVictim, whoami } from "./chaos.ts";
+import { chaosWorld, isAnswered, patientMs, settledCall, startVictim, whoami } from "./chaos.ts";
 import { rounds } from "#test/support/rounds.ts";
 import { printTable } from "./table.ts";
 
@@ -92,7 +92,7 @@ async function openBundledWorld() {
     LOG_LEVEL: "error",
     SMARTDASH_SIGNUP: "open",
     SMARTDASH_CLIENT_DOCUMENTS: "bundled",
-    PROVIDER_TIMEOUT_MS: "2000",
+    PROVIDER_TIMEOUT_MS: patientMs,
     DRAIN_MS: "200",
     ...withoutGuards,
   };

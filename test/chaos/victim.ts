@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openApp } from "#src/app.ts";
 import { type RefreshStep, refreshSteps } from "#src/accounts/refresh/step.ts";
+import { codeOf } from "#src/failure.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { startGateway } from "#src/server.ts";
 import { heardLines } from "#test/data/script.ts";
@@ -26,7 +27,7 @@ const gateway = await startGateway(opened.app, bunRuntime, {
     if (armed?.step !== step) return;
     const { word } = armed;
     armed = undefined;
-    if (word !== "kill") process.kill(serverPid(), "SIGKILL");
+    if (word !== "kill") killServer();
     if (word !== "database") process.kill(process.pid, "SIGKILL");
   },
 });
@@ -43,7 +44,12 @@ await gateway.stop();
 await opened.close();
 process.exit(0);
 
-function serverPid(): number {
+/** Its sessions outlive it by a moment: it may be dead already, and what has come so far was theirs. */
+function killServer(): void {
   const file = join(opened.app.config.home, "data", "postmaster.pid");
-  return Number(readFileSync(file, "utf8").split("\n")[0]);
+  try {
+    process.kill(Number(readFileSync(file, "utf8").split("\n")[0]), "SIGKILL");
+  } catch (error) {
+    if (codeOf(error) !== "ESRCH") throw error;
+  }
 }
