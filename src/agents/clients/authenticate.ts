@@ -82,10 +82,13 @@ function proofIn(request: Request, form: URLSearchParams): Proof {
   const clientId = form.get("client_id");
   if (basic !== undefined) {
     if (clientId !== null && clientId !== basic.clientId) throw refused("Two client ids");
-    return { method: "secret", ...basic };
+    // A public client that proves itself with nothing (RFC 6749 section 2.3.1).
+    return basic.secret === ""
+      ? { method: "none", clientId: basic.clientId }
+      : { method: "secret", ...basic };
   }
   if (assertion !== null) return assertionProof(form, assertion, clientId);
-  if (clientId === null || clientId === "") throw refused("client_id is missing");
+  if (clientId === null) throw refused("client_id is missing");
   return posted === null
     ? { method: "none", clientId }
     : { method: "secret", clientId, secret: posted };

@@ -111,7 +111,8 @@ function readMetadata(said: Readonly<Record<string, unknown>>): Metadata {
 
 /** RFC 7591 section 2: without a word, a client is confidential and uses codes. */
 function grantsIn(value: unknown): readonly GrantType[] {
-  const wanted: readonly unknown[] = Array.isArray(value) ? value : ["authorization_code"];
+  const isList = Array.isArray(value) && value.length > 0;
+  const wanted: readonly unknown[] = isList ? value : ["authorization_code"];
   const found = grantTypes.filter((each) => each !== "client_credentials" && wanted.includes(each));
   if (found.some((each) => each !== "refresh_token")) return withRefresh(found);
   throw new Failure(

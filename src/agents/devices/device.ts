@@ -4,6 +4,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { fingerprint, newToken, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { authenticatedClient } from "../clients/authenticate.ts";
+import { expectField } from "../fields.ts";
 import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/issue.ts";
 import { scopesFor, personsResource } from "../grants/request-checks.ts";
 import { grantById } from "../grants/store.ts";
@@ -72,14 +73,14 @@ export function userCodeFingerprint(app: Pick<App, "bindingKey">, code: string):
 
 /**
  * A device asks how it stands (RFC 8628 section 3.4).
- * Failures: `authorization_pending`, `slow_down`, `access_denied`, `expired_token`, `invalid_grant`.
+ * Failures: `invalid_request`, `authorization_pending`, `slow_down`, `access_denied`, `expired_token`, `invalid_grant`.
  */
 export async function redeemDeviceCode(
   app: Redeeming,
   { client, form }: TokenRequest,
 ): Promise<TokenAnswer> {
   const now = app.now();
-  const key = fingerprint(form.get("device_code") ?? "");
+  const key = fingerprint(expectField(form, "device_code"));
   const device = await pollDevice(app.db, { fingerprint: key, clientId: client.clientId, now });
   const approved = approvedGrant(device, now);
   const grant = await grantById(app.db, approved.grantId);

@@ -4,6 +4,7 @@ import { oauthErrors } from "#src/failure/oauth-errors.ts";
 import type { Client } from "../clients/client.ts";
 import { type Clients, clientOf } from "../clients/find-client.ts";
 import { isRegisteredRedirect } from "../clients/redirect-uris.ts";
+import { expectField, withValues } from "../fields.ts";
 import type { Resource } from "../resource.ts";
 import type { Scope } from "../scopes.ts";
 import { personsResource, scopesFor } from "./request-checks.ts";
@@ -36,12 +37,9 @@ export async function provenRedirect(app: Reading, query: string): Promise<Prove
   if (query.length > mostCharacters) {
     throw new Failure("invalid_request", `The request is longer than ${mostCharacters} characters`);
   }
-  const asked = new URLSearchParams(query);
-  for (const name of ["client_id", "redirect_uri", "state"]) {
-    if (asked.getAll(name).length > 1) throw new Failure("invalid_request", `${name} stands twice`);
-  }
-  const clientId = asked.get("client_id") ?? "";
-  if (clientId === "") throw new Failure("invalid_request", "client_id is missing");
+  const isFirst = (name: string) => ["client_id", "redirect_uri", "state"].includes(name);
+  const asked = withValues(new URLSearchParams(query), isFirst);
+  const clientId = expectField(asked, "client_id");
   const client = await clientOf(app, clientId);
   const redirectUri = asked.get("redirect_uri") ?? "";
   if (!isRegisteredRedirect(client.redirectUris, redirectUri)) {
@@ -50,19 +48,22 @@ export async function provenRedirect(app: Reading, query: string): Promise<Prove
   return { client, redirectUri, state: asked.get("state") };
 }
 
+const known = new Set(
+  "response_type response_mode client_id redirect_uri state scope prompt code_challenge code_challenge_method request request_uri".split(
+    " ",
+  ),
+);
+
 type Step = (app: Reading, asked: URLSearchParams, client: Client) => void;
 
 /** RFC 6749 section 4.1.1, RFC 7636 section 4.3, in the order in which they are told. */
 const steps: readonly Step[] = [
   (_, asked) => {
-    const twice = [...new Set(asked.keys())].find((name) => asked.getAll(name).length > 1);
-    if (twice !== undefined && twice !== "resource") refuse(`${twice} stands twice`);
-  },
-  (_, asked) => {
     if (asked.has("request") || asked.has("request_uri")) refuse("request objects are not there");
   },
   (_, asked) => {
-    if (asked.get("response_type") !== "code") throw new Failure("unsupported_response_type");
+    if (expectField(asked, "response_type") !== "code")
+      throw new Failure("unsupported_response_type");
   },
   (_, asked) => {
     if ((asked.get("response_mode") ?? "query") !== "query") refuse("response_mode must be query");
@@ -87,7 +88,7 @@ export function readAuthorizationRequest(
   proven: ProvenRedirect,
   query: string,
 ): AuthorizationRequest {
-  const asked = new URLSearchParams(query);
+  const asked = withValues(new URLSearchParams(query), (name) => known.has(name));
   for (const step of steps) step(app, asked, proven.client);
   const resource = personsResource(app, proven.client, asked.getAll("resource"));
   return {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { fingerprint, isSame } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Client } from "../clients/client.ts";
+import { expectField } from "../fields.ts";
 import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/issue.ts";
 import { endGrant } from "./end.ts";
 import { type Grant, codeWithGrant, redeemCode } from "./store.ts";
@@ -16,11 +17,12 @@ export async function redeemAuthorizationCode(
   app: Redeeming,
   { client, form }: TokenRequest,
 ): Promise<TokenAnswer> {
-  const key = fingerprint(form.get("code") ?? "");
+  const key = fingerprint(expectField(form, "code"));
+  const verifier = expectField(form, "code_verifier");
   const now = app.now();
   const { code, grant } = await livingCode(app, key, { client, now });
   checkRedirect(form.get("redirect_uri"), code.redirectUri);
-  checkVerifier(form.get("code_verifier"), code.challenge);
+  checkVerifier(verifier, code.challenge);
   checkResource(app, form, grant);
   const refresh = firstRefreshToken(client, now);
   const use = { code: key, grantId: grant.id, refresh: refresh?.row, now };
@@ -49,8 +51,7 @@ function checkRedirect(sent: string | null, asked: string): void {
   if (sent !== null && sent !== asked) throw refused("redirect_uri");
 }
 
-function checkVerifier(verifier: string | null, challenge: string): void {
-  if (verifier === null) throw new Failure("invalid_request", "code_verifier is missing (PKCE)");
+function checkVerifier(verifier: string, challenge: string): void {
   const made = createHash("sha256").update(verifier).digest("base64url");
   if (!/^[\w.~-]{43,128}$/.test(verifier) || !isSame(made, challenge))
     throw refused("code_verifier");

@@ -1,5 +1,6 @@
 import { Secret, fingerprint, tagOf, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
+import { expectField } from "../fields.ts";
 import { type Scope, readScopes } from "../scopes.ts";
 import { type TokenAnswer, refreshExpiry, tokensOfGrant } from "../tokens/issue.ts";
 import { endGrant } from "./end.ts";
@@ -13,10 +14,10 @@ const retryMs = 30_000;
  * `refresh_token` (RFC 6749 section 6, OAuth 2.1 section 4.3.1). The successor is derived from the token, so
  * an answer that got lost on its way can be given again: the same pair within 30 seconds, and the same
  * successor until it is used for the first time. A token that comes after that ends the grant: it was copied.
- * Failures: `invalid_grant`, `invalid_scope`, `invalid_target`.
+ * Failures: `invalid_request`, `invalid_grant`, `invalid_scope`, `invalid_target`.
  */
 export async function rotate(app: Redeeming, { client, form }: TokenRequest): Promise<TokenAnswer> {
-  const token = form.get("refresh_token") ?? "";
+  const token = expectField(form, "refresh_token");
   const found = await refreshTokenWithGrant(app.db, fingerprint(token));
   if (found === undefined || found.grant.clientId !== client.clientId) throw refused();
   const { grant } = found;

@@ -4,6 +4,7 @@ import { type Authenticating, authenticatedClient } from "../clients/authenticat
 import { type Client, type GrantType, grantTypes } from "../clients/client.ts";
 import type { LetGo } from "#src/bus.ts";
 import type { Issuing, TokenAnswer } from "../tokens/issue.ts";
+import { expectField } from "../fields.ts";
 import { clientCredentials } from "./client-credentials.ts";
 import { redeemDeviceCode } from "../devices/device.ts";
 import { redeemAuthorizationCode } from "./redeem-code.ts";
@@ -35,10 +36,7 @@ export async function answerTokenRequest(
   request: Request,
   form: URLSearchParams,
 ): Promise<TokenAnswer> {
-  const wanted = form.get("grant_type");
-  if (wanted === null || wanted === "") {
-    throw new Failure("invalid_request", "grant_type is missing");
-  }
+  const wanted = expectField(form, "grant_type");
   const grantType = grantTypes.find((each) => each === wanted);
   if (grantType === undefined) throw new Failure("unsupported_grant_type");
   const client = await authenticatedClient(app, request, form);

@@ -2,6 +2,7 @@ import type { App } from "#src/app.ts";
 import { fingerprint, tokenPrefixes } from "#src/crypto/secret.ts";
 import { type Authenticating, confidentialClient } from "../clients/authenticate.ts";
 import { type Knowing, callerOf } from "../caller.ts";
+import { expectField } from "../fields.ts";
 import { refreshTokenWithGrant } from "../grants/store.ts";
 import { proveAccessToken } from "./access-token.ts";
 
@@ -11,7 +12,7 @@ const inactive = { active: false } as const;
 
 /**
  * Introspection (RFC 7662) for clients that prove themselves; each learns of its own tokens alone.
- * Failures: those of `confidentialClient`.
+ * Failures: `invalid_request`, those of `confidentialClient`.
  */
 export async function introspect(
   app: Introspecting,
@@ -19,7 +20,7 @@ export async function introspect(
   form: URLSearchParams,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { clientId } = await confidentialClient(app, request, form);
-  const token = form.get("token") ?? "";
+  const token = expectField(form, "token");
   const found = token.startsWith(tokenPrefixes.refresh)
     ? await aboutRefreshToken(app, token)
     : await aboutAccessToken(app, token);

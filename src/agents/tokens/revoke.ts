@@ -3,6 +3,7 @@ import { fingerprint, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Client } from "../clients/client.ts";
 import { authenticatedClient } from "../clients/authenticate.ts";
+import { expectField } from "../fields.ts";
 import { endGrant } from "../grants/end.ts";
 import { refreshTokenWithGrant } from "../grants/store.ts";
 import type { Redeeming } from "../grants/token.ts";
@@ -19,8 +20,7 @@ export async function revoke(
   form: URLSearchParams,
 ): Promise<void> {
   const client = await authenticatedClient(app, request, form);
-  const token = form.get("token");
-  if (token === null || token === "") throw new Failure("invalid_request", "token is missing");
+  const token = expectField(form, "token");
   if (token.startsWith(tokenPrefixes.refresh)) await revokeRefreshToken(app, client, token);
   else await revokeAccessToken(app, client, token);
 }
