@@ -2,6 +2,7 @@ import { Failure } from "#src/failure.ts";
 import type { Flow, Sink } from "#src/http/exchange.ts";
 import { answersAnother } from "./answer-id.ts";
 import { EventCutter, type Piece } from "./event-cutter.ts";
+import { dataOf, valueOf, withData } from "./event-fields.ts";
 import { Gathered } from "./gathered.ts";
 import type { RpcId } from "./message.ts";
 import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
@@ -193,10 +194,12 @@ export class AnswerWatch implements Sink {
     if (this.#cutter === undefined) return listIn(event);
     const found = listIn(this.#dataOf(event));
     const lines = event.split(/\r\n|\n|\r/);
-    const isHidden = (line: string) =>
-      line.startsWith("data:")
-        ? found === "none" && listIn(line.slice(5).trim()) === "list"
-        : mayHoldToolList(Buffer.from(line));
+    const isHidden = (line: string) => {
+      const value = valueOf(line, "data");
+      return value === undefined
+        ? mayHoldToolList(Buffer.from(line))
+        : found === "none" && listIn(value.trim()) === "list";
+    };
     return lines.some(isHidden) ? "unclear" : found;
   }
 
@@ -236,20 +239,11 @@ export class AnswerWatch implements Sink {
   }
 
   #dataOf(event: string): string {
-    if (this.#cutter === undefined) return event;
-    const lines = event.split(/\r\n|\n|\r/);
-    return lines
-      .filter((line) => line.startsWith("data:"))
-      .map((line) => line.slice(line.startsWith("data: ") ? 6 : 5))
-      .join("\n");
+    return this.#cutter === undefined ? event : dataOf(event);
   }
 
   #withData(event: string, data: string): string {
-    if (this.#cutter === undefined) return data;
-    const lines = event
-      .split(/\r\n|\n|\r/)
-      .filter((line) => line !== "" && !line.startsWith("data:"));
-    return `${[...lines, `data: ${data}`].join("\n")}\n\n`;
+    return this.#cutter === undefined ? data : withData(event, data);
   }
 
   #pass(bytes: Uint8Array<ArrayBuffer>): void {

@@ -3,7 +3,7 @@ import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
 import { AnswerWatch, type Watching } from "./answer-watch.ts";
 import { internalError } from "./failure-answer.ts";
-import { rewriteEndpoint } from "./first-event.ts";
+import { rewriteEndpoint, withoutByteOrderMark } from "./first-event.ts";
 import type { Heartbeat, Listener } from "./heartbeat.ts";
 import type { RpcId } from "./message.ts";
 import type { Cuttable, OpenStreams } from "./open-streams.ts";
@@ -55,7 +55,7 @@ export function relayEvents(
   const relay = new Relay(app, subjects, reader);
   const watch = (relay.watch = new AnswerWatch(relay, watching, true));
   const sink = endpoint === undefined ? watch : rewriteEndpoint(watch, endpoint);
-  relay.flow = watch.flow = incoming.flow(sink);
+  relay.flow = watch.flow = incoming.flow(withoutByteOrderMark(sink));
   const stream = new ReadableStream<Uint8Array>(relay, queue);
   app.openStreams.join(subjects, relay, since);
   return stream;

@@ -1,4 +1,5 @@
 import { EventCutter, type Piece } from "#src/calls/event-cutter.ts";
+import { dataOf } from "#src/calls/event-fields.ts";
 import { Gathered } from "#src/calls/gathered.ts";
 import { isStreamType } from "#src/calls/headers.ts";
 import { listBounds, scanJson } from "#src/calls/json-scan.ts";
@@ -58,11 +59,6 @@ function messageBehind(event: Gathered, { bytes, isEnd }: Piece): Message | unde
   const message = messageIn(dataOf(decoder.decode(event.view())));
   event.clear();
   return message;
-}
-
-function dataOf(event: string): string {
-  const lines = event.split(/\r\n|\n|\r/).filter((line) => line.startsWith("data:"));
-  return lines.map((line) => line.slice(5).trimStart()).join("\n");
 }
 
 /** Numbers stay as they were written; an id is read as JSON has it. */

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { rewriteEndpoint } from "#src/calls/first-event.ts";
+import { rewriteEndpoint, withoutByteOrderMark } from "#src/calls/first-event.ts";
 import { check, inPieces, pieceSizes } from "#test/support/property.ts";
 
 /** What comes out of these chunks; `passed` before the stream ends. */
@@ -21,32 +21,55 @@ function rewritten(chunks: readonly Uint8Array<ArrayBuffer>[]) {
   return { passed, all: Buffer.concat(out), seen };
 }
 
-const lineEnds = fc.constantFrom("\n", "\r\n");
-const comments = fc.array(fc.constantFrom("", ": open", ":", ": event: endpoint"), {
-  maxLength: 3,
-});
+const lineEnds = fc.constantFrom("\n", "\r\n", "\r");
 const addresses = fc.stringMatching(/^[/a-zA-Z0-9?=&.:-]{1,40}$/);
-// ASCII, and comments before it in one chunk: a character or a comment that is cut in two is not looked at here.
+/** Whatever may stand in an event beside the two lines that matter. */
+const lines = fc.array(
+  fc.constantFrom(": open", ":", ": event: endpoint", "id: 1", "retry: 3000", "x"),
+  {
+    maxLength: 3,
+  },
+);
+const events = fc.array(
+  fc.constantFrom(
+    ["event: message", "data: {}"],
+    ["data: hello"],
+    ["event: ping"],
+    [": open"],
+    [""],
+  ),
+  { maxLength: 4 },
+);
 const behind = fc.array(
-  fc.constantFrom("data: /other", "event: endpoint", "", "id: 1", "\n", "\r\n", "\r"),
+  fc.constantFrom("data: /other", "event: endpoint", "", "id: 1", "\n", "\r\n", "\r", "ñ"),
 );
 
-test("the address in a first event `endpoint` is rewritten and everything around it stays, in whatever chunks", () => {
+test("the address in an event `endpoint` is rewritten and everything around it stays, in whatever order, line ends and chunks", () => {
   check(
     fc.property(
-      fc.record({ end: lineEnds, comments, address: addresses, behind, sizes: pieceSizes }),
-      fc.constantFrom("data: ", "data:"),
-      ({ end, comments, address, behind, sizes }, field) => {
-        const first = comments.map((line) => line + end).join("");
-        const before = `event: endpoint${end}${field}`;
-        const after = `${end}${end}${behind.join("")}`;
-        const cut = inPieces(Buffer.from(before + address + after), sizes);
-        const { all, seen } = rewritten([Uint8Array.from(Buffer.from(first)), ...cut]);
-        expect(all.toString()).toBe(`${first}${before}/gateway?to=${address}${after}`);
+      fc.record({
+        end: lineEnds,
+        before: events,
+        lines,
+        address: addresses,
+        behind,
+        sizes: pieceSizes,
+        type: fc.constantFrom("event: endpoint", "event:endpoint"),
+        field: fc.constantFrom("data: ", "data:"),
+        isDataFirst: fc.boolean(),
+      }),
+      ({ end, before, lines, address, behind, sizes, type, field, isDataFirst }) => {
+        const first = before.map((event) => event.join(end) + end + end).join("");
+        const event = (data: string) =>
+          [...lines, ...(isDataFirst ? [data, type] : [type, data]), "", ""].join(end);
+        const after = behind.join("");
+        const sent = first + event(`${field}${address}`) + after;
+        const { all, seen } = rewritten(inPieces(Buffer.from(sent), sizes));
+        expect(all.toString()).toBe(`${first}${event(`data: /gateway?to=${address}`)}${after}`);
         expect(seen).toEqual(["ended"]);
       },
     ),
-    { cases: 700 },
+    { cases: 1000 },
   );
 });
 
@@ -66,10 +89,39 @@ test("a stream that begins otherwise passes byte for byte, in whatever chunks", 
   );
 });
 
-test("what cannot become an event `endpoint` any more passes at once", () => {
-  for (const text of ["event: m", "data", ": open\n\nevent: message", "\nid: 1\n", "x"]) {
-    expect(rewritten([Uint8Array.from(Buffer.from(text))]).passed).toBe(text);
+test("a whole event passes at once, and after sixteen without an address nothing is held", () => {
+  const passed = (text: string) => rewritten([Uint8Array.from(Buffer.from(text))]).passed;
+  for (const text of ["event: m\n\n", "data\n\n", ": open\r\r", "\nid: 1\n\n", "x\r\n\r\n"]) {
+    expect(passed(text)).toBe(text);
   }
+  expect(passed("data: 1\n\ndata: ")).toBe("data: 1\n\n");
+  const many = `${"data: 1\n\n".repeat(16)}event: endpoint\nda`;
+  expect(passed(many)).toBe(many);
+});
+
+test("a byte order mark at the beginning goes, in whatever chunks, and nothing else", () => {
+  const out = (bytes: Uint8Array, sizes: readonly number[]) => {
+    const chunks: Uint8Array[] = [];
+    const sink = withoutByteOrderMark({
+      chunk: (chunk) => void chunks.push(chunk),
+      end: () => undefined,
+      fail: () => undefined,
+    });
+    for (const piece of inPieces(Buffer.from(bytes), sizes)) sink.chunk(piece);
+    sink.end();
+    return Buffer.concat(chunks);
+  };
+  const mark = Uint8Array.of(0xef, 0xbb, 0xbf);
+  const byte = fc.oneof(fc.constantFrom(0xef, 0xbb, 0xbf), fc.nat({ max: 255 }));
+  check(
+    fc.property(fc.array(byte, { maxLength: 8 }), pieceSizes, (some, sizes) => {
+      const bytes = Uint8Array.from(some);
+      const hasMark = mark.every((each, at) => bytes[at] === each);
+      expect(out(bytes, sizes).equals(bytes.subarray(hasMark ? 3 : 0))).toBeTrue();
+      expect(out(Buffer.concat([mark, bytes]), sizes).equals(bytes)).toBeTrue();
+    }),
+    { cases: 500 },
+  );
 });
 
 test("an event `endpoint` that never ends is not held beyond 8,192 characters, and passes at the end", () => {
