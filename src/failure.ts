@@ -86,7 +86,7 @@ export const failures = {
   },
   upstream_broke_off: {
     http: 502,
-    doc: "The MCP server broke off in the middle of a stream. Whether the call had an effect is not known; look before you repeat it.",
+    doc: "The MCP server broke off before its answer was whole. Whether the call had an effect is not known; look before you repeat it.",
   },
   client_left: {
     http: 499,
@@ -94,7 +94,7 @@ export const failures = {
   },
   gateway_stopping: {
     http: 503,
-    doc: "This gateway process is being stopped. Another one, or the same after its restart, takes the call.",
+    doc: "This gateway process is being stopped. Another one, or the same after its restart, takes the next call.",
   },
   reconnect_needed: {
     http: 502,
@@ -162,6 +162,8 @@ export type FailureDetails = {
   readonly state?: string;
   /** The scopes that would be enough, separated by spaces. */
   readonly scope?: string;
+  /** The call had gone out when this happened: nobody knows whether it had an effect. */
+  readonly isSent?: boolean;
   /** Other words for a page than its code has. */
   readonly wording?: "identity_refused";
   /** Values for the wording of a page; never a secret. */

@@ -90,8 +90,6 @@ function secondsIn(lifetime: unknown): number | undefined {
   return isSensible ? seconds : undefined;
 }
 
-const longestWaitSeconds = 3600;
-
 /** What an answer without tokens means, by the provider's own rules and then the standard ones. */
 export function refusalOf(provider: Provider, answer: OutsideAnswer, now: Date): Refusal {
   const { status, headers, text } = answer;
@@ -109,10 +107,7 @@ export function refusalOf(provider: Provider, answer: OutsideAnswer, now: Date):
     means,
     code: rule?.code?.toLowerCase() ?? codes[0] ?? `http_${status}`,
     status,
-    retryAfterSeconds: readRetryAfter(headers.get("retry-after"), {
-      now,
-      mostSeconds: longestWaitSeconds,
-    }),
+    retryAfterSeconds: readRetryAfter(headers.get("retry-after"), now),
     isAboutRequest: codes.length > 0 && means !== "busy" && mayBeAboutRequest(status),
   };
 }

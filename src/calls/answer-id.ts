@@ -1,5 +1,10 @@
 import { isObject } from "#src/config/read.ts";
-import type { RpcId } from "./message.ts";
+
+/** Of a request; null where it has none, or several. */
+export type RpcId = string | number | RawNumber | null;
+
+/** A number as it was written: a double would not hold it, or would be written otherwise. */
+export type RawNumber = ReturnType<typeof JSON.rawJSON>;
 
 /**
  * Whether a JSON answer names another request than the one it should answer: one that was late, and belongs to whoever
@@ -12,8 +17,9 @@ export function answersAnother(body: Buffer, id: RpcId, status = 200): boolean {
   const text = body.toString("utf8");
   if (/^\s*\[/.test(text)) return someAnswersAnother(text, id);
   const named = topLevelId(text);
-  if (named === undefined || named.value === null || named.value === id) return false;
-  return status < 400 || typeof named.value === typeof id;
+  const wanted = plain(id);
+  if (named === undefined || named.value === null || named.value === wanted) return false;
+  return status < 400 || typeof named.value === typeof wanted;
 }
 
 /** A batch: no answer to a single request, but some clients would read it. */
@@ -21,8 +27,11 @@ function someAnswersAnother(text: string, id: RpcId): boolean {
   try {
     const messages: unknown = JSON.parse(text);
     if (!Array.isArray(messages)) return false;
-    const named = messages.map((each: unknown) => (isObject(each) ? (each["id"] ?? id) : id));
-    return named.some((each) => each !== id);
+    const wanted = plain(id);
+    const named = messages.map((each: unknown): unknown =>
+      isObject(each) ? (each["id"] ?? wanted) : wanted,
+    );
+    return named.some((each) => each !== wanted);
   } catch {
     return false;
   }
@@ -35,8 +44,24 @@ export function withoutId(text: string, id: RpcId): string | undefined {
   if (text.startsWith(first)) return text.slice(first.length);
   if (text.endsWith(last)) return text.slice(0, -last.length);
   const named = topLevelId(text);
-  if (named === undefined || named.value !== id) return undefined;
+  if (named === undefined || named.value !== plain(id)) return undefined;
   return text.slice(0, named.start) + text.slice(named.end);
+}
+
+/** As JavaScript has it: a server may have written a number anew. */
+function plain(id: RpcId): string | number | null {
+  return typeof id === "string" || id === null ? id : Number(JSON.stringify(id));
+}
+
+/** A message's id that is a number, for the answer to it. */
+export function asWritten(id: number, text: string): number | RawNumber {
+  const written = JSON.stringify(id);
+  // As nearly every client writes it: nothing more is looked at.
+  if (text.includes(`"id":${written},`) || text.endsWith(`"id":${written}}`)) return id;
+  const named = topLevelId(text);
+  if (named === undefined) return id;
+  const source = text.slice(named.start, named.end).replace(/^\s*:\s*/, "");
+  return source === written ? id : JSON.rawJSON(source);
 }
 
 /** As nearly every server writes it, first or last: found before anything is decoded. */

@@ -1,10 +1,12 @@
 import { Failure } from "#src/failure.ts";
 import type { Flow, Sink } from "#src/http/exchange.ts";
+import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
+import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { answersAnother } from "./answer-id.ts";
 import { EventCutter, type Piece } from "./event-cutter.ts";
 import { dataOf, valueOf, withData } from "./event-fields.ts";
 import { Gathered } from "./gathered.ts";
-import type { RpcId } from "./message.ts";
+import type { RpcId } from "./answer-id.ts";
 import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
 
 export type Watching = {
@@ -20,9 +22,8 @@ export type Watching = {
   readonly ended: ((last: string, size: number) => void) | undefined;
 };
 
-/** Beyond that an event is not held back any more; beyond four times that, not looked at. */
+/** Beyond that an event is not held back any more, unless it may hold a list of tools. */
 const mostHeld = 1024 * 1024;
-const mostKept = 4 * mostHeld;
 export const mostTold = 256 * 1024;
 const nothing = new Uint8Array(0);
 const colon = 0x3a;
@@ -38,19 +39,42 @@ class Event {
   passed = 0;
   isSuspect = false;
   seam: Uint8Array = nothing;
+  readonly room = new AnswerRoom();
+  #isWhole = true;
 
+  /** Failures: `upstream_invalid` for what could not be judged, `busy` when too much is held back already. */
   keep(bytes: Uint8Array<ArrayBuffer>): void {
     this.size += bytes.length;
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#suspect(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    if (bytes.includes(0)) throw unreadable("a NUL in JSON");
+    if (this.isSuspect && (this.size > mostListBytes || !this.#isWhole)) throw listTooBig();
+    this.#isWhole &&= this.size <= mostListBytes && this.#hasRoomFor(bytes);
+    if (this.#isWhole) this.kept.add(bytes);
+  }
+
+  #suspect(text: Buffer): void {
     const seam = Buffer.concat([this.seam, text.subarray(0, seamBytes)]);
     this.isSuspect ||= mayHoldToolList(text) || mayHoldToolList(seam);
     this.seam = text.length >= seamBytes ? text.subarray(-seamBytes) : seam.subarray(-seamBytes);
-    if (this.size <= mostKept) this.kept.add(bytes);
+  }
+
+  /** What cannot be a list, as far as it has come, need not be kept. */
+  #hasRoomFor(bytes: Uint8Array): boolean {
+    if (this.size <= mostHeld) return true;
+    try {
+      this.room.grow(bytes.length);
+      return true;
+    } catch (error) {
+      if (this.isSuspect) throw error;
+      return false;
+    }
   }
 
   /** Ready for the next one. What was kept stands in the result, and is another one's from now on. */
   next(spare: Gathered): Gathered {
     const { kept } = this;
+    this.room.leave();
+    this.#isWhole = true;
     spare.clear();
     this.kept = spare;
     this.size = 0;
@@ -107,12 +131,14 @@ export class AnswerWatch implements Sink {
   }
 
   fail(error: Error): void {
+    this.#event.room.leave();
     this.#inTurn(() => this.#sink.fail(error));
   }
 
   /** Nobody reads any more. */
   stop(): void {
     this.#isOver = true;
+    this.#event.room.leave();
   }
 
   /** At once, or behind what is being judged. */
@@ -130,10 +156,10 @@ export class AnswerWatch implements Sink {
 
   #take({ bytes, isEnd }: Piece): Promise<void> | undefined {
     const event = this.#event;
-    event.keep(bytes);
-    // A NUL is in no JSON: it is another encoding than UTF-8, which some readers find out by themselves.
-    if (bytes.includes(0) || (event.isSuspect && event.size > mostKept)) {
-      this.#refuse(undefined);
+    try {
+      event.keep(bytes);
+    } catch (error) {
+      this.#refuse(error instanceof Error ? error : undefined);
       return undefined;
     }
     const holds = event.isSuspect || this.#isHeldBack();
@@ -151,7 +177,7 @@ export class AnswerWatch implements Sink {
   /** What was held goes first. */
   #passOn(bytes: Uint8Array<ArrayBuffer>): void {
     const { kept, size, passed } = this.#event;
-    if (passed === 0 && this.#isAnothers(kept)) return this.#refuse(undefined);
+    if (passed === 0 && this.#isAnothers(kept)) return this.#refuse(anothers());
     this.#pass(kept.view().slice(passed, Math.max(size - bytes.length, passed)));
     this.#pass(bytes);
     this.#event.passed = size;
@@ -165,7 +191,7 @@ export class AnswerWatch implements Sink {
     const text = isSuspect ? decoder.decode(kept.view()) : "";
     const found = text === "" ? "none" : this.#listIn(text);
     if (passed === 0 && this.#isAnothers(kept)) {
-      this.#refuse(undefined);
+      this.#refuse(anothers());
       return undefined;
     }
     if (found !== "none") return this.#judge(text, found, passed > 0 ? undefined : kept);
@@ -209,7 +235,7 @@ export class AnswerWatch implements Sink {
     if (screen !== undefined && held !== undefined && found === "list") {
       return this.#screen(text, held, screen);
     }
-    this.#refuse(undefined);
+    this.#refuse(found === "unclear" ? unclearList() : strayList());
     return undefined;
   }
 
@@ -252,6 +278,7 @@ export class AnswerWatch implements Sink {
 
   #refuse(error: Error | undefined): void {
     this.#isOver = true;
+    this.#event.room.leave();
     this.flow?.cancel();
     try {
       this.#sink.fail(error ?? new Failure("upstream_invalid"));

@@ -10,20 +10,27 @@ type Owner = { readonly caller: Caller; readonly upstream: Upstream; readonly pu
 type Binding = Pick<App, "bindingKey">;
 
 const tagLength = 22;
+/** So long a header comes back to us through whatever stands in between. */
+const mostCharacters = 8192;
 
 /**
  * An upstream's value (a session id, a message endpoint) as its owner sees it: with a tag of 132 bits that
  * only this gateway can make and that fits this person, account and upstream alone. Nothing is stored, so
- * every replica can check it.
+ * every replica can check it. Failures: `upstream_invalid` for one that could not come back.
  */
 export function bind(app: Binding, owner: Owner, value: string): string {
-  return `${value}.${tagFor(app, owner, value)}`;
+  const bound = `${value}.${tagFor(app, owner, value)}`;
+  if (bound.length <= mostCharacters) return bound;
+  const what = owner.purpose === "session" ? "session id" : "message endpoint";
+  const most = mostCharacters - tagLength - 1;
+  const message = `The MCP server's ${what} is longer than ${most} characters.`;
+  throw new Failure("upstream_invalid", message, { reason: `a ${what} beyond the limit` });
 }
 
 /** The upstream's own value. Failures: `mcp_session_unknown` for anybody but its owner. */
 export function unbind(app: Binding, owner: Owner, bound: string): string {
   const value = bound.slice(0, -tagLength - 1);
-  if (bound.length > 4096 || !isSame(bound, `${value}.${tagFor(app, owner, value)}`)) {
+  if (bound.length > mostCharacters || !isSame(bound, `${value}.${tagFor(app, owner, value)}`)) {
     throw new Failure("mcp_session_unknown");
   }
   return value;

@@ -8,7 +8,9 @@ import { switchedOff } from "#src/guards/switches.ts";
 import type { Cancel } from "#src/http/cancel.ts";
 import { type Flow, type Incoming, type Sink, wholeBody } from "#src/http/exchange.ts";
 import { readAhead } from "#src/http/read-ahead.ts";
+import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { answersAnother } from "./answer-id.ts";
+import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { AnswerWatch, type Watching } from "./answer-watch.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { headersOut, isStreamType } from "./headers.ts";
@@ -42,14 +44,12 @@ type Delivery = {
 
 /** Small answers are read whole, which is faster and lets them be timed; bigger ones flow. */
 const mostWholeBytes = 1024 * 1024;
-/** A list of tools has to be judged whole. */
-const mostListBytes = 8 * mostWholeBytes;
 const decoder = new TextDecoder();
 const bodiless = new Set([204, 205, 304]);
 
 /**
  * The upstream's answer for the client: event streams flow, other answers have a time limit.
- * Failures: `upstream_timeout`, `upstream_unreachable` when it breaks off.
+ * Failures: `upstream_timeout`, `upstream_broke_off`, `upstream_invalid`; all of them after the call had gone out.
  */
 export async function deliver(
   app: Delivering,
@@ -89,46 +89,50 @@ async function bodyOf(
     return await whole(app, answer, delivery);
   }
   const isOpen = typeof length !== "string" && isJsonType(answer.headers.get("content-type"));
-  if (!isOpen) return flowing(app, answer, delivery);
+  if (!isOpen) return await flowing(app, answer, delivery);
   const { cancel, deadline } = delivery;
   deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
-  const ahead = await readAhead(answer, mostWholeBytes).catch(() => {
-    throw brokenOff(cancel);
+  const ahead = await readAhead(answer, mostWholeBytes).catch((error: unknown) => {
+    throw brokenOff(cancel, error);
   });
   return ahead.isWhole
     ? await whole(app, ahead.incoming, delivery)
-    : flowing(app, ahead.incoming, delivery);
+    : await flowing(app, ahead.incoming, delivery);
 }
 
-function brokenOff(cancel: Cancel): Failure {
-  const reason = "the answer broke off, or was larger than may be read whole";
+function brokenOff(cancel: Cancel, error?: unknown): Failure {
+  if (error instanceof Failure) return error;
   return cancel.isCancelled
     ? new Failure("upstream_timeout", undefined, { reason: "the answer took too long" })
-    : new Failure("upstream_unreachable", undefined, { reason });
+    : new Failure("upstream_broke_off", undefined, { reason: "the answer broke off" });
 }
 
 async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
   const { cancel, deadline, watching } = delivery;
   deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
-  const most = watching.screen === undefined ? mostWholeBytes : mostListBytes;
+  const room = new AnswerRoom();
+  const isList = watching.screen !== undefined;
+  const limits = {
+    mostBytes: isList ? mostListBytes : mostWholeBytes,
+    tooLarge: listTooBig,
+    grow: (bytes: number) => (isList ? room.grow(bytes) : undefined),
+  };
   // The head is gone when the body has been read.
   const isJson = isJsonType(answer.headers.get("content-type"));
   let body: Uint8Array<ArrayBuffer>;
   try {
-    body = await wholeBody(answer, most);
-  } catch {
-    throw brokenOff(cancel);
+    body = await wholeBody(answer, limits);
+  } catch (error) {
+    throw brokenOff(cancel, error);
+  } finally {
+    room.leave();
   }
   // Another encoding than UTF-8, which some readers find out by themselves.
-  if (isJson && body.includes(0)) {
-    throw new Failure("upstream_invalid", undefined, { reason: "a NUL in JSON" });
-  }
+  if (isJson && body.includes(0)) throw unreadable("a NUL in JSON");
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   if (isJson && answersAnother(bytes, delivery.reader.id, answer.status)) {
     answer.distrust?.();
-    const message =
-      "The MCP server sent the answer to another request; it was not passed on. Call again.";
-    throw new Failure("upstream_invalid", message, { reason: "an answer to another request" });
+    throw anothers();
   }
   return await watched(body, watching, isJson);
 }
@@ -151,8 +155,7 @@ async function watched(
 
 function screened(text: string, found: "list" | "unclear", screen: Watching["screen"]) {
   if (screen !== undefined && found === "list") return screen(text);
-  const reason = found === "unclear" ? "a list of tools that is no strict JSON" : "a list of tools";
-  throw new Failure("upstream_invalid", undefined, { reason });
+  throw found === "unclear" ? unclearList() : strayList();
 }
 
 /** What could be a message for some client. */
@@ -160,35 +163,42 @@ function isJsonType(type: string | null | undefined): boolean {
   return type === null || type === undefined || /json/i.test(type);
 }
 
-/** A big JSON answer, passed on as it comes and cut at the limit. */
+/**
+ * A big JSON answer, passed on as it comes and cut at the limit. Resolves with the first of it that passes: what is
+ * refused before has an answer of its own.
+ */
 function flowing(
   app: Delivering,
   answer: Incoming,
   { cancel, watching, passed }: Delivery,
-): ReadableStream<Uint8Array> {
+): Promise<ReadableStream<Uint8Array>> {
   const deadline = app.deadlines.open();
   const leave = passed.stay();
+  const begun = Promise.withResolvers<ReadableStream<Uint8Array>>();
   const isOver = () => {
     deadline.close();
     leave();
   };
   deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
   let flow: Flow | undefined;
-  return new ReadableStream<Uint8Array>(
+  const stream = new ReadableStream<Uint8Array>(
     {
       start(controller) {
         const sink: Sink = {
           chunk(bytes) {
             controller.enqueue(bytes);
+            begun.resolve(stream);
             if ((controller.desiredSize ?? 0) <= 0) flow?.pause();
           },
           end() {
             isOver();
             controller.close();
+            begun.resolve(stream);
           },
           fail(error) {
             isOver();
             controller.error(error);
+            begun.reject(brokenOff(cancel, error));
           },
         };
         const watch = new AnswerWatch(sink, watching, false);
@@ -202,4 +212,5 @@ function flowing(
     },
     new ByteLengthQueuingStrategy({ highWaterMark: mostWholeBytes }),
   );
+  return begun.promise;
 }

@@ -1,10 +1,10 @@
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
-import { isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
+import { LostAfterSending, isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
 import type { Cancel } from "#src/http/cancel.ts";
 import { decoded } from "#src/http/decoding.ts";
-import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
+import { type Exchange, type Incoming, type OutgoingRequest, discard } from "#src/http/exchange.ts";
 import { ResponseBroken } from "#src/http/response-parser.ts";
 import type { Deadline } from "./deadlines.ts";
 import type { Reach } from "./reach.ts";
@@ -23,9 +23,15 @@ export type Outgoing = {
   /** Ends the exchange with the upstream; tied to the client's connection by the caller. */
   readonly cancel: Cancel;
   readonly deadline: Deadline;
+  /** Whether it may be sent once more when nothing of an answer has come. */
+  readonly isRepeatable: () => boolean;
 };
 
-/** Sends one call. Failures: `upstream_unreachable`, `upstream_timeout`, `upstream_redirected`, `upstream_invalid`, `client_left`. */
+/**
+ * Sends one call; what changes nothing once more, on a connection of its own, when nothing of an answer has come.
+ * Failures: `upstream_unreachable`, `upstream_broke_off`, `upstream_timeout`, `upstream_redirected`, `upstream_invalid`,
+ * `client_left`.
+ */
 export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Incoming> {
   const { upstream, url, headers, httpMethod: method, body, cancel, deadline } = outgoing;
   await reached(app, upstream);
@@ -38,7 +44,7 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
     });
   }
   try {
-    const answer = await app.exchange({ url, method, headers, body, cancel });
+    const answer = await exchanged(app, outgoing, { url, method, headers, body, cancel });
     app.reach.answered(upstream);
     const isRedirect = answer.status >= 300 && answer.status < 400;
     const plain = isRedirect ? undefined : decoded(answer);
@@ -56,6 +62,21 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
   }
 }
 
+async function exchanged({ exchange }: Forwarding, outgoing: Outgoing, request: OutgoingRequest) {
+  try {
+    return await exchange(request);
+  } catch (error) {
+    if (!mayRepeat(error, outgoing)) throw error;
+    return await exchange({ ...request, isFresh: true });
+  }
+}
+
+/** A connection that was kept may end just when it is used again. */
+function mayRepeat(error: unknown, { cancel, isRepeatable }: Outgoing): boolean {
+  if (!(error instanceof LostAfterSending) || cancel.isCancelled) return false;
+  return error.isUnsent || (!error.hasBegun && isRepeatable());
+}
+
 function reached({ reach }: Forwarding, upstream: Upstream): Promise<void> | undefined {
   return reach.expect(upstream)?.catch((error: unknown) => {
     if (error instanceof Failure) reach.failed(upstream, error.code);
@@ -66,12 +87,16 @@ function reached({ reach }: Forwarding, upstream: Upstream): Promise<void> | und
 function failureOf(error: unknown, end: { isLate: boolean; isCancelled: boolean }): Failure {
   if (error instanceof Failure) return error;
   if (error instanceof ResponseBroken) {
-    return new Failure("upstream_invalid", error.message, { reason: error.message });
+    const about = { reason: error.message, isSent: true };
+    return new Failure("upstream_invalid", error.message, about);
   }
-  if (end.isLate) return failed("upstream_timeout", "no head of an answer within the limit");
+  if (end.isLate) return failed("upstream_timeout", "no head of an answer within the limit", true);
   // Nobody reads the answer; the log must not blame the upstream.
   if (end.isCancelled) return new Failure("client_left");
-  const reason = reasonOf(error);
+  if (error instanceof LostAfterSending && !error.isUnsent) {
+    return failed("upstream_broke_off", error.reason, true);
+  }
+  const reason = error instanceof LostAfterSending ? error.reason : reasonOf(error);
   if (!isUntrusted(error)) return failed("upstream_unreachable", reason);
   const message = "The certificate of the MCP server is not trusted by this gateway.";
   const hint =
@@ -84,9 +109,9 @@ function unusable({ headers }: Incoming, isRedirect: boolean, url: string): Fail
     return failed("upstream_redirected", `to ${placeOf(headers.get("location"), url)}`);
   const [coding = "an unreadable name"] =
     /^[a-z0-9-]{1,20}$/i.exec(headers.get("content-encoding") ?? "") ?? [];
-  return failed("upstream_invalid", `encoded as ${coding}`);
+  return failed("upstream_invalid", `encoded as ${coding}`, true);
 }
 
-function failed(code: FailureCode, reason: string): Failure {
-  return new Failure(code, undefined, { reason });
+function failed(code: FailureCode, reason: string, isSent = false): Failure {
+  return new Failure(code, undefined, { reason, isSent });
 }

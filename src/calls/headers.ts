@@ -3,6 +3,7 @@ import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
 import type { HeaderReader } from "#src/http/exchange.ts";
+import { readRetryAfter } from "#src/http/retry-after.ts";
 import { bind, unbind } from "./binding.ts";
 
 type Owner = { readonly caller: Caller; readonly upstream: Upstream };
@@ -77,7 +78,7 @@ function acceptOf(accept: string | null): string {
 
 /** The response headers for the client. The upstream's challenge, cookies and encoding stay here. */
 export function headersOut(
-  app: Pick<App, "bindingKey">,
+  app: Pick<App, "bindingKey" | "now">,
   answer: HeaderReader,
   owner: Owner & {
     readonly isStream: boolean;
@@ -98,7 +99,9 @@ export function headersOut(
   const version = answer.get("mcp-protocol-version");
   if (typeof version === "string") out["mcp-protocol-version"] = version;
   const retryAfter = answer.get("retry-after");
-  if (typeof retryAfter === "string") out["retry-after"] = retryAfter;
+  const seconds =
+    typeof retryAfter === "string" ? readRetryAfter(retryAfter, app.now()) : undefined;
+  if (seconds !== undefined) out["retry-after"] = String(seconds);
   const allow = answer.get("allow");
   if (typeof allow === "string") out["allow"] = allow;
   const session = answer.get("mcp-session-id");

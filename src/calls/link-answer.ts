@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Failure, FailureCode } from "#src/failure.ts";
+import { failedResult } from "./effect.ts";
 import type { Call } from "./message.ts";
 import { ownQuestions } from "./own-question.ts";
 
@@ -23,17 +24,19 @@ const results = new Set<FailureCode>([
 ]);
 
 /**
- * A refusal in the words that MCP has for it: a question with a link (2026-07-28, where the client opens links),
+ * A failure in the words that MCP has for it: a question with a link (2026-07-28, where the client opens links),
  * the error -32042 (2025-11-25), else a tool result. Undefined where MCP has no such words.
  * A link is no login; whoever opens it is checked there.
  */
 export function answerInWords(
   call: Call | undefined,
   version: string | null,
-  failure: Failure,
+  { failure, mayHaveActed }: { readonly failure: Failure; readonly mayHaveActed: boolean },
 ): Readonly<Record<string, unknown>> | undefined {
   if (call?.id == null) return undefined;
-  const words = withLink(call, version, failure) ?? asToolResult(call, failure);
+  const words =
+    withLink(call, version, failure) ??
+    (mayHaveActed || results.has(failure.code) ? asToolResult(call, failure) : undefined);
   return words === undefined ? undefined : { jsonrpc: "2.0", id: call.id, ...words };
 }
 
@@ -54,17 +57,14 @@ function withLink(call: Call, version: string | null, { code, details, message }
 }
 
 function asToolResult(call: Call, { code, details, message }: Failure) {
-  if (call.rpcMethod !== "tools/call" || !results.has(code)) return undefined;
+  if (call.rpcMethod !== "tools/call") return undefined;
   const { link: url, retryAfterSeconds } = details;
   if (code === "reconnect_needed" && url === undefined) return undefined;
-  const modern = call.isModern ? { resultType: "complete" } : {};
   const text = url === undefined || message.includes(url) ? message : `${message} ${url}`;
-  return {
-    result: {
-      ...modern,
-      content: [{ type: "text", text }],
-      isError: true,
-      _meta: { "smartdash/failure": { code, url, retryAfterSeconds } },
-    },
+  const about = {
+    code,
+    ...(url === undefined ? {} : { url }),
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
   };
+  return { result: failedResult(text, about, call.isModern) };
 }

@@ -4,10 +4,9 @@ import { bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
 import type { Written } from "#src/guards/deed.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
+import { type RpcId, asWritten } from "./answer-id.ts";
 import { hasLookalike, scanJson } from "./json-scan.ts";
 import { ownStateIn, withoutOwn, withoutOwnAnswer } from "./own-question.ts";
-
-export type RpcId = string | number | null;
 
 /** One call of a tool. */
 export type ToolCall = { readonly name: string; readonly written: Written };
@@ -154,7 +153,7 @@ function single(request: Request, message: Message, text: string): Described {
       method === "tools/call" ? toolCallOf(request, message, () => exact() ?? message) : [],
     ownState: ownStateIn(parameters),
     cursor: textIn(parameters?.["cursor"]),
-    id: readId(id),
+    id: readId(id, text),
     isModern: [request.headers.get("mcp-protocol-version"), bodyVersion].some(isModernVersion),
     bodyVersion,
   };
@@ -263,8 +262,10 @@ function isStorable(name: string): boolean {
   return name.isWellFormed() && !name.includes("\0");
 }
 
-function readId(id: unknown): RpcId {
-  return typeof id === "string" || typeof id === "number" ? id : null;
+/** It comes back as it was written, whatever its size. */
+function readId(id: unknown, text: string): RpcId {
+  if (typeof id === "number") return asWritten(id, text);
+  return typeof id === "string" ? id : null;
 }
 
 function textIn(value: unknown): string | undefined {

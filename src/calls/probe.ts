@@ -78,7 +78,7 @@ export function createProbes(app: Probing): Probes {
       const body = relayEvents(app, incoming, {
         subjects: [`probe:${id}`],
         since: app.now().getTime(),
-        reader: { id, isAwaited: true, canResume: false },
+        reader: { id, acts: false, isAwaited: true, canResume: false },
         endpoint: undefined,
         watching: { id: null, status: 200, screen: undefined, ended: undefined },
       });

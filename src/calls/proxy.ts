@@ -12,12 +12,14 @@ import {
   countUnusable,
   guard,
 } from "#src/guards/guard.ts";
+import type { NatureOf } from "#src/guards/tools/patterns.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
 import { bigBytes } from "#src/http/body.ts";
 import { Cancel } from "#src/http/cancel.ts";
 import { placeOf } from "#src/http/reason.ts";
+import { readRetryAfter } from "#src/http/retry-after.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Span, Tracing } from "#src/telemetry/trace.ts";
@@ -33,6 +35,7 @@ import type { Heartbeat } from "./heartbeat.ts";
 import { type Call, type ReadCall, isBig, readCall, turn } from "./message.ts";
 import { checkHeaders, checkMirrors } from "./mirrored-headers.ts";
 import type { OpenStreams } from "./open-streams.ts";
+import { isRepeatable } from "./repeatable.ts";
 import type { Reader } from "./stream.ts";
 import { deedOf, noteFailure, watchingOf } from "./watching.ts";
 import { fromBase64url } from "#src/crypto/base64url.ts";
@@ -155,12 +158,22 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
   const owner = { caller, upstream };
   const url = urlFor(app, request, owner);
   const { deadline, leave } = watchClient(app, request, cancel);
+  const natureOf: NatureOf = (name) => app.definitions.find(upstream, name).nature;
   const sendWith = ({ headers: credential }: Standing) => {
     const headers = headersIn(app, request, { ...owner, credential });
     passTraceOn(headers, exchange, call);
     if (!call.isModern) checkMirrors(headers, call);
     const { httpMethod } = call;
-    return forward(app, { upstream, url, headers, httpMethod, body, cancel, deadline });
+    return forward(app, {
+      upstream,
+      url,
+      headers,
+      httpMethod,
+      body,
+      cancel,
+      deadline,
+      isRepeatable: () => isRepeatable(call, natureOf),
+    });
   };
   try {
     const first = await sendWith(standing);
@@ -170,7 +183,9 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
       first.status === 401
         ? await secondTry(app, exchange, { first, standing, send: sendWith })
         : first;
-    if (answer.status === 429) passed.punished(secondsIn(answer.headers.get("retry-after")));
+    if (answer.status === 429) {
+      passed.punished(readRetryAfter(answer.headers.get("retry-after"), app.now()));
+    }
     const isPlainGet = call.httpMethod === "GET" && !request.headers.has("mcp-session-id");
     return await deliver(app, answer, {
       owner,
@@ -193,15 +208,11 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
   }
 }
 
-/** `Retry-After` in seconds; its other form, a date, is rare enough to be passed over. */
-function secondsIn(retryAfter: string | null | undefined): number | undefined {
-  return /^\d{1,5}$/.test(retryAfter ?? "") ? Number(retryAfter) : undefined;
-}
-
-function readerOf({ id, rpcMethod, httpMethod, isModern }: Call): Reader {
+function readerOf({ id, rpcMethod, httpMethod, isModern, toolCalls }: Call): Reader {
   // What a client answers to a question of the server is answered by nobody.
   return {
     id: rpcMethod === undefined ? null : id,
+    acts: toolCalls.length > 0,
     isAwaited: httpMethod === "POST",
     canResume: !isModern,
   };

@@ -5,6 +5,7 @@ import { mcpPaths } from "#src/catalog/mcp-paths.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
+import { mayHaveActed, withEffect } from "./effect.ts";
 import { failureAnswer } from "./failure-answer.ts";
 import { upstreamHealth } from "./health.ts";
 import type { ProviderHealth } from "#src/accounts/provider-health.ts";
@@ -64,26 +65,36 @@ export async function answerMcp(
   const { upstream } = route;
   const exchange: Exchange = { requestId, upstream, address, startedAt: app.now().getTime() };
   let answer: Response;
+  let status: number | undefined;
   try {
     answer = await answerRoute(app, request, { route, exchange });
   } catch (error) {
-    const failure = asFailure(error);
+    const failure = told(exchange, asFailure(error));
     exchange.failure = failure.code;
     if (failure.details.reason !== undefined) exchange.reason = failure.details.reason;
     if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
     const origin = originSeenBy(app, request);
+    // A tool's failed result is fine HTTP; what the call met is told by its failure.
+    if (mayHaveActed(exchange, failure)) status = failure.meaning.http;
     answer =
       inWords(request, exchange, failure) ??
       failureAnswer(failure, { requestId, origin, path, id: exchange.call?.id ?? null });
   }
-  if (route.kind === "call") app.recorder.add(exchange, answer.status);
+  if (route.kind === "call") app.recorder.add(exchange, status ?? answer.status);
   return answer;
+}
+
+/** Whoever repeats a call that may have had an effect has to know that. */
+function told(exchange: Exchange, failure: Failure): Failure {
+  if (!mayHaveActed(exchange, failure)) return failure;
+  return new Failure(failure.code, withEffect(failure.message), failure.details);
 }
 
 /** What a person or a model can do something about, answered in the client's own words. */
 function inWords(request: Request, exchange: Exchange, failure: Failure): Response | undefined {
   const version = request.headers.get("mcp-protocol-version");
-  const body = answerInWords(exchange.call, version, failure);
+  const about = { failure, mayHaveActed: mayHaveActed(exchange, failure) };
+  const body = answerInWords(exchange.call, version, about);
   const headers = { "cache-control": "no-store", "x-request-id": exchange.requestId };
   return body === undefined ? undefined : Response.json(body, { headers });
 }

@@ -2,10 +2,11 @@ import type { App } from "#src/app.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
 import { AnswerWatch, type Watching } from "./answer-watch.ts";
+import { failedResult, withEffect } from "./effect.ts";
 import { internalError } from "./failure-answer.ts";
 import { rewriteEndpoint, withoutByteOrderMark } from "./first-event.ts";
 import type { Heartbeat, Listener } from "./heartbeat.ts";
-import type { RpcId } from "./message.ts";
+import type { RpcId } from "./answer-id.ts";
 import type { Cuttable, OpenStreams } from "./open-streams.ts";
 
 type Relaying = Pick<App, "now"> & {
@@ -29,6 +30,8 @@ type Relayed = {
 export type Reader = {
   /** The request that waits for its answer; null for none or several. */
   readonly id: RpcId;
+  /** It has called a tool. */
+  readonly acts: boolean;
   /** It sent something and waits; it does not only listen. */
   readonly isAwaited: boolean;
   /** It comes back with the last event id that it has seen: MCP before 2026-07-28. */
@@ -127,7 +130,8 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
 
   fail(error: Error): void {
     this.#leave();
-    this.#endWith(error instanceof Failure ? error.code : "upstream_broke_off");
+    if (error instanceof Failure) this.#endWith(error.code, error.message);
+    else this.#endWith("upstream_broke_off");
   }
 
   beat(): void {
@@ -137,9 +141,11 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   }
 
   /** What the reader has not read yet comes first. One that can resume is not told that its answer failed. */
-  #endWith(because: FailureCode): void {
+  #endWith(because: FailureCode, message: string = meaningOf(because).doc): void {
     if (!this.#isResumable) {
-      this.#controller?.enqueue(encoder.encode(lastEvent(because, this.#reader.id, this.#tail)));
+      this.#controller?.enqueue(
+        encoder.encode(lastEvent({ because, message }, this.#reader, this.#tail)),
+      );
     }
     this.#controller?.close();
     this.#controller = undefined;
@@ -156,17 +162,23 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
 }
 
 /**
- * How a stream ends whose answer will not come: a JSON-RPC error for the request that waits for it, or an
- * event `error` where none does. What was under way of an event becomes one of a kind that nobody reads.
+ * How a stream ends whose answer will not come: a failed result for the tool that was called, a JSON-RPC error for any
+ * other request that waits, or an event `error` where none does. What was under way of an event becomes one of a kind that nobody reads.
  */
-function lastEvent(because: FailureCode, id: RpcId, tail: number): string {
-  const { rpc, doc } = meaningOf(because);
+function lastEvent(
+  { because, message }: { readonly because: FailureCode; readonly message: string },
+  { id, acts, canResume }: Reader,
+  tail: number,
+): string {
+  const { rpc } = meaningOf(because);
   const data = { code: because };
-  const error = { code: rpc ?? internalError, message: doc, data };
+  const answer = acts
+    ? { result: failedResult(withEffect(message), data, !canResume) }
+    : { error: { code: rpc ?? internalError, message, data } };
   const event =
     id === null
-      ? `event: error\ndata: ${JSON.stringify({ ...data, message: doc })}\n\n`
-      : `event: message\ndata: ${JSON.stringify({ jsonrpc: "2.0", id, error })}\n\n`;
+      ? `event: error\ndata: ${JSON.stringify({ ...data, message })}\n\n`
+      : `event: message\ndata: ${JSON.stringify({ jsonrpc: "2.0", id, ...answer })}\n\n`;
   if (endsEvent(tail)) return event;
   const lastByte = tail & 0xff;
   const lineEnd = lastByte === 0x0a || lastByte === 0x0d ? "" : "\n";

@@ -87,12 +87,12 @@ type Trial = {
 /** What must never be stored, with the SQLSTATE that PostgreSQL has to answer. */
 function trials(person: string, seller: string): readonly Trial[] {
   const row = (kind: string, state: string, refresh: string | null) => sql`
-    insert into accounts (id, person_id, provider, seller_id, kind, state, access_token, refresh_token)
+    insert into accounts (id, person_id, provider, seller_id, kind, state, access_token, refresh_token, refresh_from)
     values (gen_random_uuid(), ${person}::uuid, 'smartdash-check', ${seller}, ${kind}, ${state}, ''::bytea,
-      ${refresh === null ? sql`null` : sql`''::bytea`})`;
+      ${refresh === null ? sql`null` : sql`''::bytea`}, now())`;
   return [
     {
-      what: "an OAuth account without a refresh token",
+      what: "an OAuth account that is due, without a refresh token",
       expects: "23514",
       statement: row("oauth", "active", null),
     },
@@ -105,7 +105,7 @@ function trials(person: string, seller: string): readonly Trial[] {
       what: "two active accounts of one seller",
       expects: "23505",
       statement: sql`${row("oauth", "active", "")}, (gen_random_uuid(), ${person}::uuid, 'smartdash-check',
-        ${seller}, 'oauth', 'active', ''::bytea, ''::bytea)`,
+        ${seller}, 'oauth', 'active', ''::bytea, ''::bytea, now())`,
     },
   ];
 }

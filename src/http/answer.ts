@@ -6,8 +6,8 @@ import { type Head, type ParserEvents, ResponseParser } from "./response-parser.
 export type Carrier = {
   hold(): void;
   resume(): void;
-  /** The answer is whole. */
-  complete(isReusable: boolean): void;
+  /** The answer is whole. `keepAliveMs`: how long the server says that it keeps the connection. */
+  complete(isReusable: boolean, keepAliveMs: number | undefined): void;
   fail(error: Error): void;
 };
 
@@ -23,6 +23,7 @@ export class Answer implements ParserEvents, Incoming, Flow {
   status = 0;
   headers: ReadonlyMap<string, string> = none;
   isReusable = false;
+  #keepAliveMs: number | undefined;
   readonly parser: ResponseParser;
   readonly #carrier: Carrier;
   #settle: Settle<Incoming> | undefined;
@@ -43,7 +44,8 @@ export class Answer implements ParserEvents, Incoming, Flow {
     return this.status !== 0;
   }
 
-  head({ status, headers, isReusable }: Head): void {
+  head({ status, headers, isReusable, keepAliveMs }: Head): void {
+    this.#keepAliveMs = keepAliveMs;
     this.status = status;
     this.headers = headers;
     this.isReusable = isReusable;
@@ -65,7 +67,7 @@ export class Answer implements ParserEvents, Incoming, Flow {
   end(isClean: boolean): void {
     if (this.#outcome !== "running") return;
     this.#outcome = "ended";
-    this.#carrier.complete(isClean && this.isReusable);
+    this.#carrier.complete(isClean && this.isReusable, this.#keepAliveMs);
     this.#pass();
   }
 

@@ -1,7 +1,8 @@
 import { Answer, type Carrier, type Settle } from "./answer.ts";
 import type { Cancel } from "./cancel.ts";
 import type { Incoming, Pin } from "./exchange.ts";
-import { ConnectionEnded } from "./reason.ts";
+import { ConnectionEnded, LostAfterSending, reasonOf } from "./reason.ts";
+import { ResponseBroken } from "./response-parser.ts";
 
 /** A socket as far as a connection needs one. */
 export type Wire = {
@@ -15,6 +16,8 @@ export type Wire = {
 };
 
 const mostSentBytes = 64 * 1024;
+/** Where a server commonly closes after five seconds of silence, we are gone after four; earlier where it says so. */
+const longestIdleMs = 4000;
 
 type Pool = { keep(connection: Connection): void; forget(connection: Connection): void };
 
@@ -26,7 +29,9 @@ export class Connection implements Carrier {
   readonly origin: string;
   readonly pin: Pin | undefined;
   socket: Wire | undefined;
+  /** When it fell idle, and how long it may be. */
   idleSince = 0;
+  idleMs = longestIdleMs;
   readonly #pool: Pool;
   #opening: Settle<Connection> | undefined;
   #unsent: Uint8Array | undefined;
@@ -34,6 +39,8 @@ export class Connection implements Carrier {
   #isHeld = false;
   #isOver = false;
   #sentBytes = 0;
+  #isUnsent = false;
+  #hasReceived = false;
 
   constructor(origin: string, pool: Pool, opening: Settle<Connection>, pin?: Pin) {
     this.origin = origin;
@@ -54,6 +61,7 @@ export class Connection implements Carrier {
 
   send(bytes: Uint8Array, method: string, cancel: Cancel): Promise<Incoming> {
     this.#sentBytes = bytes.length;
+    this.#hasReceived = false;
     return new Promise((resolve, reject) => {
       this.#answer = new Answer(this, method, { resolve, reject });
       cancel.stops(this.#answer);
@@ -73,8 +81,9 @@ export class Connection implements Carrier {
   }
 
   /** The answer is whole; the connection may carry another one only if both sides agree where it ended. */
-  complete(isReusable: boolean): void {
+  complete(isReusable: boolean, keepAliveMs: number | undefined): void {
     this.#answer = undefined;
+    this.idleMs = Math.min(keepAliveMs ?? longestIdleMs, longestIdleMs);
     // After a big body nobody knows whether the upstream has read it all or answered before it did.
     const isFree = isReusable && this.#unsent === undefined && this.#sentBytes <= mostSentBytes;
     if (isFree && !this.#isOver) this.#pool.keep(this);
@@ -91,13 +100,21 @@ export class Connection implements Carrier {
     this.socket?.terminate();
     this.#pool.forget(this);
     opening?.reject(error);
-    answer?.fail(error);
+    answer?.fail(answer.isAnswered ? error : this.#lost(error));
+  }
+
+  /** What is wrong with an answer is told as that; whoever has cancelled knows why. */
+  #lost(error: Error): Error {
+    if (error instanceof ResponseBroken) return error;
+    const known = { isUnsent: this.#isUnsent, hasBegun: this.#hasReceived };
+    return new LostAfterSending(reasonOf(error), known);
   }
 
   receive(bytes: Uint8Array<ArrayBuffer>): void {
     // Nobody asked: a server that talks out of turn is not trusted with another request.
     if (this.#answer === undefined)
       return this.fail(new ConnectionEnded("bytes that nobody asked for"));
+    this.#hasReceived = true;
     try {
       this.#answer.parser.push(bytes);
     } catch (error) {
@@ -120,6 +137,7 @@ export class Connection implements Carrier {
 
   #write(bytes: Uint8Array): void {
     const written = this.socket?.write(bytes) ?? -1;
+    this.#isUnsent = written < 0 && bytes.length === this.#sentBytes;
     if (written < 0) return this.fail(new ConnectionEnded(cutOff));
     this.#unsent = written < bytes.length ? bytes.subarray(written) : undefined;
   }

@@ -9,6 +9,8 @@ export type OutgoingRequest = {
   readonly cancel: Cancel;
   /** Where the name of the address is not to be looked up, or authorities are not to be asked. */
   readonly pin?: Pin;
+  /** On a connection of its own. */
+  readonly isFresh?: boolean;
 };
 
 /** Whom a connection has to lead to. */
@@ -48,12 +50,24 @@ export type Incoming = {
 
 /**
  * Sends one request and resolves with the head of its answer. Redirects are answers, nothing is sent twice,
- * nothing is decompressed. Rejects when the connection fails or the exchange is cancelled.
+ * nothing is decompressed. Rejects when the connection fails or the exchange is cancelled; with `LostAfterSending` when
+ * the request may have reached the server.
  */
 export type Exchange = (request: OutgoingRequest) => Promise<Incoming>;
 
-/** The whole body. Rejects beyond `mostBytes`, and with whatever the body fails with. */
-export function wholeBody(incoming: Incoming, mostBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+/** How much of a body is read whole. */
+export type BodyLimits = {
+  readonly mostBytes: number;
+  readonly tooLarge?: () => Error;
+  /** Told of bytes as they come; throws when there is no room for them. */
+  readonly grow?: (bytes: number) => void;
+};
+
+/** The whole body. Rejects beyond the limits, and with whatever the body fails with. */
+export function wholeBody(
+  incoming: Incoming,
+  { mostBytes, tooLarge = () => new Error("the answer is too large"), grow }: BodyLimits,
+): Promise<Uint8Array<ArrayBuffer>> {
   const done = Promise.withResolvers<Uint8Array<ArrayBuffer>>();
   const parts: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
@@ -61,9 +75,13 @@ export function wholeBody(incoming: Incoming, mostBytes: number): Promise<Uint8A
     chunk(bytes) {
       size += bytes.length;
       parts.push(bytes);
-      if (size <= mostBytes) return;
-      flow.cancel();
-      done.reject(new Error("the answer is too large"));
+      try {
+        if (size > mostBytes) throw tooLarge();
+        grow?.(bytes.length);
+      } catch (error) {
+        flow.cancel();
+        done.reject(error);
+      }
     },
     end: () =>
       done.resolve(parts.length === 1 && parts[0] !== undefined ? parts[0] : joined(parts, size)),

@@ -1,8 +1,11 @@
-import { Failure } from "#src/failure.ts";
+import { Failure, codeOf } from "#src/failure.ts";
 import type { Exchange, Flow, Incoming, Sink } from "./exchange.ts";
+import { LostAfterSending, reasonOf } from "./reason.ts";
 
 const noPins =
   "Other nodes are called from Bun alone, and not through an HTTP proxy: elsewhere their connection cannot be pinned";
+
+const lost = new Set(["ECONNRESET", "EPIPE", "ConnectionClosed", "UND_ERR_SOCKET"]);
 
 /** Exchanges through `fetch`: for Deno, and wherever an HTTP proxy makes the connections. */
 export const fetchExchange: Exchange = async ({ url, ...request }): Promise<Incoming> => {
@@ -19,7 +22,14 @@ export const fetchExchange: Exchange = async ({ url, ...request }): Promise<Inco
     timeout: false,
     ...(request.body === undefined ? {} : { body: request.body }),
   };
-  return incomingFrom(await fetch(url, init));
+  try {
+    return incomingFrom(await fetch(url, init));
+  } catch (error) {
+    // It does not tell whether the request had gone out when its connection ended.
+    const isLost = lost.has(codeOf(error) ?? "");
+    const known = { isUnsent: false, hasBegun: false };
+    throw isLost ? new LostAfterSending(reasonOf(error), known) : error;
+  }
 };
 
 /** A fetch answer as one of an upstream. */

@@ -2,13 +2,12 @@ import type { Connection } from "./connection.ts";
 
 /** Connections that wait for their next exchange, by origin. They keep no process alive. */
 export type IdleConnections = {
+  /** One that its server has not been silent on for too long. */
   take(origin: string): Connection | undefined;
   keep(connection: Connection): void;
   forget(connection: Connection): void;
 };
 
-/** Where a server commonly closes after five seconds of silence, we are gone after four. */
-const idleMs = 4000;
 const mostPerOrigin = 256;
 const sweepMs = 1000;
 
@@ -16,11 +15,13 @@ export function createIdleConnections(now: () => number): IdleConnections {
   const idle = new Map<string, Connection[]>();
   let sweeper: ReturnType<typeof setInterval> | undefined;
 
+  const isFresh = ({ idleSince, idleMs }: Connection) => now() - idleSince < idleMs;
+  const tooLong = () => new Error("idle for too long");
+
   function sweep(): void {
-    const before = now() - idleMs;
     for (const [origin, connections] of idle) {
-      for (const connection of connections.filter(({ idleSince }) => idleSince < before)) {
-        connection.fail(new Error("idle for too long"));
+      for (const connection of connections.filter((each) => !isFresh(each))) {
+        connection.fail(tooLong());
       }
       if (connections.length === 0) idle.delete(origin);
     }
@@ -31,9 +32,16 @@ export function createIdleConnections(now: () => number): IdleConnections {
 
   return {
     take(origin) {
-      const connection = idle.get(origin)?.pop();
-      connection?.socket?.ref();
-      return connection;
+      const connections = idle.get(origin);
+      for (;;) {
+        const connection = connections?.pop();
+        if (connection === undefined) return undefined;
+        if (isFresh(connection)) {
+          connection.socket?.ref();
+          return connection;
+        }
+        connection.fail(tooLong());
+      }
     },
     keep(connection) {
       const others = idle.get(connection.origin) ?? [];

@@ -3,6 +3,24 @@ import { codeOf } from "#src/failure.ts";
 /** A connection that ended; the words are ours and may be shown. */
 export class ConnectionEnded extends Error {}
 
+/** An exchange that ended before its answer's head was whole, after its request had been written to the connection. */
+export class LostAfterSending extends Error {
+  /** Why, in words that may be shown. */
+  readonly reason: string;
+  /** The connection had been closed before: not a byte went out. */
+  readonly isUnsent: boolean;
+  /** Something of an answer had come. */
+  readonly hasBegun: boolean;
+
+  constructor(reason: string, known: { readonly isUnsent: boolean; readonly hasBegun: boolean }) {
+    super(reason);
+    this.name = "LostAfterSending";
+    this.reason = reason;
+    this.isUnsent = known.isUnsent;
+    this.hasBegun = known.hasBegun;
+  }
+}
+
 /** What codes of sockets, names and certificates mean, in words for a log. */
 const words: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",

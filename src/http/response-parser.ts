@@ -4,6 +4,8 @@ export type Head = {
   readonly headers: ReadonlyMap<string, string>;
   /** Whether the connection may carry another exchange once the body is complete. */
   readonly isReusable: boolean;
+  /** How long the server keeps the connection without another exchange, a little less; undefined when it does not say. */
+  readonly keepAliveMs: number | undefined;
 };
 
 export type ParserEvents = {
@@ -21,6 +23,7 @@ export class ResponseBroken extends Error {
   }
 }
 
+/** Of a head, and of all trailers. */
 const mostHeadBytes = 64 * 1024;
 const mostLineBytes = 4096;
 const [carriageReturn, lineFeed] = [13, 10];
@@ -44,6 +47,7 @@ export class ResponseParser {
   #state: State = "head";
   #held: Bytes | undefined;
   #left = 0;
+  #trailerBytes = 0;
 
   constructor(method: string, events: ParserEvents) {
     this.#method = method;
@@ -142,8 +146,10 @@ export class ResponseParser {
   }
 
   #trailer(rest: Bytes): number {
-    const line = lineIn(rest);
+    const line = lineIn(rest, mostHeadBytes);
     if (line === undefined) return 0;
+    this.#trailerBytes += line.length + 2;
+    if (this.#trailerBytes > mostHeadBytes) throw new ResponseBroken("its trailers are too long");
     if (line === "") this.#state = "done";
     return line.length + 2;
   }
@@ -158,7 +164,19 @@ function parseHead(text: string): Head {
   for (const line of lines) addHeader(headers, line);
   const connection = headers.get("connection")?.toLowerCase() ?? "";
   const isKept = minor === "1" ? !connection.includes("close") : connection.includes("keep-alive");
-  return { status: Number(status), headers, isReusable: isKept };
+  const keepAliveMs = keepAliveIn(headers.get("keep-alive"));
+  return { status: Number(status), headers, isReusable: isKept && keepAliveMs !== 0, keepAliveMs };
+}
+
+/** Of what a server says we are gone a second before, or after half of it. */
+const leadMs = 1000;
+
+/** `timeout` of `Keep-Alive: timeout=5, max=100` (RFC 2068 section 19.7.1.1). */
+function keepAliveIn(value: string | undefined): number | undefined {
+  const seconds = /(?:^|[\s,;])timeout\s*=\s*"?(\d{1,9})/i.exec(value ?? "")?.[1];
+  if (seconds === undefined) return undefined;
+  const limitMs = Number(seconds) * 1000;
+  return Math.max(limitMs - leadMs, limitMs / 2);
 }
 
 const tokenOnly = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -166,13 +184,25 @@ const tokenOnly = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 function addHeader(headers: Map<string, string>, line: string): void {
   const colon = line.indexOf(":");
   const name = line.slice(0, Math.max(colon, 0));
-  if (!tokenOnly.test(name) || !/^[\t\x20-\x7e\xa0-\xff]*$/.test(line)) {
+  if (!tokenOnly.test(name) || !/^[\t\x20-\x7e\x80-\xff]*$/.test(line)) {
     throw new ResponseBroken("a header cannot be read");
   }
-  const value = line.slice(colon + 1).trim();
+  const value = withoutBlanks(line, colon + 1);
   const key = name.toLowerCase();
   const known = headers.get(key);
   headers.set(key, known === undefined ? value : `${known}, ${value}`);
+}
+
+/** Not `trim`: the last byte of a letter in UTF-8 may look like a blank to it. */
+function withoutBlanks(line: string, from: number): string {
+  let [start, end] = [from, line.length];
+  while (start < end && isBlank(line.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1;
+  return line.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 type Framing = { readonly state: State; readonly length: number };
@@ -200,10 +230,10 @@ function lengthFraming(text: string): Framing {
 }
 
 /** The first line, without its end; undefined while it has none. */
-function lineIn(bytes: Uint8Array): string | undefined {
+function lineIn(bytes: Uint8Array, mostBytes = mostLineBytes): string | undefined {
   const end = bytes.indexOf(lineFeed);
   if (end === -1) {
-    if (bytes.length > mostLineBytes) throw new ResponseBroken("a line is too long");
+    if (bytes.length > mostBytes) throw new ResponseBroken("a line is too long");
     return undefined;
   }
   if (bytes[end - 1] !== carriageReturn) throw new ResponseBroken("a line ends wrongly");

@@ -10,7 +10,7 @@ import { type Target, encodeRequest, targetOf } from "#src/http/request-target.t
  * HTTP/1.1 on Bun's own sockets. An idle stream costs about half of what it does through `fetch`, there is no
  * limit of 256 at once, and a request is never sent twice. Certificates and host names are verified.
  */
-export const bunExchange: Exchange = ({ url, cancel, pin, ...request }) => {
+export const bunExchange: Exchange = ({ url, cancel, pin, isFresh, ...request }) => {
   const target = targetOf(url);
   let bytes: Uint8Array;
   try {
@@ -18,7 +18,7 @@ export const bunExchange: Exchange = ({ url, cancel, pin, ...request }) => {
   } catch (error) {
     return Promise.reject(error);
   }
-  const connection = idle.take(keyOf(target, pin));
+  const connection = isFresh === true ? undefined : idle.take(keyOf(target, pin));
   if (connection !== undefined) return connection.send(bytes, request.method, cancel);
   return connect(target, cancel, pin).then((opened) => opened.send(bytes, request.method, cancel));
 };
@@ -28,7 +28,7 @@ function keyOf({ origin }: Target, pin: Pin | undefined): string {
   return pin === undefined ? origin : `${origin} ${pin.address} ${pin.certificate}`;
 }
 
-const idle = createIdleConnections(Date.now);
+const idle = createIdleConnections(() => performance.now());
 
 const handlers: Bun.SocketHandler<Connection> = {
   open: (socket) => {

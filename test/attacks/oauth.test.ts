@@ -152,7 +152,7 @@ test("OA-2: a code is for its client, verifier, redirect URI and resource, and f
   const wrong: readonly (readonly [Record<string, string>, string])[] = [
     [{ ...full, code_verifier: newPkce().verifier }, "invalid_grant"],
     [{ ...full, code_verifier: pkce.challenge }, "invalid_grant"],
-    [{ ...full, code_verifier: "" }, "invalid_grant"],
+    [{ ...full, code_verifier: "" }, "invalid_request"],
     [withoutVerifier, "invalid_request"],
     [{ ...full, client_id: stranger.client_id }, "invalid_grant"],
     [{ ...full, redirect_uri: "https://evil.example/callback" }, "invalid_grant"],

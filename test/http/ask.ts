@@ -11,7 +11,7 @@ for (const url of process.argv.slice(2)) {
     body: undefined,
     cancel: new Cancel(),
   })
-    .then(async (answer) => Buffer.from(await wholeBody(answer, 1000)).toString())
+    .then(async (answer) => Buffer.from(await wholeBody(answer, { mostBytes: 1000 })).toString())
     .catch(() => "refused");
   console.log(outcome);
 }

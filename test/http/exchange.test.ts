@@ -54,7 +54,9 @@ function asked(url: string, more: Partial<OutgoingRequest> = {}): OutgoingReques
 }
 
 async function textOf(exchange: Exchange, request: OutgoingRequest): Promise<string> {
-  return Buffer.from(await wholeBody(await exchange(request), 100 * 1024 * 1024)).toString();
+  return Buffer.from(
+    await wholeBody(await exchange(request), { mostBytes: 100 * 1024 * 1024 }),
+  ).toString();
 }
 
 for (const [name, exchange] of Object.entries({ bunExchange, fetchExchange })) {
@@ -74,7 +76,7 @@ for (const [name, exchange] of Object.entries({ bunExchange, fetchExchange })) {
       const answer = await exchange(asked(`${url}a/b?c=%20d`));
       expect(answer.status).toBe(207);
       expect(answer.headers.get("content-type")).toStartWith("application/json");
-      const said = JSON.parse(Buffer.from(await wholeBody(answer, 1000)).toString());
+      const said = JSON.parse(Buffer.from(await wholeBody(answer, { mostBytes: 1000 })).toString());
       expect(said).toEqual({ method: "POST", url: `${url}a/b?c=%20d`, test: "1", body: "{}" });
     });
 
@@ -134,7 +136,7 @@ for (const [name, exchange] of Object.entries({ bunExchange, fetchExchange })) {
       const url = serve(() => new Response("x".repeat(2000)));
       const answer = await exchange(asked(url));
       expect(
-        await wholeBody(answer, 1000).then(
+        await wholeBody(answer, { mostBytes: 1000 }).then(
           () => "read",
           () => "refused",
         ),

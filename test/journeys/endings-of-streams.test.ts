@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { newBearer } from "#test/support/browser-like.ts";
-import { post, toolCall } from "#test/support/mcp.ts";
+import { effectUnknown, post, toolCall } from "#test/support/mcp.ts";
 import { startServe } from "#test/support/process.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { openWorld } from "#test/support/world.ts";
@@ -81,11 +81,8 @@ for (const [name, before] of [
     expect(answer.status).toBe(200);
     const messages = eventsIn(await answer.text()).filter(({ type }) => type === "message");
     expect(messages).toHaveLength(before === "" ? 1 : 2);
-    expect(JSON.parse(messages.at(-1)?.data ?? "")).toMatchObject({
-      jsonrpc: "2.0",
-      id: 7,
-      error: { code: -32603, data: { code: "upstream_broke_off" } },
-    });
+    const last: unknown = JSON.parse(messages.at(-1)?.data ?? "");
+    expect(last).toMatchObject(effectUnknown("upstream_broke_off", 7));
   });
 }
 
@@ -100,8 +97,9 @@ test("the official client is told at once, instead of waiting for its own limit"
     }),
   );
   const begun = performance.now();
-  const failed = await client.callTool({ name: "slow", arguments: {} }).catch((error) => error);
-  expect(String(failed)).toContain("broke off");
+  const failed = await client.callTool({ name: "slow", arguments: {} });
+  expect(failed.isError).toBe(true);
+  expect(JSON.stringify(failed)).toContain("broke off");
   expect(performance.now() - begun).toBeLessThan(5000);
   await client.close();
 });
@@ -209,10 +207,8 @@ test("SIGTERM: listening streams end at once, a running call gets its answer, on
   finish.resolve();
   expect(await quick.text()).toContain('"quick":true');
   const told = eventsIn(await endless.text());
-  expect(JSON.parse(told.at(-1)?.data ?? "")).toMatchObject({
-    id: 2,
-    error: { data: { code: "gateway_stopping" } },
-  });
+  const said: unknown = JSON.parse(told.at(-1)?.data ?? "");
+  expect(said).toMatchObject(effectUnknown("gateway_stopping", 2));
   expect(await served.child.exited).toBe(0);
   expect(performance.now() - begun).toBeLessThan(6000);
 });

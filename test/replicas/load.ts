@@ -110,13 +110,17 @@ async function holdStream({ url, bearer }: Target, id: number): Promise<Held> {
   return held;
 }
 
-/** The code of the JSON-RPC error that the last event is, if it answers this call; else what was said instead. */
+/** The code of the failed result that the last event is, if it answers this call; else what was said instead. */
 function endOf(text: string, id: number): string {
   const last = text.trimEnd().split("\n\n").at(-1) ?? "";
   const data = /^data: (.*)$/m.exec(last)?.[1] ?? "";
   try {
-    const message = JSON.parse(data) as { id?: number; error?: { data?: { code?: string } } };
-    return message.id === id ? (message.error?.data?.code ?? last) : last;
+    const message = JSON.parse(data) as {
+      id?: number;
+      result?: { _meta?: Readonly<Record<string, { code?: string }>> };
+    };
+    const code = message.result?._meta?.["smartdash/failure"]?.code;
+    return message.id === id ? (code ?? last) : last;
   } catch {
     return last;
   }

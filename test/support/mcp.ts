@@ -1,3 +1,4 @@
+import { expect } from "bun:test";
 /** Posts one JSON-RPC message as a plain script would. */
 export function post(
   url: string,
@@ -19,4 +20,17 @@ export function post(
 
 export function toolCall(name: string, args: Readonly<Record<string, unknown>> = {}, id = 1) {
   return { jsonrpc: "2.0", id, method: "tools/call", params: { name, arguments: args } };
+}
+
+/** A failed result of a tool that may have done its work all the same, as a client gets it. */
+export function effectUnknown(code: string, id: number | string = 1) {
+  return {
+    jsonrpc: "2.0",
+    id,
+    result: {
+      isError: true,
+      content: [{ type: "text", text: expect.stringContaining("look before you repeat it") }],
+      _meta: { "smartdash/failure": { code } },
+    },
+  };
 }

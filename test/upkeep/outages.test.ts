@@ -149,7 +149,7 @@ test("an upstream that resets: one call warns, and one account's dead credential
   const agents = await twoOfOne(world);
   await called(world, agents.slice(0, 1), 1);
   const health = await healthElsewhere(world);
-  expect(health).toMatchObject({ status: "warn", checks: { upstream: "upstream_unreachable" } });
+  expect(health).toMatchObject({ status: "warn", checks: { upstream: "upstream_broke_off" } });
   await world.app.db.execute(sql`update calls set at = at - interval '6 minutes'`);
   status = 401;
   await called(world, agents, 6);

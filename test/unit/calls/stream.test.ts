@@ -60,7 +60,7 @@ function open(reader: Partial<Reader> = {}) {
     {
       subjects: ["grant:1"],
       since: 0,
-      reader: { id: 1, isAwaited: true, canResume: false, ...reader },
+      reader: { id: 1, acts: false, isAwaited: true, canResume: false, ...reader },
       endpoint: undefined,
       watching: { id: null, status: 200, screen: undefined, ended: undefined },
     },
