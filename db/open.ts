@@ -1,5 +1,6 @@
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
+import { readAddress, tlsOptions } from "./address.ts";
 
 export type Database = PostgresJsDatabase;
 
@@ -23,20 +24,32 @@ const longestBackoffSeconds = 1;
  * Opens a connection pool; connects on first use.
  *
  * No named prepared statements, no session state: correct behind a transaction-mode pooler.
- * @param url `postgres://user:password@host:port/name`; libpq's `?host=/folder` names a unix socket.
+ * @param url A connection string; see `readAddress`.
  * @param connections Upper bound of the pool.
+ * Throws `AddressProblem`.
  */
 export function openDatabase(url: string, connections: number): OpenDatabase {
-  const { address, socketFolder } = splitSocketFolder(url);
-  const sql = postgres(address, {
+  const address = readAddress(url);
+  const { hosts, socketFolder, user, password, sessionAttributes } = address;
+  // Its types know one host alone.
+  const place: object =
+    socketFolder === undefined
+      ? { host: hosts.map(({ host }) => host), port: hosts.map(({ port }) => port) }
+      : { host: socketFolder };
+  const sql = postgres({
+    ...place,
+    ...(address.database === "" ? {} : { database: address.database }),
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { password }),
+    ssl: tlsOptions(address.tls),
+    ...(sessionAttributes === undefined ? {} : { target_session_attrs: sessionAttributes }),
     max: connections,
     prepare: false,
     fetch_types: false,
-    connect_timeout: connectSeconds,
+    connect_timeout: address.connectSeconds ?? connectSeconds,
     backoff: (attempt: number) => Math.min(0.05 * 2 ** attempt, longestBackoffSeconds),
-    connection: { application_name: "smartdash" },
+    connection: address.session,
     onnotice: () => undefined,
-    ...(socketFolder === undefined ? {} : { host: socketFolder }),
   });
   return {
     db: drizzle(sql),
@@ -44,11 +57,4 @@ export function openDatabase(url: string, connections: number): OpenDatabase {
     listen: async (channel, hear) => void (await sql.listen(channel, hear)),
     close: () => sql.end({ timeout: closeSeconds }),
   };
-}
-
-function splitSocketFolder(url: string): { address: string; socketFolder: string | undefined } {
-  const parsed = new URL(url);
-  const socketFolder = parsed.searchParams.get("host") ?? undefined;
-  parsed.searchParams.delete("host");
-  return { address: parsed.href, socketFolder };
 }

@@ -3,6 +3,8 @@ export type DatabaseProblemCode =
   | "home_unusable"
   | "bundled_database_failed"
   | "database_unavailable"
+  | "database_refused"
+  | "database_tls_failed"
   | "migration_changed";
 
 /** A database that cannot be used, in words for an operator. `src/failure.ts` gives it its exit code. */

@@ -6,6 +6,7 @@ import { ownLike } from "#db/home.ts";
 import { migrate, pendingMigrations } from "#db/migrate.ts";
 import { ping } from "#db/ping.ts";
 import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
+import { explained } from "#db/explain.ts";
 import { type Catalog, buildCatalog, issuersToDiscover } from "./catalog/catalog.ts";
 import { withDiscovered } from "./catalog/discover.ts";
 import { type Config, loadConfig, originAt, refuse } from "./config/load.ts";
@@ -86,7 +87,11 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
     log.flush();
   };
   try {
-    if (options.isTolerant !== true) await bringUpToDate(open, bundled !== undefined);
+    if (options.isTolerant !== true) {
+      await bringUpToDate(open, bundled !== undefined).catch(async (error: unknown) => {
+        throw await explained(url, error);
+      });
+    }
     bundled?.keepRunning((outcome) => {
       if (outcome === "failed") log.error("bundled_database_failed");
       else log.warn("bundled_database_restarted");

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
+import { isNear, readAddress } from "#db/address.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
-import { isLoopbackName } from "#src/http/loopback.ts";
 import { cleanupTask, overdueDays } from "#src/upkeep/cleanup/cleanup.ts";
 import { secondsSince } from "#src/upkeep/tasks/store.ts";
 import { type Finding, pass, problem, skipped } from "./finding.ts";
@@ -30,10 +30,9 @@ function bundled({ config }: Checking): readonly Finding[] {
 }
 
 function shared({ config }: Checking, facts: DatabaseFacts): readonly Finding[] {
-  const host = new URL(config.databaseUrl?.reveal() ?? "postgres://localhost").hostname;
+  const { hosts } = readAddress(config.databaseUrl?.reveal() ?? "postgres://localhost");
   // The host alone: behind a pooler the server's view says nothing about the way to it.
-  const isNear = isLoopbackName(host) || host === "";
-  return [roleOf(facts), travelling(facts, isNear)];
+  return [roleOf(facts), travelling(facts, isNear(hosts))];
 }
 
 function roleOf({ isSuperuser, mayCreateRoles }: DatabaseFacts): Finding {
@@ -44,8 +43,8 @@ function roleOf({ isSuperuser, mayCreateRoles }: DatabaseFacts): Finding {
   return problem("database_superuser", `The gateway connects as ${role}`);
 }
 
-function travelling({ isEncrypted }: DatabaseFacts, isNear: boolean): Finding {
-  if (!isEncrypted && !isNear) {
+function travelling({ isEncrypted }: DatabaseFacts, isNearby: boolean): Finding {
+  if (!isEncrypted && !isNearby) {
     return problem("database_plain", "Credentials travel to the database unencrypted");
   }
   const how = isEncrypted ? "is encrypted" : "stays on this machine";

@@ -1,3 +1,4 @@
+import { AddressProblem, readAddress, tlsOptions } from "#db/address.ts";
 import { readFileSync } from "node:fs";
 import { readKey } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
@@ -62,14 +63,20 @@ function readText({ environment, complain }: Given, name: SettingName): string |
 function readUrl(given: Given, name: SettingName): string | undefined {
   const value = readText(given, name);
   if (value === undefined) return undefined;
-  const schemes = name === "DATABASE_URL" ? /^postgres(ql)?:$/ : /^https?:$/;
-  if (URL.canParse(value) && schemes.test(new URL(value).protocol)) return value;
-  const isDatabase = name === "DATABASE_URL";
-  given.complain(
-    name,
-    isDatabase ? "must begin with postgres: or postgresql:" : "must be an http(s) URL",
-  );
+  if (name === "DATABASE_URL") return readDatabaseUrl(given, value);
+  if (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) return value;
+  given.complain(name, "must be an http(s) URL");
   return undefined;
+}
+
+function readDatabaseUrl(given: Given, value: string): string | undefined {
+  try {
+    tlsOptions(readAddress(value).tls);
+    return value;
+  } catch (error) {
+    given.complain("DATABASE_URL", error instanceof AddressProblem ? error.message : "is wrong");
+    return undefined;
+  }
 }
 
 function readNumber(given: Given, name: SettingName): number {

@@ -30,7 +30,7 @@ export const settings = {
   DATABASE_URL: {
     kind: "url",
     secret: true,
-    doc: "PostgreSQL 14 or newer, transaction-mode poolers included. Not set: the bundled PostgreSQL in SMARTDASH_HOME.",
+    doc: "PostgreSQL 14 or newer, as hosts print it ([parameters](#the-connection-string-database_url)), transaction-mode poolers included. Not set: the bundled PostgreSQL in SMARTDASH_HOME.",
   },
   DATABASE_CONNECTIONS: {
     kind: "count",

@@ -45,6 +45,11 @@ export const commandFailures = {
     exit: 2,
     doc: "PostgreSQL answers, but refuses: wrong password, no such database, or a right is missing. Check DATABASE_URL.",
   },
+  database_tls_failed: {
+    http: 500,
+    exit: 2,
+    doc: "The connection to PostgreSQL cannot be encrypted as DATABASE_URL wants it: the server speaks no TLS, or its certificate is not trusted. The message says which; sslmode and sslrootcert in docs/settings.md.",
+  },
   migration_changed: {
     http: 500,
     exit: 1,

@@ -1,8 +1,10 @@
+import { explained } from "#db/explain.ts";
 import { runningBundled, startBundled } from "#db/embedded.ts";
 import { type Migration, type MigrationOutcome, migrate, pendingMigrations } from "#db/migrate.ts";
 import { migrations } from "#db/migrations/embedded.ts";
 import { ping } from "#db/ping.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
+import { databaseAddress } from "#src/config/database-address.ts";
 import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
@@ -38,7 +40,8 @@ async function onDatabase<T extends object>(
     problems.filter(({ setting }) => setting === "DATABASE_URL" || setting === "SMARTDASH_HOME"),
   );
   const shared = config.databaseUrl?.reveal();
-  if (shared !== undefined) return { ...(await at(shared, work)), database: nameOf(shared) };
+  if (shared !== undefined)
+    return { ...(await at(shared, work)), database: databaseAddress(config) };
   const running = await runningBundled(config.home);
   const database = `the bundled PostgreSQL in ${config.home}`;
   if (running !== undefined) return { ...(await at(running, work)), database };
@@ -58,17 +61,15 @@ const firstAnswerMs = 15_000;
 async function at<T>(url: string, work: (open: OpenDatabase) => Promise<T>): Promise<T> {
   const open = openDatabase(url, 1);
   try {
-    await within(firstAnswerMs, ping(open.db), () => new Failure("database_unavailable"));
+    await within(firstAnswerMs, ping(open.db), () => new Failure("database_unavailable")).catch(
+      async (error: unknown) => {
+        throw await explained(url, error);
+      },
+    );
     return await work(open);
   } finally {
     await open.close();
   }
-}
-
-/** Host and database, without user and password. */
-export function nameOf(url: string): string {
-  const { host, pathname, searchParams } = new URL(url);
-  return `${searchParams.get("host") ?? host}${pathname}`;
 }
 
 /** Names of the migrations that a database lacks. */

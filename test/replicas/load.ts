@@ -115,11 +115,8 @@ function endOf(text: string, id: number): string {
   const last = text.trimEnd().split("\n\n").at(-1) ?? "";
   const data = /^data: (.*)$/m.exec(last)?.[1] ?? "";
   try {
-    const message = JSON.parse(data) as {
-      id?: number;
-      result?: { _meta?: Readonly<Record<string, { code?: string }>> };
-    };
-    const code = message.result?._meta?.["smartdash/failure"]?.code;
+    const message = JSON.parse(data) as { id?: number };
+    const code = /"smartdash\/failure":\{"code":"(\w+)"/.exec(data)?.[1];
     return message.id === id ? (code ?? last) : last;
   } catch {
     return last;

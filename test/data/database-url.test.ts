@@ -1,0 +1,225 @@
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { type Socket, connect, createServer } from "node:net";
+import { once } from "node:events";
+import { join } from "node:path";
+import { TLSSocket } from "node:tls";
+import { explained } from "#db/explain.ts";
+import { type OpenDatabase, openDatabase } from "#db/open.ts";
+import { DatabaseProblem } from "#db/problem.ts";
+import { runBeside } from "#test/cli/run.ts";
+import { testDatabase } from "#test/support/database.ts";
+import { encryptionKey } from "#test/support/world.ts";
+
+const certificates = join(import.meta.dir, "../http/certificates");
+const authority = join(certificates, "authority.pem");
+
+/** The test server over TCP, with TLS or without, as hosts offer it. */
+async function front(url: string, speaksTls: boolean, name = "localhost") {
+  const folder = new URL(url).searchParams.get("host") ?? "";
+  const seen = { encrypted: 0, plain: 0 };
+  const forward = (from: Socket, first: Buffer) => {
+    const onward = connect(`${folder}/.s.PGSQL.5432`);
+    onward.write(first);
+    from.pipe(onward).pipe(from);
+    for (const each of [from, onward]) each.on("error", () => from.destroy());
+    for (const each of [from, onward]) each.on("close", () => (from.destroy(), onward.destroy()));
+  };
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", (first: Buffer) => {
+      const isRequest = first.length === 8 && first.readInt32BE(4) === 80_877_103;
+      if (!isRequest) {
+        seen.plain += 1;
+        return forward(socket, first);
+      }
+      socket.write(speaksTls ? "S" : "N");
+      if (!speaksTls)
+        return socket.once("data", (next: Buffer) => {
+          // A ClientHello is no start of a session: PostgreSQL closes.
+          if (next[0] === 0x16) return void socket.destroy();
+          seen.plain += 1;
+          forward(socket, next);
+        });
+      const secured = new TLSSocket(socket, {
+        isServer: true,
+        cert: readFileSync(join(certificates, `${name}.pem`)),
+        key: readFileSync(join(certificates, `${name}.key`)),
+      });
+      secured.on("error", () => socket.destroy());
+      secured.once("data", (next: Buffer) => {
+        seen.encrypted += 1;
+        forward(secured, next);
+      });
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" ? (address?.port ?? 0) : 0;
+  const { username, password, pathname } = new URL(url);
+  const at = (query: string, host = "localhost") =>
+    `postgres://${username}:${password}@${host}:${port}${pathname}${query}`;
+  return { at, port, seen, [Symbol.asyncDispose]: async () => void server.close() };
+}
+
+/** What a first question brings, or why it fails. */
+async function asked(url: string): Promise<string> {
+  let open: OpenDatabase | undefined;
+  try {
+    open = openDatabase(url, 1);
+    const [row] = await open.sql`select current_setting('application_name') as name`;
+    return String(row?.["name"]);
+  } catch (error) {
+    const told = await explained(url, error);
+    return told instanceof DatabaseProblem ? `${told.code}: ${told.message}` : String(told);
+  } finally {
+    await open?.close();
+  }
+}
+
+describe("TLS is obeyed", () => {
+  const rooted = `sslrootcert=${encodeURIComponent(authority)}`;
+  test.each([
+    ["", true, "plain"],
+    ["?sslmode=disable", true, "plain"],
+    ["?sslmode=prefer", true, "encrypted"],
+    ["?sslmode=prefer", false, "plain"],
+    ["?sslmode=require", true, "encrypted"],
+    [`?sslmode=require&${rooted}`, true, "encrypted"],
+    [`?sslmode=verify-ca&${rooted}`, true, "encrypted"],
+    [`?sslmode=verify-full&${rooted}`, true, "encrypted"],
+    ["?sslmode=require", false, "database_tls_failed: PostgreSQL at localhost:PORT speaks no TLS"],
+    [
+      `?sslmode=verify-full&${rooted}`,
+      false,
+      "database_tls_failed: PostgreSQL at localhost:PORT speaks no TLS",
+    ],
+    [
+      "?sslmode=verify-full",
+      true,
+      "database_tls_failed: The certificate of the database is not trusted",
+    ],
+    [
+      "?sslmode=verify-ca",
+      true,
+      "database_tls_failed: The certificate of the database is not trusted",
+    ],
+    [
+      "?sslmode=require&channel_binding=require",
+      true,
+      "database_tls_failed: The certificate of the database is not trusted",
+    ],
+  ] as const)(
+    "%s where the server speaks TLS: %p",
+    async (query, speaksTls, wanted) => {
+      await using database = await testDatabase();
+      await using server = await front(database.url, speaksTls);
+      const said = (await asked(server.at(query))).replaceAll(String(server.port), "PORT");
+      const way = server.seen.encrypted > 0 ? "encrypted" : "plain";
+      expect(said === "smartdash" ? way : said).toStartWith(wanted);
+    },
+    20_000,
+  );
+
+  test("a certificate of another name is trusted by its authority alone", async () => {
+    await using database = await testDatabase();
+    await using server = await front(database.url, true, "elsewhere.example");
+    const at = (mode: string) => server.at(`?sslmode=${mode}&${rooted}`);
+    expect(await asked(at("verify-ca"))).toBe("smartdash");
+    expect(await asked(at("verify-full"))).toStartWith("database_tls_failed: The certificate");
+  }, 20_000);
+});
+
+test("no way there, another user, another database: each has words of its own", async () => {
+  await using database = await testDatabase();
+  await using server = await front(database.url, false);
+  const url = new URL(server.at(""));
+  const { pathname, username } = url;
+  expect(await asked(`postgres://${username}@127.0.0.1:1${pathname}`)).toBe(
+    "database_unavailable: PostgreSQL cannot be reached at 127.0.0.1:1 (connection refused)",
+  );
+  expect(await asked(`postgres://${username}@no-such-host.invalid${pathname}`)).toContain(
+    "database_unavailable: PostgreSQL cannot be reached at no-such-host.invalid:5432",
+  );
+  expect(await asked(`postgres://nobody:hunter2@localhost:${server.port}${pathname}`)).toMatch(
+    /^database_refused: PostgreSQL at localhost:\d+ refuses the user or password \(SQLSTATE 28/,
+  );
+  expect(await asked(`postgres://${username}@localhost:${server.port}/nothing`)).toMatch(
+    /^database_refused: PostgreSQL at localhost:\d+ has no database nothing/,
+  );
+}, 20_000);
+
+test("of several hosts one that is away is passed over, and so is one that only reads", async () => {
+  await using database = await testDatabase();
+  await using server = await front(database.url, false);
+  const url = new URL(server.at(""));
+  const login = `${url.username}:${url.password}`;
+  const several = `postgres://${login}@127.0.0.1:1,localhost:${server.port}${url.pathname}`;
+  expect(await asked(several)).toBe("smartdash");
+  // Another database of the same server that only reads, as a standby does.
+  await using standby = await testDatabase();
+  const name = new URL(standby.url).pathname.slice(1);
+  await standby.open.sql.unsafe(`alter database ${name} set default_transaction_read_only = on`);
+  await using reading = await readingFront(standby.url, name, url.pathname.slice(1));
+  const both = `postgres://${login}@localhost:${reading.port},localhost:${server.port}${url.pathname}`;
+  const open = openDatabase(both, 1);
+  const [row] = await open.sql`select current_database() as name`;
+  expect(row?.["name"]).toBe(url.pathname.slice(1));
+  await open.close();
+}, 30_000);
+
+/** Where a database is asked for, another one answers that only reads. */
+async function readingFront(url: string, name: string, instead: string) {
+  const folder = new URL(url).searchParams.get("host") ?? "";
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", (first: Buffer) => {
+      const text = first.toString("latin1").replace(`\0${instead}\0`, `\0${name}\0`);
+      const start = Buffer.from(text, "latin1");
+      start.writeInt32BE(start.length, 0);
+      const onward = connect(`${folder}/.s.PGSQL.5432`);
+      onward.on("error", () => socket.destroy());
+      onward.write(start);
+      socket.pipe(onward).pipe(socket);
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" ? (address?.port ?? 0) : 0;
+  return { port, [Symbol.asyncDispose]: async () => void server.close() };
+}
+
+test("migrate takes what hosts print, and names what it does not know", async () => {
+  await using database = await testDatabase();
+  await using server = await front(database.url, false);
+  const status = async (query: string) => {
+    const environment = {
+      DATABASE_URL: server.at(query),
+      ENCRYPTION_KEY: encryptionKey,
+      SMARTDASH_HOME: process.env["TMPDIR"] ?? "/tmp",
+    };
+    const ran = await runBeside({ environment, url: "http://localhost:1" }, [
+      "migrate",
+      "--status",
+    ]);
+    return [ran.exit, ran.stdout + ran.stderr] as const;
+  };
+  for (const query of [
+    "",
+    "?channel_binding=prefer",
+    "?pgbouncer=true",
+    "?schema=public",
+    "?connection_limit=1",
+    "?application_name=x&connect_timeout=5&options=-c%20statement_timeout%3D5000",
+  ]) {
+    expect([query, (await status(query))[0]]).toEqual([query, 0]);
+  }
+  const [exit, text] = await status("?search_pth=x&password=hunter2");
+  expect([exit, text]).toEqual([
+    2,
+    expect.stringContaining("DATABASE_URL has a parameter that is not known: search_pth"),
+  ]);
+  expect(text).not.toContain("hunter2");
+}, 60_000);
