@@ -11,5 +11,6 @@ export function peerBlock(peer: ToldPeer): string {
     ...(scope === null ? [] : [`may ${scope}`]),
   ];
   const lines = [peer.peer_id, ...peer.addresses.map(plain)].map((line) => `  ${line}`);
-  return [`${peer.node_id}  ${facts.join(", ")}`, ...lines].join("\n");
+  const name = peer.name === null || peer.name === peer.node_id ? "" : ` (${peer.name})`;
+  return [`${peer.node_id}${name}  ${facts.join(", ")}`, ...lines].join("\n");
 }

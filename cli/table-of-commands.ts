@@ -4,6 +4,7 @@ export const subCommands = {
   demo: () => import("./commands/demo.ts").then((file) => file.demo),
   check: () => import("./commands/check.ts").then((file) => file.check),
   health: () => import("./commands/health.ts").then((file) => file.health),
+  status: () => import("./commands/health.ts").then((file) => file.status),
   migrate: () => import("./commands/migrate.ts").then((file) => file.migrate),
   cleanup: () => import("./commands/cleanup.ts").then((file) => file.cleanup),
   refresh: () => import("./commands/refresh.ts").then((file) => file.refresh),

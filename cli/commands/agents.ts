@@ -3,6 +3,7 @@ import type { Client } from "#src/agents/clients/client.ts";
 import { addAgent, removeClient } from "#src/agents/clients/operator.ts";
 import { listAgents } from "#src/agents/clients/store.ts";
 import { untilAcknowledged } from "#src/bus.ts";
+import { Secret } from "#src/crypto/secret.ts";
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
@@ -13,10 +14,16 @@ const add = command({
   description: "Add an agent of your own; prints its client id and, once, its secret",
   examples: [
     'smartdash agents add --name "Stock robot" --account mercadolibre:100200300',
+    'smartdash agents add --name "Test agent" --id test-agent --secret-file secret.txt',
     'smartdash agents add --name "Own app" --redirect-uris https://app.example.com/callback --public',
   ],
   args: {
     name: { type: "string", required: true, description: "What people see" },
+    id: { type: "string", description: "A client id of your own; a new one unless said" },
+    "secret-file": {
+      type: "string",
+      description: "File with a client secret of your own (- is stdin); a new one unless said",
+    },
     account: { type: "string", description: "The account it acts on by itself: provider:seller" },
     upstreams: { type: "string", description: "Upstreams it may use, separated by commas" },
     scope: { type: "string", description: "Scopes it may have, separated by spaces" },
@@ -30,10 +37,13 @@ const add = command({
     "agent-version": { type: "string", description: "Claim agent_version of its tokens" },
   },
   run: async (args) => {
+    const own = args["secret-file"] === undefined ? undefined : secretIn(args["secret-file"]);
     const isAddress = args.jwks?.startsWith("https://") === true;
     const { clientId, secret } = await withApp({ role: "command" }, (app) =>
       addAgent(app, {
         name: args.name,
+        clientId: args.id,
+        secret: own,
         redirectUris: listOf(args["redirect-uris"]),
         isPublic: args.public === true,
         jwks: isAddress || args.jwks === undefined ? undefined : keySetIn(args.jwks),
@@ -45,7 +55,8 @@ const add = command({
         account: args.account,
       }),
     );
-    const shown = secret?.reveal();
+    // Whoever brought it has it.
+    const shown = own === undefined ? secret?.reveal() : undefined;
     const lines = [`client_id      ${clientId}`];
     if (shown !== undefined) lines.push(`client_secret  ${shown}`);
     return {
@@ -55,6 +66,17 @@ const add = command({
     };
   },
 });
+
+function secretIn(file: string): Secret {
+  try {
+    const text = readFileSync(file === "-" ? 0 : file, "utf8");
+    return new Secret(text.replace(/\r?\n$/, ""));
+  } catch {
+    throw new Failure("usage", `${file} cannot be read`, {
+      hint: "--secret-file takes a file with the secret alone",
+    });
+  }
+}
 
 const list = command({
   name: "agents list",

@@ -17,17 +17,29 @@ import type { App } from "#src/app.ts";
 import { migrateDatabase } from "#src/upkeep/migrate.ts";
 import { tellOfStart } from "#src/upkeep/alerts/local.ts";
 import { command, withApp } from "../command.ts";
-import { environment } from "../environment.ts";
+import { environment, setEnvironment } from "../environment.ts";
 import { untilStopped } from "../until-stopped.ts";
 
 export const serve = command({
   name: "serve",
   description: "Run the gateway until SIGTERM or Ctrl-C; its log is on stdout",
-  examples: ["smartdash serve", "smartdash serve --migrate", "smartdash serve --json | jq ."],
+  examples: [
+    "smartdash serve",
+    "smartdash serve --migrate",
+    "smartdash serve --port 8080 --discovery",
+    "smartdash serve --json | jq .",
+  ],
   args: {
     migrate: { type: "boolean", description: "First do what smartdash migrate does" },
+    port: { type: "string", description: "Port to listen on, in place of PORT" },
+    discovery: {
+      type: "boolean",
+      description: "Be a node that looks for others, as SMARTDASH_EDGE=on",
+    },
   },
-  run: async ({ json, migrate }) => {
+  run: async ({ json, migrate, port, discovery }) => {
+    if (port !== undefined) setEnvironment("PORT", port);
+    if (discovery === true) setEnvironment("SMARTDASH_EDGE", "on");
     const stopped = untilStopped();
     const runtime = await loadRuntime();
     runtime.liftFetchLimit();
@@ -79,8 +91,8 @@ async function upstreamsOn(app: App): Promise<readonly string[]> {
 
 /** What the settings leave out or misspell, at the start rather than at the first call that needs it. */
 async function warnOfSettings(app: App): Promise<void> {
-  for (const { name, meant } of unknownNames(environment())) {
-    app.log.warn("setting_unknown", { name, meant });
+  for (const { name, meant, instead } of unknownNames(environment())) {
+    app.log.warn("setting_unknown", { name, meant, instead });
   }
   const found = await timely(accountsWithoutProvider(app)).catch(() => []);
   for (const { provider, accounts, upstreams } of found) {

@@ -11,6 +11,8 @@ export const peers = pgTable(
     of: text("of").notNull(),
     peerId: text("peer_id").notNull(),
     nodeId: text("node_id").notNull(),
+    /** What its operator calls it, as it said when it proved itself. */
+    name: text("name"),
     /** `pinned` by the operator, let in by the `fleet` key, or `forgotten`: not even the fleet key lets it in. */
     trust: text("trust", { enum: ["pinned", "fleet", "forgotten"] }).notNull(),
     /** Origin at which it is to be reached; null: wherever it is found. */
@@ -43,6 +45,8 @@ export const sightings = pgTable(
     of: text("of").notNull(),
     peerId: text("peer_id").notNull(),
     nodeId: text("node_id").notNull(),
+    /** What its operator calls it. */
+    name: text("name"),
     addresses: text("addresses").array().notNull(),
     /** How it was met. */
     via: text("via", { enum: ["mdns", "libp2p", "challenge"] }).notNull(),

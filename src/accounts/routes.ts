@@ -13,7 +13,7 @@ import { seeOther } from "#src/screens/page.ts";
 import { beginConnect, beginReconnect, finishConnect } from "./connect.ts";
 import type { Credentials } from "./credential.ts";
 import type { Journal } from "./journal/journal.ts";
-import { callbackPaths } from "./registration.ts";
+import { callbackPaths, connectable } from "./registration.ts";
 
 const browserCookie = "browser";
 const fifteenMinutesInSeconds = 15 * 60;
@@ -107,10 +107,12 @@ function knownBrowser(request: Request): string | undefined {
     : undefined;
 }
 
-/** Mission document 2 names no provider in its links: the default upstream's is meant. */
+/** Mission document 2 names no provider in its links: the default upstream's is meant, or the only one there is. */
 function defaultProvider(app: App): string {
   const credential = app.catalog.upstreams.get(app.catalog.defaultUpstream)?.credential;
-  return credential?.kind === "account" ? credential.provider : "";
+  if (credential?.kind === "account") return credential.provider;
+  const [only, ...others] = connectable(app);
+  return others.length === 0 ? (only?.provider.name ?? "") : "";
 }
 
 /** Only pages on which a person was deciding something: never another site, never an action. */

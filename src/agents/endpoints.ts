@@ -65,7 +65,9 @@ export const metadataPaths = [
 /** Mounts every endpoint and the metadata that names them. */
 export function mountAuthorizationServer(routes: PageRoutes, app: AuthorizationServer): void {
   for (const { path, mount } of Object.values(endpoints)) mount(routes, app, path);
-  for (const path of tokenEndpointAliases) mountPosted(answerTokenRequest)(routes, app, path);
+  const [plainAlias, nodeAlias] = tokenEndpointAliases;
+  mountPosted(answerTokenRequest)(routes, app, plainAlias);
+  mountPosted(answerNodesTokenRequest)(routes, app, nodeAlias);
   for (const path of [
     ...tokenEndpointAliases,
     ...Object.values(endpoints).map(({ path }) => path),
@@ -126,6 +128,18 @@ function mountPosted(handle: Posted, gateOf?: GateOf): Mount {
       answerPosted(app, req.raw, { handle, visit: env, gate: gateOf?.(app) }),
     );
   };
+}
+
+/** At a node's own address, the node is meant where nothing else is said (mission document 3). */
+function answerNodesTokenRequest(
+  app: AuthorizationServer,
+  request: Request,
+  fields: URLSearchParams,
+) {
+  if (app.catalog.upstreams.has("node") && !fields.has("resource")) {
+    fields.set("resource", `${app.publicUrl}/mcp/node`);
+  }
+  return answerTokenRequest(app, request, fields);
 }
 
 /** The token endpoint without a router before it: agents of the operator ask it all day. */

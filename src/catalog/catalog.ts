@@ -43,13 +43,35 @@ export function buildCatalog(config: CatalogSettings): { catalog: Catalog; probl
   if (config.edge.isOn && config.upstreams["node"] !== undefined) {
     complain("SMARTDASH_UPSTREAMS")("node: this name is the node's own while SMARTDASH_EDGE is on");
   }
-  problems.push(...wrongReferences(config, providers, upstreams));
+  const defaultUpstream =
+    config.defaultUpstream || (onlyConfigured(config, upstreams) ?? usualUpstream);
+  problems.push(...wrongReferences(defaultUpstream, providers, upstreams));
   problems.push(...wrongSite(config, providers), ...halfRegistrations(config, providers));
-  return { catalog: { providers, upstreams, defaultUpstream: config.defaultUpstream }, problems };
+  return { catalog: { providers, upstreams, defaultUpstream }, problems };
+}
+
+const usualUpstream = "mercadolibre";
+
+/** The one upstream that calls can get to, as far as the settings say; undefined when there are none or several. */
+function onlyConfigured(
+  config: CatalogSettings,
+  upstreams: ReadonlyMap<string, Upstream>,
+): string | undefined {
+  const hasClient = (provider: string) => {
+    const own = config.providers[provider];
+    const id = isObject(own) ? own["client_id"] : undefined;
+    return config.registrations[provider]?.clientId !== undefined || (id ?? "") !== "";
+  };
+  const [only, ...others] = [...upstreams.values()].filter(({ name, credential }) =>
+    credential.kind === "account"
+      ? hasClient(credential.provider)
+      : config.upstreams[name] !== undefined,
+  );
+  return others.length === 0 ? only?.name : undefined;
 }
 
 function wrongReferences(
-  config: CatalogSettings,
+  defaultUpstream: string,
   providers: ReadonlyMap<string, Provider>,
   upstreams: ReadonlyMap<string, Upstream>,
 ): readonly Problem[] {
@@ -58,7 +80,7 @@ function wrongReferences(
     const message = `${name}: there is no provider ${credential.provider}`;
     return [{ setting: "SMARTDASH_UPSTREAMS", message }];
   });
-  if (upstreams.has(config.defaultUpstream)) return lost;
+  if (upstreams.has(defaultUpstream)) return lost;
   const message = `must be one of ${[...upstreams.keys()].join(", ")}`;
   return [...lost, { setting: "SMARTDASH_DEFAULT_UPSTREAM", message }];
 }

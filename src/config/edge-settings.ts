@@ -7,6 +7,10 @@ export const edgeSettings = {
     default: "off",
     doc: "Makes this gateway a node: `/mcp/node/…`, `/mcp/tools/call`, `/discovery/…`, and an MCP server of its own named `node` ([edge.md](edge.md)). Off, nothing of it is loaded.",
   },
+  EDGE_NODE_NAME: {
+    kind: "text",
+    doc: "A name of your own for this node, beside the one that comes from its key: `/mcp/node/node-1/info`. Lower-case letters, digits and hyphens.",
+  },
   SMARTDASH_EDGE_DISCOVERY: {
     kind: "list",
     default: "mdns",

@@ -5,6 +5,8 @@ const ways = ["mdns", "libp2p"] as const;
 /** How this gateway is a node among others. */
 export type EdgeConfig = {
   readonly isOn: boolean;
+  /** What the operator calls the node. */
+  readonly name: string | undefined;
   readonly discovery: ReadonlySet<(typeof ways)[number]>;
   /** Address of the interface that mDNS uses. */
   readonly interface: string | undefined;
@@ -21,12 +23,28 @@ export function edgeFrom(read: Reader): EdgeConfig {
   const [fleetKey] = read.keys("SMARTDASH_FLEET_KEY");
   return {
     isOn: read.flag("SMARTDASH_EDGE"),
+    name: nameFrom(read),
     discovery: discoveryFrom(read),
     interface: read.text("SMARTDASH_EDGE_INTERFACE"),
     listen: multiaddrs(read, "SMARTDASH_EDGE_LISTEN"),
     bootstrap: multiaddrs(read, "SMARTDASH_EDGE_BOOTSTRAP").slice(0, mostBootstrap),
     fleetKey,
   };
+}
+
+/** A label of a host name (RFC 1123 section 2.1). */
+export const nodeAlias = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+/** As names that come from a key look. */
+const derived = /^[a-z]+-[a-z]+-[\da-f]{6}$/;
+
+function nameFrom(read: Reader): string | undefined {
+  const name = read.text("EDGE_NODE_NAME")?.toLowerCase();
+  if (name === undefined || (nodeAlias.test(name) && !derived.test(name))) return name;
+  const message = derived.test(name)
+    ? "looks like a name that comes from another node's key"
+    : "must be letters, digits and hyphens, 63 at most";
+  read.problems.push({ setting: "EDGE_NODE_NAME", message });
+  return undefined;
 }
 
 function discoveryFrom(read: Reader): EdgeConfig["discovery"] {

@@ -156,8 +156,7 @@ export const settings = {
   },
   SMARTDASH_DEFAULT_UPSTREAM: {
     kind: "text",
-    default: "mercadolibre",
-    doc: "Which upstream `/mcp` means.",
+    doc: "Which upstream `/mcp` means. Default: the only one that is configured, else `mercadolibre`.",
   },
   PROVIDER_TIMEOUT_MS: {
     kind: "milliseconds",

@@ -6,6 +6,19 @@ export type UnknownName = {
   readonly name: string;
   /** The setting that is likely meant. */
   readonly meant: string | undefined;
+  /** What takes its place, where the mission's documents name it. */
+  readonly instead?: string;
+};
+
+/** Names of the mission's documents, and of systems before this one, that have no effect here (docs/mission.md). */
+const replaced: Readonly<Record<string, string>> = {
+  STORAGE_BACKEND: "the store is PostgreSQL: DATABASE_URL, or the bundled one",
+  PARSE_REST_API_KEY: "smartdash import back4app uses PARSE_MASTER_KEY",
+  SUPABASE_SERVICE_ROLE_KEY: "Supabase's PostgreSQL is reached through DATABASE_URL",
+  NEXT_PUBLIC_SUPABASE_URL: "Supabase's PostgreSQL is reached through DATABASE_URL",
+  EDGE_HIVE_MCP_ENABLED: "SMARTDASH_EDGE=on makes the gateway a node",
+  EDGE_HIVE_OAUTH2_ISSUER: "PUBLIC_URL is the issuer",
+  EDGE_HIVE_NODE_NAME: "EDGE_NODE_NAME names the node",
 };
 
 /** No other program's names begin so: one that is not a setting is a mistake, whatever follows. */
@@ -20,6 +33,8 @@ const candidates = known.filter((name) => name.length >= shortest);
 export function unknownNames(environment: Environment): readonly UnknownName[] {
   const given = Object.entries(environment).filter(([, value]) => (value ?? "").trim() !== "");
   return given.flatMap(([name, value = ""]) => {
+    const instead = Object.hasOwn(replaced, name) ? replaced[name] : undefined;
+    if (instead !== undefined) return [{ name, meant: undefined, instead }];
     if (Object.hasOwn(settings, name) || isSomebodyElses(name, value, environment)) return [];
     const meant = settingMeant(name.toUpperCase());
     const isOurs = ownPrefixes.some((prefix) => name.toUpperCase().startsWith(prefix));
@@ -28,7 +43,8 @@ export function unknownNames(environment: Environment): readonly UnknownName[] {
 }
 
 /** In words: what, and what to do. */
-export function aboutUnknown({ name, meant }: UnknownName): string {
+export function aboutUnknown({ name, meant, instead }: UnknownName): string {
+  if (instead !== undefined) return `${name} has no effect: ${instead}`;
   return meant === undefined
     ? `${name} is not a setting, and has no effect`
     : `${name} is not a setting, and has no effect: is ${meant} meant?`;

@@ -8,11 +8,15 @@ import { type Scope, readScopes, scopes } from "../scopes.ts";
 import type { AuthMethod, GrantType } from "./client.ts";
 import { shownName } from "./client-metadata.ts";
 import { isUsableRedirect } from "./redirect-uris.ts";
-import { type NewAgent, removeAgent, saveAgent } from "./store.ts";
+import { type NewAgent, agentByClientId, removeAgent, saveAgent } from "./store.ts";
 
 /** What the operator says about an agent. */
 export type OperatorAgent = {
   readonly name: string;
+  /** A client id of one's own; undefined: a new one. */
+  readonly clientId?: string | undefined;
+  /** A secret of one's own; undefined: a new one. */
+  readonly secret?: Secret | undefined;
   readonly redirectUris: readonly string[];
   /** Public: proves itself with PKCE alone; no client credentials then. */
   readonly isPublic: boolean;
@@ -44,8 +48,14 @@ export async function addAgent(
   const account =
     wanted.account === undefined ? undefined : await findConnected(app, wanted.account);
   const authMethod = methodOf(wanted);
-  const secret = authMethod === "secret" ? newToken("clientSecret") : undefined;
-  const clientId = `agent_${randomBytes(16).toString("base64url")}`;
+  const secret = secretFor(authMethod, wanted);
+  const clientId = wanted.clientId ?? `agent_${randomBytes(16).toString("base64url")}`;
+  if ((await agentByClientId(app.db, clientId)) !== undefined) {
+    throw wrong(
+      `There is a client ${clientId} already`,
+      "smartdash agents remove --client … removes it",
+    );
+  }
   await saveAgent(app.db, {
     id: newId(app.now()),
     clientId,
@@ -61,6 +71,12 @@ export async function addAgent(
     accountId: account?.id ?? null,
   });
   return { clientId, secret };
+}
+
+function secretFor(method: AuthMethod, { secret }: OperatorAgent): Secret | undefined {
+  if (method === "secret") return secret ?? newToken("clientSecret");
+  if (secret === undefined) return undefined;
+  throw wrong("This agent proves itself without a secret: leave out --secret-file");
 }
 
 const peersPrefix = "node_";
@@ -124,6 +140,7 @@ export async function removeClient(
 }
 
 function refuseUnusable(app: Pick<App, "catalog">, wanted: OperatorAgent): void {
+  refuseIdentity(wanted);
   const unknown = wanted.upstreams.find((each) => !app.catalog.upstreams.has(each));
   if (unknown !== undefined) {
     const known = [...app.catalog.upstreams.keys()].join(", ");
@@ -134,6 +151,30 @@ function refuseUnusable(app: Pick<App, "catalog">, wanted: OperatorAgent): void 
     throw wrong(`${unusable} cannot be a redirect URI: it takes https, or http on loopback`);
   if (wanted.jwksUri !== undefined && !wanted.jwksUri.startsWith("https://")) {
     throw wrong("The address of the key set must be https");
+  }
+}
+
+const [shortestSecret, longestSecret] = [16, 512];
+
+/** An id that is nobody else's kind, and a secret that nobody guesses. */
+function refuseIdentity({ clientId, secret }: OperatorAgent): void {
+  if (clientId !== undefined && !/^[\w.~-]{1,128}$/.test(clientId)) {
+    throw wrong("An id is made of letters, digits and . _ ~ -, 128 at most");
+  }
+  if (clientId?.startsWith(peersPrefix) === true) {
+    throw wrong(`Ids that begin with ${peersPrefix} are those of nodes`);
+  }
+  if (secret === undefined) return;
+  const { length } = secret.reveal();
+  if (
+    length < shortestSecret ||
+    length > longestSecret ||
+    !/^[\x21-\x7e]+$/.test(secret.reveal())
+  ) {
+    throw wrong(
+      `A secret has ${shortestSecret} to ${longestSecret} visible characters, without blanks`,
+      "openssl rand -base64 32 makes one",
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 import { cpus, freemem, loadavg, totalmem } from "node:os";
 import type { App } from "#src/app.ts";
+import { nodeAlias } from "#src/config/edge.ts";
 import { isObject, objectIn } from "#src/config/read.ts";
 import { canonicalJson } from "#src/crypto/canonical-json.ts";
 import { isSignedBy } from "#src/crypto/node-key.ts";
@@ -54,6 +55,8 @@ const purpose = "edge-hive capabilities\n";
 
 /** What a node can say about itself. */
 export type Capabilities = {
+  /** What its operator calls it. */
+  readonly name?: string | undefined;
   /** Milliseconds. */
   readonly startedAt: number;
   /** Multiaddrs; none where libp2p is off. */
@@ -69,7 +72,7 @@ const mostAddresses = 16;
 export function capabilitiesOf(
   app: Pick<App, "now" | "publicUrl">,
   node: Node,
-  { startedAt, listenAddresses, tools, resources }: Capabilities,
+  { name, startedAt, listenAddresses, tools, resources }: Capabilities,
 ): CapabilityDocument {
   const now = app.now().getTime();
   const place = `/mcp/node/${node.nodeId}`;
@@ -89,7 +92,7 @@ export function capabilitiesOf(
         : { p2p: { protocols, listen_addrs: listenAddresses.slice(0, mostAddresses) } }),
     },
     metadata: {
-      name: node.nodeId,
+      name: name ?? node.nodeId,
       version: version.number,
       platform: `${process.platform}-${process.arch}`,
       uptime: Math.floor((now - startedAt) / 1000),
@@ -166,6 +169,16 @@ function dateIn(value: unknown): Date | undefined {
 /** A version in the usual letters, 40 at most; undefined for everything else. */
 export function plainVersion(said: unknown): string | undefined {
   return typeof said === "string" && /^[\w.+-]{1,40}$/.test(said) ? said : undefined;
+}
+
+/** What a node says that it is called; undefined for what is no name of that kind. */
+export function plainName(said: unknown): string | undefined {
+  return typeof said === "string" && nodeAlias.test(said) ? said : undefined;
+}
+
+/** The name that a document gives its node, beside the one that comes from its key. */
+export function nameIn({ metadata }: Said): string | undefined {
+  return plainName(isObject(metadata) ? metadata["name"] : undefined);
 }
 
 /** The version that a document names. */

@@ -74,6 +74,7 @@ export async function openEdge(app: EdgeServing): Promise<Edge> {
     mount(routes, serving) {
       mountNode(routes, serving, {
         nodeId: node.nodeId,
+        alias: app.config.edge.name,
         capabilities: document,
         sessions,
         hub,
@@ -95,12 +96,17 @@ const [saidForMs, longestStopMs] = [5000, 2000];
 
 /** Anybody may ask: it is signed every few seconds, not each time. */
 function signedNow(
-  app: Pick<App, "now" | "publicUrl">,
+  app: Pick<App, "now" | "publicUrl" | "config">,
   node: OwnNode,
   facts: () => Pick<Capabilities, "startedAt" | "listenAddresses">,
 ): () => CapabilityDocument {
   const sign = () =>
-    capabilitiesOf(app, node, { ...facts(), tools: ownTools, resources: ownResources });
+    capabilitiesOf(app, node, {
+      ...facts(),
+      name: app.config.edge.name,
+      tools: ownTools,
+      resources: ownResources,
+    });
   let said: { readonly at: number; readonly document: CapabilityDocument } | undefined;
   return () => {
     const at = app.now().getTime();
@@ -136,7 +142,7 @@ async function openFinders(
   };
   await start("mdns", async () => {
     const { openMdns } = await import("./discovery/mdns.ts");
-    const announced = { publicUrl, port };
+    const announced = { publicUrl, port, name: app.config.edge.name };
     return openMdns(app, node, { directory, interface: only, announced });
   });
   await start("libp2p", async () => {

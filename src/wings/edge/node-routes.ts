@@ -3,6 +3,7 @@ import { isPeersClient } from "#src/agents/clients/operator.ts";
 import { bearerOf } from "#src/calls/bearer.ts";
 import type { McpServing } from "#src/calls/routes.ts";
 import { type Upstream, insideScheme } from "#src/catalog/upstream.ts";
+import { nodeAlias } from "#src/config/edge.ts";
 import { noToolRules } from "#src/catalog/tool-rules.ts";
 import { Failure } from "#src/failure.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
@@ -15,22 +16,25 @@ import { openNotices } from "./stream/stream.ts";
 
 export type NodeParts = {
   readonly nodeId: string;
+  /** What the operator calls it. */
+  readonly alias: string | undefined;
   readonly capabilities: () => CapabilityDocument;
   readonly sessions: PeerSessions;
   readonly hub: Hub;
   readonly accounts: AccountStates;
 };
 
-const nodeName = /^[a-z]+-[a-z]+-[\da-f]{6}$/;
-
 /** `/mcp/node/NODE_ID/…` of this node, and of the trusted ones behind it. */
 export function mountNode(routes: PageRoutes, app: McpServing, parts: NodeParts): void {
-  const { nodeId, sessions } = parts;
+  const { sessions } = parts;
   // Also of addresses that the core serves for any name when nothing of this is switched on.
   routes.use("/mcp/node/:node_id/*", async ({ req }, next) => {
     const name = req.param("node_id");
-    const isForPeer = nodeName.test(name) && /\/(tools\/call|resources\/.+)$/.test(req.path);
-    if (name !== nodeId && !(isForPeer && (await isPeerFor(app, req.raw, { name, sessions })))) {
+    const isForPeer = nodeAlias.test(name) && /\/(tools\/call|resources\/.+)$/.test(req.path);
+    if (
+      !isOwn(parts, name) &&
+      !(isForPeer && (await isPeerFor(app, req.raw, { name, sessions })))
+    ) {
       throw new Failure("node_unknown");
     }
     await next();
@@ -81,9 +85,13 @@ function bearerIn(request: Request): string {
   return request.headers.get("authorization")?.slice("bearer ".length).trim() ?? "";
 }
 
+function isOwn({ nodeId, alias }: NodeParts, name: string): boolean {
+  return name === nodeId || name === alias;
+}
+
 /** A trusted node, as an MCP server behind this one: agents of the operator reach it with a bearer for this node. */
-function atPeer({ nodeId }: NodeParts, name: string): Upstream | undefined {
-  if (name === nodeId) return undefined;
+function atPeer(parts: NodeParts, name: string): Upstream | undefined {
+  if (isOwn(parts, name)) return undefined;
   return {
     name,
     title: `Node ${name}`,

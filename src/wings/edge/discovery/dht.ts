@@ -4,7 +4,7 @@ import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { isObject } from "#src/config/read.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
-import { type CapabilityDocument, readCapabilities, versionIn } from "../capabilities.ts";
+import { type CapabilityDocument, nameIn, readCapabilities, versionIn } from "../capabilities.ts";
 import type { OwnNode } from "../identity.ts";
 import type { Directory } from "./directory.ts";
 import type { Finder } from "./finder.ts";
@@ -93,6 +93,7 @@ function createAsking(app: Finding, host: Host, directory: Directory) {
       from: remoteIp(connection),
       via: "libp2p",
       version: versionIn(read.document),
+      name: nameIn(read.document),
     });
   }
 

@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
-import { plainVersion } from "../capabilities.ts";
+import { plainName, plainVersion } from "../capabilities.ts";
 import { announcedAddress } from "../peers/address.ts";
 import { type Sighting, dropSightings, mostSightings, sightingMs, saveSightings } from "./store.ts";
 
@@ -17,6 +17,8 @@ export type Announced = {
   readonly from: string;
   readonly via: "mdns" | "libp2p";
   readonly version: string | undefined;
+  /** What its operator calls it. */
+  readonly name?: string | undefined;
 };
 
 /** The nodes that were met lately: hints, bounded, and written down once a second at most. */
@@ -88,7 +90,7 @@ class BoundedDirectory implements Directory {
   }
 
   #sighting({ origins, from, ...announced }: Announced): Sighting {
-    const { peerId, nodeId, via, version } = announced;
+    const { peerId, nodeId, via, version, name } = announced;
     const fresh = origins.flatMap((each) => announcedAddress(each, from) ?? []);
     const before = this.#waiting.get(peerId)?.addresses ?? [];
     const now = this.#app.now();
@@ -96,6 +98,7 @@ class BoundedDirectory implements Directory {
       of: this.#of,
       peerId,
       nodeId,
+      name: plainName(name) ?? null,
       addresses: [...new Set([...fresh, ...before])].slice(0, mostAddresses),
       via,
       version: plainVersion(version) ?? null,

@@ -21,12 +21,19 @@ const mostAnswers = 64;
 
 type Mdns = ReturnType<typeof makeMdns>;
 
+type Announcing = {
+  readonly publicUrl: string;
+  readonly port: number;
+  /** What the operator calls the node. */
+  readonly name?: string | undefined;
+};
+
 type MdnsOptions = {
   readonly directory: Directory;
   /** Address of the one interface; undefined: as the system chooses. */
   readonly interface: string | undefined;
   /** What is announced; undefined: this process only listens. */
-  readonly announced?: { readonly publicUrl: string; readonly port: number };
+  readonly announced?: Announcing;
 };
 
 /** DNS-SD over multicast DNS (RFC 6762, RFC 6763): announces this node and writes down others. Throws where there are no interfaces. */
@@ -130,13 +137,9 @@ function isAboutUs({ name, type }: { readonly name: string; readonly type: strin
 
 function recordsOf(
   node: NodeIdentity,
-  about: {
-    readonly publicUrl: string;
-    readonly port: number;
-    readonly interface: string | undefined;
-  },
+  about: Announcing & { readonly interface: string | undefined },
 ) {
-  const { publicUrl, port, interface: only } = about;
+  const { publicUrl, port, name, interface: only } = about;
   const instance = `${node.nodeId}.${service}`;
   const target = `${node.nodeId}.local`;
   const facts = {
@@ -147,8 +150,9 @@ function recordsOf(
     oauth2_enabled: "true",
     fingerprint: node.fingerprint,
     origin: publicUrl,
+    ...(name === undefined ? {} : { name }),
   };
-  const data = Object.entries(facts).map(([name, value]) => `${name}=${value}`);
+  const data = Object.entries(facts).map(([fact, value]) => `${fact}=${value}`);
   return (ttl: number): Answer[] => [
     { name: service, type: "PTR", ttl, data: instance },
     { name: instance, type: "SRV", ttl, data: { port, target, priority: 0, weight: 0 } },
@@ -194,6 +198,7 @@ function hearOne(directory: Directory, { data, ttl }: TxtAnswer, from: string): 
     from,
     via: "mdns",
     version: facts.get("version"),
+    name: facts.get("name"),
   });
 }
 

@@ -34,6 +34,7 @@ export async function saveSightings(db: Database, met: readonly Sighting[]): Pro
       target: [sightings.of, sightings.peerId],
       set: {
         addresses: taken("addresses"),
+        name: taken("name"),
         via: taken("via"),
         version: sql`coalesce(${taken("version")}, ${sightings.version})`,
         seenAt: taken("seen_at"),

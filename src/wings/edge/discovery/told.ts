@@ -8,6 +8,8 @@ import { trustScore } from "../peers/trust.ts";
 export type ToldPeer = {
   readonly node_id: string;
   readonly peer_id: string;
+  /** What its operator calls it. */
+  readonly name: string | null;
   /** `pinned`, `fleet`, `forgotten`; null: nobody has decided. */
   readonly trust: Peer["trust"] | null;
   /** From 0 to 100: how its challenges went. Lets nobody in. */
@@ -48,6 +50,7 @@ function told(node: Peer | Sighting, met: Sighting | undefined): ToldPeer {
   return {
     node_id: node.nodeId,
     peer_id: node.peerId,
+    name: node.name ?? met?.name ?? null,
     addresses: addressesOf(peer, met),
     ...whenMet(met),
     ...(peer === undefined ? undecided : decision(peer)),

@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { timely, within } from "#src/once.ts";
-import { versionIn } from "../capabilities.ts";
+import { nameIn, versionIn } from "../capabilities.ts";
 import { addressText, readAddress } from "./address.ts";
 import type { Self } from "../self.ts";
 import { type Admission, type Met, meet } from "./meet.ts";
@@ -99,12 +99,13 @@ async function admitted(
   late();
   const { identity, document, address, pin } = met;
   const at = addressText({ origin: address.origin, ip: pin.address });
-  const peer = await trusted(app, of, { ...met, address: at });
+  const peer = await trusted(app, of, { ...met, address: at, name: nameIn(document) });
   const now = app.now();
   const sighting = {
     of,
     peerId: identity.peerId,
     nodeId: identity.nodeId,
+    name: nameIn(document) ?? null,
     addresses: [at],
     via: "challenge" as const,
     version: versionIn(document) ?? null,

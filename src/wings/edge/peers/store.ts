@@ -1,4 +1,4 @@
-import { type SQL, and, asc, eq, ne, sql } from "drizzle-orm";
+import { type SQL, and, asc, eq, ne, or, sql } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { agents } from "#db/schema/agents.ts";
@@ -15,6 +15,7 @@ const withAgent = {
   of: peers.of,
   peerId: peers.peerId,
   nodeId: peers.nodeId,
+  name: peers.name,
   trust: peers.trust,
   address: peers.address,
   provenAddress: peers.provenAddress,
@@ -56,12 +57,12 @@ export async function peerOf(db: Database, of: string, peerId: string): Promise<
 }
 
 /** By the name for people, which two of them could share. */
-export function peersNamed(db: Database, of: string, nodeId: string): Promise<Peer[]> {
+export function peersNamed(db: Database, of: string, name: string): Promise<Peer[]> {
   return db
     .select(withAgent)
     .from(peers)
     .leftJoin(agents, eq(agents.id, peers.agentId))
-    .where(and(eq(peers.of, of), eq(peers.nodeId, nodeId)))
+    .where(and(eq(peers.of, of), or(eq(peers.nodeId, name), eq(peers.name, name))))
     .limit(mostNamesakes);
 }
 
@@ -172,10 +173,12 @@ export async function noteChallenge(
     readonly isProven: boolean;
     /** Of the node that was asked; undefined where it has asked us. */
     readonly address?: string | undefined;
+    /** What it said that its operator calls it. */
+    readonly name?: string | undefined;
   },
 ): Promise<void> {
-  const { of, peerId, isProven, address } = met;
-  const place = address === undefined ? {} : { provenAddress: address };
+  const { of, peerId, isProven, address, name = null } = met;
+  const place = address === undefined ? {} : { provenAddress: address, name };
   await db
     .update(peers)
     .set(

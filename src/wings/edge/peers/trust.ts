@@ -87,7 +87,7 @@ export function expectAddress(text: string): string {
   });
 }
 
-/** The peer id of a name: the id itself, or the node id of exactly one node that is trusted or was met. Failures: `peer_unknown`. */
+/** The peer id of a name: the id itself, or the node id or own name of exactly one node that is trusted or was met. Failures: `peer_unknown`. */
 export async function peerIdOf(
   app: Pick<App, "db" | "now">,
   of: string,
@@ -95,7 +95,8 @@ export async function peerIdOf(
 ): Promise<string> {
   if (identityOfPeer(name) !== undefined) return name;
   const decided = await peersNamed(app.db, of, name);
-  const met = (await sightingsOf(app.db, of, app.now())).filter(({ nodeId }) => nodeId === name);
+  const sighted = await sightingsOf(app.db, of, app.now());
+  const met = sighted.filter(({ nodeId, name: alias }) => nodeId === name || alias === name);
   const trustedOnes = decided.filter(({ trust }) => trust !== "forgotten");
   const meant = trustedOnes.length > 0 ? trustedOnes : [...decided, ...met];
   const [only, other] = new Set(meant.map(({ peerId }) => peerId));
@@ -121,7 +122,12 @@ export async function forgetPeer(
 export async function trusted(
   app: Deciding,
   of: string,
-  { identity, fleetTag, address }: Proven & { readonly address?: string },
+  {
+    identity,
+    fleetTag,
+    address,
+    name,
+  }: Proven & { readonly address?: string; readonly name?: string | undefined },
 ): Promise<Peer | undefined> {
   const { peerId } = identity;
   const known = await timely(peerOf(app.db, of, peerId));
@@ -135,7 +141,7 @@ export async function trusted(
     const open = { address: null, certificate: null, fleetTag };
     await timely(saveTrust(app.db, { of, ...namesOf(identity), trust: "fleet", ...open, agent }));
   }
-  await timely(noteChallenge(app.db, { of, peerId, isProven: true, address }));
+  await timely(noteChallenge(app.db, { of, peerId, isProven: true, address, name }));
   const row =
     known ?? (fleetTag !== undefined ? await timely(peerOf(app.db, of, peerId)) : undefined);
   return row !== undefined && isTrusted(row, fleetTag) ? row : undefined;
