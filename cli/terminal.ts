@@ -55,22 +55,25 @@ export async function patiently<T>(what: () => string, work: Promise<T>): Promis
   }
 }
 
-const columns = 80;
 const gap = "  ";
 const leastLast = 20;
 
-/** Rows under headings, in 80 columns: the last column goes on in the next line, others lose their end. */
+/** How wide the terminal is that a result goes to; a pipe or a file takes everything. */
+function widthOfOutput(): number {
+  return process.stdout.isTTY ? process.stdout.columns || 80 : Infinity;
+}
+
+/**
+ * Rows under headings. The last column goes on in the next line where the terminal is not wide enough; no other loses
+ * anything, for it may be an id.
+ */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [headings, ...rows.map((row) => row.map(plain))];
   const widths = headings.map((_, at) => Math.max(...all.map((row) => (row[at] ?? "").length)));
   const last = widths.length - 1;
-  const others = () => widths.slice(0, -1).reduce((sum, width) => sum + width + gap.length, 0);
-  const wanted = Math.min(widths[last] ?? 0, leastLast);
-  while (others() + wanted > columns) {
-    const widest = widths.indexOf(Math.max(...widths.slice(0, -1)));
-    widths[widest] = (widths[widest] ?? 1) - 1;
-  }
-  widths[last] = Math.min(widths[last] ?? 0, columns - others());
+  const others = widths.slice(0, -1).reduce((sum, width) => sum + width + gap.length, 0);
+  const room = Math.max(widthOfOutput() - others, leastLast);
+  widths[last] = Math.min(widths[last] ?? 0, room);
   return all.flatMap((row) => linesOf(row, widths)).join("\n");
 }
 
@@ -79,7 +82,7 @@ function linesOf(row: readonly string[], widths: readonly number[]): readonly st
   return ends.map((end, at) => {
     const cells = widths
       .slice(0, -1)
-      .map((width, cell) => fitted(at === 0 ? (row[cell] ?? "") : "", width));
+      .map((width, cell) => (at === 0 ? (row[cell] ?? "") : "").padEnd(width));
     return [...cells, end].join(gap).trimEnd();
   });
 }
@@ -90,10 +93,6 @@ function wrapped(text: string, width: number): readonly string[] {
   const space = text.lastIndexOf(" ", width);
   const end = space > 0 ? space : width;
   return [text.slice(0, end), ...wrapped(text.slice(end).trimStart(), width)];
-}
-
-function fitted(text: string, width: number): string {
-  return text.length <= width ? text.padEnd(width) : `${text.slice(0, width - 1)}…`;
 }
 
 /** Asks on the terminal; false where nobody can answer. */

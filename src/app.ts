@@ -9,6 +9,7 @@ import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
 import { explained } from "#db/explain.ts";
 import { type Catalog, buildCatalog, issuersToDiscover } from "./catalog/catalog.ts";
 import { withDiscovered } from "./catalog/discover.ts";
+import { expectNewDatabase } from "#src/config/new-database.ts";
 import { type Config, loadConfig, originAt, refuse } from "./config/load.ts";
 import type { Environment } from "./config/read.ts";
 import { type Seal, createSeal, deriveKey, readKey } from "./crypto/seal.ts";
@@ -150,6 +151,7 @@ async function bundledDatabase(
       hint: "Set SMARTDASH_HOME or DATABASE_URL as the gateway has it.",
     });
   }
+  expectNewDatabase(config);
   return await startBundled(config.home, install);
 }
 

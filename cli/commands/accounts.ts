@@ -20,17 +20,28 @@ const list = command({
       type: "string",
       description: "Only in this state: active, ambiguous, reconnect_required, revoking, revoked",
     },
-    limit: { type: "string", default: "1000", description: "So many at most" },
+    limit: { type: "string", default: "1000", description: "So many on a page" },
+    page: { type: "string", default: "1", description: "Which page, from 1" },
   },
-  run: async ({ provider, state, limit }) => {
+  run: async ({ provider, state, limit, page }) => {
     refuseUnlike("--state", state, accountStates);
-    if (!/^[1-9]\d{0,6}$/.test(limit)) throw new Failure("usage", "--limit takes a whole number");
+    for (const [option, value] of Object.entries({ limit, page })) {
+      if (/^[1-9]\d{0,6}$/.test(value)) continue;
+      throw new Failure("usage", `--${option} takes a whole number`);
+    }
     const found = await withApp({ role: "command" }, ({ db, catalog }) => {
       refuseUnlike("--provider", provider, [...catalog.providers.keys()]);
-      return accountsFor(db, { provider, state, most: Number(limit) });
+      return accountsFor(db, { provider, state, most: Number(limit), page: Number(page) });
     });
-    const accounts = found.map(named);
-    if (accounts.length === 0) return { json: { accounts }, talk: "There is none." };
+    const accounts = found.accounts.map(named);
+    const { total } = found;
+    const json = { accounts, total, page: Number(page) };
+    if (accounts.length === 0) {
+      const talk = total === 0 ? "There is none." : `There are ${total}: --page 1 shows the first.`;
+      return { json, talk };
+    }
+    const before = (Number(page) - 1) * Number(limit);
+    const more = total - before - accounts.length;
     const rows = accounts.map((row) => [
       row.account,
       row.state,
@@ -39,7 +50,11 @@ const list = command({
       row.lastError ?? "",
     ]);
     const headings = ["account", "state", "generation", "token ends (UTC)", "trouble"];
-    return { json: { accounts }, text: table(headings, rows) };
+    return {
+      json,
+      text: table(headings, rows),
+      talk: more <= 0 ? "" : `${more} more of ${total}: --page ${Number(page) + 1} shows the next.`,
+    };
   },
 });
 

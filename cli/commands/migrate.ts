@@ -1,7 +1,7 @@
 import { migrateDatabase, migrationStatus } from "#src/upkeep/migrate.ts";
 import { Failure } from "#src/failure.ts";
 import { command, type Outcome } from "../command.ts";
-import { environment } from "../environment.ts";
+import { environment, setEnvironment } from "../environment.ts";
 import { patiently, table } from "../terminal.ts";
 
 export const migrate = command({
@@ -10,13 +10,20 @@ export const migrate = command({
   examples: [
     "smartdash migrate",
     "smartdash migrate --status",
+    "smartdash migrate --bundled",
     "smartdash migrate --dry-run > pending.sql",
   ],
   args: {
     status: { type: "boolean", description: "Only say what is applied; exit code 1 if not all is" },
     "dry-run": { type: "boolean", description: "Only print the SQL that would run" },
+    bundled: {
+      type: "boolean",
+      description:
+        "Make the bundled database where there is none, as SMARTDASH_BUNDLED_DATABASE=on",
+    },
   },
-  run: async ({ status, "dry-run": dryRun }) => {
+  run: async ({ status, "dry-run": dryRun, bundled }) => {
+    if (bundled === true) setEnvironment("SMARTDASH_BUNDLED_DATABASE", "on");
     if (status === true && dryRun === true) {
       throw new Failure("usage", "Either --status or --dry-run");
     }

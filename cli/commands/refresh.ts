@@ -78,7 +78,7 @@ const mostShown = 20;
 async function simulation(app: App, named: string | undefined): Promise<Outcome> {
   const wanted =
     named === undefined
-      ? await accountsFor(app.db, { most: mostShown })
+      ? (await accountsFor(app.db, { page: 1, most: mostShown })).accounts
       : [await findAccount(app, named)];
   const read = await Promise.all(wanted.map(({ id }) => accountById(app.db, id)));
   const accounts = read.flatMap((each) => (each === undefined ? [] : [describeRefresh(app, each)]));

@@ -116,7 +116,10 @@ function wordsFor({ atProvider, page, reason, name }: Disconnected & { name: str
   const words = {
     taken_back: `${name} is disconnected, and the provider has taken the access back.`,
     already_gone: `${name} is disconnected; the provider had ended the access before.`,
-    pending: `${name} cannot be used here any more. Left: the provider has not confirmed (${reason ?? "no answer"}); a running gateway goes on asking.`,
+    pending:
+      reason === "provider_not_configured"
+        ? `${name} cannot be used here any more. Left: its provider is not configured for this command, so the access there was not taken back; a running gateway that has its settings does that, or its person${where}.`
+        : `${name} cannot be used here any more. Left: the provider has not confirmed (${reason ?? "no answer"}); a running gateway goes on asking.`,
     by_hand: `${name} is disconnected here. Left: its person takes the access back at the provider${where}.`,
   };
   return words[atProvider];

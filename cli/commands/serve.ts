@@ -30,7 +30,7 @@ export const serve = command({
     "smartdash serve --json | jq .",
   ],
   args: {
-    migrate: { type: "boolean", description: "First do what smartdash migrate does" },
+    migrate: { type: "boolean", description: "First do what smartdash migrate --bundled does" },
     port: { type: "string", description: "Port to listen on, in place of PORT" },
     discovery: {
       type: "boolean",
@@ -40,6 +40,10 @@ export const serve = command({
   run: async ({ json, migrate, port, discovery }) => {
     if (port !== undefined) setEnvironment("PORT", port);
     if (discovery === true) setEnvironment("SMARTDASH_EDGE", "on");
+    // Unless the settings say no: a service that has lost its DATABASE_URL must not begin anew.
+    if (migrate === true && environment()["SMARTDASH_BUNDLED_DATABASE"] === undefined) {
+      setEnvironment("SMARTDASH_BUNDLED_DATABASE", "on");
+    }
     const stopped = untilStopped();
     const runtime = await loadRuntime();
     runtime.liftFetchLimit();

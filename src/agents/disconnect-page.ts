@@ -45,7 +45,7 @@ export async function disconnectedPage(
   asked: Asked,
 ): Promise<Response> {
   const account = await ownAccount(app, asked);
-  const done = await disconnect(app, account.id, "ended_by_person");
+  const done = await disconnect(app, account.id, { why: "ended_by_person" });
   const body = html`<p><b>${accountName(app, account)}</b></p>
     ${outcome(language, done, providerOf(app, account).title)}
     <p><a class="button" href="/">${say(language, "back")}</a></p>`;

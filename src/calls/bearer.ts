@@ -1,5 +1,6 @@
 import { type Caller, type Knowing, callerOf, knownCaller } from "#src/agents/caller.ts";
 import { scopeFor } from "#src/agents/scopes.ts";
+import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
 
@@ -9,7 +10,7 @@ import { Failure } from "#src/failure.ts";
  * Failures: `bearer_missing`, `bearer_invalid`, `account_mismatch`, `database_unavailable`.
  */
 export function bearerOf(
-  app: Knowing,
+  app: Knowing & Places,
   request: Request,
   upstream: Upstream,
 ): Caller | Promise<Caller> {
@@ -18,11 +19,13 @@ export function bearerOf(
   if (header.slice(0, 7).toLowerCase() !== "bearer ") throw new Failure("bearer_invalid");
   const bearer = header.slice(7).trim();
   const known = knownCaller(app, bearer);
-  if (known !== undefined) return entitled(known, upstream);
-  return callerOf(app, bearer).then((caller) => entitled(caller, upstream));
+  if (known !== undefined) return entitled(app, known, upstream);
+  return callerOf(app, bearer).then((caller) => entitled(app, caller, upstream));
 }
 
-function entitled(caller: Caller | undefined, upstream: Upstream): Caller {
+type Places = Pick<App, "catalog" | "publicUrl">;
+
+function entitled(app: Places, caller: Caller | undefined, upstream: Upstream): Caller {
   const { name, credential } = upstream;
   if (caller === undefined || isForOther(caller, upstream)) throw new Failure("bearer_invalid");
   if (credential.kind === "operator" && caller.kind !== "agent") {
@@ -32,9 +35,24 @@ function entitled(caller: Caller | undefined, upstream: Upstream): Caller {
     throw new Failure(
       "account_mismatch",
       `This bearer belongs to ${caller.provider === undefined ? "no" : `a ${caller.provider}`} account; ${name} needs one of ${credential.provider}`,
+      { hint: placeFor(app, caller) },
     );
   }
   return caller;
+}
+
+/** Where the bearer fits. */
+function placeFor({ catalog, publicUrl }: Places, { provider, upstream }: Caller): string {
+  const all = [...catalog.upstreams.values()];
+  const fitting = all.filter(
+    ({ name, credential }) =>
+      credential.kind === "account" &&
+      credential.provider === provider &&
+      (upstream === undefined || upstream === name),
+  );
+  return fitting.length === 0
+    ? "Connect an account that fits, and make a session for it"
+    : `It fits ${fitting.map(({ name }) => `${publicUrl}/mcp/${name}`).join(", ")}`;
 }
 
 function isForOther(caller: Caller, { name, admits = name }: Upstream): boolean {

@@ -22,6 +22,8 @@ export type Config = OperationsConfig & {
   readonly publicUrl: string | undefined;
   readonly allowedHosts: readonly string[];
   readonly databaseUrl: Secret | undefined;
+  /** A bundled database may be made although the gateway is public. */
+  readonly allowsNewDatabase: boolean;
   readonly databaseConnections: number;
   readonly home: string;
   /** Folder of the journal. */
@@ -120,6 +122,7 @@ function configFrom(read: Reader, environment: Environment): Config {
     publicUrl: publicUrl === undefined ? undefined : originOf(publicUrl, read.problems),
     allowedHosts: read.list("ALLOWED_HOSTS").map((host) => host.toLowerCase()),
     databaseUrl: databaseUrl === undefined ? undefined : read.secret("DATABASE_URL"),
+    allowsNewDatabase: read.flag("SMARTDASH_BUNDLED_DATABASE"),
     databaseConnections: read.number("DATABASE_CONNECTIONS"),
     ...foldersFrom(read, environment),
     ...operationsFrom(read),

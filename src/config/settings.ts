@@ -32,6 +32,11 @@ export const settings = {
     secret: true,
     doc: "PostgreSQL 14 or newer, as hosts print it ([parameters](#the-connection-string-database_url)), transaction-mode poolers included. Not set: the bundled PostgreSQL in SMARTDASH_HOME.",
   },
+  SMARTDASH_BUNDLED_DATABASE: {
+    kind: "flag",
+    default: "off",
+    doc: "With an https PUBLIC_URL and no DATABASE_URL, a new bundled PostgreSQL is made only when this is on, or by `smartdash migrate --bundled`, or by `serve --migrate` where this is not set to `off`: a database that was left out by mistake is not replaced by an empty one.",
+  },
   DATABASE_CONNECTIONS: {
     kind: "count",
     default: "10",

@@ -10,6 +10,18 @@ export const guardWords = {
     pt: "O agente pede para fazer isto em {upstream}, com exatamente estes dados:",
     en: "The agent asks to do this at {upstream}, with exactly this data:",
   },
+  approval_key_title: {
+    es: "Muestra que la cuenta es tuya",
+    pt: "Mostre que a conta é sua",
+    en: "Show that the account is yours",
+  },
+  approval_key_lead: {
+    es: "Esta cuenta se conectó con una clave. Pega la misma clave para responder a tu agente; aquí solo se compara.",
+    pt: "Esta conta foi conectada com uma chave. Cole a mesma chave para responder ao seu agente; aqui ela só é comparada.",
+    en: "This account was connected with a key. Paste the same key to answer your agent; it is only compared here.",
+  },
+  approval_key: { es: "Clave", pt: "Chave", en: "Key" },
+  approval_key_go: { es: "Continuar", pt: "Continuar", en: "Continue" },
   approval_none: { es: "Sin datos.", pt: "Sem dados.", en: "No data." },
   approval_hint: {
     es: "Permítelo solo si entiendes lo que va a pasar. Si permites la herramienta por más tiempo, el agente podrá usarla también con otros datos.",

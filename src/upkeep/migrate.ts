@@ -4,6 +4,7 @@ import { type Migration, type MigrationOutcome, migrate, pendingMigrations } fro
 import { migrations } from "#db/migrations/embedded.ts";
 import { ping } from "#db/ping.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
+import { expectNewDatabase } from "#src/config/new-database.ts";
 import { databaseAddress } from "#src/config/database-address.ts";
 import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
@@ -48,6 +49,7 @@ async function onDatabase<T extends object>(
   const { installPostgres } = await loadRuntime();
   if (installPostgres === undefined)
     throw new Failure("settings_invalid", "DATABASE_URL is required here");
+  expectNewDatabase(config);
   const bundled = await startBundled(config.home, installPostgres);
   try {
     return { ...(await at(bundled.url, work)), database };

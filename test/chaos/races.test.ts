@@ -247,7 +247,7 @@ describe("disconnecting", () => {
     race.provider.faults.push({ kind: "slow", ms: 500 });
     const refresh = outcome(renew(app, await held(app, race.id), { requestId: "x" }));
     while (race.provider.asked.refresh_token === 0) await Bun.sleep(2);
-    const done = await disconnect(app, race.id, "test");
+    const done = await disconnect(app, race.id, { why: "test" });
     expect(await refresh).toBe(2);
     expect(done.atProvider).toBe("taken_back");
     expect(race.provider.grants.live()).toBe(0);
@@ -263,7 +263,7 @@ describe("disconnecting", () => {
         : replica.app.outbound(url, request);
     const app = { ...replica.app, outbound, letGo: () => 0 };
     const { db } = race.world.app;
-    expect((await disconnect(app, race.id, "test")).atProvider).toBe("pending");
+    expect((await disconnect(app, race.id, { why: "test" })).atProvider).toBe("pending");
     for (let day = 1; day <= 8; day++) {
       await db.execute(sql`update accounts set retry_at = now(), access_expires_at = now(),
         failing_since = failing_since - interval '1 day'`);

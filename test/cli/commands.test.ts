@@ -95,7 +95,7 @@ test("a failure is one object too, with a code and where it is explained", async
   });
 });
 
-test("tables fit 80 columns, and colours are for terminals alone", async () => {
+test("colours are for terminals alone", async () => {
   for (const words of [
     "accounts list",
     "providers list",
@@ -105,8 +105,6 @@ test("tables fit 80 columns, and colours are for terminals alone", async () => {
     const { stdout } = await run(words.split(" "));
     // oxlint-disable-next-line no-control-regex -- escape sequences are control characters
     expect(stdout).not.toMatch(/\u001b/);
-    if (words.startsWith("check")) continue;
-    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
   }
 });
 

@@ -34,7 +34,14 @@ export type Disconnected = {
 export async function disconnect(
   app: Disconnecting,
   accountId: string,
-  why: string,
+  {
+    why,
+    leavesUnconfigured = false,
+  }: {
+    readonly why: string;
+    /** A provider that is not configured here is left to a gateway that has it. */
+    readonly leavesUnconfigured?: boolean;
+  },
 ): Promise<Disconnected> {
   const begun = await timely(beginRevoking(app.db, accountId, app.now()));
   if (begun === undefined) throw new Failure("not_found");
@@ -42,7 +49,7 @@ export async function disconnect(
   app.credentials.forget(accountId);
   app.log.info("account_disconnected", { accountId, why, ended: begun.ended.length });
   await app.atStep("begun");
-  return await finish(app, begun.account);
+  return await finish(app, begun.account, leavesUnconfigured);
 }
 
 /** Accounts whose provider had not confirmed; one after the other, as many as are due. */
@@ -61,12 +68,16 @@ const longestPauseMs = 3_600_000;
 /** A provider that has not taken it back in a week will not. */
 const patienceMs = 7 * 86_400_000;
 
-async function finish(app: Refreshing, begun: ReadAccount): Promise<Disconnected> {
+async function finish(
+  app: Refreshing,
+  begun: ReadAccount,
+  leavesUnconfigured = false,
+): Promise<Disconnected> {
   const page = pageOf(app, begun);
   let account = begun;
   try {
     account = await quiet(app, begun);
-    const atProvider = await takeBackIfWeCan(app, account);
+    const atProvider = await takeBackIfWeCan(app, account, leavesUnconfigured);
     await erase(app, account.id);
     const facts = { accountId: account.id, provider: account.provider, atProvider };
     app.log[atProvider === "by_hand" ? "warn" : "info"]("account_revoked", facts);
@@ -100,11 +111,16 @@ async function erase(app: Refreshing, id: string): Promise<void> {
 }
 
 /** A provider that is no longer configured cannot be asked. */
-async function takeBackIfWeCan(app: Refreshing, account: ReadAccount): Promise<TakenBack> {
+async function takeBackIfWeCan(
+  app: Refreshing,
+  account: ReadAccount,
+  leavesUnconfigured: boolean,
+): Promise<TakenBack> {
   let registration;
   try {
     registration = registrationOf(app, account.provider);
-  } catch {
+  } catch (error) {
+    if (leavesUnconfigured && account.kind === "oauth") throw error;
     return "by_hand";
   }
   return await takeBack(app, account, registration);
@@ -132,7 +148,7 @@ async function giveItTime(
 function reasonOf(error: unknown): string {
   if (error instanceof OutsideTrouble) return error.reason;
   const { code, details } = asFailure(error);
-  return details.hint ?? code;
+  return code === "provider_not_configured" ? code : (details.hint ?? code);
 }
 
 /** Where a person can do it by hand. */

@@ -1,12 +1,15 @@
 import { html } from "hono/html";
-import { accountById } from "#src/accounts/store.ts";
+import { isUsable, openColumn } from "#src/accounts/credential.ts";
+import { type Account, accountById, accountsOf } from "#src/accounts/store.ts";
 import { accountName } from "#src/agents/account-name.ts";
 import type { App } from "#src/app.ts";
 import { readId } from "#src/crypto/ids.ts";
+import { isSame } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
+import { createFloodGate } from "#src/http/flood-gate.ts";
 import { readForm } from "#src/http/form.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
-import { type SignedIn, formSender, signedIn } from "#src/people/sign-in.ts";
+import { type SignedIn, beginSignIn, formSender, signedIn } from "#src/people/sign-in.ts";
 import { type Language, languageOf } from "#src/screens/language.ts";
 import { page, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
@@ -19,11 +22,12 @@ type Serving = Pick<App, "db" | "now" | "seal" | "catalog" | "bindingKey" | "log
 
 /** `/approvals/:id`: a person allows a call or does not, and takes back what was allowed for longer. */
 export function mountApprovals(routes: PageRoutes, app: Serving): void {
+  const keyGate = createFloodGate({ perMinute: 10, burst: 10, now: () => app.now().getTime() });
   routes.get("/approvals/:id", async ({ req }) => {
     const person = await signedIn(app, req.raw);
-    if (person === undefined) throw new Failure("sign_in_needed");
-    const approval = await ownApproval(app, req.param("id"), person);
     const language = languageOf(req.raw);
+    if (person === undefined) return await keyPage(app, language, req.param("id"));
+    const approval = await ownApproval(app, req.param("id"), person);
     const isOpen = approval.state === "pending" && approval.expiresAt > app.now();
     return isOpen
       ? await questionPage(app, language, { approval, person })
@@ -40,6 +44,19 @@ export function mountApprovals(routes: PageRoutes, app: Serving): void {
     }
     return await overPage(language, extent === undefined ? "approval_refused" : "approval_allowed");
   });
+  routes.post("/approvals/:id/key", async ({ req, env }) => {
+    keyGate.pass(env.address());
+    const form = await readForm(req.raw);
+    const id = readId(req.param("id"));
+    const approval = id === undefined ? undefined : await approvalById(app.db, id);
+    if (approval === undefined) throw new Failure("not_found");
+    const given = (form.get("api_key") ?? "").trim();
+    const keys = (await keyAccounts(app, approval)).map(keyOf(app));
+    if (approval.personId === null || !keys.some((key) => isSame(key.reveal(), given))) {
+      throw new Failure("key_refused");
+    }
+    return seeOther(`/approvals/${approval.id}`, [await beginSignIn(app, approval.personId)]);
+  });
   routes.post("/approvals/:id/withdraw", async ({ req }) => {
     const { personId } = await formSender(app, req.raw, await readForm(req.raw));
     const id = readId(req.param("id"));
@@ -47,6 +64,33 @@ export function mountApprovals(routes: PageRoutes, app: Serving): void {
     await takeBack(app, { id, personId }, `person:${personId}`);
     return seeOther("/");
   });
+}
+
+/** Accounts of the person who is asked that came with a pasted key: nobody can sign in at a provider for them. */
+async function keyAccounts(app: Serving, { personId }: Approval): Promise<readonly Account[]> {
+  const all = personId === null ? [] : await accountsOf(app.db, personId);
+  return all.filter((each) => each.kind === "static" && isUsable(each));
+}
+
+const keyOf = (app: Serving) => (account: Account) => openColumn(app, account, "accessToken");
+
+/** Whoever came by a key shows it again. Failures: `sign_in_needed` for everybody else. */
+async function keyPage(app: Serving, language: Language, given: string): Promise<Response> {
+  const id = readId(given);
+  const approval = id === undefined ? undefined : await approvalById(app.db, id);
+  const [first] = approval === undefined ? [] : await keyAccounts(app, approval);
+  if (approval === undefined || first === undefined) throw new Failure("sign_in_needed");
+  const body = html`<p>${say(language, "approval_key_lead")}</p>
+    <form method="post" action="/approvals/${approval.id}/key" class="block">
+      <p>
+        <label
+          >${say(language, "approval_key")}
+          <input type="password" name="api_key" autocomplete="off" required
+        /></label>
+      </p>
+      <p><button>${say(language, "approval_key_go")}</button></p>
+    </form>`;
+  return await page(language, say(language, "approval_key_title"), body, { isPrivate: true });
 }
 
 /** The link may have been passed on. Failures: `not_found`, `wrong_person`. */

@@ -6,28 +6,35 @@ import type { Account } from "#src/accounts/store.ts";
 
 export type ListedAccount = Omit<Account, "accessToken" | "refreshToken">;
 
-/** Accounts without their credentials: those in trouble first, then the newest. */
+/** One page of the accounts, without their credentials: those in trouble first, then the newest; and how many there are. */
 export async function accountsFor(
   db: Database,
   which: {
     readonly provider?: string | undefined;
     readonly state?: string | undefined;
     readonly most: number;
+    /** From 1. */
+    readonly page: number;
   },
-): Promise<ListedAccount[]> {
+): Promise<{ readonly accounts: readonly ListedAccount[]; readonly total: number }> {
   const { accessToken: _, refreshToken: __, ...columns } = getTableColumns(accounts);
-  const { provider, state, most } = which;
-  return await db
+  const { provider, state, most, page } = which;
+  const fits = and(
+    provider === undefined ? undefined : eq(accounts.provider, provider),
+    state === undefined ? undefined : sql`${accounts.state} = ${state}`,
+  );
+  const rows = await db
     .select(columns)
     .from(accounts)
-    .where(
-      and(
-        provider === undefined ? undefined : eq(accounts.provider, provider),
-        state === undefined ? undefined : sql`${accounts.state} = ${state}`,
-      ),
+    .where(fits)
+    .orderBy(
+      sql`${accounts.state} in ('active', 'revoked')`,
+      desc(accounts.createdAt),
+      desc(accounts.id),
     )
-    .orderBy(sql`${accounts.state} in ('active', 'revoked')`, sql`${accounts.createdAt} desc`)
-    .limit(most);
+    .limit(most)
+    .offset((page - 1) * most);
+  return { accounts: rows, total: await db.$count(accounts, fits) };
 }
 
 const mostIds = 100;

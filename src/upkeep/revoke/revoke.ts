@@ -2,7 +2,6 @@ import { databaseNow } from "#db/ping.ts";
 import type { Acknowledged } from "#db/replicas.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
-import { registrationOf } from "#src/accounts/registration.ts";
 import { type Disconnected, disconnect } from "#src/accounts/revocation/disconnect.ts";
 import { beginRevoking } from "#src/accounts/revocation/store.ts";
 import type { Account } from "#src/accounts/store.ts";
@@ -31,18 +30,12 @@ export type Revoked = {
 
 /**
  * What a wish means, as it stands now. Changes nothing.
- * Failures: `usage` when there is no such thing, or a provider that could take access back is not configured here.
+ * Failures: `usage` or `not_found` when there is no such thing.
  */
 export async function planRevocation(app: App, wish: Selection): Promise<Plan> {
   const selection = await resolved(app, wish);
   const accounts = await timely(accountsIn(app.db, selection));
-  // Without them access at the provider would be left behind, although a gateway could take it back.
-  for (const provider of new Set(oauthProviders(accounts))) registrationOf(app, provider);
   return { selection, accounts, living: await timely(living(app.db, selection)) };
-}
-
-function oauthProviders(accounts: readonly Account[]): readonly string[] {
-  return accounts.flatMap(({ kind, provider }) => (kind === "oauth" ? [provider] : []));
 }
 
 async function resolved(app: App, wish: Selection): Promise<Selection> {
@@ -113,7 +106,11 @@ async function disconnectAll(
   const work = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { id, provider, sellerId } = next;
-      const done = await disconnect(disconnecting, id, "ended_by_operator");
+      const done = await disconnect(disconnecting, id, {
+        why: "ended_by_operator",
+        // A gateway that has its settings takes access back.
+        leavesUnconfigured: true,
+      });
       outcomes.push({ ...done, id, name: `${provider}:${sellerId}` });
       tell(outcomes.length);
     }
