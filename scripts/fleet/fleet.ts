@@ -80,6 +80,7 @@ async function environmentOf(about: {
     TLS_SELF_SIGNED: "on",
     PORT: String(port),
     PUBLIC_URL: `https://localhost:${port}`,
+    SMARTDASH_BUNDLED_DATABASE: "on",
     LOG_LEVEL: "error",
     ...(shed === undefined
       ? { SMARTDASH_DEFAULT_UPSTREAM: "node" }

@@ -52,7 +52,7 @@ export async function goodDeployment(): Promise<Deployment> {
   const sink = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("ok") });
   stack.defer(() => sink.stop(true));
   const url = new URL(database.url);
-  url.searchParams.set("role", role);
+  url.search += `&options=-c%20role%3D${role}`;
   const { AIRTABLE_CLIENT_ID: _, AIRTABLE_CLIENT_SECRET: __, ...provider } = sandbox.environment;
   const environment = {
     ...provider,

@@ -51,7 +51,7 @@ const shapes: readonly (readonly [string, number, readonly string[]])[] = [
   ],
   ["cleanup --dry-run", 0, ["dryRun", "wouldRemove"]],
   ["cleanup", 0, ["dryRun", "removed"]],
-  ["accounts list", 0, ["accounts"]],
+  ["accounts list", 0, ["accounts", "total", "page"]],
   ["accounts show mercadolibre:100200300", 0, ["account"]],
   ["agents list", 0, ["agents"]],
   ["agents add --name x", 0, ["client_id", "client_secret"]],

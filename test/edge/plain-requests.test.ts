@@ -77,16 +77,24 @@ test("the recipe of an agent with a secret: a token from the node's address, the
   const made = await runBeside(world, ["agents", "add", "--name", "Test agent", "--json"]);
   const { client_id, client_secret } = made.json as { client_id: string; client_secret: string };
   const node = `${gateway.url}/mcp/node/${await nodeOf(world)}`;
-  const token = await send(`${node}/auth/token`, undefined, {
-    grant_type: "client_credentials",
-    client_id,
-    client_secret,
-    scope: "mcp:read mcp:call",
-  });
-  expect(token.status).toBe(200);
-  const { access_token: bearer } = (await token.json()) as { access_token: string };
-  const answer = await send(`${gateway.url}/mcp/tools/call`, bearer, { name: "get_status" });
-  expect([answer.status, await answer.text()]).toEqual([
+  const statusWith = async (tokenAddress: string) => {
+    const token = await send(tokenAddress, undefined, {
+      grant_type: "client_credentials",
+      client_id,
+      client_secret,
+      scope: "mcp:read mcp:call",
+    });
+    expect(token.status).toBe(200);
+    const { access_token: bearer } = (await token.json()) as { access_token: string };
+    const answer = await send(`${gateway.url}/mcp/tools/call`, bearer, { name: "get_status" });
+    return [answer.status, await answer.text()];
+  };
+  // At the node's own address the node is meant, at the short one the default MCP server.
+  expect(await statusWith(`${node}/auth/token`)).toEqual([
+    200,
+    expect.stringContaining(await nodeOf(world)),
+  ]);
+  expect(await statusWith(`${gateway.url}/mcp/auth/token`)).toEqual([
     200,
     expect.stringContaining("12345678901234567890"),
   ]);
