@@ -1,6 +1,6 @@
 import { Failure } from "#src/failure.ts";
 import type { Flow, Sink } from "#src/http/exchange.ts";
-import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
+import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { answersAnother } from "./answer-id.ts";
 import { EventCutter, type Piece } from "./event-cutter.ts";
@@ -10,6 +10,8 @@ import type { RpcId } from "./answer-id.ts";
 import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
 
 export type Watching = {
+  /** Whose answer it is: what one caller's answers hold has a limit of its own. */
+  readonly caller: string;
   /** Of the request that waits for the answer; null where none does, or several. An answer to another one ends it. */
   readonly id: RpcId;
   readonly status: number;
@@ -39,17 +41,24 @@ class Event {
   passed = 0;
   isSuspect = false;
   seam: Uint8Array = nothing;
-  readonly room = new AnswerRoom();
-  #isWhole = true;
+  room: AnswerRoom;
+  /** What of it is not kept, if anything. */
+  #lacks: (() => Failure) | undefined;
+
+  constructor(room: AnswerRoom) {
+    this.room = room;
+  }
 
   /** Failures: `upstream_invalid` for what could not be judged, `busy` when too much is held back already. */
   keep(bytes: Uint8Array<ArrayBuffer>): void {
     this.size += bytes.length;
     this.#suspect(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
     if (bytes.includes(0)) throw unreadable("a NUL in JSON");
-    if (this.isSuspect && (this.size > mostListBytes || !this.#isWhole)) throw listTooBig();
-    this.#isWhole &&= this.size <= mostListBytes && this.#hasRoomFor(bytes);
-    if (this.#isWhole) this.kept.add(bytes);
+    if (this.size > mostListBytes) this.#lacks ??= listTooBig;
+    else if (this.#lacks === undefined && !this.#hasRoomFor(bytes)) this.#lacks = noRoom;
+    if (this.#lacks === undefined) this.kept.add(bytes);
+    // What cannot be a list, as far as it has come, need not be kept.
+    else if (this.isSuspect) throw this.#lacks();
   }
 
   #suspect(text: Buffer): void {
@@ -58,30 +67,29 @@ class Event {
     this.seam = text.length >= seamBytes ? text.subarray(-seamBytes) : seam.subarray(-seamBytes);
   }
 
-  /** What cannot be a list, as far as it has come, need not be kept. */
-  #hasRoomFor(bytes: Uint8Array): boolean {
-    if (this.size <= mostHeld) return true;
-    try {
-      this.room.grow(bytes.length);
-      return true;
-    } catch (error) {
-      if (this.isSuspect) throw error;
-      return false;
-    }
+  /** What can not be judged whole any more need not be held; its beginning is for whoever is told of the answer. */
+  lighten(): void {
+    if (this.#lacks === undefined || this.kept.length <= mostTold) return;
+    this.kept.cut(mostTold);
+    this.room.leave();
   }
 
-  /** Ready for the next one. What was kept stands in the result, and is another one's from now on. */
-  next(spare: Gathered): Gathered {
-    const { kept } = this;
-    this.room.leave();
-    this.#isWhole = true;
+  #hasRoomFor(bytes: Uint8Array): boolean {
+    return this.size <= mostHeld || this.room.hasGrown(bytes.length);
+  }
+
+  /** Ready for the next one. What was kept stands in the result with its room, and is another one's from now on. */
+  next(spare: Gathered): { readonly kept: Gathered; readonly room: AnswerRoom } {
+    const { kept, room } = this;
+    this.room = room.another();
+    this.#lacks = undefined;
     spare.clear();
     this.kept = spare;
     this.size = 0;
     this.passed = 0;
     this.isSuspect = false;
     this.seam = nothing;
-    return kept;
+    return { kept, room };
   }
 }
 
@@ -96,7 +104,7 @@ export class AnswerWatch implements Sink {
   readonly #sink: Sink;
   readonly #watching: Watching;
   readonly #cutter: EventCutter | undefined;
-  readonly #event = new Event();
+  readonly #event: Event;
   /** The last event that said something. */
   readonly #last = new Gathered();
   /** Memory for the next event while this one is looked at. */
@@ -109,6 +117,7 @@ export class AnswerWatch implements Sink {
   constructor(sink: Sink, watching: Watching, isStream: boolean) {
     this.#sink = sink;
     this.#watching = watching;
+    this.#event = new Event(new AnswerRoom(watching.caller));
     this.#cutter = isStream ? new EventCutter() : undefined;
   }
 
@@ -131,8 +140,10 @@ export class AnswerWatch implements Sink {
   }
 
   fail(error: Error): void {
-    this.#event.room.leave();
-    this.#inTurn(() => this.#sink.fail(error));
+    this.#inTurn(() => {
+      this.stop();
+      this.#sink.fail(error);
+    });
   }
 
   /** Nobody reads any more. */
@@ -163,9 +174,9 @@ export class AnswerWatch implements Sink {
       return undefined;
     }
     const holds = event.isSuspect || this.#isHeldBack();
-    if (isEnd) return this.#finish(!holds || event.size === bytes.length ? bytes : nothing);
-    if (!holds) this.#passOn(bytes);
-    return undefined;
+    const isAll = isEnd && event.size === bytes.length;
+    if (!holds && !isAll) this.#passOn(bytes);
+    return isEnd && !this.#isOver ? this.#finish(isAll ? bytes : nothing) : undefined;
   }
 
   /** Until it is whole: a list is expected, or its id tells whose answer it is. */
@@ -181,13 +192,25 @@ export class AnswerWatch implements Sink {
     this.#pass(kept.view().slice(passed, Math.max(size - bytes.length, passed)));
     this.#pass(bytes);
     this.#event.passed = size;
+    this.#event.lighten();
   }
 
   /** An event is whole. `newest` is its last piece, where that was not held. */
   #finish(newest: Uint8Array<ArrayBuffer> = nothing): Promise<void> | undefined {
     const { size, passed, isSuspect } = this.#event;
-    const kept = this.#event.next(this.#spare);
+    const { kept, room } = this.#event.next(this.#spare);
     this.#spare = kept;
+    const judging = this.#settle(kept, newest, { size, passed, isSuspect });
+    if (judging !== undefined) return judging.finally(() => room.leave());
+    room.leave();
+    return undefined;
+  }
+
+  #settle(
+    kept: Gathered,
+    newest: Uint8Array<ArrayBuffer>,
+    { size, passed, isSuspect }: Pick<Event, "size" | "passed" | "isSuspect">,
+  ): Promise<void> | undefined {
     const text = isSuspect ? decoder.decode(kept.view()) : "";
     const found = text === "" ? "none" : this.#listIn(text);
     if (passed === 0 && this.#isAnothers(kept)) {
@@ -277,8 +300,7 @@ export class AnswerWatch implements Sink {
   }
 
   #refuse(error: Error | undefined): void {
-    this.#isOver = true;
-    this.#event.room.leave();
+    this.stop();
     this.flow?.cancel();
     try {
       this.#sink.fail(error ?? new Failure("upstream_invalid"));

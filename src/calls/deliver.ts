@@ -49,7 +49,8 @@ const bodiless = new Set([204, 205, 304]);
 
 /**
  * The upstream's answer for the client: event streams flow, other answers have a time limit.
- * Failures: `upstream_timeout`, `upstream_broke_off`, `upstream_invalid`; all of them after the call had gone out.
+ * Failures: `upstream_timeout`, `upstream_broke_off`, `upstream_invalid`, `busy`, `client_left`; all of them after the
+ * call had gone out.
  */
 export async function deliver(
   app: Delivering,
@@ -91,7 +92,7 @@ async function bodyOf(
   const isOpen = typeof length !== "string" && isJsonType(answer.headers.get("content-type"));
   if (!isOpen) return await flowing(app, answer, delivery);
   const { cancel, deadline } = delivery;
-  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
+  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.expire());
   const ahead = await readAhead(answer, mostWholeBytes).catch((error: unknown) => {
     throw brokenOff(cancel, error);
   });
@@ -102,15 +103,27 @@ async function bodyOf(
 
 function brokenOff(cancel: Cancel, error?: unknown): Failure {
   if (error instanceof Failure) return error;
-  return cancel.isCancelled
-    ? new Failure("upstream_timeout", undefined, { reason: "the answer took too long" })
-    : new Failure("upstream_broke_off", undefined, { reason: "the answer broke off" });
+  if (cancel.isLate) {
+    return new Failure("upstream_timeout", undefined, { reason: "the answer took too long" });
+  }
+  if (cancel.isCancelled) return new Failure("client_left");
+  return new Failure("upstream_broke_off", undefined, { reason: "the answer broke off" });
 }
 
 async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
+  const room = new AnswerRoom(delivery.watching.caller);
+  try {
+    return await wholeIn(room, app, { answer, delivery });
+  } finally {
+    room.leave();
+  }
+}
+
+type Answered = { readonly answer: Incoming; readonly delivery: Delivery };
+
+async function wholeIn(room: AnswerRoom, app: Delivering, { answer, delivery }: Answered) {
   const { cancel, deadline, watching } = delivery;
-  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
-  const room = new AnswerRoom();
+  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.expire());
   const isList = watching.screen !== undefined;
   const limits = {
     mostBytes: isList ? mostListBytes : mostWholeBytes,
@@ -124,8 +137,6 @@ async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
     body = await wholeBody(answer, limits);
   } catch (error) {
     throw brokenOff(cancel, error);
-  } finally {
-    room.leave();
   }
   // Another encoding than UTF-8, which some readers find out by themselves.
   if (isJson && body.includes(0)) throw unreadable("a NUL in JSON");
@@ -179,8 +190,9 @@ function flowing(
     deadline.close();
     leave();
   };
-  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.cancel());
+  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.expire());
   let flow: Flow | undefined;
+  let watch: AnswerWatch | undefined;
   const stream = new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -201,12 +213,13 @@ function flowing(
             begun.reject(brokenOff(cancel, error));
           },
         };
-        const watch = new AnswerWatch(sink, watching, false);
+        watch = new AnswerWatch(sink, watching, false);
         flow = watch.flow = answer.flow(watch);
       },
       pull: () => flow?.resume(),
       cancel() {
         isOver();
+        watch?.stop();
         flow?.cancel();
       },
     },

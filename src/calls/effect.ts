@@ -11,11 +11,11 @@ export function withEffect(message: string): string {
 /** Whether a tool may have done its work although the call failed. A server that answers 401 has not begun. */
 export function mayHaveActed(
   { call, upstreamStatus }: { readonly call?: Call; readonly upstreamStatus?: number },
-  { code, details }: Failure,
+  { details }: Failure,
 ): boolean {
   if (call === undefined || call.toolCalls.length === 0) return false;
   const isAnswered = upstreamStatus !== undefined && upstreamStatus !== 401;
-  return code.startsWith("upstream_") && (isAnswered || details.isSent === true);
+  return isAnswered || details.isSent === true;
 }
 
 /** The result of a tool that failed, as a model reads it. */

@@ -1,3 +1,4 @@
+import { Failure } from "#src/failure.ts";
 import type { Sink } from "#src/http/exchange.ts";
 import { EventCutter, type Piece } from "./event-cutter.ts";
 import { fieldsOf, withData } from "./event-fields.ts";
@@ -5,19 +6,22 @@ import { Gathered } from "./gathered.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
-/** An event that is longer names no address; nor does one that comes after so many others. */
-const [mostHeldBytes, mostEvents] = [8192, 16];
+/** An event that is longer names no address. */
+const mostHeldBytes = 8192;
+const namesItself = /(?:^|[\r\n])event: ?endpoint/;
+/** So much of what has passed as could be the beginning of such a line. */
+const seamBytes = 16;
 
 /**
- * MCP 2024-11-05 (HTTP+SSE): an event `endpoint` near the beginning names the address to post to. It is the only event
- * that has to be changed, because the address is the upstream's. Until it has come, an event passes when it is
- * whole; everything behind it passes untouched.
+ * MCP 2024-11-05 (HTTP+SSE): an event `endpoint` names the address to post to. It is the only event that has to be
+ * changed, because the address is the upstream's. An event passes when it is whole, or too long to be such a one.
+ * Throws `upstream_invalid` for one that is both, and what `rewrite` throws.
  */
 export function rewriteEndpoint(sink: Sink, rewrite: (endpoint: string) => string): Sink {
   const cutter = new EventCutter();
   const held = new Gathered();
-  let isTooLong = false;
-  let left = mostEvents;
+  /** The last of an event that is too long. */
+  let seam: string | undefined;
   const pass = (bytes: Uint8Array<ArrayBuffer>) => {
     if (bytes.length > 0) sink.chunk(bytes);
   };
@@ -25,32 +29,36 @@ export function rewriteEndpoint(sink: Sink, rewrite: (endpoint: string) => strin
     pass(held.view().slice());
     held.clear();
   };
-  /** A piece of an event that may be the one. */
-  const hold = ({ bytes, isEnd }: Piece) => {
-    if (isTooLong) pass(bytes);
-    else held.add(bytes);
-    isTooLong ||= held.length > mostHeldBytes;
-    if (isTooLong) release();
-    if (!isEnd) return;
+  const passLong = (bytes: Uint8Array<ArrayBuffer>) => {
+    const text = (seam ?? "") + Buffer.from(bytes).toString("latin1");
+    if (namesItself.test(text)) {
+      const reason = "its message endpoint is longer than 8 KiB";
+      throw new Failure("upstream_invalid", undefined, { reason });
+    }
+    seam = text.slice(-seamBytes);
+    pass(bytes);
+  };
+  const passWhole = () => {
     const event = decoder.decode(held.view());
     const { type, data } = fieldsOf(event);
-    if (type === "endpoint" && data !== undefined) {
+    if (type !== "endpoint" || data === undefined) return release();
+    held.clear();
+    pass(encoder.encode(withData(event, rewrite(data))));
+  };
+  const take = ({ bytes, isEnd }: Piece) => {
+    if (seam === undefined) held.add(bytes);
+    else passLong(bytes);
+    if (held.length > mostHeldBytes) {
+      passLong(held.view().slice());
       held.clear();
-      left = 0;
-      pass(encoder.encode(withData(event, rewrite(data))));
-      return;
     }
-    release();
-    isTooLong = false;
-    if (data !== undefined) left -= 1;
+    if (!isEnd) return;
+    if (seam === undefined) passWhole();
+    seam = undefined;
   };
   return {
     chunk(bytes) {
-      if (left === 0) return sink.chunk(bytes);
-      for (const piece of cutter.cut(bytes)) {
-        if (left === 0) pass(piece.bytes);
-        else hold(piece);
-      }
+      for (const piece of cutter.cut(bytes)) take(piece);
     },
     end() {
       release();

@@ -35,13 +35,9 @@ export type Outgoing = {
 export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Incoming> {
   const { upstream, url, headers, httpMethod: method, body, cancel, deadline } = outgoing;
   await reached(app, upstream);
-  let isLate = false;
   // A GET opens a stream that may have nothing to say for hours.
   if (method !== "GET") {
-    deadline.set(app.config.upstreamLimits.firstByteMs, () => {
-      isLate = true;
-      cancel.cancel();
-    });
+    deadline.set(app.config.upstreamLimits.firstByteMs, () => cancel.expire());
   }
   try {
     const answer = await exchanged(app, outgoing, { url, method, headers, body, cancel });
@@ -54,7 +50,7 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
     discard(answer);
     throw failure;
   } catch (error) {
-    const failure = failureOf(error, { isLate, isCancelled: cancel.isCancelled });
+    const failure = failureOf(error, cancel);
     if (failure.code !== "client_left") app.reach.failed(upstream, failure.code);
     throw failure;
   } finally {
@@ -84,15 +80,16 @@ function reached({ reach }: Forwarding, upstream: Upstream): Promise<void> | und
   });
 }
 
-function failureOf(error: unknown, end: { isLate: boolean; isCancelled: boolean }): Failure {
+function failureOf(error: unknown, cancel: Cancel): Failure {
   if (error instanceof Failure) return error;
   if (error instanceof ResponseBroken) {
     const about = { reason: error.message, isSent: true };
     return new Failure("upstream_invalid", error.message, about);
   }
-  if (end.isLate) return failed("upstream_timeout", "no head of an answer within the limit", true);
+  if (cancel.isLate)
+    return failed("upstream_timeout", "no head of an answer within the limit", true);
   // Nobody reads the answer; the log must not blame the upstream.
-  if (end.isCancelled) return new Failure("client_left");
+  if (cancel.isCancelled) return new Failure("client_left");
   if (error instanceof LostAfterSending && !error.isUnsent) {
     return failed("upstream_broke_off", error.reason, true);
   }
@@ -106,7 +103,7 @@ function failureOf(error: unknown, end: { isLate: boolean; isCancelled: boolean 
 
 function unusable({ headers }: Incoming, isRedirect: boolean, url: string): Failure {
   if (isRedirect)
-    return failed("upstream_redirected", `to ${placeOf(headers.get("location"), url)}`);
+    return failed("upstream_redirected", `to ${placeOf(headers.get("location"), url)}`, true);
   const [coding = "an unreadable name"] =
     /^[a-z0-9-]{1,20}$/i.exec(headers.get("content-encoding") ?? "") ?? [];
   return failed("upstream_invalid", `encoded as ${coding}`, true);

@@ -25,6 +25,12 @@ export class Gathered {
     return this.#bytes.subarray(0, this.#length);
   }
 
+  /** Keeps the first bytes alone, in memory of their size. */
+  cut(bytes: number): void {
+    this.#length = Math.min(this.#length, bytes);
+    this.#bytes = this.#bytes.slice(0, this.#length);
+  }
+
   /** Begins anew, in the same memory unless that is much. */
   clear(): void {
     if (this.#bytes.length > mostReused) this.#bytes = new Uint8Array(0);

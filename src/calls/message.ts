@@ -20,6 +20,8 @@ export type Call = {
   /** Tool or prompt name, or resource URI. */
   readonly name: string | undefined;
   readonly id: RpcId;
+  /** Something in it answers a question of the server. */
+  readonly hasAnswers: boolean;
   /** Every call of a tool in it. */
   readonly toolCalls: readonly ToolCall[];
   /** Which page of a list is asked for; undefined for the first. */
@@ -88,6 +90,7 @@ const noMessage = {
   rpcMethod: undefined,
   rpcMethods: [],
   opensLinks: false,
+  hasAnswers: false,
   name: undefined,
   id: null,
   toolCalls: [],
@@ -132,7 +135,13 @@ function batch(request: Request, messages: readonly unknown[], text: string): De
       return Array.isArray(all) ? all[index] : message;
     }),
   );
-  return { ...noMessage, rpcMethod: "batch", rpcMethods, toolCalls };
+  const hasAnswers = messages.some(answers);
+  return { ...noMessage, rpcMethod: "batch", rpcMethods, toolCalls, hasAnswers };
+}
+
+/** A message without a method, or one that is sent again with what was asked for (MCP 2026-07-28). */
+function answers({ method, params }: Message): boolean {
+  return typeof method !== "string" || (isObject(params) && params["inputResponses"] !== undefined);
 }
 
 function single(request: Request, message: Message, text: string): Described {
@@ -146,6 +155,7 @@ function single(request: Request, message: Message, text: string): Described {
   return {
     rpcMethod: method,
     rpcMethods: method === undefined ? [] : [method],
+    hasAnswers: answers(message),
     opensLinks: opensLinks(about[capabilitiesKey]),
     traceparent: traceparentIn(about["traceparent"]),
     name: nameIn(method, parameters),

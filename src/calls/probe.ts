@@ -80,7 +80,13 @@ export function createProbes(app: Probing): Probes {
         since: app.now().getTime(),
         reader: { id, acts: false, isAwaited: true, canResume: false },
         endpoint: undefined,
-        watching: { id: null, status: 200, screen: undefined, ended: undefined },
+        watching: {
+          caller: `probe:${id}`,
+          id: null,
+          status: 200,
+          screen: undefined,
+          ended: undefined,
+        },
       });
       const headers = {
         "content-type": "text/event-stream",

@@ -21,7 +21,8 @@ const reading = new Set([
  */
 export function isRepeatable(call: Call, natureOf: NatureOf): boolean {
   if (call.httpMethod !== "POST") return true;
-  if (call.rpcMethods.length === 0) return false;
+  // What a client answers or adds to a question of the server is taken once.
+  if (call.rpcMethods.length === 0 || call.hasAnswers) return false;
   return (
     call.rpcMethods.every((each) => each === "tools/call" || reading.has(each)) &&
     call.toolCalls.every(({ name }) => natureOf(name) === "reading")

@@ -87,7 +87,8 @@ export async function answerMcp(
 /** Whoever repeats a call that may have had an effect has to know that. */
 function told(exchange: Exchange, failure: Failure): Failure {
   if (!mayHaveActed(exchange, failure)) return failure;
-  return new Failure(failure.code, withEffect(failure.message), failure.details);
+  const { retryAfterSeconds: _sooner, ...details } = failure.details;
+  return new Failure(failure.code, withEffect(failure.message), details);
 }
 
 /** What a person or a model can do something about, answered in the client's own words. */

@@ -58,6 +58,7 @@ export function watchingOf(
     if (outcome !== undefined) passed.ended(outcome);
   };
   return {
+    caller: about.caller.key,
     id: call.httpMethod === "POST" ? call.id : null,
     status,
     screen: isList ? (json) => screened(app, { ...about, from }, json) : undefined,

@@ -71,14 +71,18 @@ export function wholeBody(
   const done = Promise.withResolvers<Uint8Array<ArrayBuffer>>();
   const parts: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
+  let isRefused = false;
   const flow = incoming.flow({
     chunk(bytes) {
+      // What came in one piece with the refused one comes all the same.
+      if (isRefused) return;
       size += bytes.length;
-      parts.push(bytes);
       try {
         if (size > mostBytes) throw tooLarge();
         grow?.(bytes.length);
+        parts.push(bytes);
       } catch (error) {
+        isRefused = true;
         flow.cancel();
         done.reject(error);
       }

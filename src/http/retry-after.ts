@@ -8,12 +8,12 @@ const longestSeconds = 3600;
 export function readRetryAfter(value: string | null | undefined, now: Date): number | undefined {
   const text = value?.trim() ?? "";
   const isNumber = /^\d{1,15}$/.test(text);
-  // Date.parse also takes "1 2 3" and the like: a date of HTTP begins with its day and ends with GMT.
+  // Date.parse also takes "1 2 3" and the like: a date of HTTP begins with its day. It is of GMT, also without the word.
   const isDate = /^[A-Za-z]{3,9},? .{10,40}$/.test(text);
   const seconds = isNumber
     ? Number(text)
     : isDate
-      ? (Date.parse(text) - now.getTime()) / 1000
+      ? (Date.parse(text.endsWith("GMT") ? text : `${text} GMT`) - now.getTime()) / 1000
       : Number.NaN;
   if (Number.isNaN(seconds)) return undefined;
   return Math.min(Math.max(Math.ceil(seconds), 0), longestSeconds);

@@ -111,6 +111,30 @@ describe("a call whose connection is lost after it was sent is told so, and not 
     ]);
     expect(upstream.asked.length).toBe(1);
   });
+
+  test.concurrent("nor a question's answer, alone, in a batch, or with what is asked again", async () => {
+    await using upstream = await rawUpstream((socket) => socket.destroy());
+    await using scene = await openScene(upstream.url);
+    const answered = { jsonrpc: "2.0", id: 7, result: { action: "accept" } };
+    const again = rpc("prompts/get", { name: "p", inputResponses: { a: { action: "accept" } } });
+    for (const body of [answered, [answered, rpc("ping")], again, [rpc("ping"), again]]) {
+      const before = upstream.asked.length;
+      await (await post(`${scene.world.url}/mcp`, scene.bearer, body)).text();
+      expect(upstream.asked.length - before).toBe(1);
+    }
+  });
+
+  test.concurrent("a redirect is an answer, too", async () => {
+    await using upstream = await rawUpstream(
+      (socket) =>
+        void socket.end(
+          "HTTP/1.1 303 See Other\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
+        ),
+    );
+    await using scene = await openScene(upstream.url);
+    const answer = await post(`${scene.world.url}/mcp`, scene.bearer, toolCall("create_order"));
+    expect(await answer.json()).toMatchObject(effectUnknown("upstream_redirected"));
+  });
 });
 
 describe("what can be repeated is sent once more, on a new connection", () => {

@@ -40,9 +40,7 @@ const events = fc.array(
   ),
   { maxLength: 4 },
 );
-const behind = fc.array(
-  fc.constantFrom("data: /other", "event: endpoint", "", "id: 1", "\n", "\r\n", "\r", "ñ"),
-);
+const behind = fc.array(fc.constantFrom("data: /other", "", "id: 1", "\n", "\r\n", "\r", "ñ"));
 
 test("the address in an event `endpoint` is rewritten and everything around it stays, in whatever order, line ends and chunks", () => {
   check(
@@ -89,14 +87,16 @@ test("a stream that begins otherwise passes byte for byte, in whatever chunks", 
   );
 });
 
-test("a whole event passes at once, and after sixteen without an address nothing is held", () => {
+test("a whole event passes at once, and every address is rewritten, wherever it comes", () => {
   const passed = (text: string) => rewritten([Uint8Array.from(Buffer.from(text))]).passed;
   for (const text of ["event: m\n\n", "data\n\n", ": open\r\r", "\nid: 1\n\n", "x\r\n\r\n"]) {
     expect(passed(text)).toBe(text);
   }
   expect(passed("data: 1\n\ndata: ")).toBe("data: 1\n\n");
-  const many = `${"data: 1\n\n".repeat(16)}event: endpoint\nda`;
-  expect(passed(many)).toBe(many);
+  const many = "data: 1\n\n".repeat(40);
+  const one = "event: endpoint\ndata: /a\n\n";
+  const changed = one.replace("/a", "/gateway?to=/a");
+  expect(passed(many + one + many + one)).toBe(many + changed + many + changed);
 });
 
 test("a byte order mark at the beginning goes, in whatever chunks, and nothing else", () => {
@@ -124,12 +124,33 @@ test("a byte order mark at the beginning goes, in whatever chunks, and nothing e
   );
 });
 
-test("an event `endpoint` that never ends is not held beyond 8,192 characters, and passes at the end", () => {
+test("an event `endpoint` that is too long ends the stream, wherever it names itself", () => {
   const begun = "event: endpoint\ndata: /";
   const held = rewritten([Uint8Array.from(Buffer.from(begun))]);
   expect([held.passed, held.all.toString()]).toEqual(["", begun]);
-  const long = Uint8Array.from(Buffer.from(begun + "x".repeat(8192)));
-  expect(rewritten([long]).passed.length).toBeGreaterThan(8192);
+  const long = "x".repeat(9000);
+  const others = ["event: message\n", `data: event: endpoint\n`];
+  for (const text of others.map((each) => `${each}data: ${long}\n\n`)) {
+    check(
+      fc.property(pieceSizes, (sizes) => {
+        expect(rewritten(inPieces(Buffer.from(text), sizes)).all.toString()).toBe(text);
+      }),
+      { cases: 20 },
+    );
+  }
+  const bad = [
+    `event: endpoint\ndata: /a\n: ${long}\n\n`,
+    `: ${long}\r\ndata: /a\r\nevent:endpoint\r\n\r\n`,
+    `data: 1\n\n: ${long}\nevent: endpoint\n: ${long}\ndata: /a\n\n`,
+  ];
+  for (const text of bad) {
+    check(
+      fc.property(pieceSizes, (sizes) => {
+        expect(() => rewritten(inPieces(Buffer.from(text), sizes))).toThrow("MCP server");
+      }),
+      { cases: 20 },
+    );
+  }
 });
 
 test("a stream that fails fails, and nothing comes after", () => {
