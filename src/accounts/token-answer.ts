@@ -38,7 +38,8 @@ export function fieldsOf({ text, headers }: Pick<OutsideAnswer, "text" | "header
   const plain = text.replace(/^\uFEFF/, "").trim();
   try {
     const value: unknown = JSON.parse(plain);
-    return isObject(value) ? value : undefined;
+    const first: unknown = Array.isArray(value) ? value[0] : value;
+    return isObject(first) ? first : undefined;
   } catch {
     return formFieldsOf(plain, headers.get("content-type") ?? "");
   }
@@ -46,10 +47,15 @@ export function fieldsOf({ text, headers }: Pick<OutsideAnswer, "text" | "header
 
 const mostFormFields = 50;
 
-/** Some name no type or a wrong one; a page never looks like this. */
+/**
+ * Some name no type or a wrong one, and some encode nothing; a page never looks like this. Tokens are taken in whatever
+ * form they come: asking again would cost them.
+ */
 function formFieldsOf(text: string, type: string): Fields | undefined {
-  const isForm = /^[\w.-]+=[^\s<>"{}]*$/.test(text);
-  if (!isForm || /html|xml/i.test(type)) return undefined;
+  if (!/^[\w.-]+=/.test(text)) return undefined;
+  const isStrict = /^[^\s<>"{}]*$/.test(text) && !/html|xml/i.test(type);
+  const isForm = isStrict || /x-www-form-urlencoded/i.test(type);
+  if (!isForm && !/(?:^|&)access_token=[^&]/.test(text)) return undefined;
   return Object.fromEntries([...new URLSearchParams(text)].slice(0, mostFormFields));
 }
 
@@ -96,19 +102,22 @@ export function refusalOf(provider: Provider, answer: OutsideAnswer, now: Date):
   const fields = fieldsOf(answer);
   const codes = fields === undefined ? [] : codesIn(fields);
   const words = (fields === undefined ? text : textsIn(fields)).toLowerCase();
-  const rule = [...provider.errors, ...standardErrors].find(
-    (each) =>
-      (each.status === undefined || each.status === status) &&
-      (each.code === undefined || codes.includes(each.code.toLowerCase())) &&
-      (each.text === undefined || words.includes(each.text.toLowerCase())),
-  );
+  const ruleFor = (some: readonly string[]) =>
+    [...provider.errors, ...standardErrors].find(
+      (each) =>
+        (each.status === undefined || each.status === status) &&
+        (each.code === undefined || some.includes(each.code.toLowerCase())) &&
+        (each.text === undefined || words.includes(each.text.toLowerCase())),
+    );
+  // The first code is what the answer is about; others are details of it.
+  const rule = ruleFor(codes.slice(0, 1)) ?? ruleFor(codes);
   const means = meaningOf(status, fields !== undefined, rule);
   return {
     means,
     code: rule?.code?.toLowerCase() ?? codes[0] ?? `http_${status}`,
     status,
     retryAfterSeconds: readRetryAfter(headers.get("retry-after"), now),
-    isAboutRequest: codes.length > 0 && means !== "busy" && mayBeAboutRequest(status),
+    isAboutRequest: fields !== undefined && means !== "busy" && mayBeAboutRequest(status),
   };
 }
 
@@ -122,10 +131,12 @@ function meaningOf(
   rule: ErrorRule | undefined,
 ): AnswerMeaning {
   const means = rule?.means ?? "broken";
-  const isVerdict = means === "dead" || means === "application_refused";
-  const family = Math.floor(status / 100);
-  const isSaid = family === 2 ? isReadable : family === 4 ? isReadable || !isVerdict : !isVerdict;
-  return isSaid && family !== 3 ? means : "broken";
+  if (means === "dead" || means === "application_refused") {
+    if (isReadable && mayBeAboutRequest(status)) return means;
+    return status === 429 ? "busy" : "broken";
+  }
+  const isPage = status >= 300 ? status < 400 : !isReadable;
+  return isPage ? "broken" : means;
 }
 
 const busyStatuses = new Set([408, 425, 429]);
@@ -134,21 +145,34 @@ function mayBeAboutRequest(status: number): boolean {
   return [2, 4].includes(Math.floor(status / 100)) && !busyStatuses.has(status);
 }
 
-const codeMembers = ["code", "type", "error", "error_code"];
+const codeMembers = "error code error_code errorcode type error_type errortype status reason".split(
+  " ",
+);
+const containers = "errors fault detail details data".split(" ");
+const deepest = 3;
 
 /** Where providers write their error codes, the likeliest first: `error`, `error.code`, `error_code`, `errors[0].code`. */
-function codesIn(fields: Fields): readonly string[] {
-  const { error, errors } = fields;
-  const nested = [error, Array.isArray(errors) ? errors[0] : undefined].filter(isObject);
-  const found = [
-    error,
-    ...nested.flatMap((each) => codeMembers.map((member) => each[member])),
-    fields["error_code"],
-    fields["code"],
-  ];
-  return found.flatMap((each) =>
-    typeof each === "string" && /^(?!\d+$)[\w.-]{1,60}$/.test(each) ? [each.toLowerCase()] : [],
+function codesIn(value: unknown, depth = 0): readonly string[] {
+  const fields: unknown = Array.isArray(value) ? value[0] : value;
+  if (typeof fields === "string" && depth > 0) return isCode(fields) ? [fields.toLowerCase()] : [];
+  if (!isObject(fields) || depth > deepest) return [];
+  const members = new Map(
+    Object.entries(fields).map(([name, each]) => [name.toLowerCase(), each] as const),
   );
+  const inside = (name: string) => {
+    const member = members.get(name);
+    return isObject(member) || Array.isArray(member) ? codesIn(member, depth + 1) : [];
+  };
+  return [
+    ...codeMembers.flatMap((name) => codesIn(members.get(name), depth + 1)),
+    ...containers.flatMap(inside),
+  ];
+}
+
+/** A word, or several: what mixes letters and digits may be a secret that the provider repeats. */
+function isCode(text: string): boolean {
+  const isWords = text.length <= 60 && /^[\w.-]+$/.test(text) && /[a-z]/i.test(text);
+  return isWords && text.split(/[._-]/).every((word) => /^[a-z]*\d{0,10}$/i.test(word));
 }
 
 /** Every text of the answer, and of what is in it. */

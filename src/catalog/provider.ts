@@ -120,6 +120,7 @@ export const standardErrors: readonly ErrorRule[] = [
   { code: "unauthorized_client", means: "application_refused" },
   { code: "incorrect_client_credentials", means: "application_refused" },
   { code: "temporarily_unavailable", means: "busy" },
+  { code: "server_error", means: "broken" },
   { code: "slow_down", means: "busy" },
   // Something is wrong with one request: no reason to stop for every account.
   { code: "invalid_request", means: "broken" },

@@ -30,17 +30,21 @@ export async function signedIn(
   return { personId, formToken, linkToken: tagOf(app.bindingKey, `link:${cookie}`) };
 }
 
-/** Signs a browser in for seven days; the result is a Set-Cookie value. */
-export async function beginSignIn(app: Pick<App, "db" | "now">, personId: string): Promise<string> {
+/** Signs a browser in, for seven days unless it is said otherwise; the result is a Set-Cookie value. */
+export async function beginSignIn(
+  app: Pick<App, "db" | "now">,
+  personId: string,
+  seconds: number = sevenDaysInSeconds,
+): Promise<string> {
   const cookie = newToken("cookie").reveal();
   const now = app.now();
   await saveSignIn(app.db, {
     id: newId(now),
     personId,
     cookieFingerprint: fingerprint(cookie),
-    expiresAt: new Date(now.getTime() + sevenDaysInSeconds * 1000),
+    expiresAt: new Date(now.getTime() + seconds * 1000),
   });
-  return hostCookie(cookieName, cookie, sevenDaysInSeconds);
+  return hostCookie(cookieName, cookie, seconds);
 }
 
 /** Ends the browser's sign-in; the result is a Set-Cookie value that removes the cookie. */

@@ -123,12 +123,40 @@ describe("whoever came by a key", () => {
     const answered = await visitor.post(link, { form_token: token, extent: "once" });
     expect(answered.status).toBe(200);
     expect(await ask()).not.toContain("approval_needed");
+    // It opens nothing but an open question.
+    expect((await newVisitor().post(`${link}/key`, { api_key: key })).status).toBe(401);
     // Guesses are few.
     const statuses = new Set<number>();
     for (let count = 0; count < 12; count += 1) {
       statuses.add((await visitor.post(`${link}/key`, { api_key: "guess" })).status);
     }
     expect(statuses).toContain(429);
+  });
+
+  test("cannot reach with it what the person has connected at a provider", async () => {
+    await using world = await openWorld();
+    world.sandbox.providers.get("airtable")?.grants.addKey(key, sellers[0]!);
+    const direct = await fetch(`${world.url}/api/auth/direct`, {
+      method: "POST",
+      body: new URLSearchParams({ api_key: key }),
+    });
+    const { session_id: bearer } = (await direct.json()) as { session_id: string };
+    const at = `${world.url}/mcp/airtable`;
+    await (await post(at, bearer, { jsonrpc: "2.0", id: 1, method: "tools/list" })).text();
+    const said = await (await post(at, bearer, toolCall("close_listing", { item_id: "x" }))).text();
+    const link = /https?:\/\/[^\s"\\]+\/approvals\/[0-9a-f-]{36}/.exec(said)?.[0] ?? "";
+    const visitor = newVisitor();
+    expect((await visitor.post(`${link}/key`, { api_key: key })).status).toBe(303);
+    const lasting = await world.app.db.execute(
+      sql`select from sign_ins where expires_at > now() + interval '16 minutes'`,
+    );
+    expect(lasting.length).toBe(0);
+    await connectSeller(newVisitor(), { url: world.url });
+    await world.app.db.execute(
+      sql`update accounts set person_id = (select person_id from accounts where kind = 'static')`,
+    );
+    expect((await newVisitor().post(`${link}/key`, { api_key: key })).status).toBe(401);
+    expect((await newVisitor().get(link)).status).toBe(401);
   });
 
   test("is not asked for a key where the account came by OAuth", async () => {

@@ -28,8 +28,7 @@ export function mountApprovals(routes: PageRoutes, app: Serving): void {
     const language = languageOf(req.raw);
     if (person === undefined) return await keyPage(app, language, req.param("id"));
     const approval = await ownApproval(app, req.param("id"), person);
-    const isOpen = approval.state === "pending" && approval.expiresAt > app.now();
-    return isOpen
+    return isOpen(app, approval)
       ? await questionPage(app, language, { approval, person })
       : await overPage(language, "approval_over");
   });
@@ -51,11 +50,12 @@ export function mountApprovals(routes: PageRoutes, app: Serving): void {
     const approval = id === undefined ? undefined : await approvalById(app.db, id);
     if (approval === undefined) throw new Failure("not_found");
     const given = (form.get("api_key") ?? "").trim();
-    const keys = (await keyAccounts(app, approval)).map(keyOf(app));
-    if (approval.personId === null || !keys.some((key) => isSame(key.reveal(), given))) {
-      throw new Failure("key_refused");
-    }
-    return seeOther(`/approvals/${approval.id}`, [await beginSignIn(app, approval.personId)]);
+    const { personId } = approval;
+    const account = (await keyAccounts(app, approval)).find((each) => hasKey(app, each, given));
+    if (account === undefined || personId === null) throw new Failure("key_refused");
+    app.log.info("approval_key_shown", { approval: approval.id, account: account.id });
+    const cookie = await beginSignIn(app, personId, keySignInSeconds);
+    return seeOther(`/approvals/${approval.id}`, [cookie]);
   });
   routes.post("/approvals/:id/withdraw", async ({ req }) => {
     const { personId } = await formSender(app, req.raw, await readForm(req.raw));
@@ -66,13 +66,31 @@ export function mountApprovals(routes: PageRoutes, app: Serving): void {
   });
 }
 
-/** Accounts of the person who is asked that came with a pasted key: nobody can sign in at a provider for them. */
-async function keyAccounts(app: Serving, { personId }: Approval): Promise<readonly Account[]> {
-  const all = personId === null ? [] : await accountsOf(app.db, personId);
-  return all.filter((each) => each.kind === "static" && isUsable(each));
+/** Whoever shows a key has time for this question and the next; agents may know keys as well. */
+const keySignInSeconds = 15 * 60;
+
+function isOpen(app: Serving, { state, expiresAt }: Approval): boolean {
+  return state === "pending" && expiresAt > app.now();
 }
 
-const keyOf = (app: Serving) => (account: Account) => openColumn(app, account, "accessToken");
+/**
+ * Accounts of the person who is asked that came with a pasted key. None unless all of them did: whoever can sign in at
+ * a provider does, because a key must not open what was connected there.
+ */
+async function keyAccounts(app: Serving, approval: Approval): Promise<readonly Account[]> {
+  const { personId } = approval;
+  const all = personId === null || !isOpen(app, approval) ? [] : await accountsOf(app.db, personId);
+  return all.every(({ kind }) => kind === "static") ? all.filter(isUsable) : [];
+}
+
+/** One that cannot be opened has none that could be shown. */
+function hasKey(app: Serving, account: Account, given: string): boolean {
+  try {
+    return isSame(openColumn(app, account, "accessToken").reveal(), given);
+  } catch {
+    return false;
+  }
+}
 
 /** Whoever came by a key shows it again. Failures: `sign_in_needed` for everybody else. */
 async function keyPage(app: Serving, language: Language, given: string): Promise<Response> {
