@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 export type DatabaseAddress = {
   /** Tried in turn; none where a unix socket is meant. */
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
-  readonly socketFolder: string | undefined;
+  readonly socket: { readonly folder: string; readonly port: number } | undefined;
   readonly database: string;
   readonly user: string | undefined;
   readonly password: string | undefined;
@@ -63,9 +63,17 @@ export function readAddress(text: string): DatabaseAddress {
   }
   const parts = /^\w+:\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/.exec(text);
   if (parts === null) {
-    throw new AddressProblem("cannot be read: in user and password, # ? and / are %23 %3F and %2F");
+    throw new AddressProblem(
+      "cannot be read: in user and password, @ / # and ? are %40 %2F %23 and %3F",
+    );
   }
   const [, authority = "", path = "", query = ""] = parts;
+  // Behind a / or ? of a password the host would be a part of it.
+  if (path.includes("@") || query.includes("@")) {
+    throw new AddressProblem(
+      "cannot be read: in user and password, @ / # and ? are %40 %2F %23 and %3F",
+    );
+  }
   const parameters = parametersIn(query);
   const place = placeIn(authority, parameters);
   return {
@@ -83,9 +91,10 @@ type Parameters = ReadonlyMap<string, string>;
 
 function placeIn(authority: string, parameters: Parameters) {
   const named = parameters.get("host") ?? decoded(authority.slice(authority.lastIndexOf("@") + 1));
-  return named.startsWith("/")
-    ? { socketFolder: named, hosts: [] }
-    : { socketFolder: undefined, hosts: hostsIn(named, parameters.get("port")) };
+  const port = parameters.get("port");
+  if (!named.startsWith("/")) return { socket: undefined, hosts: hostsIn(named, port) };
+  const [, folder = named, own] = /^(.*?):(\d*)$/.exec(named) ?? [];
+  return { socket: { folder, port: portIn(own, port) }, hosts: [] };
 }
 
 function loginIn(authority: string, parameters: Parameters) {
@@ -121,6 +130,7 @@ function parametersIn(query: string): ReadonlyMap<string, string> {
         `has a parameter that is not known: ${shown}. Take it out; settings of PostgreSQL go into options=-c%20NAME%3DVALUE`,
       );
     }
+    if (parameters.has(key)) throw new AddressProblem(`says ${key} twice`);
     parameters.set(key, decoded(value));
   }
   return parameters;
@@ -131,17 +141,21 @@ function hostsIn(text: string, port: string | undefined): DatabaseAddress["hosts
   return text.split(",").map((each, index) => hostIn(each, ports[index] ?? ports[0]));
 }
 
-const hostAndPort = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]]*))(?::(\d*))?$/;
+const hostAndPort = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]@/\s]*))(?::(\d*))?$/;
 
 function hostIn(text: string, otherPort: string | undefined) {
   const found = hostAndPort.exec(text);
   if (found === null) throw new AddressProblem("has a host or port that cannot be read");
   const [, bracketed, plain, own] = found;
-  const port = Number(nonEmpty(own) ?? nonEmpty(otherPort) ?? usualPort);
+  return { host: bracketed ?? nonEmpty(plain) ?? "localhost", port: portIn(own, otherPort) };
+}
+
+function portIn(own: string | undefined, other: string | undefined): number {
+  const port = Number(nonEmpty(own) ?? nonEmpty(other) ?? usualPort);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new AddressProblem("has a port that is none");
   }
-  return { host: bracketed ?? nonEmpty(plain) ?? "localhost", port };
+  return port;
 }
 
 /** On this machine, where nobody listens in between. */
@@ -151,28 +165,48 @@ export function isNear(hosts: DatabaseAddress["hosts"]): boolean {
 
 function tlsWish(parameters: Parameters, isNearby: boolean): TlsWish {
   refuseOtherTls(parameters);
-  const root = parameters.get("sslrootcert");
-  const mode = tlsMode(parameters, isNearby);
+  // As node-postgres: it does not look, also where it is told of an authority.
+  const isBlind = parameters.get("sslmode") === "no-verify";
+  const root = isBlind ? undefined : parameters.get("sslrootcert");
+  const said = tlsMode(parameters, isNearby);
   // As libpq: `system` is for whoever verifies, and a file makes `require` verify.
   const isVerified = root === "system" || parameters.get("channel_binding") === "require";
-  const verified = isVerified
+  if (isBlind && isVerified)
+    throw new AddressProblem("channel_binding=require contradicts sslmode=no-verify");
+  const mode = isVerified
     ? "verify-full"
-    : mode === "require" && root !== undefined
+    : said === "require" && root !== undefined
       ? "verify-ca"
-      : mode;
+      : said;
+  const leastVersion = leastVersionIn(parameters.get("ssl_min_protocol_version"));
+  refuseUnmet(mode, [
+    ["sslrootcert", root !== undefined],
+    ["sslcert", parameters.has("sslcert")],
+    ["ssl_min_protocol_version", leastVersion === "TLSv1.3"],
+  ]);
   const file = (name: string, path: string | undefined) => {
     if (path === undefined) return {};
     return { [name]: path };
   };
   return {
-    mode: verified,
+    mode,
     files: {
       ...(root === "system" ? {} : file("ca", root)),
       ...file("cert", parameters.get("sslcert")),
       ...file("key", parameters.get("sslkey")),
     },
-    leastVersion: leastVersionIn(parameters.get("ssl_min_protocol_version")),
+    leastVersion,
   };
+}
+
+/** Where TLS may be left out, a wish about it would be passed over. */
+function refuseUnmet(mode: TlsMode, wishes: readonly (readonly [string, boolean])[]): void {
+  if (mode !== "disable" && mode !== "allow" && mode !== "prefer") return;
+  const unmet = wishes.find(([, isWished]) => isWished);
+  if (unmet === undefined) return;
+  throw new AddressProblem(
+    `${unmet[0]} needs sslmode=require, verify-ca or verify-full: with ${mode} there may be no TLS`,
+  );
 }
 
 /** `ssl=true` is how JDBC and others say it; `no-verify` how node-postgres does. */
@@ -193,6 +227,11 @@ function tlsMode(parameters: Parameters, isNearby: boolean): TlsMode {
 }
 
 function refuseOtherTls(parameters: Parameters): void {
+  const [flag, mode] = [parameters.get("ssl"), parameters.get("sslmode")];
+  const isOn = flag === "true" || flag === "1";
+  if (flag !== undefined && mode !== undefined && isOn === (mode === "disable")) {
+    throw new AddressProblem("ssl and sslmode contradict each other");
+  }
   const allowed: Readonly<Record<string, readonly string[]>> = {
     channel_binding: ["disable", "prefer", "require"],
     sslnegotiation: ["postgres"],
@@ -248,9 +287,7 @@ function sessionOf(parameters: Parameters): DatabaseAddress["session"] {
 /** What `tls.connect` is given; a word of postgres.js where nothing is verified. Throws `AddressProblem` for a file that cannot be read. */
 export function tlsOptions({ mode, files, leastVersion }: TlsWish) {
   if (mode === "disable") return false;
-  if ((mode === "allow" || mode === "prefer") && Object.keys(files).length === 0) {
-    return "prefer" as const;
-  }
+  if (mode === "allow" || mode === "prefer") return "prefer" as const;
   const read = Object.fromEntries(
     Object.entries(files).map(([name, path]) => [name, fileAt(name, path)]),
   );

@@ -30,12 +30,12 @@ const longestBackoffSeconds = 1;
  */
 export function openDatabase(url: string, connections: number): OpenDatabase {
   const address = readAddress(url);
-  const { hosts, socketFolder, user, password, sessionAttributes } = address;
+  const { hosts, socket, user, password, sessionAttributes } = address;
   // Its types know one host alone.
   const place: object =
-    socketFolder === undefined
+    socket === undefined
       ? { host: hosts.map(({ host }) => host), port: hosts.map(({ port }) => port) }
-      : { host: socketFolder };
+      : { host: socket.folder, port: socket.port };
   const sql = postgres({
     ...place,
     ...(address.database === "" ? {} : { database: address.database }),

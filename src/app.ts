@@ -6,10 +6,10 @@ import { ownLike } from "#db/home.ts";
 import { migrate, pendingMigrations } from "#db/migrate.ts";
 import { ping } from "#db/ping.ts";
 import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
-import { explained } from "#db/explain.ts";
+import { explaining } from "#db/explain.ts";
 import { type Catalog, buildCatalog, issuersToDiscover } from "./catalog/catalog.ts";
 import { withDiscovered } from "./catalog/discover.ts";
-import { expectNewDatabase } from "#src/config/new-database.ts";
+import { refuseUnaskedDatabase } from "#src/config/new-database.ts";
 import { type Config, loadConfig, originAt, refuse } from "./config/load.ts";
 import type { Environment } from "./config/read.ts";
 import { type Seal, createSeal, deriveKey, readKey } from "./crypto/seal.ts";
@@ -89,9 +89,7 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
   };
   try {
     if (options.isTolerant !== true) {
-      await bringUpToDate(open, bundled !== undefined).catch(async (error: unknown) => {
-        throw await explained(url, error);
-      });
+      await explaining(url, () => bringUpToDate(open, bundled !== undefined));
     }
     bundled?.keepRunning((outcome) => {
       if (outcome === "failed") log.error("bundled_database_failed");
@@ -151,7 +149,7 @@ async function bundledDatabase(
       hint: "Set SMARTDASH_HOME or DATABASE_URL as the gateway has it.",
     });
   }
-  expectNewDatabase(config);
+  refuseUnaskedDatabase(config);
   return await startBundled(config.home, install);
 }
 

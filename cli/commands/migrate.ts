@@ -23,7 +23,7 @@ export const migrate = command({
     },
   },
   run: async ({ status, "dry-run": dryRun, bundled }) => {
-    if (bundled === true) setEnvironment("SMARTDASH_BUNDLED_DATABASE", "on");
+    if (bundled === true) askForBundled();
     if (status === true && dryRun === true) {
       throw new Failure("usage", "Either --status or --dry-run");
     }
@@ -58,4 +58,11 @@ async function showSql(): Promise<Outcome> {
     text: sql,
     talk: pending.length === 0 ? `${database} is up to date.` : "Nothing was changed.",
   };
+}
+
+function askForBundled(): void {
+  if ((environment()["DATABASE_URL"] ?? "").trim() !== "") {
+    throw new Failure("usage", "--bundled is for a gateway without DATABASE_URL, which is set");
+  }
+  setEnvironment("SMARTDASH_BUNDLED_DATABASE", "on");
 }

@@ -41,7 +41,8 @@ export const serve = command({
     if (port !== undefined) setEnvironment("PORT", port);
     if (discovery === true) setEnvironment("SMARTDASH_EDGE", "on");
     // Unless the settings say no: a service that has lost its DATABASE_URL must not begin anew.
-    if (migrate === true && environment()["SMARTDASH_BUNDLED_DATABASE"] === undefined) {
+    const isSaid = (environment()["SMARTDASH_BUNDLED_DATABASE"] ?? "").trim() !== "";
+    if (migrate === true && !isSaid) {
       setEnvironment("SMARTDASH_BUNDLED_DATABASE", "on");
     }
     const stopped = untilStopped();

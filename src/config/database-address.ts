@@ -7,7 +7,8 @@ const usualPort = 5432;
 export function databaseAddress({ databaseUrl }: Pick<Config, "databaseUrl">): string {
   const text = databaseUrl?.reveal();
   if (text === undefined) return "bundled";
-  const { hosts, socketFolder, database } = readAddress(text);
-  const places = hosts.map(({ host, port }) => (port === usualPort ? host : `${host}:${port}`));
-  return [socketFolder ?? places.join(","), database].filter((each) => each !== "").join("/");
+  const { hosts, socket, database } = readAddress(text);
+  const at = socket === undefined ? hosts : [{ host: socket.folder, port: socket.port }];
+  const places = at.map(({ host, port }) => (port === usualPort ? host : `${host}:${port}`));
+  return [places.join(","), database].filter((each) => each !== "").join("/");
 }

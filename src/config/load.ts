@@ -23,7 +23,8 @@ export type Config = OperationsConfig & {
   readonly allowedHosts: readonly string[];
   readonly databaseUrl: Secret | undefined;
   /** A bundled database may be made although the gateway is public. */
-  readonly allowsNewDatabase: boolean;
+  /** Whether a bundled database may be made where there is none; undefined: nothing was said. */
+  readonly mayMakeDatabase: boolean | undefined;
   readonly databaseConnections: number;
   readonly home: string;
   /** Folder of the journal. */
@@ -122,7 +123,10 @@ function configFrom(read: Reader, environment: Environment): Config {
     publicUrl: publicUrl === undefined ? undefined : originOf(publicUrl, read.problems),
     allowedHosts: read.list("ALLOWED_HOSTS").map((host) => host.toLowerCase()),
     databaseUrl: databaseUrl === undefined ? undefined : read.secret("DATABASE_URL"),
-    allowsNewDatabase: read.flag("SMARTDASH_BUNDLED_DATABASE"),
+    mayMakeDatabase:
+      read.text("SMARTDASH_BUNDLED_DATABASE") === undefined
+        ? undefined
+        : read.flag("SMARTDASH_BUNDLED_DATABASE"),
     databaseConnections: read.number("DATABASE_CONNECTIONS"),
     ...foldersFrom(read, environment),
     ...operationsFrom(read),

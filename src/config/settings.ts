@@ -34,8 +34,7 @@ export const settings = {
   },
   SMARTDASH_BUNDLED_DATABASE: {
     kind: "flag",
-    default: "off",
-    doc: "With an https PUBLIC_URL and no DATABASE_URL, a new bundled PostgreSQL is made only when this is on, or by `smartdash migrate --bundled`, or by `serve --migrate` where this is not set to `off`: a database that was left out by mistake is not replaced by an empty one.",
+    doc: "Whether a bundled PostgreSQL may be made where there is none and DATABASE_URL is not set. `off`: only by `smartdash migrate --bundled`. Not set: without asking, unless PUBLIC_URL is https; then `serve --migrate` and `migrate --bundled` make it. A database that was left out by mistake is not replaced by an empty one.",
   },
   DATABASE_CONNECTIONS: {
     kind: "count",

@@ -1,10 +1,10 @@
-import { explained } from "#db/explain.ts";
+import { explaining } from "#db/explain.ts";
 import { runningBundled, startBundled } from "#db/embedded.ts";
 import { type Migration, type MigrationOutcome, migrate, pendingMigrations } from "#db/migrate.ts";
 import { migrations } from "#db/migrations/embedded.ts";
 import { ping } from "#db/ping.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
-import { expectNewDatabase } from "#src/config/new-database.ts";
+import { refuseUnaskedDatabase } from "#src/config/new-database.ts";
 import { databaseAddress } from "#src/config/database-address.ts";
 import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
@@ -49,7 +49,7 @@ async function onDatabase<T extends object>(
   const { installPostgres } = await loadRuntime();
   if (installPostgres === undefined)
     throw new Failure("settings_invalid", "DATABASE_URL is required here");
-  expectNewDatabase(config);
+  refuseUnaskedDatabase(config);
   const bundled = await startBundled(config.home, installPostgres);
   try {
     return { ...(await at(bundled.url, work)), database };
@@ -63,12 +63,10 @@ const firstAnswerMs = 15_000;
 async function at<T>(url: string, work: (open: OpenDatabase) => Promise<T>): Promise<T> {
   const open = openDatabase(url, 1);
   try {
-    await within(firstAnswerMs, ping(open.db), () => new Failure("database_unavailable")).catch(
-      async (error: unknown) => {
-        throw await explained(url, error);
-      },
-    );
-    return await work(open);
+    return await explaining(url, async () => {
+      await within(firstAnswerMs, ping(open.db), () => new Failure("database_unavailable"));
+      return await work(open);
+    });
   } finally {
     await open.close();
   }

@@ -29,6 +29,15 @@ test("a public gateway that has lost its DATABASE_URL does not begin anew with a
   expect((await run(["serve", "--migrate"], { cwd: home.path, environment: service })).exit).toBe(
     2,
   );
+  // A service may have lost everything else, too.
+  const lost = { SMARTDASH_BUNDLED_DATABASE: "off" };
+  expect((await run(["serve", "--migrate"], { cwd: home.path, environment: lost })).exit).toBe(2);
+  const named = { ...environment, DATABASE_URL: "postgres://localhost/x" };
+  const both = await run(["migrate", "--bundled"], { cwd: home.path, environment: named });
+  expect([both.exit, both.stderr]).toEqual([
+    2,
+    expect.stringContaining("DATABASE_URL, which is set"),
+  ]);
   // Asked for, it is made; and used from then on.
   expect((await run(["migrate", "--bundled"], launch)).exit).toBe(0);
   expect((await run(["migrate", "--status"], launch)).exit).toBe(0);

@@ -4,7 +4,7 @@ import { type Socket, connect, createServer } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
-import { explained } from "#db/explain.ts";
+import { explaining } from "#db/explain.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
 import { DatabaseProblem } from "#db/problem.ts";
 import { runBeside } from "#test/cli/run.ts";
@@ -67,11 +67,13 @@ async function front(url: string, speaksTls: boolean, name = "localhost") {
 async function asked(url: string): Promise<string> {
   let open: OpenDatabase | undefined;
   try {
-    open = openDatabase(url, 1);
-    const [row] = await open.sql`select current_setting('application_name') as name`;
+    const { sql } = (open = openDatabase(url, 1));
+    const [row] = await explaining(
+      url,
+      async () => await sql`select current_setting('application_name') as name`,
+    );
     return String(row?.["name"]);
-  } catch (error) {
-    const told = await explained(url, error);
+  } catch (told) {
     return told instanceof DatabaseProblem ? `${told.code}: ${told.message}` : String(told);
   } finally {
     await open?.close();
@@ -150,6 +152,103 @@ test("no way there, another user, another database: each has words of its own", 
   );
 }, 20_000);
 
+/** Whatever somebody says there. */
+async function listener(answering: (socket: Socket) => void) {
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    answering(socket);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" ? (address?.port ?? 0) : 0;
+  return { at: `127.0.0.1:${port}`, [Symbol.asyncDispose]: async () => void server.close() };
+}
+
+test("what is no database, or is silent, is called that, on each of several hosts", async () => {
+  await using web = await listener((socket) =>
+    socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")),
+  );
+  await using silent = await listener((socket) => socket.resume());
+  await using closing = await listener((socket) => socket.destroy());
+  const places: Record<string, string> = {
+    [web.at]: "what answers there is not PostgreSQL",
+    [silent.at]: "no answer in time",
+    [closing.at]: "connection closed",
+    "127.0.0.1:1": "connection refused",
+  };
+  for (const [place, reason] of Object.entries(places)) {
+    for (const query of ["", "sslmode=prefer&", "sslmode=require&"]) {
+      expect(await asked(`postgres://u:p@${place}/d?${query}connect_timeout=1`)).toBe(
+        `database_unavailable: PostgreSQL cannot be reached at ${place} (${reason})`,
+      );
+    }
+  }
+  const all = Object.keys(places).join(",");
+  const reasons = Object.entries(places).map(([place, reason]) => `${place} (${reason})`);
+  expect(await asked(`postgres://u:p@${all}/d?connect_timeout=1`)).toBe(
+    `database_unavailable: PostgreSQL cannot be reached at ${reasons.join(", ")}`,
+  );
+}, 60_000);
+
+test("a socket is the one of its port", async () => {
+  await using database = await testDatabase();
+  const { searchParams, username, password, pathname } = new URL(database.url);
+  const folder = searchParams.get("host") ?? "";
+  const at = (port: number) =>
+    `postgres://${username}:${password}@${pathname}?host=${encodeURIComponent(folder)}&port=${port}`;
+  expect(await asked(at(5432))).toBe("smartdash");
+  expect(await asked(at(5433))).toBe(
+    `database_unavailable: PostgreSQL cannot be reached at ${folder}/.s.PGSQL.5433 (there is no such socket)`,
+  );
+});
+
+test("what PostgreSQL refuses is said with what to do", async () => {
+  await using database = await testDatabase();
+  const url = new URL(database.url);
+  const name = url.pathname.slice(1);
+  const admin = openDatabase(database.url, 1);
+  const other = `${name}_user`;
+  await admin.sql.unsafe(`create role "${other}"`);
+  await admin.sql.unsafe(`revoke create on schema public from public`);
+  const said = async (change: (address: URL) => void, work: string) => {
+    const address = new URL(database.url);
+    change(address);
+    const text = address.href.replaceAll("+", "%20");
+    const open = openDatabase(text, 1);
+    try {
+      return String(await explaining(text, async () => await open.sql.unsafe(work)));
+    } catch (told) {
+      if (!(told instanceof DatabaseProblem)) return String(told);
+      return `${told.code}: ${told.message.replace(/^.* ((?:does|has|lets|can|takes)\b)/, "$1")}`;
+    } finally {
+      await open.close();
+    }
+  };
+  const query = (key: string, value: string) => (address: URL) =>
+    address.searchParams.set(key, value);
+  const one = "select 1";
+  expect(await said(query("options", "-c nosuch=1"), one)).toBe(
+    "database_refused: does not take what options= says (SQLSTATE 42704)",
+  );
+  expect(await said(query("options", "endpoint=ep-foo"), one)).toBe(
+    "database_refused: does not take what options= says (SQLSTATE 42601)",
+  );
+  expect(await said(query("schema", "nosuch"), "create table x ()")).toBe(
+    "database_refused: has no such schema (SQLSTATE 3F000)",
+  );
+  const asOther = query("options", `-c role=${other}`);
+  expect(await said(asOther, "create table x ()")).toContain(
+    `create nothing in ${name} (SQLSTATE 42501)`,
+  );
+  await admin.sql.unsafe(`alter database "${name}" set default_transaction_read_only = on`);
+  expect(await said(() => undefined, "create table x ()")).toBe(
+    "database_refused: can only be read (SQLSTATE 25006)",
+  );
+  await admin.sql.unsafe(`drop role "${other}"`);
+  await admin.close();
+}, 60_000);
+
 test("of several hosts one that is away is passed over, and so is one that only reads", async () => {
   await using database = await testDatabase();
   await using server = await front(database.url, false);
@@ -174,7 +273,7 @@ async function readingFront(url: string, name: string, instead: string) {
   const folder = new URL(url).searchParams.get("host") ?? "";
   const server = createServer((socket) => {
     socket.on("error", () => undefined);
-    socket.once("data", (first: Buffer) => {
+    const forward = (first: Buffer) => {
       const text = first.toString("latin1").replace(`\0${instead}\0`, `\0${name}\0`);
       const start = Buffer.from(text, "latin1");
       start.writeInt32BE(start.length, 0);
@@ -182,6 +281,11 @@ async function readingFront(url: string, name: string, instead: string) {
       onward.on("error", () => socket.destroy());
       onward.write(start);
       socket.pipe(onward).pipe(socket);
+    };
+    socket.once("data", (first: Buffer) => {
+      if (first.length !== 8) return forward(first);
+      socket.once("data", forward);
+      socket.write("N");
     });
   });
   server.listen(0, "127.0.0.1");

@@ -62,7 +62,26 @@ const printed: readonly (readonly [string, string, object])[] = [
   [
     "Cloud SQL",
     "postgresql://u:p@/db?host=/cloudsql/project:region:name",
-    { socketFolder: "/cloudsql/project:region:name", hosts: [], tls: { mode: "disable" } },
+    {
+      socket: { folder: "/cloudsql/project:region:name", port: 5432 },
+      hosts: [],
+      tls: { mode: "disable" },
+    },
+  ],
+  [
+    "a socket with a port",
+    "postgresql://u:p@/db?host=/run/postgresql&port=5433",
+    { socket: { folder: "/run/postgresql", port: 5433 } },
+  ],
+  [
+    "a socket in the place of the host",
+    "postgresql://u:p@%2Frun%2Fpostgresql:5434/db",
+    { socket: { folder: "/run/postgresql", port: 5434 } },
+  ],
+  [
+    "no-verify looks at nothing",
+    "postgres://h/d?sslmode=no-verify&sslrootcert=/a.pem",
+    { tls: { mode: "require", files: {} } },
   ],
   [
     "libpq's own parameters",
@@ -91,7 +110,19 @@ describe("a connection string is read as", () => {
 
 test.each([
   ["mysql://h/d", /must begin with postgres/],
-  ["postgres://u:p#w@h/d", /# \? and \/ are %23 %3F and %2F/],
+  ["postgres://u:p#w@h/d", /@ \/ # and \? are %40 %2F %23 and %3F/],
+  ["postgres://user:1234/s3cretRest@db.example.com/app", /^cannot be read/],
+  ["postgres://user:pa@ss3cret/word@db.example.com/app", /^cannot be read/],
+  ["postgres://u:pass?Tr0ub4dor&3@host/db", /^cannot be read/],
+  ["postgres://u:p@h%40evil/db", /host or port/],
+  ["postgres://u:p@h%2Fx/db", /host or port/],
+  ["postgres://h/d?sslmode=verify-full&sslmode=disable", /says sslmode twice/],
+  ["postgres://h/d?ssl=true&sslmode=disable", /contradict/],
+  ["postgres://h/d?ssl=0&sslmode=verify-full", /contradict/],
+  ["postgres://h/d?sslmode=no-verify&channel_binding=require", /contradicts/],
+  ["postgres://h/d?sslmode=prefer&sslrootcert=a", /sslrootcert needs sslmode=require/],
+  ["postgres://h/d?ssl_min_protocol_version=TLSv1.3", /ssl_min_protocol_version needs/],
+  ["postgres://localhost/d?sslcert=a&sslkey=b", /sslcert needs sslmode=require/],
   ["postgres://u:100%@h/d", /not followed by two hex digits/],
   ["postgres://h:99999/d", /port that is none/],
   ["postgres://h:1:2/d", /host or port/],
