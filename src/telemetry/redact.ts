@@ -56,21 +56,32 @@ function encodings(prefix: string): readonly string[] {
 
 /** `text` with everything that looks like a secret replaced; the last gate before any sink. Linear in its length. */
 export function redact(text: string): string {
-  let plain = text.includes("postgres") ? text.replace(databaseAddress, redacted) : text;
-  plain = plain.replace(shapes, redacted).replace(named, `$1${redacted}`);
-  plain = withoutTokens(plain);
-  return plain.replace(longRun, (run) => (forms.some((form) => holds(run, form)) ? redacted : run));
+  const plain = text.includes("postgres") ? text.replace(databaseAddress, redacted) : text;
+  // All are looked for in the same text: one that is replaced first would take another's beginning away.
+  const found = [...matches(plain, shapes), ...jsonWebTokens(plain), ...encoded(plain)];
+  return without(plain, found).replace(named, `$1${redacted}`);
 }
 
 const redacted = "[redacted]";
 /** Characters of an encoded secret behind its prefix. */
 const shortestEncoded = 20;
 
-function withoutTokens(text: string): string {
+type Found = { readonly index: number; readonly found: string };
+
+function matches(text: string, pattern: RegExp): readonly Found[] {
+  return [...text.matchAll(pattern)].map(({ 0: found, index }) => ({ index, found }));
+}
+
+function encoded(text: string): readonly Found[] {
+  return matches(text, longRun).filter(({ found }) => forms.some((form) => holds(found, form)));
+}
+
+/** What overlaps is one. */
+function without(text: string, all: readonly Found[]): string {
   let [kept, from] = ["", 0];
-  for (const { index, found } of jsonWebTokens(text)) {
-    kept += text.slice(from, index) + redacted;
-    from = index + found.length;
+  for (const { index, found } of all.toSorted((one, other) => one.index - other.index)) {
+    if (index >= from) kept += text.slice(from, index) + redacted;
+    from = Math.max(from, index + found.length);
   }
   return kept + text.slice(from);
 }
@@ -81,9 +92,7 @@ function holds(run: string, form: string): boolean {
 }
 
 /** JSON Web Tokens: from the first part to the end of a run of letters, where two dots follow. */
-export function jsonWebTokens(
-  text: string,
-): readonly { readonly index: number; readonly found: string }[] {
+export function jsonWebTokens(text: string): readonly Found[] {
   if (!text.includes(jwt)) return [];
   return [...text.matchAll(dottedRun)].flatMap(({ 0: run, index }) => {
     const start = run.indexOf(jwt);

@@ -70,6 +70,16 @@ test("the address of a database does not survive, to its end", () => {
   );
 });
 
+test("a secret that holds the beginning of another does not survive in part", () => {
+  const header = `eyJ${"a".repeat(5)}TG-${"b".repeat(12)}`;
+  for (const secret of [
+    `${header}.eyJ${"c".repeat(20)}.${"d".repeat(30)}`,
+    `${Buffer.from("sd_ses_").toString("base64url").slice(0, 9)}${"e".repeat(20)}TG-${"f".repeat(30)}`,
+  ]) {
+    expect(redact(`x ${secret} y`)).toBe("x [redacted] y");
+  }
+});
+
 test("two secrets beside each other do not hide one another", () => {
   check(
     fc.property(secrets, fc.constantFrom(" ", ", ", '","', "&x=", "\n"), secrets, (a, gap, b) => {
