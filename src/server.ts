@@ -6,7 +6,7 @@ import type { App } from "./app.ts";
 import { type Subscriber, subscribe } from "./bus.ts";
 import { originAt } from "./config/load.ts";
 import { mostBodyBytes } from "./calls/message.ts";
-import { Failure } from "./failure.ts";
+import { Failure, codeOf } from "./failure.ts";
 import type { Handle, Runtime, Tls } from "./runtime/runtime.ts";
 import { createAnswer } from "./server/answer.ts";
 import { openCertificates } from "./server/certificates.ts";
@@ -114,10 +114,8 @@ function serveMetrics(app: App, runtime: Runtime) {
       : new Response(null, { status: 404 });
   try {
     return runtime.serve({ hostname: "127.0.0.1", port, maxBodyBytes: 1024, handle });
-  } catch {
-    throw new Failure("port_unavailable", `METRICS_PORT ${port} cannot be listened on`, {
-      hint: "Another program may be using it: choose another METRICS_PORT.",
-    });
+  } catch (error) {
+    throw portUnavailable(`METRICS_PORT ${port}`, error, "choose another METRICS_PORT");
   }
 }
 
@@ -132,8 +130,18 @@ function listen(
     return runtime.serve({ hostname, port, maxBodyBytes, handle, ...(tls && { tls }) });
   } catch (error) {
     if (error instanceof Failure) throw error;
-    throw new Failure("port_unavailable", `${hostname}:${port} cannot be listened on`, {
-      hint: "Another program may be using it: choose another PORT, or 0.",
-    });
+    throw portUnavailable(`${hostname}:${port}`, error, "choose another PORT, or 0");
   }
 }
+
+function portUnavailable(what: string, error: unknown, way: string): Failure {
+  const code = codeOf(error);
+  const why = portTroubles[code ?? ""] ?? "Another program may be using it";
+  const message = `${what} cannot be listened on${code === undefined ? "" : ` (${code})`}`;
+  return new Failure("port_unavailable", message, { hint: `${why}: ${way}.` });
+}
+
+const portTroubles: Readonly<Record<string, string>> = {
+  EACCES: "Ports below 1024 are for root alone, unless systemd gives CAP_NET_BIND_SERVICE",
+  EADDRNOTAVAIL: "No interface of this machine has this address",
+};

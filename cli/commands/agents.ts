@@ -5,7 +5,7 @@ import { listAgents } from "#src/agents/clients/store.ts";
 import { untilAcknowledged } from "#src/bus.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { isObject } from "#src/config/read.ts";
-import { Failure } from "#src/failure.ts";
+import { Failure, codeOf } from "#src/failure.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 
@@ -71,9 +71,9 @@ function secretIn(file: string): Secret {
   try {
     const text = readFileSync(file === "-" ? 0 : file, "utf8");
     return new Secret(text.replace(/\r?\n$/, ""));
-  } catch {
-    throw new Failure("usage", `${file} cannot be read`, {
-      hint: "--secret-file takes a file with the secret alone",
+  } catch (error) {
+    throw new Failure("usage", `${file} cannot be read (${codeOf(error) ?? "unknown"})`, {
+      hint: "--secret-file takes a file with the secret alone, which the user of this command can read; --secret-file - reads standard input",
     });
   }
 }

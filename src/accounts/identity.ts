@@ -2,6 +2,7 @@ import type { App } from "#src/app.ts";
 import type { Provider } from "#src/catalog/provider.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
+import { OutsideTrouble } from "#src/http/outbound.ts";
 
 /** Whose credential it is, in the provider's words. */
 export type Identity = {
@@ -50,8 +51,9 @@ async function askIdentity(
   const url = provider.endpoints.identity;
   if (url === undefined) throw failed(provider);
   const headers = { accept: "application/json", authorization: `Bearer ${access.reveal()}` };
-  const answer = await app.outbound(url, { method: "GET", headers }).catch(() => undefined);
-  if (answer === undefined) throw failed(provider);
+  const answer = await app.outbound(url, { method: "GET", headers }).catch((error: unknown) => {
+    throw failed(provider, error instanceof OutsideTrouble ? error.reason : "unreachable");
+  });
   const { status } = answer;
   if (status === 401 || status === 403) {
     throw fields === undefined

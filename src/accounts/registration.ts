@@ -27,7 +27,7 @@ export function registrationOf(app: Settings, name: string): Registration {
   const settings = app.config.registrations[name] ?? ownRegistration(app.config.providers[name]);
   if (settings.clientId === undefined) {
     throw new Failure("provider_not_configured", `${provider.title} has no client id`, {
-      hint: "Commands need the gateway's own settings; see docs/settings.md",
+      hint: "See docs/settings.md; a command needs the gateway's own settings",
       values: { provider: provider.title },
     });
   }

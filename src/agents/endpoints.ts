@@ -130,13 +130,14 @@ function mountPosted(handle: Posted, gateOf?: GateOf): Mount {
   };
 }
 
-/** At a node's own address, the node is meant where nothing else is said (mission document 3). */
+/** At a node's own address, an agent of the operator means the node where it says nothing else (mission document 3). */
 function answerNodesTokenRequest(
   app: AuthorizationServer,
   request: Request,
   fields: URLSearchParams,
 ) {
-  if (app.catalog.upstreams.has("node") && !fields.has("resource")) {
+  const isOperators = fields.get("grant_type") === "client_credentials";
+  if (isOperators && app.catalog.upstreams.has("node") && !fields.has("resource")) {
     fields.set("resource", `${app.publicUrl}/mcp/node`);
   }
   return answerTokenRequest(app, request, fields);

@@ -37,9 +37,14 @@ export const nodeAlias = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 /** As names that come from a key look. */
 const derived = /^[a-z]+-[a-z]+-[\da-f]{6}$/;
 
+/** Whether an operator may call a node so: a name that looks like a key's is that node's alone. */
+export function isOwnName(name: string): boolean {
+  return nodeAlias.test(name) && !derived.test(name);
+}
+
 function nameFrom(read: Reader): string | undefined {
   const name = read.text("EDGE_NODE_NAME")?.toLowerCase();
-  if (name === undefined || (nodeAlias.test(name) && !derived.test(name))) return name;
+  if (name === undefined || isOwnName(name)) return name;
   const message = derived.test(name)
     ? "looks like a name that comes from another node's key"
     : "must be letters, digits and hyphens, 63 at most";

@@ -147,7 +147,7 @@ function createPages(app: Serving, routes: ReadonlyMap<string, McpRoute>): PageR
     const failure = asFailure(error);
     const { requestId } = env;
     if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
-    else app.log.info("page_refused", { requestId, code: failure.code });
+    else app.log.info("page_refused", { requestId, code: failure.code, ...reasonOf(failure) });
     return renderFailure(app, req.raw, { failure, requestId });
   });
   return pages;
@@ -194,4 +194,8 @@ function renderFailure(
       ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
     },
   });
+}
+
+function reasonOf({ details: { reason } }: Failure): { readonly reason?: string } {
+  return reason === undefined ? {} : { reason };
 }

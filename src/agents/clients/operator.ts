@@ -8,7 +8,7 @@ import { type Scope, readScopes, scopes } from "../scopes.ts";
 import type { AuthMethod, GrantType } from "./client.ts";
 import { shownName } from "./client-metadata.ts";
 import { isUsableRedirect } from "./redirect-uris.ts";
-import { type NewAgent, agentByClientId, removeAgent, saveAgent } from "./store.ts";
+import { type NewAgent, removeAgent, saveAgent } from "./store.ts";
 
 /** What the operator says about an agent. */
 export type OperatorAgent = {
@@ -50,13 +50,7 @@ export async function addAgent(
   const authMethod = methodOf(wanted);
   const secret = secretFor(authMethod, wanted);
   const clientId = wanted.clientId ?? `agent_${randomBytes(16).toString("base64url")}`;
-  if ((await agentByClientId(app.db, clientId)) !== undefined) {
-    throw wrong(
-      `There is a client ${clientId} already`,
-      "smartdash agents remove --client … removes it",
-    );
-  }
-  await saveAgent(app.db, {
+  const isSaved = await saveAgent(app.db, {
     id: newId(app.now()),
     clientId,
     kind: "operator",
@@ -70,7 +64,11 @@ export async function addAgent(
     ...orNull(wanted),
     accountId: account?.id ?? null,
   });
-  return { clientId, secret };
+  if (isSaved) return { clientId, secret };
+  throw wrong(
+    `There is a client ${clientId} already`,
+    "smartdash agents remove --client … removes it",
+  );
 }
 
 function secretFor(method: AuthMethod, { secret }: OperatorAgent): Secret | undefined {

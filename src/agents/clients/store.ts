@@ -27,8 +27,13 @@ export async function agentByClientId(
   return row;
 }
 
-export async function saveAgent(db: Database, agent: NewAgent): Promise<void> {
-  await db.insert(agents).values(agent);
+export async function saveAgent(db: Database, agent: NewAgent): Promise<boolean> {
+  const saved = await db
+    .insert(agents)
+    .values(agent)
+    .onConflictDoNothing({ target: agents.clientId })
+    .returning({ id: agents.id });
+  return saved.length > 0;
 }
 
 /** From now on the client is not forgotten as unused. */

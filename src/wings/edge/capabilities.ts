@@ -1,6 +1,6 @@
 import { cpus, freemem, loadavg, totalmem } from "node:os";
 import type { App } from "#src/app.ts";
-import { nodeAlias } from "#src/config/edge.ts";
+import { isOwnName } from "#src/config/edge.ts";
 import { isObject, objectIn } from "#src/config/read.ts";
 import { canonicalJson } from "#src/crypto/canonical-json.ts";
 import { isSignedBy } from "#src/crypto/node-key.ts";
@@ -173,7 +173,7 @@ export function plainVersion(said: unknown): string | undefined {
 
 /** What a node says that it is called; undefined for what is no name of that kind. */
 export function plainName(said: unknown): string | undefined {
-  return typeof said === "string" && nodeAlias.test(said) ? said : undefined;
+  return typeof said === "string" && isOwnName(said) ? said : undefined;
 }
 
 /** The name that a document gives its node, beside the one that comes from its key. */

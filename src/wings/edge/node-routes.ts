@@ -48,7 +48,7 @@ export function mountNode(routes: PageRoutes, app: McpServing, parts: NodeParts)
     return await readPlainly(
       app,
       asked,
-      await placeOf(app, req.raw, atPeer(parts, req.param("node_id"))),
+      await placeOf(app, req.raw, await atPeer(parts, req.param("node_id"))),
     );
   });
   routes.post("/mcp/node/:node_id/tools/call", async ({ req, env }) => {
@@ -56,7 +56,7 @@ export function mountNode(routes: PageRoutes, app: McpServing, parts: NodeParts)
     return await callPlainly(
       app,
       asked,
-      await placeOf(app, req.raw, atPeer(parts, req.param("node_id"))),
+      await placeOf(app, req.raw, await atPeer(parts, req.param("node_id"))),
     );
   });
   routes.post("/mcp/tools/call", async ({ req, env }) =>
@@ -73,7 +73,7 @@ async function isPeerFor(
 ): Promise<boolean> {
   const caller = await callerOf(app, bearerIn(request));
   if (caller === undefined) throw new Failure("bearer_invalid");
-  return isOperators(caller) && (await sessions.isKnown(name));
+  return isOperators(caller) && (await sessions.nodeIdOf(name)) !== undefined;
 }
 
 /** An agent of the operator, and not another node: what is behind us is not for those in front of us. */
@@ -89,9 +89,14 @@ function isOwn({ nodeId, alias }: NodeParts, name: string): boolean {
   return name === nodeId || name === alias;
 }
 
-/** A trusted node, as an MCP server behind this one: agents of the operator reach it with a bearer for this node. */
-function atPeer(parts: NodeParts, name: string): Upstream | undefined {
-  if (isOwn(parts, name)) return undefined;
+/**
+ * A trusted node, as an MCP server behind this one: agents of the operator reach it with a bearer for this node.
+ * Whatever it is called, guards know it by its node id.
+ */
+async function atPeer(parts: NodeParts, called: string): Promise<Upstream | undefined> {
+  if (isOwn(parts, called)) return undefined;
+  const name = await parts.sessions.nodeIdOf(called);
+  if (name === undefined) throw new Failure("node_unknown");
   return {
     name,
     title: `Node ${name}`,

@@ -27,8 +27,11 @@ export type PeerSessions = {
    * Failures: `node_unknown`, `peer_not_trusted`, and those of `connectPeer`.
    */
   with(nodeId: string, refused?: PeerSession): Promise<PeerSession>;
-  /** Whether a node of this name is trusted, or may yet prove to be of our fleet. Failures: `database_unavailable`. */
-  isKnown(nodeId: string): Promise<boolean>;
+  /**
+   * The node id of whoever has this name and is trusted, or may yet prove to be of our fleet; undefined when that is
+   * nobody, or several. Failures: `database_unavailable`.
+   */
+  nodeIdOf(name: string): Promise<string | undefined>;
   /** Forgets everything that was known of this peer. */
   forget(peerId: string): void;
   /** It leads nowhere any more: the next one begins anew. */
@@ -81,7 +84,7 @@ export function createPeerSessions(
       if (known !== undefined && known !== refused && now() < known.endsAt) return known;
       return await once(peer.peerId, () => begin(peer));
     },
-    isKnown: async (nodeId) => (await peerNamed(nodeId)) !== undefined,
+    nodeIdOf: async (name) => (await peerNamed(name))?.nodeId,
     drop(session) {
       if (sessions.last(session.peerId) === session) sessions.forget(session.peerId);
     },
@@ -97,16 +100,18 @@ export function createPeerSessions(
 async function findPeer(
   app: Pick<App, "db" | "now">,
   self: Self,
-  nodeId: string,
+  name: string,
 ): Promise<Named | undefined> {
   const of = self.node.peerId;
-  const decided = await timely(peersNamed(app.db, of, nodeId));
+  const decided = await timely(peersNamed(app.db, of, name));
   const [peer, second] = decided.filter(({ trust }) => trust !== "forgotten");
   if (peer !== undefined) return second === undefined ? peer : undefined;
   if (self.fleetKey === undefined) return undefined;
   const met = await timely(sightingsOf(app.db, of, app.now()));
   const known = new Set(decided.map(({ peerId }) => peerId));
-  const [only, other] = met.filter((each) => each.nodeId === nodeId && !known.has(each.peerId));
+  const [only, other] = met.filter(
+    (each) => (each.nodeId === name || each.name === name) && !known.has(each.peerId),
+  );
   return other === undefined ? only : undefined;
 }
 
