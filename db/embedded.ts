@@ -4,7 +4,7 @@ import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Guard, guardServer } from "./guard.ts";
-import { type Home, lockHome, prepareHome } from "./home.ts";
+import { type Home, hasDatabase, lockHome, prepareHome } from "./home.ts";
 import { openDatabase } from "./open.ts";
 import { DatabaseProblem } from "./problem.ts";
 import { isAlive, serverPid, signal } from "./server-process.ts";
@@ -67,7 +67,7 @@ export async function startBundled(
 
 /** The URL of a bundled server that some gateway is running in `folder`, if one answers. */
 export async function runningBundled(folder: string): Promise<string | undefined> {
-  if (!existsSync(join(folder, "data"))) return undefined;
+  if (!hasDatabase(folder)) return undefined;
   const home = prepareHome(folder);
   return (await answers(home)) ? urlOf(home, role) : undefined;
 }

@@ -15,6 +15,14 @@ export type Home = {
 
 export type HomeLock = { release(): void };
 
+/** The folder of the bundled server's data, within the home. */
+const dataFolder = (folder: string) => join(folder, "data");
+
+/** Whether a bundled database was made there. */
+export function hasDatabase(folder: string): boolean {
+  return existsSync(dataFolder(folder));
+}
+
 /** `sun_path` holds 104 bytes on macOS and 108 on Linux, the server adds `/.s.PGSQL.5432.lock`. */
 const longestSocketFolder = 84;
 
@@ -23,7 +31,7 @@ export function prepareHome(folder: string): Home {
   const isRoot = process.getuid?.() === 0;
   const home = {
     folder,
-    data: join(folder, "data"),
+    data: dataFolder(folder),
     socket: join(folder, "run"),
     log: join(folder, "postgres.log"),
     serverUser: isRoot ? unprivilegedUser() : undefined,

@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { type BundledDatabase, runningBundled, startBundled } from "#db/embedded.ts";
-import { ownLike } from "#db/home.ts";
+import { hasDatabase, ownLike } from "#db/home.ts";
 import { migrate, pendingMigrations } from "#db/migrate.ts";
 import { ping } from "#db/ping.ts";
 import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
@@ -144,7 +144,7 @@ async function bundledDatabase(
   if (running !== undefined) {
     return { url: running, stop: () => Promise.resolve(), keepRunning: () => undefined };
   }
-  if (options.role === "command" && !existsSync(join(config.home, "data"))) {
+  if (options.role === "command" && !hasDatabase(config.home)) {
     throw new Failure("home_unusable", `There is no smartdash database in ${config.home}`, {
       hint: "Set SMARTDASH_HOME or DATABASE_URL as the gateway has it.",
     });

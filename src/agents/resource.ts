@@ -3,6 +3,7 @@ import { mcpPaths } from "#src/catalog/mcp-paths.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
 import { isCanonicalUrl } from "#src/http/canonical-url.ts";
+import { plainHost } from "#src/http/origin.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
 
 /** An MCP address as clients name it (RFC 8707), with the upstream behind it. */
@@ -66,7 +67,8 @@ function isOwnOrigin({ publicUrl, config }: Named, url: URL): boolean {
   if (url.origin === publicUrl) return true;
   const own = new URL(publicUrl);
   if (url.protocol !== own.protocol) return false;
-  if (config.allowedHosts.includes(url.host)) return true;
+  const isAllowed = (host: string) => plainHost(host, own.protocol) === url.host;
+  if (config.allowedHosts.some(isAllowed)) return true;
   const bothHere = isLoopbackName(own.hostname) && isLoopbackName(url.hostname);
   return bothHere && url.port === own.port;
 }

@@ -2,11 +2,10 @@ import { Failure } from "#src/failure.ts";
 import type { Flow, Sink } from "#src/http/exchange.ts";
 import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
-import { answersAnother } from "./answer-id.ts";
+import { type RpcId, answersAnother } from "./answer-id.ts";
 import { EventCutter, type Piece } from "./event-cutter.ts";
 import { dataOf, valueOf, withData } from "./event-fields.ts";
 import { Gathered } from "./gathered.ts";
-import type { RpcId } from "./answer-id.ts";
 import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
 
 export type Watching = {

@@ -1,15 +1,17 @@
-/** What an error answer of a token endpoint means for us. */
-export type AnswerMeaning =
+/** What an error answer of a token endpoint can mean for us. */
+export const answerMeanings = [
   /** Final for the account: a person has to connect it again. */
-  | "dead"
+  "dead",
   /** Final for us as an application: nothing is wrong with the account. */
-  | "application_refused"
+  "application_refused",
   /** Come back later. */
-  | "busy"
+  "busy",
   /** Somebody refreshed this account a moment ago: read the stored credential again. */
-  | "just_refreshed"
+  "just_refreshed",
   /** Not a verdict at all: an outage, a firewall page, half an answer. */
-  | "broken";
+  "broken",
+] as const;
+export type AnswerMeaning = (typeof answerMeanings)[number];
 
 /** One line of a provider's error dialect; the first that fits decides. */
 export type ErrorRule = {

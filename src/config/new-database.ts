@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { hasDatabase } from "#db/home.ts";
 import { Failure } from "#src/failure.ts";
 import type { Config } from "./load.ts";
 
@@ -12,7 +11,7 @@ export function refuseUnaskedDatabase(
 ): void {
   const isPublic = config.publicUrl?.startsWith("https:") === true;
   const mayMake = config.mayMakeDatabase ?? !isPublic;
-  if (mayMake || existsSync(join(config.home, "data"))) return;
+  if (mayMake || hasDatabase(config.home)) return;
   const because =
     config.mayMakeDatabase === false ? "SMARTDASH_BUNDLED_DATABASE=off" : "an https PUBLIC_URL";
   throw new Failure(

@@ -20,7 +20,8 @@ type FrontDoorOptions = {
  * A host as a list of them has it: in lower case, without the dot at the end of a full name, and without the port that
  * goes without saying (RFC 9110 section 4.2.3, RFC 3986 section 6.2.3).
  */
-function plainHost(host: string, defaultPort: string): string {
+export function plainHost(host: string, protocol: string): string {
+  const defaultPort = protocol === "https:" ? ":443" : ":80";
   const [, name, port = ""] = /^([^:]*|\[[^\]]*\])(:\d{1,5})?$/.exec(host.toLowerCase()) ?? [];
   if (name === undefined) return host;
   return name.replace(/\.$/, "") + (port === defaultPort ? "" : port);
@@ -29,15 +30,14 @@ function plainHost(host: string, defaultPort: string): string {
 /** Exact comparison with a fixed list, before anything else is looked at (DNS rebinding, CSRF). */
 export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
   const { protocol, host: publicHost } = new URL(options.publicUrl);
-  const defaultPort = protocol === "https:" ? ":443" : ":80";
   const loopback = ["localhost", "127.0.0.1", "[::1]"].map((name) => `${name}:${options.port}`);
   const allowed = [publicHost, ...options.allowedHosts];
-  const hosts = new Set([...loopback, ...allowed.map((host) => plainHost(host, defaultPort))]);
+  const hosts = new Set([...loopback, ...allowed.map((host) => plainHost(host, protocol))]);
   const origins = new Set([options.publicUrl, ...loopback.map((host) => `http://${host}`)]);
   return {
     check(request, isDeclared) {
       const host = request.headers.get("host");
-      if (host === null || !(hosts.has(host) || hosts.has(plainHost(host, defaultPort)))) {
+      if (host === null || !(hosts.has(host) || hosts.has(plainHost(host, protocol)))) {
         throw new Failure("host_refused", undefined, {
           hint: "PUBLIC_URL and ALLOWED_HOSTS say which names are answered; a proxy has to hand the Host on.",
         });

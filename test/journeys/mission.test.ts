@@ -1,3 +1,5 @@
+import { until } from "#test/support/until.ts";
+import { plainName } from "#src/wings/edge/capabilities.ts";
 import { describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -163,6 +165,14 @@ describe("document 3", () => {
       200,
       expect.stringContaining("second x"),
     ]);
+    // Whatever it is called, the audit trail and guards know it by one name.
+    await until(async () => {
+      const { json } = await first.run("calls", "list", "--json");
+      const calls = json["calls"] as { upstream: string }[];
+      const names = new Set(calls.map(({ upstream }) => upstream));
+      if (names.has("node-2")) throw new Error("its alias is in the audit trail");
+      return names.has(second.nodeId);
+    });
   }, 60_000);
 
   test("a name that another node could have, or that is no name, is refused", () => {
@@ -171,6 +181,13 @@ describe("document 3", () => {
       expect([name, problems.map(({ setting }) => setting)]).toEqual([name, ["EDGE_NODE_NAME"]]);
     }
     expect(loadConfig({ EDGE_NODE_NAME: "Node-1" }).config.edge.name).toBe("node-1");
+    // Nor is it believed of others.
+    expect(["node-1", "swift-fox-0dd9b9", "-x", 7].map(plainName)).toEqual([
+      "node-1",
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   test("status --json is health, and serve takes --port and --discovery", async () => {

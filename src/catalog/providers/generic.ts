@@ -1,5 +1,5 @@
 import { isObject } from "#src/config/read.ts";
-import type { ErrorRule, IdentityRule, Provider } from "../provider.ts";
+import { type ErrorRule, type IdentityRule, type Provider, answerMeanings } from "../provider.ts";
 
 /** The starting point of a provider that is described by configuration alone. */
 const blank: Omit<Provider, "name" | "title" | "endpoints"> = {
@@ -147,12 +147,10 @@ function readIdentity(text: Text, start: IdentityRule): IdentityRule {
   return { from: "call", idField, ...(labelField === undefined ? {} : { labelField }) };
 }
 
-const meanings = ["dead", "application_refused", "busy", "just_refreshed", "broken"] as const;
-
 function readErrors(value: unknown): readonly ErrorRule[] {
   const rules = isErrorList(value) && Array.isArray(value) ? value.filter(isObject) : [];
   return rules.flatMap(({ status, code, text, means: word }) => {
-    const means = meanings.find((each) => each === word);
+    const means = answerMeanings.find((each) => each === word);
     if (means === undefined) return [];
     const rule: ErrorRule = {
       means,
@@ -171,7 +169,7 @@ const errorFields: Readonly<Record<string, readonly [string, (value: unknown) =>
   ],
   code: ["a text", (value) => isText(value) && value !== ""],
   text: ["a text", (value) => isText(value) && value !== ""],
-  means: oneOfThese(meanings),
+  means: oneOfThese(answerMeanings),
 };
 
 function wrongErrors(name: string, value: unknown): readonly string[] {
