@@ -4,7 +4,7 @@ import { isObject } from "#src/config/read.ts";
 export type RpcId = string | number | RawNumber | null;
 
 /** A number as it was written: a double would not hold it, or would be written otherwise. */
-export type RawNumber = ReturnType<typeof JSON.rawJSON>;
+export type RawNumber = { readonly rawJSON: string };
 
 /**
  * Whether a JSON answer names another request than the one it should answer: one that was late, and belongs to whoever

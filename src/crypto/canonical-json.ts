@@ -5,7 +5,7 @@ declare global {
       text: string,
       revive: (key: string, value: unknown, at: { readonly source?: string }) => unknown,
     ): unknown;
-    rawJSON(text: string): unknown;
+    rawJSON(text: string): { readonly rawJSON: string };
     isRawJSON(value: unknown): boolean;
   }
 }
