@@ -276,8 +276,11 @@ const faults: readonly Fault[] = [
     fault: "an alert that fires",
     finds: "alert_firing",
     plant: rows(
-      "insert into alerts (kind, subject, state, summary) values ('x', 'x', 'firing', 'x')",
-      "delete from alerts",
+      // Meanwhile the gateway of this world does not look, and find that it is over.
+      `insert into tasks (name, taken_by, taken_until) values ('alerts', gen_random_uuid(), now() + interval '1 minute')
+         on conflict (name) do update set taken_until = excluded.taken_until;
+       insert into alerts (kind, subject, state, summary) values ('x', 'x', 'firing', 'x')`,
+      "delete from alerts; update tasks set taken_until = null where name = 'alerts'",
     ),
   },
   {
