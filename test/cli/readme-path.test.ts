@@ -5,7 +5,7 @@ import { sql } from "drizzle-orm";
 import { sellers } from "#src/sandbox/sellers.ts";
 import { connectSeller, locationOf, newBearer, newVisitor } from "#test/support/browser-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
-import { openWorld } from "#test/support/world.ts";
+import { type World, openWorld } from "#test/support/world.ts";
 import { newFolder, run } from "./program.ts";
 import { runBeside } from "./run.ts";
 
@@ -101,8 +101,8 @@ test("revoke works where the provider is not configured, and says what is left t
 describe("whoever came by a key", () => {
   const key = `pat${"A".repeat(14)}.${"0123456789abcdef".repeat(4)}`;
 
-  test("can answer an approval by showing the key again", async () => {
-    await using world = await openWorld();
+  /** A call of theirs that waits for a yes, and the link to the question. */
+  async function askedAbout(world: World) {
     world.sandbox.providers.get("airtable")?.grants.addKey(key, sellers[0]!);
     const direct = await fetch(`${world.url}/api/auth/direct`, {
       method: "POST",
@@ -115,6 +115,12 @@ describe("whoever came by a key", () => {
       await (await post(at, bearer, toolCall("close_listing", { item_id: "x" }))).text();
     const link = /https?:\/\/[^\s"\\]+\/approvals\/[0-9a-f-]{36}/.exec(await ask())?.[0] ?? "";
     if (link === "") throw new Error(await ask());
+    return { ask, link };
+  }
+
+  test("can answer an approval by showing the key again", async () => {
+    await using world = await openWorld();
+    const { ask, link } = await askedAbout(world);
     const visitor = newVisitor();
     const shown = await visitor.get(link);
     expect([shown.status, await shown.text()]).toEqual([
@@ -144,16 +150,7 @@ describe("whoever came by a key", () => {
 
   test("cannot reach with it what the person has connected at a provider", async () => {
     await using world = await openWorld();
-    world.sandbox.providers.get("airtable")?.grants.addKey(key, sellers[0]!);
-    const direct = await fetch(`${world.url}/api/auth/direct`, {
-      method: "POST",
-      body: new URLSearchParams({ api_key: key }),
-    });
-    const { session_id: bearer } = (await direct.json()) as { session_id: string };
-    const at = `${world.url}/mcp/airtable`;
-    await (await post(at, bearer, { jsonrpc: "2.0", id: 1, method: "tools/list" })).text();
-    const said = await (await post(at, bearer, toolCall("close_listing", { item_id: "x" }))).text();
-    const link = /https?:\/\/[^\s"\\]+\/approvals\/[0-9a-f-]{36}/.exec(said)?.[0] ?? "";
+    const { link } = await askedAbout(world);
     const visitor = newVisitor();
     expect((await visitor.post(`${link}/key`, { api_key: key })).status).toBe(303);
     const lasting = await world.app.db.execute(
