@@ -32,9 +32,9 @@ export const tests: readonly (readonly [prefix: string, tests: readonly string[]
   ["src/agents/", ["test/authorization", "test/unit/agents"]],
   ["src/bus.ts", ["test/replicas/acknowledged.test.ts", "test/authorization/endings.test.ts"]],
   [
-    "src/calls/",
+    "src/proxy/",
     [
-      "test/unit/calls",
+      "test/unit/proxy",
       "test/journeys/proxy.test.ts",
       "test/journeys/streams.test.ts",
       "test/journeys/canary.test.ts",
@@ -52,10 +52,10 @@ export const tests: readonly (readonly [prefix: string, tests: readonly string[]
   ["src/config/", ["test/unit/config", "test/data/settings.test.ts"]],
   ["src/crypto/", ["test/unit/crypto", "test/data/seal.test.ts", "test/data/own-key.test.ts"]],
   ["src/failure", ["test/data/settings.test.ts", "test/journeys/proxy.test.ts"]],
-  ["src/guards/tools/", ["test/unit/guards/tools", "test/guards/tools.test.ts"]],
+  ["src/policy/tools/", ["test/unit/policy/tools", "test/guards/tools.test.ts"]],
   [
-    "src/guards/",
-    ["test/unit/guards", "test/guards/limits.test.ts", "test/guards/switches.test.ts"],
+    "src/policy/",
+    ["test/unit/policy", "test/guards/limits.test.ts", "test/guards/switches.test.ts"],
   ],
   ["src/http/", ["test/unit/http", "test/http", "test/attacks/transport.test.ts"]],
   ["src/people/", ["test/authorization/sign-up.test.ts", "test/journeys/connect.test.ts"]],

@@ -5,7 +5,7 @@ import type { AtStep } from "./accounts/refresh/step.ts";
 import type { App } from "./app.ts";
 import { type Subscriber, subscribe } from "./bus.ts";
 import { originAt } from "./config/load.ts";
-import { mostBodyBytes } from "./calls/message.ts";
+import { mostBodyBytes } from "./proxy/message.ts";
 import { Failure, codeOf } from "./failure.ts";
 import type { Handle, Runtime, Tls } from "./runtime/runtime.ts";
 import { createAnswer } from "./server/answer.ts";

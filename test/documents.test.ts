@@ -3,7 +3,7 @@ import { Glob } from "bun";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { endpoints, metadataPaths, tokenEndpointAliases } from "#src/agents/endpoints.ts";
-import { mcpRoutes } from "#src/calls/routes.ts";
+import { mcpRoutes } from "#src/proxy/routes.ts";
 import { noToolRules } from "#src/catalog/tool-rules.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { problems } from "#src/check/problems.ts";

@@ -6,13 +6,13 @@ import {
   argumentsOf,
   readExtent,
   takeBack,
-} from "#src/guards/approvals/approval.ts";
+} from "#src/policy/approvals/approval.ts";
 import {
   type Approval,
   type Extent,
   pendingApprovals,
   standingApprovals,
-} from "#src/guards/approvals/store.ts";
+} from "#src/policy/approvals/store.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
 

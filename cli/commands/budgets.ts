@@ -1,4 +1,4 @@
-import { budgetRows } from "#src/guards/tally/store.ts";
+import { budgetRows } from "#src/policy/tally/store.ts";
 import { command, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
 

@@ -1,6 +1,6 @@
 import { findAccount } from "#src/accounts/find-account.ts";
-import { verifyDay } from "#src/calls/audit.ts";
-import { type StoredCall, someCalls } from "#src/calls/store.ts";
+import { verifyDay } from "#src/proxy/audit.ts";
+import { type StoredCall, someCalls } from "#src/proxy/store.ts";
 import { Failure } from "#src/failure.ts";
 import { command, group, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";

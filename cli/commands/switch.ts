@@ -1,5 +1,5 @@
-import { allSwitches } from "#src/guards/store.ts";
-import { switchOff, switchOn } from "#src/guards/switches.ts";
+import { allSwitches } from "#src/policy/store.ts";
+import { switchOff, switchOn } from "#src/policy/switches.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";

@@ -1,9 +1,9 @@
 import { policyChanged } from "#src/agents/caller.ts";
 import { untilAcknowledged } from "#src/bus.ts";
 import { Failure } from "#src/failure.ts";
-import { isKnownSubject } from "#src/guards/store.ts";
-import { dropPolicy, setPolicy } from "#src/guards/tools/review.ts";
-import { allPolicies } from "#src/guards/tools/store.ts";
+import { isKnownSubject } from "#src/policy/store.ts";
+import { dropPolicy, setPolicy } from "#src/policy/tools/review.ts";
+import { allPolicies } from "#src/policy/tools/store.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, withApp } from "../command.ts";
 import { table } from "../terminal.ts";

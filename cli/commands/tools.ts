@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import { untilAcknowledged } from "#src/bus.ts";
-import { definitionsChanged, definitionsOf } from "#src/guards/tools/store.ts";
+import { definitionsChanged, definitionsOf } from "#src/policy/tools/store.ts";
 import { plain } from "#src/telemetry/plain.ts";
 import {
   approveTools,
@@ -8,8 +8,8 @@ import {
   expectUpstream,
   heldTools,
   holdTool,
-} from "#src/guards/tools/review.ts";
-import { createReviewLink } from "#src/guards/tools/reviewers.ts";
+} from "#src/policy/tools/review.ts";
+import { createReviewLink } from "#src/policy/tools/reviewers.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";

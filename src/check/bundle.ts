@@ -6,7 +6,7 @@ import { secretValues } from "#src/config/secret-values.ts";
 import { settings } from "#src/config/settings.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
-import { allSwitches } from "#src/guards/store.ts";
+import { allSwitches } from "#src/policy/store.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { version } from "#src/runtime/version.ts";
 import { formsOf } from "#src/telemetry/find-secrets.ts";

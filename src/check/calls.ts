@@ -1,7 +1,7 @@
 import { localFetch } from "#src/rehearsal/local-fetch.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { asFailure } from "#src/failure.ts";
-import { switchOff, switchOn } from "#src/guards/switches.ts";
+import { switchOff, switchOn } from "#src/policy/switches.ts";
 import { clientShapes, listTools, send } from "#src/rehearsal/mcp.ts";
 import { type Connected, type Rehearsal, silentName } from "#src/rehearsal/rehearsal.ts";
 import { type Finding, pass, problem } from "./finding.ts";

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
-import { probeMethod, probeTicket } from "#src/calls/probe.ts";
+import { probeMethod, probeTicket } from "#src/proxy/probe.ts";
 import { localGateway, publicInit } from "#src/config/load.ts";
 import { isObject } from "#src/config/read.ts";
 import { type Finding, pass, problem, skipped } from "./finding.ts";

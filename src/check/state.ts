@@ -6,7 +6,7 @@ import { closedProviders } from "#src/accounts/admission/store.ts";
 import { openAnswers, sealedAnswers } from "#src/accounts/journal/answers.ts";
 import type { App } from "#src/app.ts";
 import { codeOf } from "#src/failure.ts";
-import { allSwitches } from "#src/guards/store.ts";
+import { allSwitches } from "#src/policy/store.ts";
 import { leftover } from "#src/upkeep/keys/reseal.ts";
 import { accountsInDoubt } from "#src/upkeep/store.ts";
 import { type Finding, pass, problem } from "./finding.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { App } from "#src/app.ts";
-import type { OpenStreams } from "#src/calls/open-streams.ts";
+import type { OpenStreams } from "#src/proxy/open-streams.ts";
 import type { Handle, Serving } from "#src/runtime/runtime.ts";
 
 /** How a gateway goes without anybody behind a proxy noticing. */

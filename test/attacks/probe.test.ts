@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
-import { probeMethod, probeTicket } from "#src/calls/probe.ts";
+import { probeMethod, probeTicket } from "#src/proxy/probe.ts";
 import { redact } from "#src/telemetry/redact.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
-import { definitionsChanged } from "#src/guards/tools/store.ts";
+import { definitionsChanged } from "#src/policy/tools/store.ts";
 import { recordEndings } from "#db/endings.ts";
 import { newBearer } from "#test/support/browser-like.ts";
 import { type TestNode, openNode } from "./nodes.ts";

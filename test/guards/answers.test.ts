@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { AnswerRoom, heldInAll, mostListBytes } from "#src/calls/answer-room.ts";
-import { AnswerWatch, type Watching } from "#src/calls/answer-watch.ts";
-import { EventCutter } from "#src/calls/event-cutter.ts";
+import { AnswerRoom, heldInAll, mostListBytes } from "#src/proxy/answer-room.ts";
+import { AnswerWatch, type Watching } from "#src/proxy/answer-watch.ts";
+import { EventCutter } from "#src/proxy/event-cutter.ts";
 import { until } from "#test/support/until.ts";
 import { openGuarded, call, listed, reading, tool } from "./setup.ts";
 import { post } from "#test/support/mcp.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { isObject } from "#src/config/read.ts";
-import { type ReadCall, readCall } from "#src/calls/message.ts";
-import { checkHeaders, checkMirrors } from "#src/calls/mirrored-headers.ts";
+import { type ReadCall, readCall } from "#src/proxy/message.ts";
+import { checkHeaders, checkMirrors } from "#src/proxy/mirrored-headers.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
 import { asFailure } from "#src/failure.ts";
 import { check } from "#test/support/property.ts";

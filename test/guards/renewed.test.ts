@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { policyIdOf } from "#src/agents/grants/policy-id.ts";
-import { stopAgent } from "#src/guards/switches.ts";
+import { stopAgent } from "#src/policy/switches.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { allActed } from "#test/support/acknowledged.ts";
 import { authorizeUrl, authorizedAgent, newPkce } from "#test/support/agent-like.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { hash } from "node:crypto";
-import { createReviewLink } from "#src/guards/tools/reviewers.ts";
-import { saveDefinitions } from "#src/guards/tools/store.ts";
+import { createReviewLink } from "#src/policy/tools/reviewers.ts";
+import { saveDefinitions } from "#src/policy/tools/store.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { formIn } from "#test/support/agent-like.ts";
 import { locationOf, newVisitor } from "#test/support/browser-like.ts";

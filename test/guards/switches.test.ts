@@ -136,7 +136,7 @@ test("what two gateways see of one loop counts together, and a person lets a sto
 }, 60_000);
 
 test("a gateway that cannot read what is switched off stops serving after a while", async () => {
-  const { createMirror } = await import("#src/guards/mirror.ts");
+  const { createMirror } = await import("#src/policy/mirror.ts");
   const world = await openWorld();
   await using _ = world;
   const mirror = createMirror(world.app, {

@@ -1,8 +1,8 @@
 import { recordEvent } from "#db/events.ts";
 import type { App } from "#src/app.ts";
-import type { OpenStreams } from "#src/calls/open-streams.ts";
-import { switchedOff } from "#src/guards/switches.ts";
-import { definitionsChanged } from "#src/guards/tools/store.ts";
+import type { OpenStreams } from "#src/proxy/open-streams.ts";
+import { switchedOff } from "#src/policy/switches.ts";
+import { definitionsChanged } from "#src/policy/tools/store.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { announceSubject } from "./discovery/announce.ts";
 import type { Finder } from "./discovery/finder.ts";

@@ -1,8 +1,8 @@
-import { EventCutter, type Piece } from "#src/calls/event-cutter.ts";
-import { dataOf } from "#src/calls/event-fields.ts";
-import { Gathered } from "#src/calls/gathered.ts";
-import { isStreamType } from "#src/calls/headers.ts";
-import { listBounds, scanJson } from "#src/calls/json-scan.ts";
+import { EventCutter, type Piece } from "#src/proxy/event-cutter.ts";
+import { dataOf } from "#src/proxy/event-fields.ts";
+import { Gathered } from "#src/proxy/gathered.ts";
+import { isStreamType } from "#src/proxy/headers.ts";
+import { listBounds, scanJson } from "#src/proxy/json-scan.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { Failure } from "#src/failure.ts";

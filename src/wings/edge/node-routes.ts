@@ -1,7 +1,7 @@
 import { type Caller, callerOf } from "#src/agents/caller.ts";
 import { isPeersClient } from "#src/agents/clients/operator.ts";
-import { bearerOf } from "#src/calls/bearer.ts";
-import type { McpServing } from "#src/calls/routes.ts";
+import { bearerOf } from "#src/proxy/bearer.ts";
+import type { McpServing } from "#src/proxy/routes.ts";
 import { type Upstream, insideScheme } from "#src/catalog/upstream.ts";
 import { nodeAlias } from "#src/config/edge.ts";
 import { noToolRules } from "#src/catalog/tool-rules.ts";

@@ -1,9 +1,9 @@
 import type { Upstream } from "#src/catalog/upstream.ts";
-import { type McpServing, answerMcp } from "#src/calls/routes.ts";
-import { mostBodyBytes } from "#src/calls/message.ts";
+import { type McpServing, answerMcp } from "#src/proxy/routes.ts";
+import { mostBodyBytes } from "#src/proxy/message.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
-import { scanJson } from "#src/calls/json-scan.ts";
+import { scanJson } from "#src/proxy/json-scan.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { within } from "#src/once.ts";

@@ -3,8 +3,8 @@ import type { Database } from "#db/open.ts";
 import { providerStates } from "#db/schema/accounts.ts";
 import { calls } from "#db/schema/calls.ts";
 import { events } from "#db/schema/operations.ts";
-import { outcomeOf } from "#src/calls/outcomes.ts";
-import { callerOf, callsLately, credentialOutages } from "#src/calls/store.ts";
+import { outcomeOf } from "#src/proxy/outcomes.ts";
+import { callerOf, callsLately, credentialOutages } from "#src/proxy/store.ts";
 import type { Condition } from "../store.ts";
 
 const recently = sql`now() - interval '5 minutes'`;

@@ -1,10 +1,10 @@
 import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
-import type { Heartbeat, Listener } from "#src/calls/heartbeat.ts";
-import type { Cuttable, OpenStreams } from "#src/calls/open-streams.ts";
+import type { Heartbeat, Listener } from "#src/proxy/heartbeat.ts";
+import type { Cuttable, OpenStreams } from "#src/proxy/open-streams.ts";
 import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
-import { type Scene, subjectsOf } from "#src/guards/subjects.ts";
-import { switchedOff } from "#src/guards/switches.ts";
+import { type Scene, subjectsOf } from "#src/policy/subjects.ts";
+import { switchedOff } from "#src/policy/switches.ts";
 import type { Hub, Kept } from "./hub.ts";
 
 type Streaming = Pick<App, "now"> & {

@@ -1,4 +1,4 @@
-import type { NatureOf } from "#src/guards/tools/patterns.ts";
+import type { NatureOf } from "#src/policy/tools/patterns.ts";
 import type { Call } from "./message.ts";
 
 /** Messages that change nothing, or nothing that a second one would change again. */

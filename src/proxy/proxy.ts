@@ -2,8 +2,8 @@ import type { Caller, Knowing } from "#src/agents/caller.ts";
 import { reconnect } from "#src/accounts/refresh/failures.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import type { App } from "#src/app.ts";
-import { type Deed, sceneOf } from "#src/guards/deed.ts";
-import type { BodyPlace } from "#src/guards/body-room.ts";
+import { type Deed, sceneOf } from "#src/policy/deed.ts";
+import type { BodyPlace } from "#src/policy/body-room.ts";
 import {
   type Arrival,
   type Guarding,
@@ -11,8 +11,8 @@ import {
   admit,
   countUnusable,
   guard,
-} from "#src/guards/guard.ts";
-import type { NatureOf } from "#src/guards/tools/patterns.ts";
+} from "#src/policy/guard.ts";
+import type { NatureOf } from "#src/policy/tools/patterns.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";

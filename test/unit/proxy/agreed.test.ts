@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readCall } from "#src/calls/message.ts";
+import { readCall } from "#src/proxy/message.ts";
 
 /** What a person agrees to, of a call with these headers and members. */
 async function agreed(headers: Readonly<Record<string, string>>, members: object = {}) {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { fits, natures } from "#src/guards/tools/patterns.ts";
+import { fits, natures } from "#src/policy/tools/patterns.ts";
 import { check } from "#test/support/property.ts";
 
 const characters = fc.constantFrom("a", "b", "_", ".", "\\", "[", "$", "é", "\n");

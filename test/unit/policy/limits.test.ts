@@ -2,14 +2,14 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Deed } from "#src/guards/deed.ts";
+import type { Deed } from "#src/policy/deed.ts";
 import {
   type Limit,
   checkLimits,
   countTowards,
   limitHeaders,
   limitsOf,
-} from "#src/guards/limits.ts";
+} from "#src/policy/limits.ts";
 import { check } from "#test/support/property.ts";
 import { openCounters } from "./tally/counters.ts";
 

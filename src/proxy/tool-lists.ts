@@ -2,9 +2,9 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
-import { type Definitions, type ListPage, natureIn } from "#src/guards/tools/definitions.ts";
-import { isAllowed } from "#src/guards/tools/rules.ts";
-import type { Switches } from "#src/guards/switches.ts";
+import { type Definitions, type ListPage, natureIn } from "#src/policy/tools/definitions.ts";
+import { isAllowed } from "#src/policy/tools/rules.ts";
+import type { Switches } from "#src/policy/switches.ts";
 import { folded, listBounds, scanJson } from "./json-scan.ts";
 
 type Listing = { readonly definitions: Definitions; readonly switches: Switches };

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { EventCutter } from "#src/calls/event-cutter.ts";
-import { Gathered } from "#src/calls/gathered.ts";
+import { EventCutter } from "#src/proxy/event-cutter.ts";
+import { Gathered } from "#src/proxy/gathered.ts";
 import { anyText, check, inPieces, pieceSizes } from "#test/support/property.ts";
 
 type Cut = { readonly events: readonly string[]; readonly rest: string; readonly whole: string };

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { Sink } from "#src/http/exchange.ts";
-import { type Reader, relayEvents } from "#src/calls/stream.ts";
+import { type Reader, relayEvents } from "#src/proxy/stream.ts";
 import { check, inPieces, pieceSizes } from "#test/support/property.ts";
 
 type Event = { readonly type: string; readonly data: string };

@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { type Budget, budgetPeriods } from "#src/config/guards.ts";
 import { asFailure } from "#src/failure.ts";
-import { budgetStandings, budgetsOf, checkBudgets, spend } from "#src/guards/budgets.ts";
-import type { Deed } from "#src/guards/deed.ts";
+import { budgetStandings, budgetsOf, checkBudgets, spend } from "#src/policy/budgets.ts";
+import type { Deed } from "#src/policy/deed.ts";
 import { check } from "#test/support/property.ts";
 import { openCounters } from "./tally/counters.ts";
 

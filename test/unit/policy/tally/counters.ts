@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { type Tally, createTally } from "#src/guards/tally/tally.ts";
-import type { Level, Told } from "#src/guards/tally/store.ts";
+import { type Tally, createTally } from "#src/policy/tally/tally.ts";
+import type { Level, Told } from "#src/policy/tally/store.ts";
 
 /** What several processes count together, in one table that is kept here, by one clock that stands still unless it is set. */
 export type Counters = {

@@ -2,7 +2,7 @@ import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
-import type { Written } from "#src/guards/deed.ts";
+import type { Written } from "#src/policy/deed.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
 import { type RpcId, asWritten } from "./answer-id.ts";
 import { hasLookalike, scanJson } from "./json-scan.ts";
