@@ -23,6 +23,45 @@ export function createOnce(): Once {
   });
 }
 
+const pending = new Set<{ readonly endsAt: number; expire(): void }>();
+const sweepMs = 250;
+let sweeper: ReturnType<typeof setInterval> | undefined;
+
+function sweep(): void {
+  const now = performance.now();
+  for (const each of pending) {
+    if (each.endsAt > now) continue;
+    pending.delete(each);
+    each.expire();
+  }
+  if (pending.size > 0) return;
+  clearInterval(sweeper);
+  sweeper = undefined;
+}
+
+/** The same as `within` for what nearly always ends at once: all share one timer, and it may be 250 ms late. */
+export function withinAbout<T>(
+  milliseconds: number,
+  work: Promise<T>,
+  late: () => Error,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const limit = { endsAt: performance.now() + milliseconds, expire: () => reject(late()) };
+    pending.add(limit);
+    sweeper ??= setInterval(sweep, sweepMs);
+    work.then(
+      (value) => {
+        pending.delete(limit);
+        return resolve(value);
+      },
+      (error: unknown) => {
+        pending.delete(limit);
+        reject(error);
+      },
+    );
+  });
+}
+
 /** `work`, or the result of `late` when it takes longer than `milliseconds`. Leaves no timer behind. */
 export async function within<T>(
   milliseconds: number,

@@ -1,5 +1,5 @@
 import { Failure } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { withinAbout } from "#src/once.ts";
 
 const longestMs = 30_000;
 
@@ -26,9 +26,9 @@ export async function readBounded(
   if (!isBig) grow(Number(announced));
   const body: Promise<Uint8Array<ArrayBuffer>> = isBig
     ? gather(request.body, mostBytes, tooLarge, grow)
-    : request.arrayBuffer().then((bytes) => new Uint8Array(bytes));
+    : request.bytes();
   try {
-    return await within(longestMs, body, late);
+    return await withinAbout(longestMs, body, late);
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure("body_unreadable", "The request body broke off");

@@ -105,7 +105,7 @@ export class ResponseParser {
       if (rest.length > mostHeadBytes) throw new ResponseBroken("its head is too long");
       return 0;
     }
-    const head = parseHead(latin1(rest.subarray(0, end)));
+    const head = headIn(latin1(rest.subarray(0, end)));
     // 1xx answers come before the real one.
     if (head.status >= 200) this.#begin(head);
     return end + 4;
@@ -115,7 +115,8 @@ export class ResponseParser {
     const framing = framingOf(this.#method, head);
     this.#left = framing.length;
     this.#state = framing.state === "length" && framing.length === 0 ? "done" : framing.state;
-    this.#events.head({ ...head, isReusable: head.isReusable && framing.state !== "until_close" });
+    const isReusable = head.isReusable && framing.state !== "until_close";
+    this.#events.head(isReusable === head.isReusable ? head : { ...head, isReusable });
   }
 
   #body(rest: Bytes): number {
@@ -153,6 +154,17 @@ export class ResponseParser {
     if (line === "") this.#state = "done";
     return line.length + 2;
   }
+}
+
+/** Servers say the same again and again: the last head is read once. Beyond so many characters none is kept. */
+const longestKept = 1024;
+let last: { readonly text: string; readonly head: Head } | undefined;
+
+function headIn(text: string): Head {
+  if (text === last?.text) return last.head;
+  const head = parseHead(text);
+  if (text.length <= longestKept) last = { text, head };
+  return head;
 }
 
 function parseHead(text: string): Head {

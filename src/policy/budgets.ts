@@ -1,9 +1,8 @@
 import type { Caller } from "#src/agents/caller.ts";
 import type { Budget } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import { type Deed, actsIn } from "./deed.ts";
 import type { Sum } from "./tally/rule.ts";
-import type { Tally } from "./tally/tally.ts";
+import type { Counter, Tally } from "./tally/tally.ts";
 
 type Owner = Pick<Caller, "key" | "accountId">;
 
@@ -13,6 +12,8 @@ export type Running = {
   readonly budget: Budget;
   readonly sum: Sum;
 };
+
+export type Counting = Running & { counter: Counter };
 
 /** What is used of a budget. */
 export type BudgetStanding = {
@@ -33,24 +34,46 @@ export function budgetsOf(budgets: readonly Budget[], owner: Owner, now: Date): 
   });
 }
 
-/** Failures: `budget_spent`, with when the next period begins. Asks nobody. */
-export function checkBudgets(tally: Tally, running: readonly Running[], deed: Deed): void {
-  const acts = actsIn(deed);
-  for (const { key, budget, sum } of running) {
-    const { remaining, resetMs } = tally.standing(key, sum);
-    if (remaining >= acts) continue;
-    const until = new Date(sum.endsAt).toISOString();
-    throw new Failure(
-      "budget_spent",
-      `The budget of ${budget.calls} calls a ${budget.period} for this ${budget.of} is used up until ${until}. Tell the person; do not try again before.`,
-      { retryAfterSeconds: Math.ceil(resetMs / 1000) },
-    );
+/** The same with what counts them. */
+export function runningBudgets(
+  tally: Tally,
+  budgets: readonly Budget[],
+  owner: Owner,
+  now: number,
+): readonly Counting[] {
+  return budgetsOf(budgets, owner, new Date(now)).map(({ key, budget, sum }) => ({
+    key,
+    budget,
+    sum,
+    counter: tally.counter(key, sum),
+  }));
+}
+
+/** Failures: `budget_spent`, with when the next period begins. Asks nobody. `now` is in milliseconds. */
+export function checkBudgets(
+  tally: Tally,
+  running: readonly Counting[],
+  acts: number,
+  now: number,
+): void {
+  for (const each of running) {
+    if (!each.counter.isKept) each.counter = tally.kept(each.counter);
+    if (each.counter.remaining(now) < acts) throw spent(each, now);
   }
 }
 
-export function spend(tally: Tally, running: readonly Running[], acts: number): void {
+function spent({ budget, sum }: Running, now: number): Failure {
+  const until = new Date(sum.endsAt).toISOString();
+  return new Failure(
+    "budget_spent",
+    `The budget of ${budget.calls} calls a ${budget.period} for this ${budget.of} is used up until ${until}. Tell the person; do not try again before.`,
+    { retryAfterSeconds: Math.ceil(Math.max(sum.endsAt - now, 0) / 1000) },
+  );
+}
+
+export function spend(tally: Tally, running: readonly Counting[], acts: number, now: number): void {
   if (acts === 0) return;
-  for (const { key, sum } of running) tally.add(key, sum, acts);
+  for (const { counter } of running) tally.count(counter, acts, now);
 }
 
 /** As far as this process knows; it hears of the others within a second of counting itself. */

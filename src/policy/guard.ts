@@ -4,46 +4,38 @@ import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Used, expectApproval } from "./approvals/approval.ts";
 import { giveBack } from "./approvals/store.ts";
-import { budgetsOf, checkBudgets, spend } from "./budgets.ts";
-import { type Deed, actsIn, requestsIn, sceneOf } from "./deed.ts";
 import type { BodyRoom } from "./body-room.ts";
-import { checkLimits, countTowards, limitHeaders, limitsOf } from "./limits.ts";
+import { checkBudgets, spend } from "./budgets.ts";
+import { type CallContext, actsIn, requestsIn } from "./call.ts";
+import { type Limit, checkLimits, countTowards, limitHeaders, limitsOf } from "./limits.ts";
 import type { Loops, ToolOutcome } from "./loops/loops.ts";
-import type { ProviderPace } from "./provider-pace.ts";
+import type { Planning } from "./plan.ts";
+import type { Place, ProviderPace } from "./provider-pace.ts";
 import type { Switches } from "./switches.ts";
-import type { Tally } from "./tally/tally.ts";
-import type { Definitions } from "./tools/definitions.ts";
-import type { NatureOf } from "./tools/patterns.ts";
-import { checkTools, needsApproval } from "./tools/rules.ts";
+import { checkTools } from "./tools/rules.ts";
 
-/** What guards lean on. */
-export type Guarding = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl" | "log"> & {
-  readonly switches: Switches;
-  readonly definitions: Definitions;
-  readonly tally: Tally;
-  readonly loops: Loops;
-  readonly providerPace: ProviderPace;
-  /** Calls that wait for their answer, by caller. */
-  readonly underWay: Map<string, number>;
-  readonly bodyRoom: BodyRoom;
-};
+/*
+ * May this call go ahead?
+ *
+ *   admit     before a big body is read: switches, what is under way, room in the limits
+ *   decide    switches → rules of tools → budgets → limits → loops ─┬─> PolicyDecision, at once
+ *             a person's yes, the provider's pace, other replicas ──┴─> PolicyDecision, later
+ *   ended     how it went, for the loops and the provider's pace
+ */
 
-/** A deed that guards have let through. */
-export type Passed = {
-  /** `RateLimit-*`, for the answer. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** What has been decided for the audit trail: `approved_once`, `approved_hour`, `approved_always`. */
-  readonly decision: string | undefined;
-  /** How its call of a tool ended. */
-  ended(outcome: ToolOutcome & { readonly asksFirst: boolean; readonly text: string }): void;
-  /** The upstream has said that it was too much. */
-  punished(retryAfterSeconds: number | undefined): void;
-  /** Counts it as under way for longer, until the result is called. */
-  stay(): () => void;
-};
+/** What policy leans on. */
+export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl" | "log"> &
+  Planning & {
+    readonly switches: Switches;
+    readonly loops: Loops;
+    readonly providerPace: ProviderPace;
+    /** Calls that wait for their answer, by caller. */
+    readonly underWay: Map<string, number>;
+    readonly bodyRoom: BodyRoom;
+  };
 
 /** A request whose body has not been read. */
-export type Arrival = Pick<Deed, "caller" | "upstream" | "address" | "httpMethod"> & {
+export type Arrival = Pick<CallContext, "plan" | "caller" | "httpMethod" | "address" | "at"> & {
   /** Event streams that the caller has open. */
   readonly streams: number;
 };
@@ -53,20 +45,16 @@ export type Arrival = Pick<Deed, "caller" | "upstream" | "address" | "httpMethod
  * under way, and whether its limits have room for one more. Until the result is called, it is under way.
  * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `too_many_at_once`, `rate_limited`.
  */
-export function admit(app: Guarding, arrival: Arrival): () => void {
-  app.switches.check(sceneOf({ ...arrival, tools: [] }));
+export function admit(app: PolicyDeps, arrival: Arrival): () => void {
+  app.switches.check(arrival.plan.subjects);
   checkAtOnce(app, arrival);
-  checkLimits(app.tally, limitsOfArrival(app, arrival), 1);
-  return begin(app, arrival);
+  checkLimits(app.tally, limitsOf(app, { ...arrival, tools: [] }), 1, arrival.at);
+  return begin(app, arrival.caller.key);
 }
 
 /** A body that could not be used counts as a request: reading it has cost as much. */
-export function countUnusable(app: Guarding, arrival: Arrival): void {
-  countTowards(app.tally, limitsOfArrival(app, arrival), 1);
-}
-
-function limitsOfArrival({ config }: Guarding, arrival: Arrival) {
-  return limitsOf(config.guards.limits, { ...arrival, methods: [], tools: [] }, () => undefined);
+export function countUnusable(app: PolicyDeps, arrival: Arrival): void {
+  countTowards(app.tally, limitsOf(app, { ...arrival, tools: [] }), 1, arrival.at);
 }
 
 /** A database that is slow to add up holds nobody longer. */
@@ -74,47 +62,187 @@ const longestWaitMs = 250;
 
 /**
  * Whether this may go ahead: switches, rules of tools, budgets, limits, loops, approvals, the provider's own
- * pace. The database is waited for where a person has to agree, where a loop is about to be refused, and for a
- * moment where so much was counted here that the other replicas have to hear of it first.
+ * pace. At once, unless a person has to agree, a loop is about to be refused, the provider has to be waited for, or so
+ * much was counted here that the other replicas have to hear of it first.
+ * @param state What came back with the answer to our own question.
  */
-export async function guard(
-  app: Guarding,
-  deed: Deed,
-  /** What came back with the answer to our own question. */
+export function decide(
+  app: PolicyDeps,
+  call: CallContext,
   state: string | undefined,
-): Promise<Passed> {
-  app.switches.check(sceneOf(deed));
-  checkTools(app, deed);
-  const natureOf: NatureOf = (name) => app.definitions.find(deed.upstream, name).nature;
-  const places = app.providerPace.placesOf(deed);
-  const counted = await countIn(app, deed, natureOf);
-  let used: Used | undefined;
-  try {
-    used = await approvalFor(app, deed, state);
-    await app.providerPace.wait(deed, places);
-    // It may have been switched off while this waited.
-    app.switches.check(sceneOf(deed));
-  } catch (error) {
-    counted.giveBack();
-    if (used !== undefined) returnApproval(app, used);
-    throw error;
-  }
-  return {
-    headers: counted.headers,
-    decision: used === undefined ? undefined : `approved_${used.extent ?? "once"}`,
-    ended({ asksFirst, text, ...outcome }) {
-      if (app.config.guards.findsLoops) app.loops.note(deed, natureOf, outcome);
-      if (asksFirst && used !== undefined) returnApproval(app, used);
-      if (outcome.isError && app.providerPace.saysTooMuch(deed, text)) {
-        app.providerPace.punished(places, undefined);
-      }
-    },
-    punished: (retryAfterSeconds) => app.providerPace.punished(places, retryAfterSeconds),
-    stay: () => begin(app, deed),
-  };
+): PolicyDecision | Promise<PolicyDecision> {
+  checkSwitches(app, call);
+  checkTools(call);
+  const limits = limitsOf(app, call);
+  const decision = new PolicyDecision(app, call, app.providerPace.placesOf(call));
+  decision.check(limits);
+  const asking = app.config.guards.findsLoops ? app.loops.check(call) : undefined;
+  if (asking !== undefined || decision.lags(limits)) return later(decision, limits, asking, state);
+  decision.count(limits);
+  return decision.needsMore ? furtherChecks(decision, state) : decision;
 }
 
-function checkAtOnce(app: Guarding, { caller, httpMethod, streams }: Arrival): void {
+async function later(
+  decision: PolicyDecision,
+  limits: readonly Limit[],
+  asking: Promise<void> | undefined,
+  state: string | undefined,
+): Promise<PolicyDecision> {
+  await asking;
+  await decision.untilTold(limits);
+  // Others may have counted meanwhile.
+  decision.check(limits);
+  decision.count(limits);
+  return await furtherChecks(decision, state);
+}
+
+async function furtherChecks(
+  decision: PolicyDecision,
+  state: string | undefined,
+): Promise<PolicyDecision> {
+  try {
+    await decision.expectApproval(state);
+    await decision.awaitTurn();
+    return decision;
+  } catch (error) {
+    decision.withdraw();
+    throw error;
+  }
+}
+
+function checkSwitches(app: PolicyDeps, { plan, tools }: CallContext): void {
+  app.switches.check(plan.subjects);
+  for (const tool of tools) {
+    if (app.switches.isOff(tool.plan.subject)) app.switches.check([tool.plan.subject]);
+  }
+}
+
+/** A call that policy has let through, and what is still owed for it. */
+export class PolicyDecision {
+  /** `RateLimit-*`, for the answer. */
+  headers: Readonly<Record<string, string>> = noHeaders;
+  readonly #app: PolicyDeps;
+  readonly #call: CallContext;
+  readonly #places: readonly Place[];
+  readonly #acts: number;
+  #used: Used | undefined;
+  #tightest: Limit | undefined;
+
+  constructor(app: PolicyDeps, call: CallContext, places: readonly Place[]) {
+    this.#app = app;
+    this.#call = call;
+    this.#places = places;
+    this.#acts = actsIn(call);
+  }
+
+  /** What has been decided for the audit trail: `approved_once`, `approved_hour`, `approved_always`. */
+  get approval(): string | undefined {
+    return this.#used === undefined ? undefined : `approved_${this.#used.extent ?? "once"}`;
+  }
+
+  /** Failures: `budget_spent`, `rate_limited`. */
+  check(limits: readonly Limit[]): void {
+    const { tally } = this.#app;
+    const { plan, at } = this.#call;
+    checkBudgets(tally, plan.budgets, this.#acts, at);
+    this.#tightest = checkLimits(tally, limits, requestsIn(this.#call), at);
+  }
+
+  /** Whether the other replicas have to hear first of what was counted here. */
+  lags(limits: readonly Limit[]): boolean {
+    const { tally } = this.#app;
+    const { plan, at } = this.#call;
+    for (const { counter } of limits) if (tally.lags(counter, at)) return true;
+    for (const { counter } of plan.budgets) if (tally.lags(counter, at)) return true;
+    return false;
+  }
+
+  /** What was counted here is told first, where the other replicas have to hear of it. */
+  async untilTold(limits: readonly Limit[]): Promise<void> {
+    const { tally, now } = this.#app;
+    const until = now().getTime() + longestWaitMs;
+    while (this.lags(limits)) {
+      await tally.told();
+      if (now().getTime() >= until) return;
+    }
+  }
+
+  /** Counts it towards every limit and budget. */
+  count(limits: readonly Limit[]): void {
+    const { tally } = this.#app;
+    const { plan, at } = this.#call;
+    const requests = requestsIn(this.#call);
+    if (this.#tightest !== undefined) this.headers = limitHeaders(this.#tightest, requests, at);
+    countTowards(tally, limits, requests, at);
+    spend(tally, plan.budgets, this.#acts, at);
+  }
+
+  /** A person has to agree, or the provider has to be waited for. */
+  get needsMore(): boolean {
+    return this.#places.length > 0 || this.#call.tools.some(({ plan }) => plan.needsApproval);
+  }
+
+  /** Failures: those of `expectApproval`. */
+  async expectApproval(state: string | undefined): Promise<void> {
+    const call = this.#call;
+    const tool = call.tools.find(({ plan }) => plan.needsApproval);
+    if (tool === undefined) return;
+    if (call.methods.length > 1) {
+      const message = `A person has to allow ${tool.name}: send it alone, not in a batch.`;
+      throw new Failure("approval_needed", message);
+    }
+    this.#used = await expectApproval(this.#app, call, tool, state);
+  }
+
+  /** Failures: `provider_pace`, and those of switches: it may have been switched off while this waited. */
+  async awaitTurn(): Promise<void> {
+    await this.#app.providerPace.wait(this.#call, this.#places);
+    checkSwitches(this.#app, this.#call);
+  }
+
+  /** Nothing came of it: what it spent is there again. */
+  withdraw(): void {
+    const { plan } = this.#call;
+    spend(this.#app.tally, plan.budgets, -this.#acts, this.#app.now().getTime());
+    this.#returnApproval();
+  }
+
+  /** How its call of a tool ended. `text` is only asked for what failed. `now` is in milliseconds. */
+  ended(outcome: ToolOutcome & { readonly asksFirst: boolean }, text: () => string, now: number) {
+    const { config, loops, providerPace } = this.#app;
+    if (config.guards.findsLoops) loops.note(this.#call, outcome, now);
+    if (outcome.asksFirst) this.#returnApproval();
+    if (
+      outcome.isError &&
+      this.#places.length > 0 &&
+      providerPace.saysTooMuch(this.#call, text())
+    ) {
+      providerPace.punished(this.#places, undefined);
+    }
+  }
+
+  /** The upstream has said that it was too much. */
+  punished(retryAfterSeconds: number | undefined): void {
+    this.#app.providerPace.punished(this.#places, retryAfterSeconds);
+  }
+
+  /** Counts it as under way for longer, until the result is called. */
+  stay(): () => void {
+    return begin(this.#app, this.#call.caller.key);
+  }
+
+  #returnApproval(): void {
+    if (this.#used?.extent !== "once") return;
+    const { db, log } = this.#app;
+    timely(giveBack(db, this.#used.id)).catch((error: unknown) =>
+      log.warn("approval_not_given_back", { ...troubleOf(error), code: asFailure(error).code }),
+    );
+  }
+}
+
+const noHeaders: Readonly<Record<string, string>> = {};
+
+function checkAtOnce(app: PolicyDeps, { caller, httpMethod, streams }: Arrival): void {
   const { callsAtOnce, streamsAtOnce } = app.config.guards;
   const calls = app.underWay.get(caller.key) ?? 0;
   if (calls >= callsAtOnce) {
@@ -126,83 +254,15 @@ function checkAtOnce(app: Guarding, { caller, httpMethod, streams }: Arrival): v
   throw new Failure("too_many_at_once", message, { retryAfterSeconds: 10 });
 }
 
-/** Counts a call as under way until the result is called, however often. */
-function begin(app: Pick<Guarding, "underWay">, { caller }: Pick<Deed, "caller">): () => void {
-  const { underWay } = app;
-  underWay.set(caller.key, (underWay.get(caller.key) ?? 0) + 1);
+/** Counts a call of a caller as under way until the result is called, however often. */
+function begin({ underWay }: Pick<PolicyDeps, "underWay">, key: string): () => void {
+  underWay.set(key, (underWay.get(key) ?? 0) + 1);
   let isOver = false;
   return () => {
     if (isOver) return;
     isOver = true;
-    const left = (underWay.get(caller.key) ?? 1) - 1;
-    if (left > 0) underWay.set(caller.key, left);
-    else underWay.delete(caller.key);
+    const left = (underWay.get(key) ?? 1) - 1;
+    if (left > 0) underWay.set(key, left);
+    else underWay.delete(key);
   };
-}
-
-type Counted = {
-  readonly headers: Passed["headers"];
-  /** Nothing came of it: what it spent is there again. */
-  giveBack(): void;
-};
-
-/** Counts it towards every limit and budget, when all of them have room. */
-async function countIn(app: Guarding, deed: Deed, natureOf: NatureOf): Promise<Counted> {
-  const { tally, config } = app;
-  const limits = limitsOf(config.guards.limits, deed, natureOf);
-  const budgets = budgetsOf(config.guards.budgets, deed.caller, app.now());
-  const requests = requestsIn(deed);
-  const check = () => {
-    checkBudgets(tally, budgets, deed);
-    return checkLimits(tally, limits, requests);
-  };
-  let tightest = check();
-  const asking = config.guards.findsLoops ? app.loops.check(deed, natureOf) : undefined;
-  const behind = [...limits, ...budgets].some(({ key }) => tally.isBehind(key));
-  if (asking !== undefined || behind) {
-    await asking;
-    await untilTold(app, [...limits, ...budgets]);
-    // Others may have counted meanwhile.
-    tightest = check();
-  }
-  const acts = actsIn(deed);
-  countTowards(tally, limits, requests);
-  spend(tally, budgets, acts);
-  return {
-    headers: tightest === undefined ? {} : limitHeaders(tightest, requests),
-    giveBack: () => spend(tally, budgets, -acts),
-  };
-}
-
-/** What was counted here is told first, where the other replicas have to hear of it. */
-async function untilTold(
-  { tally, now }: Guarding,
-  counted: readonly { readonly key: string }[],
-): Promise<void> {
-  const until = now().getTime() + longestWaitMs;
-  while (counted.some(({ key }) => tally.isBehind(key))) {
-    await tally.told();
-    if (now().getTime() >= until) return;
-  }
-}
-
-async function approvalFor(
-  app: Guarding,
-  deed: Deed,
-  state: string | undefined,
-): Promise<Used | undefined> {
-  const use = deed.tools.find((each) => needsApproval(app, deed, each));
-  if (use === undefined) return undefined;
-  if (deed.methods.length === 1) return await expectApproval(app, deed, use, state);
-  throw new Failure(
-    "approval_needed",
-    `A person has to allow ${use.name}: send it alone, not in a batch.`,
-  );
-}
-
-function returnApproval(app: Guarding, { id, extent }: Used): void {
-  if (extent !== "once") return;
-  timely(giveBack(app.db, id)).catch((error: unknown) =>
-    app.log.warn("approval_not_given_back", { ...troubleOf(error), code: asFailure(error).code }),
-  );
 }

@@ -1,53 +1,107 @@
 import type { GuardsConfig, LimitKind, Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Deed } from "./deed.ts";
+import type { Caller } from "#src/agents/caller.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
 import { inKey } from "./tally/rule.ts";
-import type { Standing, Tally } from "./tally/tally.ts";
-import { type NatureOf, fits } from "./tools/patterns.ts";
+import type { Counter, Tally } from "./tally/tally.ts";
+import { type Nature, fits } from "./tools/patterns.ts";
 
-/** One limit that a deed counts towards. */
+/** One limit that a call counts towards. */
 export type Limit = {
   readonly kind: LimitKind;
-  readonly key: string;
   readonly pace: Pace;
-  /** How many of the deed's requests it is about; all of them where it does not say. */
+  /** What an answer says of it whatever is left: `RateLimit-Limit` and `-Policy`. */
+  readonly told: { readonly limit: string; readonly policy: string };
+  /** How many of the call's requests it is about; all of them where it does not say. */
   readonly uses?: number;
+  counter: Counter;
 };
 
-/** Every limit that this deed counts towards. */
-export function limitsOf(
-  limits: GuardsConfig["limits"],
-  deed: Deed,
-  natureOf: NatureOf,
-): readonly Limit[] {
-  const found: Limit[] = [];
-  const { caller, upstream } = deed;
-  const add = (kind: LimitKind, name: string | undefined) => {
-    const pace = limits[kind];
-    if (pace !== undefined && name !== undefined) {
-      found.push({ kind, key: `limit:${kind}:${name}`, pace });
-    }
-  };
-  add("agent", caller.key);
-  add("person", caller.personId);
-  add("account", caller.accountId);
-  add("upstream", upstream.name);
-  if (limits.address !== undefined) add("address", deed.address());
-  for (const [name, uses] of usesOf(deed)) {
-    const own = upstream.tools.limits.find(([pattern]) =>
-      fits(pattern, name, natureOf(name), true),
-    );
-    const pace = own?.[1] ?? limits.tool;
-    if (pace === undefined) continue;
-    found.push({ kind: "tool", key: `limit:tool:${upstream.name}/${inKey(name)}`, pace, uses });
-  }
-  return found;
+type Limits = GuardsConfig["limits"];
+
+function limitFor(tally: Tally, kind: LimitKind, pace: Pace, name: string): Limit {
+  const { calls, perMs, burst } = pace;
+  const told = { limit: String(burst), policy: `${calls};w=${perMs / 1000};burst=${burst}` };
+  return { kind, pace, told, counter: tally.counter(`limit:${kind}:${name}`, pace) };
 }
 
-function usesOf({ tools }: Deed): ReadonlyMap<string, number> {
-  const uses = new Map<string, number>();
-  for (const { name } of tools) uses.set(name, (uses.get(name) ?? 0) + 1);
-  return uses;
+/** Every limit that all calls of a caller at an upstream count towards. */
+export function limitsOfCaller(
+  tally: Tally,
+  limits: Limits,
+  { caller, upstream }: { readonly caller: Caller; readonly upstream: Upstream },
+): readonly Limit[] {
+  const names: readonly (readonly [LimitKind, string | undefined])[] = [
+    ["agent", caller.key],
+    ["person", caller.personId],
+    ["account", caller.accountId],
+    ["upstream", upstream.name],
+  ];
+  return names.flatMap(([kind, name]) => {
+    const pace = limits[kind];
+    return pace === undefined || name === undefined ? [] : [limitFor(tally, kind, pace, name)];
+  });
+}
+
+/** The limit of one tool, by the operator's first pattern that fits it. */
+export function limitOfTool(
+  tally: Tally,
+  limits: Limits,
+  upstream: Upstream,
+  { name, nature }: { readonly name: string; readonly nature: Nature | undefined },
+): Limit | undefined {
+  const own = upstream.tools.limits.find(([pattern]) => fits(pattern, name, nature, true));
+  const pace = own?.[1] ?? limits.tool;
+  if (pace === undefined) return undefined;
+  return limitFor(tally, "tool", pace, `${upstream.name}/${inKey(name)}`);
+}
+
+type Counting = {
+  readonly tally: Tally;
+  readonly config: { readonly guards: Pick<GuardsConfig, "limits"> };
+  /** Of the addresses that were here lately. */
+  readonly addressLimits: Map<string, Limit>;
+};
+
+/** What a call is, as far as limits go. */
+type Limited = {
+  readonly plan: { readonly limits: readonly Limit[] };
+  readonly tools: readonly {
+    readonly name: string;
+    readonly plan: { readonly limit: Limit | undefined; readonly limits: readonly Limit[] };
+  }[];
+  readonly address: () => string;
+};
+
+/** Every limit that a call counts towards; a tool's as often as it is called. */
+export function limitsOf(app: Counting, { plan, tools, address }: Limited): readonly Limit[] {
+  const pace = app.config.guards.limits.address;
+  const [only] = tools;
+  const ofCaller = only !== undefined && tools.length === 1 ? only.plan.limits : plan.limits;
+  if (pace === undefined && tools.length <= 1) return ofCaller;
+  const limits = [...ofCaller];
+  if (pace !== undefined) limits.push(limitOfAddress(app, pace, address()));
+  if (tools.length > 1) limits.push(...limitsOfSeveral(tools));
+  return limits;
+}
+
+const mostAddresses = 10_000;
+
+function limitOfAddress({ tally, addressLimits }: Counting, pace: Pace, address: string): Limit {
+  const known = addressLimits.get(address);
+  if (known !== undefined) return known;
+  if (addressLimits.size >= mostAddresses) addressLimits.clear();
+  const limit = limitFor(tally, "address", pace, address);
+  addressLimits.set(address, limit);
+  return limit;
+}
+
+function limitsOfSeveral(tools: Limited["tools"]): readonly Limit[] {
+  const uses = Map.groupBy(tools, ({ name }) => name);
+  return [...uses.values()].flatMap((same) => {
+    const limit = same[0]?.plan.limit;
+    return limit === undefined ? [] : [{ ...limit, uses: same.length }];
+  });
 }
 
 const whose: Readonly<Record<LimitKind, string>> = {
@@ -59,30 +113,34 @@ const whose: Readonly<Record<LimitKind, string>> = {
   address: "your network address",
 };
 
-/** The tightest of some limits: the one that decides how many more may come. */
-export type Tightest = { readonly limit: Limit; readonly standing: Standing };
-
-/** Failures: `rate_limited`, with when the next request may be made. Asks nobody. */
+/**
+ * The tightest of these limits, which decides how many more may come. Asks nobody.
+ * Failures: `rate_limited`, with when the next request may be made.
+ * @param now In milliseconds.
+ */
 export function checkLimits(
   tally: Tally,
   limits: readonly Limit[],
   requests: number,
-): Tightest | undefined {
-  let tightest: Tightest | undefined;
+  now: number,
+): Limit | undefined {
+  let tightest: Limit | undefined;
+  let least = Number.POSITIVE_INFINITY;
   for (const limit of limits) {
-    const standing = tally.standing(limit.key, limit.pace);
+    if (!limit.counter.isKept) limit.counter = tally.kept(limit.counter);
+    const remaining = limit.counter.remaining(now);
     const needed = limit.uses ?? requests;
-    if (standing.remaining < needed) throw refusal({ limit, standing }, needed);
-    if (tightest === undefined || standing.remaining < tightest.standing.remaining) {
-      tightest = { limit, standing };
-    }
+    if (remaining < needed) throw refusal(tally, limit, needed, now);
+    if (remaining >= least) continue;
+    tightest = limit;
+    least = remaining;
   }
   return tightest;
 }
 
-function refusal(exceeded: Tightest, requests: number): Failure {
-  const { pace, kind } = exceeded.limit;
-  const { waitMs, remaining } = exceeded.standing;
+function refusal(tally: Tally, limit: Limit, requests: number, now: number): Failure {
+  const { pace, kind, counter } = limit;
+  const { waitMs, remaining } = tally.standing(counter.key, pace);
   // A batch waits until all of it has room; one that is more than may come at once never has.
   const moreMs = (Math.max(requests - remaining - 1, 0) * pace.perMs) / pace.calls;
   const retryAfterSeconds = Math.max(Math.ceil((waitMs + moreMs) / 1000), 1);
@@ -90,24 +148,30 @@ function refusal(exceeded: Tightest, requests: number): Failure {
   return new Failure(
     "rate_limited",
     `Too many requests: the limit is ${allowed}. Wait ${retryAfterSeconds} s before the next one, and make fewer: combine what can be asked at once, and do not repeat what has been answered.`,
-    { retryAfterSeconds, headers: limitHeaders(exceeded, 0) },
+    { retryAfterSeconds, headers: limitHeaders(limit, 0, now) },
   );
 }
 
-export function countTowards(tally: Tally, limits: readonly Limit[], requests: number): void {
-  for (const { key, pace, uses = requests } of limits) tally.add(key, pace, uses);
+export function countTowards(
+  tally: Tally,
+  limits: readonly Limit[],
+  requests: number,
+  now: number,
+): void {
+  for (const { counter, uses = requests } of limits) tally.count(counter, uses, now);
 }
 
 /** As a client reads it (draft-ietf-httpapi-ratelimit-headers-07), after `requests` more. Seconds. */
 export function limitHeaders(
-  { limit: { pace }, standing }: Tightest,
+  { pace, counter, told }: Limit,
   requests: number,
+  now: number,
 ): Readonly<Record<string, string>> {
-  const resetMs = standing.resetMs + (requests * pace.perMs) / pace.calls;
+  const resetMs = counter.resetMs(now) + (requests * pace.perMs) / pace.calls;
   return {
-    "ratelimit-limit": String(pace.burst),
-    "ratelimit-policy": `${pace.calls};w=${pace.perMs / 1000};burst=${pace.burst}`,
-    "ratelimit-remaining": String(Math.max(standing.remaining - requests, 0)),
+    "ratelimit-limit": told.limit,
+    "ratelimit-policy": told.policy,
+    "ratelimit-remaining": String(Math.max(counter.remaining(now) - requests, 0)),
     "ratelimit-reset": String(Math.ceil(resetMs / 1000)),
   };
 }

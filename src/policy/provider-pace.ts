@@ -3,23 +3,23 @@ import type { Catalog } from "#src/catalog/catalog.ts";
 import type { CallLimit } from "#src/catalog/provider.ts";
 import type { Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Deed } from "./deed.ts";
+import type { CallContext } from "./call.ts";
 import { inKey } from "./tally/rule.ts";
 import type { Tally } from "./tally/tally.ts";
 
-/** A limit of the provider that this deed counts towards. */
-type Place = { readonly key: string; readonly pace: Pace; readonly penaltySeconds: number };
+/** A limit of the provider that this call counts towards. */
+export type Place = { readonly key: string; readonly pace: Pace; readonly penaltySeconds: number };
 
 /** Slows calls down before a provider punishes them, and keeps away while it does. */
 export type ProviderPace = {
   /** Which limits of its provider it counts towards. */
-  placesOf(deed: Deed): readonly Place[];
-  /** Waits for its turn, two seconds at most. Failures: `provider_pace`. */
-  wait(deed: Deed, places: readonly Place[]): Promise<void>;
+  placesOf(call: CallContext): readonly Place[];
+  /** Waits for its turn, two seconds at most; undefined where there is none. Failures: `provider_pace`. */
+  wait(call: CallContext, places: readonly Place[]): Promise<void> | undefined;
   /** The provider has said that it was too much. */
   punished(places: readonly Place[], retryAfterSeconds: number | undefined): void;
   /** Whether the failed result of a tool says so. */
-  saysTooMuch(deed: Deed, result: string): boolean;
+  saysTooMuch(call: CallContext, result: string): boolean;
 };
 
 const [longestWaitMs, mostWaiting, longestPenaltySeconds] = [2000, 500, 300];
@@ -30,33 +30,34 @@ export function createProviderPace(app: {
 }): ProviderPace {
   const { tally, catalog } = app;
   let waiting = 0;
-  const providerOf = ({ upstream: { credential } }: Deed) =>
+  const providerOf = ({ upstream: { credential } }: CallContext) =>
     credential.kind === "account" ? catalog.providers.get(credential.provider) : undefined;
-  const placesOf = (deed: Deed): readonly Place[] => {
-    const provider = providerOf(deed);
-    const limits = deed.tools.length === 0 ? undefined : provider?.callLimits;
-    if (provider === undefined || limits === undefined) return [];
-    return limits.flatMap((limit) => placeOf(provider.name, limit, deed));
+  const placesOf = (call: CallContext): readonly Place[] => {
+    const provider = call.tools.length === 0 ? undefined : providerOf(call);
+    const limits = provider?.callLimits;
+    if (provider === undefined || limits === undefined) return noPlaces;
+    return limits.flatMap((limit) => placeOf(provider.name, limit, call));
   };
+  async function wait(call: CallContext, places: readonly Place[]): Promise<void> {
+    // A punishment costs more than a millisecond: the others hear of each call first.
+    if (places.some(({ key }) => tally.isBehind(key))) await tally.told();
+    const waitMs = Math.max(...places.map(({ key, pace }) => tally.standing(key, pace).waitMs));
+    if (waitMs > longestWaitMs || (waitMs > 0 && waiting >= mostWaiting)) {
+      const retryAfterSeconds = Math.ceil(waitMs / 1000);
+      const message = `The provider takes no more calls for now; this one was not sent. Wait ${retryAfterSeconds} s, then go on more slowly.`;
+      throw new Failure("provider_pace", message, { retryAfterSeconds });
+    }
+    // Whoever comes next waits behind this one.
+    for (const { key, pace } of places) tally.add(key, pace, call.tools.length);
+    if (waitMs <= 0) return;
+    waiting += 1;
+    await sleep(waitMs);
+    waiting -= 1;
+  }
+
   return {
     placesOf,
-    async wait(deed, places) {
-      if (places.length === 0) return;
-      // A punishment costs more than a millisecond: the others hear of each call first.
-      if (places.some(({ key }) => tally.isBehind(key))) await tally.told();
-      const waitMs = Math.max(...places.map(({ key, pace }) => tally.standing(key, pace).waitMs));
-      if (waitMs > longestWaitMs || (waitMs > 0 && waiting >= mostWaiting)) {
-        const retryAfterSeconds = Math.ceil(waitMs / 1000);
-        const message = `The provider takes no more calls for now; this one was not sent. Wait ${retryAfterSeconds} s, then go on more slowly.`;
-        throw new Failure("provider_pace", message, { retryAfterSeconds });
-      }
-      // Whoever comes next waits behind this one.
-      for (const { key, pace } of places) tally.add(key, pace, deed.tools.length);
-      if (waitMs <= 0) return;
-      waiting += 1;
-      await sleep(waitMs);
-      waiting -= 1;
-    },
+    wait: (call, places) => (places.length === 0 ? undefined : wait(call, places)),
     punished(places, retryAfterSeconds) {
       for (const { key, pace, penaltySeconds } of places) {
         const stepMs = pace.perMs / pace.calls;
@@ -66,24 +67,26 @@ export function createProviderPace(app: {
         if (untilMs > resetMs) tally.add(key, pace, (untilMs - resetMs) / stepMs);
       }
     },
-    saysTooMuch: (deed, result) =>
-      providerOf(deed)?.limitWords?.some((word) => result.includes(word)) === true,
+    saysTooMuch: (call, result) =>
+      providerOf(call)?.limitWords?.some((word) => result.includes(word)) === true,
   };
 }
 
+const noPlaces: readonly Place[] = [];
+
 /** For each account, and for each value of an argument that it sends: nobody can use up another's. */
-function placeOf(provider: string, limit: CallLimit, deed: Deed): readonly Place[] {
+function placeOf(provider: string, limit: CallLimit, call: CallContext): readonly Place[] {
   const { per, calls, seconds, penaltySeconds } = limit;
   // One after the other: a burst and what comes after it would be more than the limit.
   const pace = { calls, perMs: seconds * 1000, burst: 1 };
-  const owner = deed.caller.accountId ?? deed.caller.key;
+  const owner = call.caller.accountId ?? call.caller.key;
   const place = (name: string) => ({
     key: `provider:${provider}:${owner}:${inKey(name)}`,
     pace,
     penaltySeconds,
   });
   if (per === "account") return [place("account")];
-  const values = deed.tools.map((use) => use.written?.arguments[per.argument]);
+  const values = call.tools.map((use) => use.written?.arguments[per.argument]);
   const named = values.filter((value) => typeof value === "string" && value.length <= 200);
   return [...new Set(named)].map((value) => place(`${per.argument}:${String(value)}`));
 }

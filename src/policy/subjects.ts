@@ -1,3 +1,4 @@
+import type { Caller } from "#src/agents/caller.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 
 /** What a call, or an open stream, is about: whatever of it is switched off stops it. */
@@ -36,4 +37,10 @@ export function sceneOfUpstream({ name, credential }: Upstream): Scene {
     agent: undefined,
     tools: [],
   };
+}
+
+/** What every call of a caller to an upstream is about. */
+export function sceneOfCaller(caller: Caller, upstream: Upstream): Scene {
+  const { accountId, key, agent } = caller;
+  return { ...sceneOfUpstream(upstream), accountId, caller: key, agent };
 }

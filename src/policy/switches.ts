@@ -9,12 +9,14 @@ import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { type Mirror, createMirror } from "./mirror.ts";
 import { type Switch, allSwitches, isKnownSubject, removeSwitch, saveSwitch } from "./store.ts";
-import { type Scene, subjectsOf } from "./subjects.ts";
 
 /** What the operator has switched off, and which agents were stopped, as this process knows it. */
 export type Switches = Pick<Mirror, "load" | "stop"> & {
-  /** Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `database_unavailable`. Asks nobody. */
-  check(scene: Scene): void;
+  /**
+   * Whether none of these is off; the widest first (see `subjectsOf`). Asks nobody.
+   * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `database_unavailable`.
+   */
+  check(subjects: readonly string[]): void;
   /** The upstreams that are off. */
   off(): readonly string[];
   /** What is off of exactly this subject. */
@@ -45,10 +47,10 @@ export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
   return {
     load: () => mirror.load(),
     stop: () => mirror.stop(),
-    check(scene) {
+    check(subjects) {
       mirror.expectRecent();
       if (off.size === 0) return;
-      for (const subject of subjectsOf(scene)) {
+      for (const subject of subjects) {
         const found = off.get(subject);
         if (found !== undefined) throw refusal(found);
       }

@@ -38,14 +38,14 @@ function someAnswersAnother(text: string, id: RpcId): boolean {
 }
 
 /** The answer without its id, which is another one each time; undefined when it names another, or none. */
-export function withoutId(text: string, id: RpcId): string | undefined {
-  const written = JSON.stringify(id);
-  const [first, last] = writtenAs(written);
-  if (text.startsWith(first)) return text.slice(first.length);
-  if (text.endsWith(last)) return text.slice(0, -last.length);
+export function withoutId(answer: Buffer, id: RpcId): Buffer | undefined {
+  const [first, last] = writtenAs(JSON.stringify(id));
+  if (beginsWith(answer, first)) return answer.subarray(Buffer.byteLength(first));
+  if (endsWith(answer, last)) return answer.subarray(0, -Buffer.byteLength(last));
+  const text = answer.toString();
   const named = topLevelId(text);
   if (named === undefined || named.value !== plain(id)) return undefined;
-  return text.slice(0, named.start) + text.slice(named.end);
+  return Buffer.from(text.slice(0, named.start) + text.slice(named.end));
 }
 
 /** As JavaScript has it: a server may have written a number anew. */
@@ -67,8 +67,24 @@ export function asWritten(id: number, text: string): number | RawNumber {
 /** As nearly every server writes it, first or last: found before anything is decoded. */
 function names(body: Buffer, id: string): boolean {
   const [first, last] = writtenAs(id);
-  if (body.toString("utf8", 0, Buffer.byteLength(first)) === first) return true;
-  return body.toString("utf8", Math.max(0, body.length - Buffer.byteLength(last))) === last;
+  return beginsWith(body, first) || endsWith(body, last);
+}
+
+function beginsWith(body: Buffer, text: string): boolean {
+  return standsAt(body, 0, text);
+}
+
+function endsWith(body: Buffer, text: string): boolean {
+  return standsAt(body, body.length - Buffer.byteLength(text), text);
+}
+
+function standsAt(body: Buffer, start: number, text: string): boolean {
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code > 0x7f) return body.toString("utf8", start, start + Buffer.byteLength(text)) === text;
+    if (body[start + index] !== code) return false;
+  }
+  return true;
 }
 
 const writtenAs = (id: string) => [`{"jsonrpc":"2.0","id":${id},`, `,"id":${id}}`] as const;

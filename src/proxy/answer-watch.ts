@@ -20,7 +20,7 @@ export type Watching = {
    */
   readonly screen: ((json: string) => Promise<string | undefined>) | undefined;
   /** The last message, cut off at 256 KiB, and the size of all; when the answer has ended well. */
-  readonly ended: ((last: string, size: number) => void) | undefined;
+  readonly ended: ((last: Buffer, size: number) => void) | undefined;
 };
 
 /** Beyond that an event is not held back any more, unless it may hold a list of tools. */
@@ -31,9 +31,22 @@ const colon = 0x3a;
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
+/** Memory for events that are to come, of all streams: a quiet one needs none. */
+const spares: Gathered[] = [];
+const mostSpares = 16;
+
+function takeSpare(): Gathered {
+  return spares.pop() ?? new Gathered();
+}
+
+function giveBack(kept: Gathered): void {
+  kept.clear();
+  if (spares.length < mostSpares) spares.push(kept);
+}
+
 /** An event that is under way. */
 class Event {
-  kept = new Gathered();
+  #kept: Gathered | undefined;
   /** Also what is not kept any more. */
   size = 0;
   /** How much of it has been passed on. */
@@ -46,6 +59,10 @@ class Event {
 
   constructor(room: AnswerRoom) {
     this.room = room;
+  }
+
+  get kept(): Gathered {
+    return (this.#kept ??= takeSpare());
   }
 
   /** Failures: `upstream_invalid` for what could not be judged, `busy` when too much is held back already. */
@@ -78,12 +95,11 @@ class Event {
   }
 
   /** Ready for the next one. What was kept stands in the result with its room, and is another one's from now on. */
-  next(spare: Gathered): { readonly kept: Gathered; readonly room: AnswerRoom } {
+  next(): { readonly kept: Gathered; readonly room: AnswerRoom } {
     const { kept, room } = this;
     this.room = room.another();
     this.#lacks = undefined;
-    spare.clear();
-    this.kept = spare;
+    this.#kept = undefined;
     this.size = 0;
     this.passed = 0;
     this.isSuspect = false;
@@ -105,9 +121,7 @@ export class AnswerWatch implements Sink {
   readonly #cutter: EventCutter | undefined;
   readonly #event: Event;
   /** The last event that said something. */
-  readonly #last = new Gathered();
-  /** Memory for the next event while this one is looked at. */
-  #spare = new Gathered();
+  #last: Uint8Array<ArrayBuffer> = nothing;
   #size = 0;
   /** Judging a list; what comes after it has to wait. */
   #chain: Promise<void> | undefined;
@@ -197,11 +211,11 @@ export class AnswerWatch implements Sink {
   /** An event is whole. `newest` is its last piece, where that was not held. */
   #finish(newest: Uint8Array<ArrayBuffer> = nothing): Promise<void> | undefined {
     const { size, passed, isSuspect } = this.#event;
-    const { kept, room } = this.#event.next(this.#spare);
-    this.#spare = kept;
+    const { kept, room } = this.#event.next();
     const judging = this.#settle(kept, newest, { size, passed, isSuspect });
     if (judging !== undefined) return judging.finally(() => room.leave());
     room.leave();
+    giveBack(kept);
     return undefined;
   }
 
@@ -277,13 +291,11 @@ export class AnswerWatch implements Sink {
   /** Comments are not messages. */
   #remember(kept: Gathered): void {
     const bytes = kept.view();
-    if (bytes.length === 0 || bytes[0] === colon) return;
-    this.#last.clear();
-    this.#last.add(bytes.subarray(0, mostTold));
+    if (bytes.length > 0 && bytes[0] !== colon) this.#last = bytes.slice(0, mostTold);
   }
 
-  #lastMessage(): string {
-    return this.#dataOf(decoder.decode(this.#last.view()));
+  #lastMessage(): Buffer {
+    return Buffer.from(this.#dataOf(decoder.decode(this.#last)));
   }
 
   #dataOf(event: string): string {

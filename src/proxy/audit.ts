@@ -1,4 +1,4 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHmac, hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { deriveKey } from "#src/crypto/seal.ts";
 import { Failure } from "#src/failure.ts";
@@ -35,7 +35,7 @@ function digestOf(row: CallRow): Buffer {
   // Rows of before there was a code of failure have their digests without it.
   const outcome = [status, upstreamStatus, durationMs, ...(failure ? [failure] : [])];
   const fields = [...who, ...what, ...outcome].map((value) => value ?? null);
-  return createHash("sha256").update(JSON.stringify(fields)).digest();
+  return hash("sha256", JSON.stringify(fields), "buffer");
 }
 
 export type Verified = {

@@ -2,18 +2,23 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
-import type { Passed } from "#src/policy/guard.ts";
-import { type Scene, subjectsOf } from "#src/policy/subjects.ts";
-import { switchedOff } from "#src/policy/switches.ts";
+import type { CallContext } from "#src/policy/call.ts";
+import type { PolicyDecision } from "#src/policy/guard.ts";
 import type { Cancel } from "#src/http/cancel.ts";
-import { type Flow, type Incoming, type Sink, wholeBody } from "#src/http/exchange.ts";
+import {
+  type BodyLimits,
+  type Flow,
+  type Incoming,
+  type Sink,
+  wholeBody,
+} from "#src/http/exchange.ts";
 import { readAhead } from "#src/http/read-ahead.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { answersAnother } from "./answer-id.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { AnswerWatch, type Watching } from "./answer-watch.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
-import { headersOut, isStreamType } from "./headers.ts";
+import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";
@@ -35,11 +40,11 @@ type Delivery = {
   readonly startedAt: number;
   readonly reader: Reader;
   readonly watching: Watching;
-  readonly passed: Pick<Passed, "headers" | "stay">;
+  readonly decision: PolicyDecision;
   /** What the call is about: whatever of it is switched off ends its stream. */
-  readonly scene: Scene;
+  readonly context: CallContext;
   /** Present when the first event of a stream may be a 2024-11-05 endpoint. */
-  readonly endpoint?: (endpoint: string) => string;
+  readonly endpoint: ((endpoint: string) => string) | undefined;
 };
 
 /** Small answers are read whole, which is faster and lets them be timed; bigger ones flow. */
@@ -57,39 +62,30 @@ export async function deliver(
   answer: Incoming,
   delivery: Delivery,
 ): Promise<Response> {
-  const { owner, requestId, passed } = delivery;
-  const isStream = isStreamType(answer.headers.get("content-type"));
-  const headers = headersOut(app, answer.headers, {
-    ...owner,
-    isStream,
-    requestId,
-    limits: passed.headers,
-  });
-  const { status } = answer;
-  if (isStream) {
-    const off = subjectsOf(delivery.scene).map(switchedOff);
-    const { subjects: restsOn, key } = owner.caller;
-    const subjects = [...new Set([...restsOn, key, ...off])];
-    const { startedAt: since, reader, endpoint, watching } = delivery;
-    const relayed = { subjects, since, reader, endpoint, watching };
-    return new Response(relayEvents(app, answer, relayed), { status, headers });
-  }
-  const isBodiless = bodiless.has(status);
-  const body = await bodyOf(app, answer, { isBodiless, delivery });
-  return new Response(isBodiless ? null : body, { status, headers });
+  // The head is gone when the body has been read.
+  const { status, headers } = answer;
+  const type = mediaTypeOf(headers.get("content-type"));
+  const given = headersOut(app, headers, delivery.owner);
+  const body = await bodyOf(app, answer, type, delivery);
+  const response = new Response(body, { status, headers: type.headers });
+  const { headers: out } = response;
+  out.set("x-request-id", delivery.requestId);
+  for (const name in delivery.decision.headers)
+    out.set(name, delivery.decision.headers[name] ?? "");
+  for (const name in given) out.set(name, given[name] ?? "");
+  return response;
 }
 
-async function bodyOf(
-  app: Delivering,
-  answer: Incoming,
-  { isBodiless, delivery }: { readonly isBodiless: boolean; readonly delivery: Delivery },
-) {
+async function bodyOf(app: Delivering, answer: Incoming, type: MediaType, delivery: Delivery) {
+  if (type.isStream) return streamed(app, answer, delivery);
   const length = answer.headers.get("content-length");
   const isSmall = typeof length === "string" && Number(length) <= mostWholeBytes;
+  const isBodiless = bodiless.has(answer.status);
   if (isSmall || isBodiless || delivery.watching.screen !== undefined) {
-    return await whole(app, answer, delivery);
+    const body = await whole(app, answer, type, delivery);
+    return isBodiless ? null : body;
   }
-  const isOpen = typeof length !== "string" && isJsonType(answer.headers.get("content-type"));
+  const isOpen = typeof length !== "string" && type.isJson;
   if (!isOpen) return await flowing(app, answer, delivery);
   const { cancel, deadline } = delivery;
   deadline.set(app.config.upstreamLimits.totalMs, () => cancel.expire());
@@ -97,8 +93,29 @@ async function bodyOf(
     throw brokenOff(cancel, error);
   });
   return ahead.isWhole
-    ? await whole(app, ahead.incoming, delivery)
+    ? await whole(app, ahead.incoming, type, delivery)
     : await flowing(app, ahead.incoming, delivery);
+}
+
+function streamed(app: Delivering, answer: Incoming, delivery: Delivery) {
+  const { startedAt: since, reader, endpoint, watching, context } = delivery;
+  // It may go on for hours: what was sent is not kept for as long.
+  for (const tool of context.tools) tool.settle();
+  return relayEvents(app, answer, {
+    subjects: endingsOf(context),
+    since,
+    reader,
+    endpoint,
+    watching,
+  });
+}
+
+/** Whatever ends it: one list for all streams of a caller that call one tool. */
+function endingsOf({ plan, tools }: CallContext): readonly string[] {
+  const [only] = tools;
+  if (only === undefined) return plan.endings;
+  if (tools.length === 1) return only.plan.endings;
+  return [...new Set(tools.flatMap((tool) => tool.plan.endings))];
 }
 
 function brokenOff(cancel: Cancel, error?: unknown): Failure {
@@ -110,28 +127,24 @@ function brokenOff(cancel: Cancel, error?: unknown): Failure {
   return new Failure("upstream_broke_off", undefined, { reason: "the answer broke off" });
 }
 
-async function whole(app: Delivering, answer: Incoming, delivery: Delivery) {
-  const room = new AnswerRoom(delivery.watching.caller);
-  try {
-    return await wholeIn(room, app, { answer, delivery });
-  } finally {
-    room.leave();
-  }
-}
-
-type Answered = { readonly answer: Incoming; readonly delivery: Delivery };
-
-async function wholeIn(room: AnswerRoom, app: Delivering, { answer, delivery }: Answered) {
+function whole(app: Delivering, answer: Incoming, type: MediaType, delivery: Delivery) {
   const { cancel, deadline, watching } = delivery;
   deadline.set(app.config.upstreamLimits.totalMs, () => cancel.expire());
-  const isList = watching.screen !== undefined;
-  const limits = {
-    mostBytes: isList ? mostListBytes : mostWholeBytes,
-    tooLarge: listTooBig,
-    grow: (bytes: number) => (isList ? room.grow(bytes) : undefined),
-  };
-  // The head is gone when the body has been read.
-  const isJson = isJsonType(answer.headers.get("content-type"));
+  if (watching.screen === undefined) return wholeIn(smallAnswer, answer, type, delivery);
+  const room = new AnswerRoom(watching.caller);
+  const grow = (bytes: number) => room.grow(bytes);
+  const limits = { mostBytes: mostListBytes, tooLarge: listTooBig, grow };
+  return wholeIn(limits, answer, type, delivery).finally(() => room.leave());
+}
+
+const smallAnswer: BodyLimits = { mostBytes: mostWholeBytes, tooLarge: listTooBig };
+
+async function wholeIn(
+  limits: BodyLimits,
+  answer: Incoming,
+  { isJson }: MediaType,
+  { cancel, watching, reader }: Delivery,
+) {
   let body: Uint8Array<ArrayBuffer>;
   try {
     body = await wholeBody(answer, limits);
@@ -141,23 +154,22 @@ async function wholeIn(room: AnswerRoom, app: Delivering, { answer, delivery }: 
   // Another encoding than UTF-8, which some readers find out by themselves.
   if (isJson && body.includes(0)) throw unreadable("a NUL in JSON");
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  if (isJson && answersAnother(bytes, delivery.reader.id, answer.status)) {
+  if (isJson && answersAnother(bytes, reader.id, answer.status)) {
     answer.distrust?.();
     throw anothers();
   }
-  return await watched(body, watching, isJson);
+  watching.ended?.(bytes, body.length);
+  return mayHoldToolList(bytes) ? await judged(body, watching, isJson) : body;
 }
 
-/** A small answer as its reader may see it. Failures: `upstream_invalid` for a list of tools where none belongs. */
-async function watched(
+/** What may hold a list of tools, as its reader may see it. Failures: `upstream_invalid` where none belongs. */
+async function judged(
   body: Uint8Array<ArrayBuffer>,
-  { screen, ended }: Watching,
+  { screen }: Watching,
   isJson: boolean,
 ): Promise<Uint8Array<ArrayBuffer> | string> {
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   // Read as a client reads it: without a byte order mark.
-  const text = ended !== undefined || mayHoldToolList(bytes) ? decoder.decode(body) : "";
-  ended?.(text, body.length);
+  const text = decoder.decode(body);
   const found = listIn(text);
   // A page that tells of a mistake passes as it is: no client reads it as a message.
   if (found === "none" || (found === "unclear" && !isJson)) return body;
@@ -169,11 +181,6 @@ function screened(text: string, found: "list" | "unclear", screen: Watching["scr
   throw found === "unclear" ? unclearList() : strayList();
 }
 
-/** What could be a message for some client. */
-function isJsonType(type: string | null | undefined): boolean {
-  return type === null || type === undefined || /json/i.test(type);
-}
-
 /**
  * A big JSON answer, passed on as it comes and cut at the limit. Resolves with the first of it that passes: what is
  * refused before has an answer of its own.
@@ -181,10 +188,10 @@ function isJsonType(type: string | null | undefined): boolean {
 function flowing(
   app: Delivering,
   answer: Incoming,
-  { cancel, watching, passed }: Delivery,
+  { cancel, watching, decision }: Delivery,
 ): Promise<ReadableStream<Uint8Array>> {
   const deadline = app.deadlines.open();
-  const leave = passed.stay();
+  const leave = decision.stay();
   const begun = Promise.withResolvers<ReadableStream<Uint8Array>>();
   const isOver = () => {
     deadline.close();

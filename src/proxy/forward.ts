@@ -4,7 +4,7 @@ import { Failure, type FailureCode } from "#src/failure.ts";
 import { LostAfterSending, isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
 import type { Cancel } from "#src/http/cancel.ts";
 import { decoded } from "#src/http/decoding.ts";
-import { type Exchange, type Incoming, type OutgoingRequest, discard } from "#src/http/exchange.ts";
+import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
 import { ResponseBroken } from "#src/http/response-parser.ts";
 import type { Deadline } from "./deadlines.ts";
 import type { Reach } from "./reach.ts";
@@ -34,13 +34,18 @@ export type Outgoing = {
  */
 export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Incoming> {
   const { upstream, url, headers, httpMethod: method, body, cancel, deadline } = outgoing;
-  await reached(app, upstream);
+  const reaching = reached(app, upstream);
+  if (reaching !== undefined) await reaching;
   // A GET opens a stream that may have nothing to say for hours.
   if (method !== "GET") {
     deadline.set(app.config.upstreamLimits.firstByteMs, () => cancel.expire());
   }
   try {
-    const answer = await exchanged(app, outgoing, { url, method, headers, body, cancel });
+    const request = { url, method, headers, body, cancel };
+    const answer = await app.exchange(request).catch((error: unknown) => {
+      if (!mayRepeat(error, outgoing)) throw error;
+      return app.exchange({ ...request, isFresh: true });
+    });
     app.reach.answered(upstream);
     const isRedirect = answer.status >= 300 && answer.status < 400;
     const plain = isRedirect ? undefined : decoded(answer);
@@ -55,15 +60,6 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
     throw failure;
   } finally {
     deadline.lift();
-  }
-}
-
-async function exchanged({ exchange }: Forwarding, outgoing: Outgoing, request: OutgoingRequest) {
-  try {
-    return await exchange(request);
-  } catch (error) {
-    if (!mayRepeat(error, outgoing)) throw error;
-    return await exchange({ ...request, isFresh: true });
   }
 }
 

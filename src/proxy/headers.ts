@@ -55,16 +55,42 @@ export function headersIn(
   return out;
 }
 
-/** Whether an answer is a stream of events. Failures: `upstream_invalid` for what some clients take for one. */
-export function isStreamType(type: string | null | undefined): boolean {
+/** What the type of an answer's body means for whoever passes it on. */
+export type MediaType = {
+  readonly isStream: boolean;
+  /** It could be a message for some client. */
+  readonly isJson: boolean;
+  /** What every answer of this type is sent with. */
+  readonly headers: Headers;
+};
+
+const mediaTypes = new Map<string | null, MediaType>();
+const mostMediaTypes = 100;
+
+/** Upstreams use few of them. Failures: `upstream_invalid` for what some clients take for a stream of events. */
+export function mediaTypeOf(type: string | null | undefined): MediaType {
+  const known = mediaTypes.get(type ?? null);
+  if (known !== undefined) return known;
+  const read = readMediaType(type ?? undefined);
+  if (mediaTypes.size >= mostMediaTypes) mediaTypes.clear();
+  mediaTypes.set(type ?? null, read);
+  return read;
+}
+
+function readMediaType(type: string | undefined): MediaType {
   const isStream = /^\s*text\/event-stream\s*(;|$)/i.test(type ?? "");
-  if (isStream || !/text\/event-stream/i.test(type ?? "")) return isStream;
-  throw new Failure("upstream_invalid");
+  if (!isStream && /text\/event-stream/i.test(type ?? "")) throw new Failure("upstream_invalid");
+  const headers = new Headers({
+    "cache-control": isStream ? "no-cache, no-transform" : "no-store",
+    "x-content-type-options": "nosniff",
+  });
+  if (isStream) headers.set("x-accel-buffering", "no");
+  if (type !== undefined) headers.set("content-type", plainType(type));
+  return { isStream, isJson: type === undefined || /json/i.test(type), headers };
 }
 
 /** Messages are UTF-8 and were judged as that: no other charset goes on with them. */
-function plainType(type: string | null | undefined): string | undefined {
-  if (typeof type !== "string") return undefined;
+function plainType(type: string): string {
   return (
     /^\s*(text\/event-stream|application\/json)\s*(;|$)/i.exec(type)?.[1]?.toLowerCase() ?? type
   );
@@ -76,36 +102,26 @@ function acceptOf(accept: string | null): string {
   return accept.includes("text/event-stream") ? accept : `${accept}, text/event-stream`;
 }
 
-/** The response headers for the client. The upstream's challenge, cookies and encoding stay here. */
+/**
+ * What an answer says besides its type, for the client; undefined where that is nothing. The upstream's challenge,
+ * cookies and encoding stay here.
+ */
 export function headersOut(
   app: Pick<App, "bindingKey" | "now">,
   answer: HeaderReader,
-  owner: Owner & {
-    readonly isStream: boolean;
-    readonly requestId: string;
-    /** What limits say. */
-    readonly limits: Readonly<Record<string, string>>;
-  },
-): Record<string, string> {
-  const out: Record<string, string> = {
-    "cache-control": owner.isStream ? "no-cache, no-transform" : "no-store",
-    "x-content-type-options": "nosniff",
-    "x-request-id": owner.requestId,
-    ...owner.limits,
-  };
-  if (owner.isStream) out["x-accel-buffering"] = "no";
-  const type = plainType(answer.get("content-type"));
-  if (type !== undefined) out["content-type"] = type;
+  owner: Owner,
+): Record<string, string> | undefined {
+  let out: Record<string, string> | undefined;
   const version = answer.get("mcp-protocol-version");
-  if (typeof version === "string") out["mcp-protocol-version"] = version;
+  if (typeof version === "string") (out ??= {})["mcp-protocol-version"] = version;
   const retryAfter = answer.get("retry-after");
   const seconds =
     typeof retryAfter === "string" ? readRetryAfter(retryAfter, app.now()) : undefined;
-  if (seconds !== undefined) out["retry-after"] = String(seconds);
+  if (seconds !== undefined) (out ??= {})["retry-after"] = String(seconds);
   const allow = answer.get("allow");
-  if (typeof allow === "string") out["allow"] = allow;
+  if (typeof allow === "string") (out ??= {})["allow"] = allow;
   const session = answer.get("mcp-session-id");
   if (typeof session === "string")
-    out["mcp-session-id"] = bind(app, { ...owner, purpose: "session" }, session);
+    (out ??= {})["mcp-session-id"] = bind(app, { ...owner, purpose: "session" }, session);
   return out;
 }

@@ -23,8 +23,9 @@ export const messageBounds: JsonBounds = { depth: 200, values: 20_000, digits: 1
 /** Of an answer that holds a list of tools: a hundred values for each of the two thousand that are kept. */
 export const listBounds: JsonBounds = { depth: 200, values: 200_000, digits: 1000 };
 
-/** The keys that an object has so far; most have one or few. */
-type Level = { readonly isObject: boolean; first?: string; others?: Set<string> };
+/** The keys that an object has so far; most have few. */
+type Level = { readonly isObject: boolean; readonly keys: string[]; many: Set<string> | undefined };
+const fewKeys = 8;
 
 /**
  * Refuses, before anything is made of it, JSON beyond the bounds, and JSON in which an object names a key twice,
@@ -53,12 +54,23 @@ class Scan {
   /** Takes what begins at a place; returns where its last character is. */
   take(at: number): number {
     const character = this.#json.charCodeAt(at);
-    if (character === quote) return this.#text(at);
-    if (startsNumber(character)) return endOfNumber(this.#json, at, this.#bounds.digits);
-    if (changesLevel.has(character)) this.#changeLevel(character);
-    else if (character === comma) this.#next();
-    else if (character === colon) this.#isKeyNext = false;
-    return at;
+    switch (character) {
+      case quote:
+        return this.#text(at);
+      case comma:
+        this.#next();
+        return at;
+      case colon:
+        this.#isKeyNext = false;
+        return at;
+      case openBrace:
+      case closeBrace:
+      case openBracket:
+      case closeBracket:
+        this.#changeLevel(character);
+        return at;
+    }
+    return startsNumber(character) ? endOfNumber(this.#json, at, this.#bounds.digits) : at;
   }
 
   #changeLevel(character: number): void {
@@ -118,15 +130,13 @@ function isInNumber(character: number): boolean {
   );
 }
 
-const changesLevel = new Set([openBrace, closeBrace, openBracket, closeBracket]);
-
 function enterOrLeave(levels: Level[], character: number, deepest: number): void {
   if (character === closeBrace || character === closeBracket) {
     levels.pop();
     return;
   }
   if (levels.length >= deepest) throw tooMuch("It is nested too deeply");
-  levels.push({ isObject: character === openBrace });
+  levels.push({ isObject: character === openBrace, keys: [], many: undefined });
 }
 
 /** Where the text that begins at `start` ends. */
@@ -149,13 +159,14 @@ function addKey(
   { start, end }: { readonly start: number; readonly end: number },
 ): void {
   if (level === undefined) return;
-  const written = json.slice(start, end);
-  const key = written.includes("\\") ? keyIn(written) : written.slice(1, -1);
-  if (key === level.first || level.others?.has(key) === true) {
+  const written = json.slice(start + 1, end - 1);
+  const key = written.includes("\\") ? keyIn(json.slice(start, end)) : written;
+  const { keys, many } = level;
+  if (many === undefined ? keys.includes(key) : many.has(key)) {
     throw new Failure("message_invalid", "A key stands twice in one object of the request body");
   }
-  if (level.first === undefined) level.first = key;
-  else (level.others ??= new Set()).add(key);
+  if (many !== undefined) many.add(key);
+  else if (keys.push(key) > fewKeys) level.many = new Set(keys);
 }
 
 function keyIn(written: string): string {

@@ -2,7 +2,7 @@ import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
-import type { Written } from "#src/policy/deed.ts";
+import type { Written } from "#src/policy/call.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
 import { type RpcId, asWritten } from "./answer-id.ts";
 import { hasLookalike, scanJson } from "./json-scan.ts";
@@ -63,11 +63,10 @@ export async function readCall(
   if (isBig(bytes)) await turn();
   const { message, text } = parse(bytes);
   if (Array.isArray(message)) {
-    return { call: { ...batch(request, message, text), httpMethod }, body: bytes };
+    return { call: batch(request, message, text), body: bytes };
   }
   if (!isObject(message)) throw new Failure("message_invalid");
-  const call = { ...single(request, message, text), httpMethod };
-  return { call, body: withoutOwnAnswer(message, bytes) ?? bytes };
+  return { call: single(request, message, text), body: withoutOwnAnswer(message, bytes) ?? bytes };
 }
 
 /** What is done with a message of this size takes a moment that others notice: each such step waits for its turn. */
@@ -84,9 +83,9 @@ export function turn(): Promise<void> {
 }
 
 type Message = Readonly<Record<string, unknown>>;
-type Described = Omit<Call, "httpMethod">;
 
 const noMessage = {
+  httpMethod: "POST",
   rpcMethod: undefined,
   rpcMethods: [],
   opensLinks: false,
@@ -116,8 +115,10 @@ function parse(body: Uint8Array): { readonly message: unknown; readonly text: st
 
 const mostMessages = 50;
 
+const nothing: Message = {};
+
 /** Batches were part of 2025-03-26 alone. */
-function batch(request: Request, messages: readonly unknown[], text: string): Described {
+function batch(request: Request, messages: readonly unknown[], text: string): Call {
   if (isModernVersion(request.headers.get("mcp-protocol-version"))) {
     throw new Failure("message_invalid", "MCP 2026-07-28 has no batches: send one message");
   }
@@ -144,15 +145,16 @@ function answers({ method, params }: Message): boolean {
   return typeof method !== "string" || (isObject(params) && params["inputResponses"] !== undefined);
 }
 
-function single(request: Request, message: Message, text: string): Described {
+function single(request: Request, message: Message, text: string): Call {
   refuseAmbiguous(message);
   const { method: said, id } = message;
   const method = typeof said === "string" ? said : undefined;
   const parameters = isObject(message["params"]) ? message["params"] : undefined;
-  const about = isObject(parameters?.["_meta"]) ? parameters["_meta"] : {};
+  const about = isObject(parameters?.["_meta"]) ? parameters["_meta"] : nothing;
   const bodyVersion = about[versionKey];
   const exact = exactly(text);
   return {
+    httpMethod: "POST",
     rpcMethod: method,
     rpcMethods: method === undefined ? [] : [method],
     hasAnswers: answers(message),
@@ -164,7 +166,8 @@ function single(request: Request, message: Message, text: string): Described {
     ownState: ownStateIn(parameters),
     cursor: textIn(parameters?.["cursor"]),
     id: readId(id, text),
-    isModern: [request.headers.get("mcp-protocol-version"), bodyVersion].some(isModernVersion),
+    isModern:
+      isModernVersion(request.headers.get("mcp-protocol-version")) || isModernVersion(bodyVersion),
     bodyVersion,
   };
 }

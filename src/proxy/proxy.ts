@@ -1,31 +1,32 @@
 import type { Caller, Knowing } from "#src/agents/caller.ts";
+import type { Held } from "#src/accounts/credential.ts";
 import { reconnect } from "#src/accounts/refresh/failures.ts";
 import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
 import type { App } from "#src/app.ts";
-import { type Deed, sceneOf } from "#src/policy/deed.ts";
-import type { BodyPlace } from "#src/policy/body-room.ts";
-import {
-  type Arrival,
-  type Guarding,
-  type Passed,
-  admit,
-  countUnusable,
-  guard,
-} from "#src/policy/guard.ts";
-import type { NatureOf } from "#src/policy/tools/patterns.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
+import { fromBase64url } from "#src/crypto/base64url.ts";
 import { Failure, type FailureCode } from "#src/failure.ts";
 import { bigBytes } from "#src/http/body.ts";
 import { Cancel } from "#src/http/cancel.ts";
+import { type Incoming, discard } from "#src/http/exchange.ts";
 import { placeOf } from "#src/http/reason.ts";
 import { readRetryAfter } from "#src/http/retry-after.ts";
-import { type Incoming, discard } from "#src/http/exchange.ts";
+import type { BodyPlace } from "#src/policy/body-room.ts";
+import type { CallContext, Hashing } from "#src/policy/call.ts";
+import {
+  type Arrival,
+  type PolicyDecision,
+  type PolicyDeps,
+  admit,
+  countUnusable,
+  decide,
+} from "#src/policy/guard.ts";
+import { planFor } from "#src/policy/plan.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Span, Tracing } from "#src/telemetry/trace.ts";
 import { bearerOf, checkScopes } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
-import type { Held } from "#src/accounts/credential.ts";
 import { type Standing, renewedStanding, standingFor, standingNow } from "./credential-header.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { deliver } from "./deliver.ts";
@@ -37,14 +38,14 @@ import { checkHeaders, checkMirrors } from "./mirrored-headers.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import { isRepeatable } from "./repeatable.ts";
 import type { Reader } from "./stream.ts";
-import { deedOf, noteFailure, watchingOf } from "./watching.ts";
-import { fromBase64url } from "#src/crypto/base64url.ts";
+import { contextOf, noteFailure, settle, watchingOf } from "./watching.ts";
 
 /** What a call leans on. */
 export type Proxying = App &
   Knowing &
   Refreshing &
-  Guarding &
+  PolicyDeps &
+  Hashing &
   Forwarding & {
     readonly deadlines: Deadlines;
     readonly heartbeat: Heartbeat;
@@ -61,17 +62,17 @@ export type Exchange = {
   readonly startedAt: number;
   /** The client's, for limits. */
   readonly address: () => string;
-  caller?: Caller;
-  call?: Call;
-  /** What is known about it for guards and the audit trail. */
-  deed?: Deed;
-  passed?: Passed;
-  upstreamStatus?: number;
-  failure?: FailureCode;
+  caller: Caller | undefined;
+  call: Call | undefined;
+  /** What policy knows about it, and what the audit trail does. */
+  context: CallContext | undefined;
+  decision: PolicyDecision | undefined;
+  upstreamStatus: number | undefined;
+  failure: FailureCode | undefined;
   /** What it was, for the log. */
-  reason?: string;
+  reason: string | undefined;
   /** Where traces are collected. */
-  span?: Span;
+  span: Span | undefined;
 };
 
 /** The name of the query parameter that carries a 2024-11-05 message endpoint. */
@@ -87,13 +88,13 @@ export async function proxyCall(
   request: Request,
   exchange: Exchange,
 ): Promise<Response> {
-  const { upstream } = exchange;
+  const { upstream, startedAt: at, address } = exchange;
   const proven = bearerOf(app, request, upstream);
   const caller = proven instanceof Promise ? await proven : proven;
   exchange.caller = caller;
-  const { address } = exchange;
+  const plan = planFor(app, caller, upstream, at);
   const streams = app.openStreams.of(caller.key);
-  const arrival = { caller, upstream, address, httpMethod: request.method, streams };
+  const arrival = { plan, caller, address, at, httpMethod: request.method, streams };
   // Permission before work. A small message costs next to nothing, and is answered with its own id.
   let leave = isBigRequest(request) ? admit(app, arrival) : undefined;
   const place = app.bodyRoom.enter(caller.key);
@@ -104,12 +105,14 @@ export async function proxyCall(
     if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
     checkScopes(caller, call.rpcMethods);
     checkHeaders(request, call);
-    const deed = deedOf(app, exchange, { caller, call });
-    exchange.deed = deed;
+    const context = contextOf(app, exchange, plan, call);
+    exchange.context = context;
     if (isBig(body)) await turn();
-    const passed = await guard(app, deed, call.ownState).finally(() => settle(deed));
-    exchange.passed = passed;
-    return await send(app, request, { exchange, caller, call, body, deed, passed });
+    const decided = decide(app, context, call.ownState);
+    const decision = decided instanceof Promise ? await decided : decided;
+    exchange.decision = decision;
+    settle(context, body);
+    return await send(app, request, { exchange, caller, call, body, context, decision });
   } finally {
     place.leave();
     leave?.();
@@ -134,23 +137,18 @@ async function readArrival(
   }
 }
 
-/** What guards have looked at is not needed while the upstream works. */
-function settle(deed: Deed): void {
-  for (const tool of deed.tools) tool.settle();
-}
-
 type Going = {
   readonly exchange: Exchange;
   readonly caller: Caller;
   readonly call: Call;
   readonly body: ReadCall["body"];
-  readonly deed: Deed;
-  readonly passed: Passed;
+  readonly context: CallContext;
+  readonly decision: PolicyDecision;
 };
 
-/** What guards have let through, with the account's credential. */
+/** What policy has let through, with the account's credential. */
 async function send(app: Proxying, request: Request, going: Going): Promise<Response> {
-  const { exchange, caller, call, body, deed, passed } = going;
+  const { exchange, caller, call, body, context, decision } = going;
   const { upstream, requestId } = exchange;
   const standing =
     standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
@@ -158,7 +156,6 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
   const owner = { caller, upstream };
   const url = urlFor(app, request, owner);
   const { deadline, leave } = watchClient(app, request, cancel);
-  const natureOf: NatureOf = (name) => app.definitions.find(upstream, name).nature;
   const sendWith = ({ headers: credential }: Standing) => {
     const headers = headersIn(app, request, { ...owner, credential });
     passTraceOn(headers, exchange, call);
@@ -172,7 +169,7 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
       body,
       cancel,
       deadline,
-      isRepeatable: () => isRepeatable(call, natureOf),
+      isRepeatable: () => isRepeatable(call, context.tools),
     });
   };
   try {
@@ -184,7 +181,7 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
         ? await secondTry(app, exchange, { first, standing, send: sendWith })
         : first;
     if (answer.status === 429) {
-      passed.punished(readRetryAfter(answer.headers.get("retry-after"), app.now()));
+      decision.punished(readRetryAfter(answer.headers.get("retry-after"), app.now()));
     }
     const isPlainGet = call.httpMethod === "GET" && !request.headers.has("mcp-session-id");
     return await deliver(app, answer, {
@@ -194,14 +191,14 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
       requestId,
       startedAt: exchange.startedAt,
       reader: readerOf(call),
-      watching: watchingOf(app, { caller, upstream, call, passed, status: answer.status }),
-      passed,
-      scene: sceneOf(deed),
-      ...(isPlainGet ? { endpoint: endpointRewriter(app, request, owner) } : {}),
+      watching: watchingOf(app, { caller, upstream, call, decision, status: answer.status }),
+      decision,
+      context,
+      endpoint: isPlainGet ? endpointRewriter(app, request, owner) : undefined,
     });
   } catch (error) {
     cancel.cancel();
-    noteFailure(passed, deed, error);
+    noteFailure(app, decision, context, error);
     throw error;
   } finally {
     leave();

@@ -1,9 +1,12 @@
+import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, isGuards } from "#src/failure.ts";
 import { within } from "#src/once.ts";
+import { redact } from "#src/telemetry/redact.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { chainWith } from "./audit.ts";
+import type { Call } from "./message.ts";
 import type { Exchange } from "./proxy.ts";
 import { type CallRow, type Chain, saveCalls } from "./store.ts";
 
@@ -56,24 +59,21 @@ export function createRecorder(app: Recording): Recorder {
 
   return {
     add(exchange, status) {
-      const { call, caller, startedAt } = exchange;
+      const { call, caller, startedAt, failure } = exchange;
       const durationMs = Math.round(app.now().getTime() - startedAt);
       const facts = factsOf(exchange, status, durationMs);
-      app.log[status >= 500 ? "warn" : "info"]("call", { ...facts, reason: exchange.reason });
+      app.log.redacted(status >= 500 ? "warn" : "info", "call", facts);
       const { upstream, rpcMethod: method } = facts;
       app.metrics.call({ upstream, method, status }, durationMs / 1000);
-      const { failure } = facts;
       if (failure !== undefined && isGuards(failure)) app.metrics.guardRefusal(upstream, failure);
-      endSpan(exchange, facts);
+      if (exchange.span !== undefined) endSpan(exchange.span, facts);
       // Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database.
       if (caller === undefined || call === undefined) return;
       if (waiting.length >= mostWaiting) {
         dropped += 1;
         return;
       }
-      const at = new Date(startedAt);
-      const { httpMethod } = call;
-      waiting.push({ id: newId(at), at, personId: caller.personId, httpMethod, ...facts });
+      waiting.push(rowOf(exchange, facts, { caller, call }));
     },
     async stop() {
       clearInterval(timer);
@@ -101,42 +101,55 @@ async function attempt(
   }
 }
 
+/** What the log has of a call, flat; what others have chosen is redacted. */
 function factsOf(exchange: Exchange, status: number, durationMs: number) {
-  const { call, requestId, upstream, upstreamStatus, failure } = exchange;
+  const { call, caller, requestId, upstream, upstreamStatus, failure, decision } = exchange;
+  const isRefused = failure !== undefined && isGuards(failure);
   return {
     requestId,
     upstream: upstream.name,
-    rpcMethod: storable(call?.rpcMethod),
-    name: storable(call?.name),
+    rpcMethod: cleaned(call?.rpcMethod),
+    name: cleaned(call?.name),
     status,
     upstreamStatus,
     failure,
     durationMs,
-    ...whoCalled(exchange.caller),
-    ...whatGuardsSaw(exchange),
-  };
-}
-
-function whoCalled(caller: Exchange["caller"]) {
-  return {
     accountId: caller?.accountId,
-    sessionId: caller?.kind === "session" ? caller.id : undefined,
-    grantId: caller?.kind === "grant" ? caller.id : undefined,
-    agentId: caller?.kind === "agent" ? caller.id : undefined,
-    clientId: storable(caller?.agent),
+    sessionId: idOf(caller, "session"),
+    grantId: idOf(caller, "grant"),
+    agentId: idOf(caller, "agent"),
+    clientId: cleaned(caller?.agent),
+    guard: isRefused ? failure : decision?.approval,
+    reason: cleaned(exchange.reason),
   };
 }
 
-function whatGuardsSaw({ deed, passed, failure }: Exchange) {
-  const isRefused = failure !== undefined && isGuards(failure);
+function idOf(caller: Caller | undefined, kind: Caller["kind"]): string | undefined {
+  return caller?.kind === kind ? caller.id : undefined;
+}
+
+type Facts = ReturnType<typeof factsOf>;
+type Known = { readonly caller: Caller; readonly call: Call };
+
+/** The same for the audit trail. */
+function rowOf(exchange: Exchange, facts: Facts, { caller, call }: Known): CallRow {
+  const at = new Date(exchange.startedAt);
+  const tools = exchange.context?.tools;
+  const argumentsHash = tools?.length === 1 ? tools[0]?.hash : undefined;
   return {
-    argumentsHash: deed?.tools.length === 1 ? deed.tools[0]?.hash : undefined,
-    guard: isRefused ? failure : passed?.decision,
+    ...facts,
+    id: newId(at),
+    at,
+    personId: caller.personId,
+    httpMethod: call.httpMethod,
+    argumentsHash,
+    rpcMethod: storable(call.rpcMethod),
+    name: storable(call.name),
+    clientId: storable(caller.agent),
   };
 }
 
-function endSpan({ span }: Exchange, facts: ReturnType<typeof factsOf>): void {
-  if (span === undefined) return;
+function endSpan(span: NonNullable<Exchange["span"]>, facts: Facts): void {
   const { rpcMethod, name, upstream, status, upstreamStatus, requestId } = facts;
   const said = {
     "mcp.method.name": rpcMethod,
@@ -149,7 +162,24 @@ function endSpan({ span }: Exchange, facts: ReturnType<typeof factsOf>): void {
   span.end(said, status >= 500);
 }
 
+const known = new Map<string, string>();
+const mostKnown = 1000;
+
+/** For the log. Tools and clients are few: what came of a text is remembered. */
+function cleaned(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const before = known.get(text);
+  if (before !== undefined) return before;
+  const clean = redact(storable(text) ?? "");
+  if (known.size >= mostKnown) known.clear();
+  known.set(text, clean);
+  return clean;
+}
+
+const isPlain = /^[\x20-\x7e]*$/;
+
 /** PostgreSQL takes neither NUL nor half a surrogate pair. */
 function storable(text: string | undefined): string | undefined {
-  return text?.slice(0, longestName).replaceAll("\0", "").toWellFormed();
+  if (text === undefined || (text.length <= longestName && isPlain.test(text))) return text;
+  return text.slice(0, longestName).replaceAll("\0", "").toWellFormed();
 }

@@ -63,7 +63,7 @@ export async function answerMcp(
 ): Promise<Response> {
   const { route, path, requestId, address } = found;
   const { upstream } = route;
-  const exchange: Exchange = { requestId, upstream, address, startedAt: app.now().getTime() };
+  const exchange = newExchange(app.now().getTime(), upstream, requestId, address);
   let answer: Response;
   let status: number | undefined;
   try {
@@ -82,6 +82,28 @@ export async function answerMcp(
   }
   if (route.kind === "call") app.recorder.add(exchange, status ?? answer.status);
   return answer;
+}
+
+function newExchange(
+  startedAt: number,
+  upstream: Upstream,
+  requestId: string,
+  address: () => string,
+): Exchange {
+  return {
+    requestId,
+    upstream,
+    startedAt,
+    address,
+    caller: undefined,
+    call: undefined,
+    context: undefined,
+    decision: undefined,
+    upstreamStatus: undefined,
+    failure: undefined,
+    reason: undefined,
+    span: undefined,
+  };
 }
 
 /** Whoever repeats a call that may have had an effect has to know that. */

@@ -1,105 +1,140 @@
-import { hash } from "node:crypto";
 import type { Caller } from "#src/agents/caller.ts";
-import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { isObject } from "#src/config/read.ts";
-import { tagOf } from "#src/crypto/secret.ts";
 import { asFailure } from "#src/failure.ts";
-import { type Deed, ToolUse } from "#src/policy/deed.ts";
-import type { Passed } from "#src/policy/guard.ts";
+import { type CallContext, type Hashing, ToolInvocation } from "#src/policy/call.ts";
+import type { PolicyDecision } from "#src/policy/guard.ts";
+import { type CallerPlan, type Planning, planForTool } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
-import type { Definitions } from "#src/policy/tools/definitions.ts";
-import { withoutId } from "./answer-id.ts";
+import { type RpcId, withoutId } from "./answer-id.ts";
 import { type Watching, mostTold } from "./answer-watch.ts";
-import type { Call } from "./message.ts";
+import { type Call, isBig } from "./message.ts";
 import type { Exchange } from "./proxy.ts";
 import { screened } from "./tool-lists.ts";
 
-/** What guards know about a call, before it is made. */
-export function deedOf(
-  app: Pick<App, "bindingKey">,
-  { upstream, address }: Pick<Exchange, "upstream" | "address">,
-  { caller, call }: { readonly caller: Caller; readonly call: Call },
-): Deed {
-  const tools = call.toolCalls.map(
-    ({ name, written }) => new ToolUse(name, written, tagFor(app, upstream, name)),
-  );
+/** What policy knows about a call, before it is made. */
+export function contextOf(
+  app: Planning & Hashing,
+  { upstream, address, startedAt: at }: Pick<Exchange, "upstream" | "address" | "startedAt">,
+  plan: CallerPlan,
+  call: Call,
+): CallContext {
+  const tools: ToolInvocation[] = [];
+  for (const { name, written } of call.toolCalls) {
+    tools.push(new ToolInvocation(planForTool(app, plan, name), written, app));
+  }
   const { httpMethod, rpcMethods: methods } = call;
-  return { caller, upstream, httpMethod, methods, tools, address };
+  return { plan, caller: plan.caller, upstream, httpMethod, methods, tools, address, at };
 }
 
-function tagFor(
-  { bindingKey }: Pick<App, "bindingKey">,
-  { name: upstream }: Upstream,
-  tool: string,
-) {
-  return (kind: "call" | "request", text: string) =>
-    tagOf(bindingKey, `${kind}:${JSON.stringify([upstream, tool])}${text}`);
+/** What policy has looked at is not needed while the upstream works; only of a small call it is kept until its end. */
+export function settle({ tools }: CallContext, body: Uint8Array | undefined): void {
+  if (isBig(body)) for (const tool of tools) tool.settle();
 }
 
-/** What guards want to see of an answer. */
+/** What policy wants to see of an answer. */
 export function watchingOf(
-  app: { readonly definitions: Definitions; readonly switches: Switches },
+  app: Planning & { readonly switches: Switches } & Pick<Hashing, "digest"> & Clock,
   about: {
     readonly caller: Caller;
     readonly upstream: Upstream;
     readonly call: Call;
-    readonly passed: Passed;
+    readonly decision: PolicyDecision;
     readonly status: number;
   },
 ): Watching {
-  const { call, passed, status } = about;
+  // A stream lives for hours: of the call only what is needed for its answer is kept with it.
+  const { call, decision, status } = about;
+  const { id, isModern } = call;
   // In MCP before 2026-07-28 an answer may come on any stream that a client opens with GET.
   const isList = call.httpMethod === "GET" || call.rpcMethods.includes("tools/list");
-  const from = call.rpcMethod === "tools/list" ? { cursor: call.cursor } : "unknown";
   const isTool = call.toolCalls.length === 1;
-  const note = (last: string, size: number) => {
-    const outcome = outcomeOf(call, { last, size, status });
-    if (outcome !== undefined) passed.ended(outcome);
-  };
   return {
     caller: about.caller.key,
-    id: call.httpMethod === "POST" ? call.id : null,
+    id: call.httpMethod === "POST" ? id : null,
     status,
-    screen: isList ? (json) => screened(app, { ...about, from }, json) : undefined,
-    ended: isTool ? note : undefined,
+    screen: isList ? screenOf(app, about) : undefined,
+    ended: isTool ? outcomeNoter(app, decision, { id, isModern, status }) : undefined,
   };
+}
+
+type Clock = { readonly now: () => Date };
+
+function screenOf(
+  app: Parameters<typeof screened>[0],
+  { caller, upstream, call }: { caller: Caller; upstream: Upstream; call: Call },
+): Watching["screen"] {
+  const from = call.rpcMethod === "tools/list" ? { cursor: call.cursor } : "unknown";
+  const owner = { caller, upstream, from } as const;
+  return (json) => screened(app, owner, json);
 }
 
 /** A call of a tool that brought no answer is a failure of it, whoever's fault it was. */
-export function noteFailure(passed: Passed, deed: Deed, error: unknown): void {
+export function noteFailure(
+  app: Clock,
+  decision: PolicyDecision,
+  { tools }: CallContext,
+  error: unknown,
+): void {
   const { code } = asFailure(error);
-  if (deed.tools.length !== 1 || !code.startsWith("upstream_")) return;
-  passed.ended({ result: code, isError: true, asksFirst: false, text: "" });
+  if (tools.length !== 1 || !code.startsWith("upstream_")) return;
+  const outcome = { result: code, isError: true, asksFirst: false };
+  decision.ended(outcome, () => "", app.now().getTime());
 }
 
 /**
- * How a call ended. Undefined where the answer is none: accepted, and answered elsewhere (MCP 2024-11-05), or
- * broken off.
+ * Notes how a call of a tool ended, by the last message of its answer and the size of all of it. Not where the answer
+ * is none: accepted, and answered elsewhere (MCP 2024-11-05), or broken off.
  */
-function outcomeOf(call: Call, answer: { last: string; size: number; status: number }) {
-  const { last, size, status } = answer;
-  const text = withoutId(last, call.id);
-  if (text === undefined && status < 400) return undefined;
-  const rest = text ?? last;
-  return {
-    // What was cut off is known by its length alone.
-    result: hash("sha256", last.length < mostTold ? rest : `${size} ${rest}`, "base64url"),
-    isError: status >= 400 || saysFailure(rest),
-    asksFirst: call.isModern && rest.includes('"input_required"') && asksFirst(last),
-    text: rest,
+function outcomeNoter(
+  app: Pick<Hashing, "digest"> & Clock,
+  decision: PolicyDecision,
+  { id, isModern, status }: { id: RpcId; isModern: boolean; status: number },
+): NonNullable<Watching["ended"]> {
+  return (last, size) => {
+    const rest = withoutId(last, id);
+    if (rest === undefined && status < 400) return;
+    const digest = app.digest(rest ?? last);
+    const outcome = {
+      // What was cut off is known by its length, too.
+      result: last.length < mostTold ? digest : `${size} ${digest}`,
+      isError: status >= 400 || saysFailure(last),
+      asksFirst: isModern && last.includes('"input_required"') && asksFirst(last),
+    };
+    decision.ended(outcome, () => last.toString(), app.now().getTime());
   };
 }
 
-function saysFailure(message: string): boolean {
-  if (message.includes('"isError"') && /"isError"\s*:\s*true/.test(message)) return true;
+function saysFailure(message: Buffer): boolean {
+  if (holdsTrue(message, '"isError"')) return true;
   return message.includes('"error"') && !message.includes('"result"');
 }
 
+/** Whether a key stands with `true`; nothing is decoded. */
+function holdsTrue(message: Buffer, key: string): boolean {
+  let at = message.indexOf(key);
+  while (at !== -1) {
+    const colon = behindBlanks(message, at + key.length);
+    const value = message[colon] === 0x3a ? behindBlanks(message, colon + 1) : message.length;
+    if (message.toString("latin1", value, value + 4) === "true") return true;
+    at = message.indexOf(key, at + key.length);
+  }
+  return false;
+}
+
+function behindBlanks(bytes: Buffer, from: number): number {
+  let at = from;
+  while (blanks.has(bytes[at] ?? 0)) at += 1;
+  return at;
+}
+
+/** Of JSON (RFC 8259 section 2). */
+const blanks = new Set([0x20, 0x09, 0x0a, 0x0d]);
+
 /** Whether the upstream wants to know something before it does anything (MCP 2026-07-28). */
-function asksFirst(json: string): boolean {
+function asksFirst(json: Buffer): boolean {
   try {
-    const message: unknown = JSON.parse(json);
+    const message: unknown = JSON.parse(json.toString());
     const result = isObject(message) ? message["result"] : undefined;
     return isObject(result) && result["resultType"] === "input_required";
   } catch {

@@ -1,4 +1,5 @@
 import { chmod, cp, readFile, symlink } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { endsWithin } from "#src/once.ts";
@@ -11,10 +12,13 @@ const [headSeconds, keptSeconds] = [30, 120];
 const archiveName = "postgres.tar.zst";
 const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
 
+const digestSeed = randomBytes(8).readBigUInt64LE();
+
 export const bunRuntime: Runtime = {
   name: "bun",
   serve,
   exchange: bunExchange,
+  digest: (data) => Bun.hash(data, digestSeed),
   onceOnly: {},
   installPostgres,
   liftFetchLimit,

@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from "node:crypto";
 import { Failure } from "#src/failure.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
 import { type Runtime, type ServeOptions, type Serving, lastWordsMs } from "./runtime.ts";
@@ -28,10 +29,13 @@ declare const Deno: {
   createHttpClient(options: { poolMaxIdlePerHost: number }): object;
 };
 
+const digestKey = randomBytes(32);
+
 export const denoRuntime: Runtime = {
   name: "deno",
   serve,
   exchange: fetchExchange,
+  digest: (data) => createHmac("sha256", digestKey).update(data).digest("base64").slice(0, 11),
   // On a connection that was kept, Deno repeats a POST when the other side has closed it.
   onceOnly:
     "Deno" in globalThis ? { client: Deno.createHttpClient({ poolMaxIdlePerHost: 0 }) } : {},

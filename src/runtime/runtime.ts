@@ -38,12 +38,18 @@ export type Serving = {
 /** How long the last words of a stream may take to go out. */
 export const lastWordsMs = 200;
 
+/** Of 64 bits, keyed; the same for the same bytes in this process, and worth nothing outside of it. */
+export type Digest = bigint | string;
+export type DigestOf = (data: string | Uint8Array) => Digest;
+
 /** What differs between Bun and Deno; nothing outside this folder names either. */
 export type Runtime = {
   readonly name: "bun" | "deno";
   serve(options: ServeOptions): Serving;
   /** How upstreams are spoken to. */
   readonly exchange: Exchange;
+  /** Fast, and with a secret of its own for each process. */
+  readonly digest: DigestOf;
   /** With these, fetch sends a request once: a refresh token must never be sent again behind our back. */
   readonly onceOnly: object;
   /** Undefined where no PostgreSQL can be bundled: `DATABASE_URL` is then required. */

@@ -64,7 +64,8 @@ export function createAnswer(app: Serving, port: number): Handle {
 
   function answered(asked: Asked): Response | Promise<Response> {
     const { request, peer, requestId, path, route } = asked;
-    const address = () => clientAddress(app, request, peer);
+    let known: string | undefined;
+    const address = () => (known ??= clientAddress(app, request, peer));
     if (route !== undefined) return answerMcp(app, request, { route, path, requestId, address });
     if (path === tokenPath && request.method === "POST") {
       return answerToken(app, request, { requestId, address });
@@ -125,8 +126,9 @@ function clientAddress({ config }: App, request: Request, peer: () => string): s
 function pathOf(url: string): string {
   const start = url.indexOf("/", url.indexOf("://") + 3);
   if (start === -1) return "/";
-  const end = url.slice(start).search(/[?#]/);
-  return end === -1 ? url.slice(start) : url.slice(start, start + end);
+  const [query, fragment] = [url.indexOf("?", start), url.indexOf("#", start)];
+  const end = query === -1 || (fragment !== -1 && fragment < query) ? fragment : query;
+  return end === -1 ? url.slice(start) : url.slice(start, end);
 }
 
 function createPages(app: Serving, routes: ReadonlyMap<string, McpRoute>): PageRoutes {

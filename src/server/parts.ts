@@ -9,6 +9,8 @@ import { createBodyRoom } from "#src/policy/body-room.ts";
 import { budgetStandings } from "#src/policy/budgets.ts";
 import { guardNotes } from "#src/policy/notes.ts";
 import { Loops } from "#src/policy/loops/loops.ts";
+import type { Limit } from "#src/policy/limits.ts";
+import type { Plans } from "#src/policy/plan.ts";
 import { createProviderPace } from "#src/policy/provider-pace.ts";
 import { createSwitches, letAgentGoOn, stopAgent } from "#src/policy/switches.ts";
 import { createTally } from "#src/policy/tally/tally.ts";
@@ -29,7 +31,7 @@ import type { Runtime } from "#src/runtime/runtime.ts";
 export type Parts = ReturnType<typeof withParts>;
 
 /** The app with what a serving process keeps beside it. */
-export function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
+export function withParts(app: App, runtime: Pick<Runtime, "exchange" | "digest">) {
   const now = () => app.now().getTime();
   const openStreams = createOpenStreams(now);
   const guards = guardParts(app);
@@ -41,6 +43,7 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange">) {
     openStreams,
     // An HTTP proxy is for the runtime's fetch to find and use.
     exchange: app.config.usesProxy ? fetchExchange : runtime.exchange,
+    digest: runtime.digest,
     deadlines: createDeadlines(now),
     heartbeat,
     probes: createProbes({ ...app, heartbeat, openStreams }),
@@ -81,7 +84,9 @@ function guardParts(app: App) {
       letGoOn: async (key: string) => void (await letAgentGoOn(app, key)),
     },
     definitions: createDefinitions(app),
-    loops: new Loops({ ...app, tally }, stop),
+    plans: new WeakMap() satisfies Plans,
+    addressLimits: new Map<string, Limit>(),
+    loops: new Loops({ tally }, stop),
     providerPace: createProviderPace({ ...app, tally }),
     underWay: new Map<string, number>(),
     bodyRoom: createBodyRoom(app.config.guards),

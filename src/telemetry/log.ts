@@ -12,6 +12,8 @@ export type Log = {
   info(event: string, fields?: Fields): void;
   warn(event: string, fields?: Fields): void;
   error(event: string, fields?: Fields): void;
+  /** The same for a line whose fields hold nothing that is not redacted: there is one for every call. */
+  redacted(level: Level, event: string, fields: Fields): void;
   /**
    * A condition that may last: a warning when it begins, and once a minute while it is reported again, with how often
    * it was. `over` says when it has ended; nothing where it had not begun. Five minutes without a report end it too.
@@ -39,7 +41,7 @@ export type LogOptions = {
 const gatherMs = 20;
 const mostWaiting = 10_000;
 
-/** Lines are gathered for 20 ms, redacted and written at once; beyond 10,000 waiting lines the rest is counted. */
+/** Lines are redacted, gathered for 20 ms and written at once; beyond 10,000 waiting lines the rest is counted. */
 export function createLog(options: LogOptions): Log {
   const lowest = levels.indexOf(options.level);
   let waiting: string[] = [];
@@ -56,32 +58,32 @@ export function createLog(options: LogOptions): Log {
       waiting.push(JSON.stringify({ time: time(), level: "warn", event: "log_dropped", dropped }));
     const count = waiting.length;
     if (count === 0) return;
-    const text = redact(`${waiting.join("\n")}\n`);
+    const text = `${waiting.join("\n")}\n`;
     hear?.(text);
     dropped = options.write(text) ? 0 : dropped + count;
     waiting = [];
   }
 
-  function add(level: Level, event: string, fields?: Fields): void {
+  function add(level: Level, event: string, fields: Fields | undefined, isClean: boolean): void {
     if (waiting.length >= mostWaiting) {
       dropped += 1;
       return;
     }
-    waiting.push(
+    const line =
       options.isPretty === true
         ? prettyLine(time(), `${level.padEnd(5)} ${event}`, fields)
-        : `{"time":"${time()}","level":"${level}","event":"${event}"${tail(fields)}`,
-    );
+        : `{"time":"${time()}","level":"${level}","event":"${event}"${tail(fields)}`;
+    waiting.push(isClean ? line : redact(line));
     timer ??= setTimeout(flush, gatherMs);
   }
 
-  function line(level: Level) {
-    const isWritten = levels.indexOf(level) >= lowest;
-    return (event: string, fields?: Fields) => {
-      options.count?.(level, event);
-      if (isWritten) add(level, event, fields);
-    };
+  function tell(level: Level, event: string, fields: Fields | undefined, isClean: boolean): void {
+    options.count?.(level, event);
+    if (levels.indexOf(level) >= lowest) add(level, event, fields, isClean);
   }
+
+  const line = (level: Level) => (event: string, fields?: Fields) =>
+    tell(level, event, fields, false);
 
   const [warn, info] = [line("warn"), line("info")];
   const lasting = createLasting({ warn, info, now: options.now });
@@ -90,8 +92,9 @@ export function createLog(options: LogOptions): Log {
     info,
     warn,
     error: line("error"),
+    redacted: (level, event, fields) => tell(level, event, fields, true),
     ...lasting,
-    announce: (event, fields) => add("info", event, fields),
+    announce: (event, fields) => add("info", event, fields, false),
     watch: (listener) => void (hear = listener),
     flush,
   };

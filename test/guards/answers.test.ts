@@ -131,7 +131,7 @@ test("a slow reader's answer holds nothing once it is too long to be a list, and
   const told = Promise.withResolvers<[string, number]>();
   const watch = new AnswerWatch(
     { ...deaf, chunk: (bytes) => void out.push(Buffer.from(bytes)) },
-    { ...plain, id: 1, ended: (last, size) => told.resolve([last, size]) },
+    { ...plain, id: 1, ended: (last, size) => told.resolve([last.toString(), size]) },
     false,
   );
   const piece = (at: number) => new Uint8Array(700_000).fill(0x61 + at);

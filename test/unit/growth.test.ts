@@ -137,6 +137,7 @@ async function cpuOf(work: () => unknown): Promise<number> {
   return least;
 }
 
+const [attempts, mostGrowth] = [5, 3];
 const [once, twice] = isLong ? [2_000_000, 4_000_000] : [32_000, 64_000];
 
 test.each(Object.entries(worst))(
@@ -147,10 +148,15 @@ test.each(Object.entries(worst))(
       await run(twice);
       return;
     }
-    const [less, more] = [await cpuOf(() => run(once)), await cpuOf(() => run(twice))];
-    console.log(`${less.toFixed(1)} ms, twice as long ${more.toFixed(1)} ms`);
-    // Below a few milliseconds there is nothing to compare.
-    expect(more).toBeLessThan(3 * Math.max(less, 5));
+    // Whatever else the machine does only adds to it: what grows with the square does so every time.
+    let ratio = Infinity;
+    for (let attempt = 0; attempt < attempts && ratio >= mostGrowth; attempt += 1) {
+      const [less, more] = [await cpuOf(() => run(once)), await cpuOf(() => run(twice))];
+      console.log(`${less.toFixed(1)} ms, twice as long ${more.toFixed(1)} ms`);
+      // Below a few milliseconds there is nothing to compare.
+      ratio = more / Math.max(less, 5);
+    }
+    expect(ratio).toBeLessThan(mostGrowth);
   },
   120_000,
 );

@@ -4,7 +4,7 @@ import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import type { Deed, ToolUse } from "../deed.ts";
+import type { CallContext, ToolInvocation } from "../call.ts";
 import {
   type Answer,
   type Approval,
@@ -35,11 +35,11 @@ export type Used = Pick<Approval, "id" | "extent">;
  */
 export async function expectApproval(
   app: Asking,
-  deed: Deed,
-  use: ToolUse,
+  call: CallContext,
+  use: ToolInvocation,
   state: string | undefined,
 ): Promise<Used> {
-  const { caller, upstream } = deed;
+  const { caller, upstream } = call;
   const asked = {
     caller: caller.key,
     upstream: upstream.name,
@@ -55,10 +55,15 @@ export async function expectApproval(
       `The person did not allow ${use.name} with these arguments. Do not ask for it again; ask them what they want instead.`,
     );
   }
-  throw await question(app, deed, use, asked);
+  throw await question(app, call, use, asked);
 }
 
-async function question(app: Asking, deed: Deed, use: ToolUse, asked: Asked): Promise<Failure> {
+async function question(
+  app: Asking,
+  call: CallContext,
+  use: ToolInvocation,
+  asked: Asked,
+): Promise<Failure> {
   const request = use.written?.request ?? "";
   if (request.length > longestArguments) {
     return new Failure(
@@ -71,9 +76,9 @@ async function question(app: Asking, deed: Deed, use: ToolUse, asked: Asked): Pr
     ask(app.db, {
       ...asked,
       id: newest,
-      personId: deed.caller.personId ?? null,
-      accountId: deed.caller.accountId ?? null,
-      agent: deed.caller.agentName.slice(0, 200),
+      personId: call.caller.personId ?? null,
+      accountId: call.caller.accountId ?? null,
+      agent: call.caller.agentName.slice(0, 200),
       arguments: app.seal.close(new Secret(request), placeOf(newest)),
     }),
   );
@@ -88,7 +93,7 @@ async function question(app: Asking, deed: Deed, use: ToolUse, asked: Asked): Pr
   }
   if (id === newest)
     app.log.info("approval_asked", { id, upstream: asked.upstream, tool: asked.tool });
-  const hasPerson = deed.caller.personId !== undefined;
+  const hasPerson = call.caller.personId !== undefined;
   return new Failure(
     "approval_needed",
     hasPerson

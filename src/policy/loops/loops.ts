@@ -1,16 +1,17 @@
-import type { App } from "#src/app.ts";
 import type { Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Deed, ToolUse } from "../deed.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Digest } from "#src/runtime/runtime.ts";
+import { type CallContext, type ToolInvocation, onlyTool } from "../call.ts";
 import { inKey } from "../tally/rule.ts";
 import type { Tally } from "../tally/tally.ts";
-import { type Nature, type NatureOf, fits } from "../tools/patterns.ts";
-import { Histories, isPolling, notePause, noteResult, noteStep } from "./history.ts";
+import { type Nature, fits } from "../tools/patterns.ts";
+import { type History, Histories, isPolling, notePause, noteResult, noteStep } from "./history.ts";
 
 /** How a call of a tool ended. */
 export type ToolOutcome = {
   /** The same for the same result. */
-  readonly result: string;
+  readonly result: Digest;
   readonly isError: boolean;
 };
 
@@ -53,33 +54,33 @@ type Loop = {
 export class Loops {
   readonly #tally: Tally;
   readonly #stop: (caller: string, reason: string) => void;
-  readonly #histories: Histories;
+  readonly #histories = new Histories();
 
-  constructor(
-    app: Pick<App, "now"> & { readonly tally: Tally },
-    stop: (caller: string, reason: string) => void,
-  ) {
+  constructor(app: { readonly tally: Tally }, stop: (caller: string, reason: string) => void) {
     this.#tally = app.tally;
     this.#stop = stop;
-    this.#histories = new Histories(() => app.now().getTime());
   }
 
   /**
    * Failures: `loop_noticed`, then `loop_refused`, then `agent_stopped`. Asks the other replicas before it refuses:
    * what failed here may have gone well there. Undefined where there is nothing to ask them.
    */
-  check(deed: Deed, natureOf: NatureOf): Promise<void> | undefined {
-    const use = onlyUse(deed);
-    if (use === undefined) return undefined;
-    notePause(this.#histories.begun(deed.caller.key), use.hash);
-    if (this.#find(deed, use, natureOf) === undefined) return undefined;
-    return this.#checkWithOthers(deed, use, natureOf);
+  check(call: CallContext): Promise<void> | undefined {
+    const tool = onlyTool(call);
+    if (tool === undefined) return undefined;
+    const history = this.#histories.begun(call.caller.key, call.at);
+    notePause(history, tool.digest, call.at);
+    if (this.#find(history, tool) === undefined) return undefined;
+    return this.#checkWithOthers(call, tool);
   }
 
-  async #checkWithOthers(deed: Deed, use: ToolUse, natureOf: NatureOf): Promise<void> {
-    await this.#tally.reread([failureKey(deed, use), repeatKey(deed, use), cycleKey(deed)]);
-    const loop = this.#find(deed, use, natureOf);
-    if (loop !== undefined) this.#refuse(deed, loop);
+  async #checkWithOthers(call: CallContext, tool: ToolInvocation): Promise<void> {
+    const { caller, at } = call;
+    const keys = [tool.plan.failureKey, repeatKey(caller.key, tool), cycleKey(caller.key)];
+    await this.#tally.reread(keys);
+    const history = this.#histories.begun(caller.key, at);
+    const loop = this.#find(history, tool);
+    if (loop !== undefined) this.#refuse(history, loop, at);
   }
 
   /** An agent that was let go on begins anew. */
@@ -88,53 +89,64 @@ export class Loops {
     this.#tally.resetWhere(kinds.flatMap((kind) => [`${kind}:${caller}`]));
   }
 
-  #find(deed: Deed, use: ToolUse, natureOf: NatureOf): Loop | undefined {
-    const nature = natureOf(use.name);
-    const loop = this.#failing(deed, use) ?? this.#circling(deed, use, nature);
-    const history = this.#histories.find(deed.caller.key);
-    const mayPoll = loop?.isOneCall === true && nature === "reading";
+  #find(history: History, tool: ToolInvocation): Loop | undefined {
+    const loop = this.#failing(tool) ?? this.#circling(history, tool);
+    const mayPoll = loop?.isOneCall === true && tool.plan.nature === "reading";
     // Several calls in turn are a cycle, however evenly they come.
-    if (!mayPoll || history === undefined || history.cycle > 0) return loop;
-    return { ...loop, isPolling: isPolling(history, use.hash) };
+    if (!mayPoll || history.cycle > 0) return loop;
+    return { ...loop, isPolling: isPolling(history, tool.digest) };
   }
 
-  note(deed: Deed, natureOf: NatureOf, { result, isError }: ToolOutcome): void {
-    const use = onlyUse(deed);
-    if (use === undefined) return;
-    const history = this.#histories.begun(deed.caller.key);
-    const pace = repeatPaceOf(deed, use, natureOf(use.name));
-    const repeated = noteResult(history, use.hash, result);
-    if (repeated === "same" && pace !== undefined) this.#tally.add(repeatKey(deed, use), pace);
-    if (repeated === "changed") this.#tally.reset(repeatKey(deed, use));
-    if (isError) this.#tally.add(failureKey(deed, use), failuresInARow);
-    else this.#tally.reset(failureKey(deed, use));
+  /** @param now When its answer came, in milliseconds. */
+  note(call: CallContext, { result, isError }: ToolOutcome, now: number): void {
+    const tool = onlyTool(call);
+    if (tool === undefined) return;
+    const history = this.#histories.begun(call.caller.key, now);
+    const { repeats, failureKey } = tool.plan;
+    const repeated = noteResult(history, tool.digest, result);
+    if (repeated !== undefined) this.#noteRepeat(history, tool, repeated, repeats);
+    if (isError) this.#tally.add(failureKey, failuresInARow);
+    else this.#tally.reset(failureKey);
     // Not forgiven when it ends: a call that was refused is missing in the next turn.
-    const cycle = noteStep(history, `${use.hash} ${result}`);
-    if (cycle > 0) this.#tally.add(cycleKey(deed), cycleOf(cycle));
+    const cycle = noteStep(history, tool.digest, result);
+    if (cycle > 0) this.#tally.add(cycleKey(history.caller), cycleOf(cycle));
   }
 
-  #failing(deed: Deed, use: ToolUse): Loop | undefined {
-    const { waitMs } = this.#tally.standing(failureKey(deed, use), failuresInARow);
+  #noteRepeat(
+    history: History,
+    tool: ToolInvocation,
+    repeated: "same" | "changed",
+    pace: Pace | undefined,
+  ): void {
+    const seen = history.seen.get(tool.digest);
+    const key = seen?.key ?? repeatKey(history.caller, tool);
+    if (seen !== undefined) seen.key = key;
+    if (repeated === "changed") this.#tally.reset(key);
+    else if (pace !== undefined) this.#tally.add(key, pace);
+  }
+
+  #failing({ plan, name }: ToolInvocation): Loop | undefined {
+    const { waitMs } = this.#tally.standing(plan.failureKey, failuresInARow);
     if (waitMs <= 0) return undefined;
     return {
       waitMs,
-      what: `called ${use.name} again and again although it fails`,
+      what: `called ${name} again and again although it fails`,
       isOneCall: true,
     };
   }
 
-  #circling(deed: Deed, use: ToolUse, nature: Nature | undefined): Loop | undefined {
-    const history = this.#histories.find(deed.caller.key);
-    const pace = repeatPaceOf(deed, use, nature);
-    if (history === undefined || pace === undefined) return undefined;
-    const same = this.#tally.standing(repeatKey(deed, use), pace);
-    if (history.seen.has(use.hash) && same.waitMs > 0) {
-      const what = `called ${use.name} with the same arguments again and again, and the result was the same each time`;
+  #circling({ seen, cycle, steps, caller }: History, tool: ToolInvocation): Loop | undefined {
+    const { repeats } = tool.plan;
+    if (repeats === undefined) return undefined;
+    // What was never repeated here has no key, and was counted by nobody here.
+    const key = seen.get(tool.digest)?.key;
+    const same = key === undefined ? undefined : this.#tally.standing(key, repeats);
+    if (same !== undefined && same.waitMs > 0) {
+      const what = `called ${tool.name} with the same arguments again and again, and the result was the same each time`;
       return { waitMs: same.waitMs, what, isOneCall: true };
     }
-    const { cycle, steps } = history;
-    if (cycle === 0 || steps.at(-cycle)?.startsWith(use.hash) !== true) return undefined;
-    const { waitMs } = this.#tally.standing(cycleKey(deed), cycleOf(cycle));
+    if (cycle === 0 || steps.at(-cycle)?.call !== tool.digest) return undefined;
+    const { waitMs } = this.#tally.standing(cycleKey(caller), cycleOf(cycle));
     if (waitMs <= 0) return undefined;
     return {
       waitMs,
@@ -142,13 +154,13 @@ export class Loops {
     };
   }
 
-  #refuse({ caller }: Deed, { waitMs, what, isPolling: polls }: Loop): never {
-    const key = `told:${caller.key}`;
-    const history = this.#histories.begun(caller.key);
+  #refuse(history: History, { waitMs, what, isPolling: polls }: Loop, now: number): never {
+    const { caller } = history;
+    const key = `told:${caller}`;
     const timesTold = () => told.burst - this.#tally.standing(key, told).remaining;
     // Calls that are made at the same time are one mistake: nobody has read an answer between them.
-    if (history.at - history.toldAt >= second && !(polls === true && timesTold() > softTimes)) {
-      history.toldAt = history.at;
+    if (now - history.toldAt >= second && !(polls === true && timesTold() > softTimes)) {
+      history.toldAt = now;
       this.#tally.add(key, told);
     }
     const times = timesTold();
@@ -162,7 +174,7 @@ export class Loops {
       throw new Failure("loop_refused", slower, { retryAfterSeconds });
     }
     if (times > refusedTimes) {
-      this.#stop(caller.key, `it has ${what}`);
+      this.#stop(caller, `it has ${what}`);
       throw new Failure("agent_stopped", `This agent was stopped: it has ${what}.`);
     }
     const message = `Refused: you have ${what}, and were told about such things before. ${advice} Go on like this and this agent is stopped.`;
@@ -170,15 +182,10 @@ export class Loops {
   }
 }
 
-/** Of a batch nobody knows which result is whose. */
-function onlyUse({ tools, methods }: Deed): ToolUse | undefined {
-  return tools.length === 1 && methods.length === 1 ? tools[0] : undefined;
-}
-
-/** Undefined where the operator wants no watch over it. */
-function repeatPaceOf(
-  { upstream }: Deed,
-  { name }: ToolUse,
+/** How often the same call may bring the same result. Undefined where the operator wants no watch over it. */
+export function repeatPaceOf(
+  upstream: Upstream,
+  name: string,
   nature: Nature | undefined,
 ): Pace | undefined {
   const own = upstream.tools.repeats.find(([pattern]) => fits(pattern, name, nature));
@@ -187,7 +194,10 @@ function repeatPaceOf(
   return nature === "reading" ? repeats.reading : repeats.writing;
 }
 
-const repeatKey = ({ caller }: Deed, { hash }: ToolUse) => `repeat:${caller.key}:${hash}`;
-const failureKey = ({ caller, upstream }: Deed, { name }: ToolUse) =>
-  `failures:${caller.key}:${upstream.name}/${inKey(name.slice(0, 128))}`;
-const cycleKey = ({ caller }: Deed) => `cycle:${caller.key}`;
+/** Under which failures of a tool are counted. */
+export function failureKeyOf(caller: string, upstream: Upstream, tool: string): string {
+  return `failures:${caller}:${upstream.name}/${inKey(tool.slice(0, 128))}`;
+}
+
+const repeatKey = (caller: string, { hash }: ToolInvocation) => `repeat:${caller}:${hash}`;
+const cycleKey = (caller: string) => `cycle:${caller}`;

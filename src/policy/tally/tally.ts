@@ -19,8 +19,17 @@ export type Standing = {
  * through the database, beside the calls.
  */
 export type Tally = {
+  /**
+   * What is counted under a key. Whoever counts under it often keeps it as long as it `isKept`: looking at it and
+   * adding to it then costs no look-up.
+   */
+  counter(key: string, rule: Rule): Counter;
+  /** The same one while it is kept, else the one that has taken its place. */
+  kept(counter: Counter): Counter;
   standing(key: string, rule: Rule): Standing;
   add(key: string, rule: Rule, calls?: number): void;
+  /** @param now By the clock of this process, in milliseconds. */
+  count(counter: Counter, calls: number, now: number): void;
   /** What was counted is forgiven; other replicas hear of it when they read it again. */
   reset(key: string): void;
   /** The same of every key that begins like one of these. */
@@ -32,20 +41,76 @@ export type Tally = {
    * So many calls more than allowed each further replica may let through, not more.
    */
   isBehind(key: string): boolean;
+  /** The same of a counter. */
+  lags(counter: Counter, now: number): boolean;
   /** Resolves when what was counted has been told, or after a tenth of a second. */
   told(): Promise<void>;
   stop(): Promise<void>;
 };
 
-type Entry = {
+/** What one process knows of a key. Only a tally changes it. */
+export class Counter {
   readonly key: string;
-  rule: Rule;
   /** Of a pace: when it is empty, in milliseconds since 1970. Of a sum: calls. With what was not told yet. */
-  level: number;
-  untold: number;
+  level = 0;
+  untold = 0;
   /** Counts how often it was forgiven: what was told before does not come back. */
-  forgiven: number;
-};
+  forgiven = 0;
+  /** False once another one has taken its place. */
+  isKept = true;
+  #rule: Rule;
+  #mostUntold: number;
+
+  constructor(key: string, rule: Rule) {
+    this.key = key;
+    this.#rule = rule;
+    this.#mostUntold = mostUntold(rule);
+  }
+
+  get rule(): Rule {
+    return this.#rule;
+  }
+
+  set rule(rule: Rule) {
+    if (rule === this.#rule) return;
+    this.#rule = rule;
+    this.#mostUntold = mostUntold(rule);
+  }
+
+  get mostUntold(): number {
+    return this.#mostUntold;
+  }
+
+  /** Calls that may still be made at `now`. */
+  remaining(now: number): number {
+    return remainingOf(this.level, this.#rule, now);
+  }
+
+  /** Milliseconds until nothing of it is used any more. */
+  resetMs(now: number): number {
+    return Math.max(("endsAt" in this.#rule ? this.#rule.endsAt : this.level) - now, 0);
+  }
+}
+
+function remainingOf(level: number, rule: Rule, now: number): number {
+  if ("endsAt" in rule) return Math.max(rule.calls - level, 0);
+  const stepMs = rule.perMs / rule.calls;
+  const used = level > now ? (level - now) / stepMs : 0;
+  // A thousandth of a step: sums of fractions are not exact.
+  return Math.max(Math.floor(rule.burst - used + 0.001), 0);
+}
+
+function standingOf(level: number, rule: Rule, now: number): Standing {
+  const remaining = remainingOf(level, rule, now);
+  if ("endsAt" in rule) {
+    const resetMs = Math.max(rule.endsAt - now, 0);
+    return { remaining, waitMs: remaining > 0 ? 0 : resetMs, resetMs };
+  }
+  const stepMs = rule.perMs / rule.calls;
+  const resetMs = Math.max(level - now, 0);
+  const roomMs = rule.burst * stepMs - resetMs;
+  return { remaining, waitMs: remaining > 0 ? 0 : Math.max(stepMs - roomMs, 1), resetMs };
+}
 
 const [everyMs, gapMs, longestWaitMs, answerMs, awayMs] = [1000, 20, 100, 800, 1000];
 const [mostKeys, mostTold, mostForgiven] = [50_000, 1000, 10_000];
@@ -56,8 +121,8 @@ export function createTally(app: Pick<App, "db" | "now" | "log">): Tally {
 
 class SharedTally implements Tally {
   readonly #app: Pick<App, "db" | "now" | "log">;
-  readonly #entries = new Map<string, Entry>();
-  readonly #dirty = new Set<Entry>();
+  readonly #entries = new Map<string, Counter>();
+  readonly #dirty = new Set<Counter>();
   readonly #forgiven = new Set<string>();
   readonly #timer: ReturnType<typeof setInterval>;
   #running: Promise<void> | undefined;
@@ -70,29 +135,21 @@ class SharedTally implements Tally {
   }
 
   standing(key: string, rule: Rule): Standing {
-    const now = this.#app.now().getTime();
-    const level = this.#entries.get(key)?.level ?? 0;
-    if ("endsAt" in rule) {
-      const remaining = Math.max(rule.calls - level, 0);
-      const resetMs = Math.max(rule.endsAt - now, 0);
-      return { remaining, waitMs: remaining > 0 ? 0 : resetMs, resetMs };
-    }
-    const stepMs = rule.perMs / rule.calls;
-    const resetMs = Math.max(level - now, 0);
-    const roomMs = rule.burst * stepMs - resetMs;
-    // A thousandth of a step: sums of fractions are not exact.
-    const remaining = Math.max(Math.floor(roomMs / stepMs + 0.001), 0);
-    return { remaining, waitMs: remaining > 0 ? 0 : Math.max(stepMs - roomMs, 1), resetMs };
+    return standingOf(this.#entries.get(key)?.level ?? 0, rule, this.#app.now().getTime());
   }
 
   add(key: string, rule: Rule, calls = 1): void {
-    const entry = this.#entryOf(key, rule);
-    const now = this.#app.now().getTime();
-    if ("endsAt" in rule) entry.level += calls;
-    else entry.level = Math.max(entry.level, now) + (calls * rule.perMs) / rule.calls;
-    entry.untold += calls;
-    this.#dirty.add(entry);
-    if (entry.untold >= mostUntold(rule) / 2) this.#reportSoon();
+    this.count(this.counter(key, rule), calls, this.#app.now().getTime());
+  }
+
+  count(counter: Counter, calls: number, now: number): void {
+    const { rule } = counter;
+    if ("endsAt" in rule) counter.level += calls;
+    else counter.level = Math.max(counter.level, now) + (calls * rule.perMs) / rule.calls;
+    // What waits to be told is among them already.
+    if (counter.untold === 0) this.#dirty.add(counter);
+    counter.untold += calls;
+    if (counter.untold >= counter.mostUntold / 2) this.#reportSoon();
   }
 
   reset(key: string): void {
@@ -123,8 +180,11 @@ class SharedTally implements Tally {
 
   isBehind(key: string): boolean {
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.untold < mostUntold(entry.rule)) return false;
-    return this.#app.now().getTime() >= this.#awayUntil;
+    return entry !== undefined && this.lags(entry, this.#app.now().getTime());
+  }
+
+  lags(counter: Counter, now: number): boolean {
+    return counter.untold >= counter.mostUntold && now >= this.#awayUntil;
   }
 
   async told(): Promise<void> {
@@ -138,16 +198,20 @@ class SharedTally implements Tally {
     await this.#report();
   }
 
-  #entryOf(key: string, rule: Rule): Entry {
+  kept(counter: Counter): Counter {
+    return counter.isKept ? counter : this.counter(counter.key, counter.rule);
+  }
+
+  counter(key: string, rule: Rule): Counter {
     const known = this.#entries.get(key);
     if (known !== undefined) {
       known.rule = rule;
       return known;
     }
     if (this.#entries.size >= mostKeys) this.#makeRoom();
-    const entry: Entry = { key, rule, level: 0, untold: 0, forgiven: 0 };
-    this.#entries.set(key, entry);
-    return entry;
+    const counter = new Counter(key, rule);
+    this.#entries.set(key, counter);
+    return counter;
   }
 
   /** The oldest go that everybody has been told of: the database has them. */
@@ -159,6 +223,7 @@ class SharedTally implements Tally {
       if (entry.untold === 0 || this.#entries.size > 2 * mostKeys) {
         this.#entries.delete(key);
         this.#dirty.delete(entry);
+        entry.isKept = false;
       }
     }
   }
@@ -205,14 +270,14 @@ class SharedTally implements Tally {
     }
   }
 
-  #giveUp(entry: Entry): void {
+  #giveUp(entry: Counter): void {
     entry.untold = 0;
     this.#dirty.delete(entry);
   }
 
   /** What all have counted, with what was added here while they were asked. */
   #learn(
-    entry: Entry,
+    entry: Counter,
     before: { readonly untold: number; readonly times: number } | undefined,
     level: number | undefined,
   ): void {

@@ -33,6 +33,8 @@ export type ListPage = {
 
 /** The definitions of tools that upstreams have shown, as this process knows them. */
 export type Definitions = Pick<Mirror, "load" | "stop"> & {
+  /** Another number once something of them has changed. */
+  readonly version: number;
   /** What decides is the definition that was seen last. */
   find(upstream: Upstream, name: string): KnownTool;
   /**
@@ -73,12 +75,14 @@ function isUsable(version: Version | undefined, holds: boolean): boolean {
 export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config">): Definitions {
   let known: ReadonlyMap<string, Known> = new Map();
   let listed: ReadonlySet<string> = new Set();
+  let version = 0;
   const mirror = createMirror(app, {
     name: "tool_definitions",
     read: () => timely(Promise.all([allDefinitions(app.db), listedUpstreams(app.db)])),
     keep: ([rows, upstreams]) => {
       known = byTool(rows);
       listed = new Set(upstreams);
+      version += 1;
     },
   });
   const chains = new Chains();
@@ -92,6 +96,9 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
   return {
     load: () => mirror.load(),
     stop: () => mirror.stop(),
+    get version() {
+      return version;
+    },
     find(upstream, name) {
       const isListed = listed.has(upstream.name);
       return aboutTool(find(upstream, name), isListed, modeOf(upstream) === "hold");

@@ -7,9 +7,6 @@ import type { ToolPattern } from "#src/catalog/tool-rules.ts";
 export const natures = ["reading", "writing", "unknown", "destructive"] as const;
 export type Nature = (typeof natures)[number];
 
-/** What a tool says it does; undefined when no list has shown it. */
-export type NatureOf = (tool: string) => Nature | undefined;
-
 /**
  * Whether a pattern fits a tool. Of a tool whose definition nobody has seen (`nature` undefined), words for
  * annotations fit or do not as `whenUnknown` says.

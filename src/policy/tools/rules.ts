@@ -3,8 +3,8 @@ import type { ToolPattern } from "#src/catalog/tool-rules.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import type { GuardsConfig } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Deed, ToolUse } from "../deed.ts";
-import type { Definitions, KnownTool } from "./definitions.ts";
+import type { CallContext } from "../call.ts";
+import type { KnownTool } from "./definitions.ts";
 import { type Nature, fits } from "./patterns.ts";
 
 type Owner = { readonly caller: Caller; readonly upstream: Upstream };
@@ -13,19 +13,27 @@ type Owner = { readonly caller: Caller; readonly upstream: Upstream };
  * Whether every tool in it may be used: by the rules of the upstream, of the agent and of the permission, and
  * because its definition is approved. Failures: `tool_refused`, `tool_held`, `message_invalid` for one without a name.
  */
-export function checkTools(app: { readonly definitions: Definitions }, deed: Deed): void {
-  const { upstream, methods } = deed;
-  if (methods.filter((method) => method === "tools/call").length !== deed.tools.length) {
+export function checkTools({ methods, tools }: CallContext): void {
+  let calls = 0;
+  for (const method of methods) if (method === "tools/call") calls += 1;
+  if (calls !== tools.length) {
     throw new Failure("message_invalid", "tools/call needs the name of a tool");
   }
-  for (const { name } of deed.tools) {
-    const { nature, state } = app.definitions.find(upstream, name);
-    if (!isAllowed(deed, name, nature)) {
-      const message = `The tool ${shown(name)} is not among those that this agent may use at ${upstream.name}. Work without it, or ask the person.`;
-      throw new Failure("tool_refused", message);
-    }
-    if (state !== "usable") throw held(upstream, name, state);
+  for (const { plan } of tools) if (plan.refusal !== undefined) throw plan.refusal();
+}
+
+/** Why a tool may not be used; undefined when it may. */
+export function refusalOf(
+  owner: Owner,
+  name: string,
+  { nature, state }: KnownTool,
+): (() => Failure) | undefined {
+  const { upstream } = owner;
+  if (!isAllowed(owner, name, nature)) {
+    const message = `The tool ${shown(name)} is not among those that this agent may use at ${upstream.name}. Work without it, or ask the person.`;
+    return () => new Failure("tool_refused", message);
   }
+  return state === "usable" ? undefined : () => held(upstream, name, state);
 }
 
 function held(
@@ -54,15 +62,14 @@ export function isAllowed(
   });
 }
 
-/** Whether a person has to agree to this use. */
+/** Whether a person has to agree to a use of a tool. */
 export function needsApproval(
-  app: { readonly config: { readonly guards: GuardsConfig }; readonly definitions: Definitions },
+  approval: GuardsConfig["approval"],
   { caller, upstream }: Owner,
-  { name }: Pick<ToolUse, "name">,
+  name: string,
+  { nature, isListed }: KnownTool,
 ): boolean {
-  const { approval } = app.config.guards;
   if (approval === "off") return false;
-  const { nature, isListed } = app.definitions.find(upstream, name);
   // Of what a whole list has not shown nobody knows what it does.
   const mayDestroy = nature === "destructive" || (nature === undefined && isListed);
   if (approval === "destructive" && mayDestroy) return true;

@@ -1,7 +1,7 @@
 import { EventCutter, type Piece } from "#src/proxy/event-cutter.ts";
 import { dataOf } from "#src/proxy/event-fields.ts";
 import { Gathered } from "#src/proxy/gathered.ts";
-import { isStreamType } from "#src/proxy/headers.ts";
+import { mediaTypeOf } from "#src/proxy/headers.ts";
 import { listBounds, scanJson } from "#src/proxy/json-scan.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
@@ -24,7 +24,7 @@ export async function answerIn(
   leaving: AbortSignal,
 ): Promise<Message | undefined> {
   const { body, headers } = answer;
-  if (!isStreamType(headers.get("content-type"))) {
+  if (!mediaTypeOf(headers.get("content-type")).isStream) {
     return messageIn(Buffer.from(await gather(body, mostBytes, tooBig)).toString("utf8"));
   }
   const reader = body?.getReader();

@@ -1,3 +1,4 @@
+import { subjectsOf } from "#src/policy/subjects.ts";
 import { type Caller, callerOf } from "#src/agents/caller.ts";
 import { isPeersClient } from "#src/agents/clients/operator.ts";
 import { bearerOf } from "#src/proxy/bearer.ts";
@@ -125,7 +126,7 @@ async function stream(app: McpServing, request: Request, parts: NodeParts): Prom
   if (request.method === "HEAD") return new Response(null);
   const { accountId, provider, key, agent } = caller;
   const scene = { upstream: upstream.name, provider, accountId, caller: key, agent, tools: [] };
-  app.switches.check(scene);
+  app.switches.check(subjectsOf(scene));
   const follow = () =>
     accountId === undefined ? () => undefined : parts.accounts.follow(accountId);
   const lastEventId = request.headers.get("last-event-id");

@@ -2,8 +2,14 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { type Budget, budgetPeriods } from "#src/config/guards.ts";
 import { asFailure } from "#src/failure.ts";
-import { budgetStandings, budgetsOf, checkBudgets, spend } from "#src/policy/budgets.ts";
-import type { Deed } from "#src/policy/deed.ts";
+import {
+  budgetStandings,
+  budgetsOf,
+  checkBudgets,
+  runningBudgets,
+  spend,
+} from "#src/policy/budgets.ts";
+import { actsIn } from "#src/policy/call.ts";
 import { check } from "#test/support/property.ts";
 import { openCounters } from "./tally/counters.ts";
 
@@ -60,8 +66,6 @@ test("whose budget it is, for how long and which: each of them has a count of it
   expect(budgetsOf(budgets, { ...owner, accountId: undefined }, now)).toHaveLength(3);
 });
 
-const deedOf = (...methods: readonly string[]) => ({ methods }) as unknown as Deed;
-
 test("what acts is counted and what only reads is not, and Retry-After leads into the next period", async () => {
   await check(
     fc.asyncProperty(
@@ -72,19 +76,19 @@ test("what acts is counted and what only reads is not, and Retry-After leads int
         await using counters = openCounters(1);
         const tally = counters.processes[0]!;
         counters.now = now.getTime();
-        const running = () => budgetsOf([budgetOf(period, calls)], owner, new Date(counters.now));
+        const running = () => runningBudgets(tally, [budgetOf(period, calls)], owner, counters.now);
         const attempt = (...methods: readonly string[]) => {
           try {
-            checkBudgets(tally, running(), deedOf(...methods));
+            checkBudgets(tally, running(), actsIn({ methods }), counters.now);
             return undefined;
           } catch (error) {
             return asFailure(error);
           }
         };
-        spend(tally, running(), calls - 1);
+        spend(tally, running(), calls - 1, counters.now);
         expect(attempt("tools/call")).toBeUndefined();
         expect(attempt("tools/call", "tools/list", "tools/call")?.code).toBe("budget_spent");
-        spend(tally, running(), 1);
+        spend(tally, running(), 1, counters.now);
         expect(attempt("tools/list", "ping")).toBeUndefined();
         const refusal = attempt("tools/call");
         expect(refusal?.code).toBe("budget_spent");
@@ -100,9 +104,9 @@ test("what was spent and came back is there again, and what is used is told as i
   await using counters = openCounters(1);
   const tally = counters.processes[0]!;
   const now = new Date(counters.now);
-  const running = budgetsOf([budgetOf("day")], owner, now);
-  spend(tally, running, 3);
-  spend(tally, running, -1);
+  const running = runningBudgets(tally, [budgetOf("day")], owner, counters.now);
+  spend(tally, running, 3, counters.now);
+  spend(tally, running, -1, counters.now);
   expect(budgetStandings(tally, [budgetOf("day")], owner, now)).toEqual([
     {
       of: "agent",

@@ -1,16 +1,20 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import type { Pace } from "#src/config/guards.ts";
+import type { GuardsConfig, Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Deed } from "#src/policy/deed.ts";
+import type { Caller } from "#src/agents/caller.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
 import {
   type Limit,
   checkLimits,
   countTowards,
   limitHeaders,
+  limitOfTool,
   limitsOf,
+  limitsOfCaller,
 } from "#src/policy/limits.ts";
 import { check } from "#test/support/property.ts";
+import type { Tally } from "#src/policy/tally/tally.ts";
 import { openCounters } from "./tally/counters.ts";
 
 const paces: fc.Arbitrary<Pace> = fc.record({
@@ -18,7 +22,12 @@ const paces: fc.Arbitrary<Pace> = fc.record({
   perMs: fc.constantFrom(1000, 10_000, 60_000, 3_600_000),
   burst: fc.integer({ min: 1, max: 40 }),
 });
-const limitOf = (pace: Pace, kind: Limit["kind"] = "agent"): Limit => ({ kind, key: kind, pace });
+const limitOf = (tally: Tally, pace: Pace, kind: Limit["kind"] = "agent"): Limit => ({
+  kind,
+  pace,
+  told: { limit: String(pace.burst), policy: "" },
+  counter: tally.counter(kind, pace),
+});
 
 /** Seconds to wait; 0 when there is room. */
 function waitOf(attempt: () => unknown): number {
@@ -36,19 +45,19 @@ test("Retry-After is never too early: whoever waits that long has room, one requ
     fc.asyncProperty(paces, fc.nat(), fc.nat({ max: 2000 }), async (pace, more, pause) => {
       await using counters = openCounters(1);
       const tally = counters.processes[0]!;
-      const limits = [limitOf(pace)];
-      countTowards(tally, limits, pace.burst);
+      const limits = [limitOf(tally, pace)];
+      countTowards(tally, limits, pace.burst, counters.now);
       counters.now += pause;
       const { remaining } = tally.standing("agent", pace);
       // A batch for which some of the room is there already is another matter.
       const requests = remaining === 0 ? 1 + (more % pace.burst) : 1;
-      const seconds = waitOf(() => checkLimits(tally, limits, requests));
+      const seconds = waitOf(() => checkLimits(tally, limits, requests, counters.now));
       expect(seconds === 0).toBe(remaining > 0);
       if (seconds === 0) return;
       expect(seconds).toBeGreaterThanOrEqual(1);
       expect(seconds).toBeLessThanOrEqual((requests * pace.perMs) / pace.calls / 1000 + 1.01);
       counters.now += seconds * 1000;
-      expect(waitOf(() => checkLimits(tally, limits, requests))).toBe(0);
+      expect(waitOf(() => checkLimits(tally, limits, requests, counters.now))).toBe(0);
     }),
     { cases: 200 },
   );
@@ -57,12 +66,12 @@ test("Retry-After is never too early: whoever waits that long has room, one requ
 test("of several limits the tightest decides, and one that is exceeded refuses although others have room", async () => {
   await using counters = openCounters(1);
   const tally = counters.processes[0]!;
-  const wide = limitOf({ calls: 100, perMs: 60_000, burst: 100 }, "person");
-  const narrow = limitOf({ calls: 3, perMs: 60_000, burst: 3 }, "agent");
-  expect(checkLimits(tally, [wide, narrow, wide], 1)?.limit).toBe(narrow);
-  expect(checkLimits(tally, [], 1)).toBeUndefined();
-  countTowards(tally, [wide, narrow], 3);
-  expect(waitOf(() => checkLimits(tally, [wide, narrow], 1))).toBe(20);
+  const wide = limitOf(tally, { calls: 100, perMs: 60_000, burst: 100 }, "person");
+  const narrow = limitOf(tally, { calls: 3, perMs: 60_000, burst: 3 }, "agent");
+  expect(checkLimits(tally, [wide, narrow, wide], 1, counters.now)).toBe(narrow);
+  expect(checkLimits(tally, [], 1, counters.now)).toBeUndefined();
+  countTowards(tally, [wide, narrow], 3, counters.now);
+  expect(waitOf(() => checkLimits(tally, [wide, narrow], 1, counters.now))).toBe(20);
   // Looking at it counts nothing.
   expect(tally.standing("person", wide.pace).remaining).toBe(97);
 });
@@ -72,11 +81,11 @@ test("what the headers promise is there: so many more requests, and all of it af
     fc.asyncProperty(paces, fc.nat(), async (pace, more) => {
       await using counters = openCounters(1);
       const tally = counters.processes[0]!;
-      const limits = [limitOf(pace)];
-      const tightest = checkLimits(tally, limits, 1)!;
+      const limits = [limitOf(tally, pace)];
+      const tightest = checkLimits(tally, limits, 1, counters.now)!;
       const requests = 1 + (more % pace.burst);
-      const headers = limitHeaders(tightest, requests);
-      countTowards(tally, limits, requests);
+      const headers = limitHeaders(tightest, requests, counters.now);
+      countTowards(tally, limits, requests, counters.now);
       expect(Number(headers["ratelimit-limit"])).toBe(pace.burst);
       expect(Number(headers["ratelimit-remaining"])).toBe(tally.standing("agent", pace).remaining);
       counters.now += Number(headers["ratelimit-reset"]) * 1000;
@@ -86,21 +95,34 @@ test("what the headers promise is there: so many more requests, and all of it af
   );
 });
 
-/** A call of an agent on an upstream, of these tools. */
-function deedOf(tools: readonly string[], limits: Deed["upstream"]["tools"]["limits"] = []): Deed {
-  return {
-    caller: { key: "grant:1", personId: "person", accountId: undefined },
-    upstream: { name: "airtable", tools: { limits } },
-    methods: ["tools/call"],
-    httpMethod: "POST",
-    tools: tools.map((name) => ({ name, arguments: {}, canonical: "{}", hash: "" })),
+const caller = { key: "grant:1", personId: "person", accountId: undefined } as unknown as Caller;
+const upstreamWith = (limits: Upstream["tools"]["limits"] = []) =>
+  ({ name: "airtable", tools: { limits } }) as unknown as Upstream;
+
+/** What a call of these tools counts towards. */
+function limitsFor(
+  tally: Tally,
+  limits: GuardsConfig["limits"],
+  tools: readonly string[],
+  upstream = upstreamWith(),
+) {
+  const app = { tally, config: { guards: { limits } }, addressLimits: new Map<string, Limit>() };
+  const ofCaller = limitsOfCaller(tally, limits, { caller, upstream });
+  return limitsOf(app, {
+    plan: { limits: ofCaller },
+    tools: tools.map((name) => {
+      const limit = limitOfTool(tally, limits, upstream, { name, nature: undefined });
+      return { name, plan: { limit, limits: [...ofCaller, ...(limit ? [limit] : [])] } };
+    }),
     address: () => "192.0.2.1",
-  } as unknown as Deed;
+  });
 }
 
 const pace = (calls: number): Pace => ({ calls, perMs: 1000, burst: calls });
 
-test("a call counts towards every limit that is set and that it has a name for", () => {
+test("a call counts towards every limit that is set and that it has a name for", async () => {
+  await using counters = openCounters(1);
+  const tally = counters.processes[0]!;
   const all = {
     agent: pace(1),
     person: pace(2),
@@ -108,27 +130,26 @@ test("a call counts towards every limit that is set and that it has a name for",
     upstream: pace(4),
     address: pace(5),
   };
-  const found = limitsOf(all, deedOf([]), () => undefined);
+  const found = limitsFor(tally, all, []);
   // It has no account.
-  expect(found.map(({ key }) => key)).toEqual([
+  expect(found.map(({ counter }) => counter.key)).toEqual([
     "limit:agent:grant:1",
     "limit:person:person",
     "limit:upstream:airtable",
     "limit:address:192.0.2.1",
   ]);
-  expect(limitsOf({}, deedOf(["a"]), () => undefined)).toEqual([]);
+  expect(limitsFor(tally, {}, ["a"])).toEqual([]);
 });
 
-test("a tool counts as often as it is called, by the first rule that fits it, else by the limit of all tools", () => {
-  const deed = deedOf(
-    ["list", "drop", "list", "li\0st"],
-    [
-      ["dr*", pace(1)],
-      ["*p", pace(2)],
-    ],
-  );
-  const found = limitsOf({ tool: pace(9) }, deed, () => undefined);
-  expect(found.map(({ key, pace, uses }) => [key, pace.calls, uses])).toEqual([
+test("a tool counts as often as it is called, by the first rule that fits it, else by the limit of all tools", async () => {
+  await using counters = openCounters(1);
+  const upstream = upstreamWith([
+    ["dr*", pace(1)],
+    ["*p", pace(2)],
+  ]);
+  const tools = ["list", "drop", "list", "li\0st"];
+  const found = limitsFor(counters.processes[0]!, { tool: pace(9) }, tools, upstream);
+  expect(found.map(({ counter, pace: of, uses }) => [counter.key, of.calls, uses])).toEqual([
     ["limit:tool:airtable/list", 9, 2],
     ["limit:tool:airtable/drop", 1, 1],
     ["limit:tool:airtable/list", 9, 1],

@@ -4,7 +4,7 @@ import { clientOf } from "#src/agents/clients/find-client.ts";
 import { clientCredentials } from "#src/agents/grants/client-credentials.ts";
 import { wantedResource } from "#src/agents/grants/request-checks.ts";
 import type { Redeeming } from "#src/agents/grants/token.ts";
-import { sceneOfUpstream } from "#src/policy/subjects.ts";
+import { sceneOfCaller, subjectsOf } from "#src/policy/subjects.ts";
 import { bearerOf } from "#src/proxy/bearer.ts";
 import type { McpServing } from "#src/proxy/routes.ts";
 import { objectIn } from "#src/config/read.ts";
@@ -99,7 +99,7 @@ async function operatorOf(app: Discovering, request: Request, scope: Scope): Pro
   const upstream = app.catalog.upstreams.get("node");
   if (upstream === undefined) throw new Failure("not_found");
   const caller = await bearerOf(app, request, upstream);
-  app.switches.check({ ...sceneOfUpstream(upstream), caller: caller.key, agent: caller.agent });
+  app.switches.check(subjectsOf(sceneOfCaller(caller, upstream)));
   if (!isOperators(caller)) throw new Failure("operator_agents_only");
   if (!caller.allowed.has(scope)) {
     throw new Failure("insufficient_scope", `This needs the scope ${scope}`, { scope });

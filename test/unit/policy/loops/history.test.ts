@@ -3,9 +3,9 @@ import * as fc from "fast-check";
 import { type History, Histories, noteResult, noteStep } from "#src/policy/loops/history.ts";
 import { check } from "#test/support/property.ts";
 
-const begun = (): History => new Histories(() => 1).begun("agent");
+const begun = (): History => new Histories().begun("agent", 1);
 const cycles = (steps: readonly string[], history = begun()) =>
-  steps.map((step) => noteStep(history, step));
+  steps.map((step) => noteStep(history, step, "result"));
 
 test("a cycle of two to six different steps is known from the first step of its second turn on", () => {
   const turns = fc.uniqueArray(fc.integer().map(String), { minLength: 2, maxLength: 6 });
@@ -47,33 +47,39 @@ test("what is remembered is bounded: 64 calls of an agent, twelve steps, 5,000 a
   const history = begun();
   for (let index = 0; index < 200; index += 1) {
     noteResult(history, `call ${index}`, "r");
-    noteStep(history, `step ${index}`);
+    noteStep(history, `step ${index}`, "result");
   }
   expect([history.seen.size, history.steps.length]).toEqual([64, 12]);
   expect([noteResult(history, "call 199", "r"), noteResult(history, "call 0", "r")]).toEqual([
     "same",
     undefined,
   ]);
-  const histories = new Histories(() => 1);
-  histories.begun("first");
-  histories.begun("second");
-  for (let index = 0; index < 4998; index += 1) histories.begun(`agent ${index}`);
-  histories.begun("first");
-  histories.begun("one more");
+  const histories = new Histories();
+  histories.begun("first", 1);
+  histories.begun("second", 1);
+  for (let index = 0; index < 4998; index += 1) histories.begun(`agent ${index}`, 1);
+  histories.begun("first", 1001);
+  histories.begun("one more", 1001);
   // The one that was idle longest goes.
-  expect([histories.find("first") === undefined, histories.find("second")]).toEqual([
+  expect([histories.find("first", 1001) === undefined, histories.find("second", 1001)]).toEqual([
     false,
     undefined,
   ]);
 });
 
+test("the same call with another result is another step", () => {
+  const history = begun();
+  const found = ["x", "y", "z", "x", "y"].map((result) => noteStep(history, "call", result));
+  expect(found).toEqual([0, 0, 0, 3, 3]);
+});
+
 test("what an agent did is forgotten when it has done nothing for a quarter of an hour", () => {
   let now = 0;
-  const histories = new Histories(() => now);
-  const history = histories.begun("agent");
+  const histories = new Histories();
+  const history = histories.begun("agent", now);
   now += 15 * 60_000 - 1;
-  expect(histories.begun("agent")).toBe(history);
+  expect(histories.begun("agent", now)).toBe(history);
   now += 15 * 60_000;
-  expect(histories.find("agent")).toBeUndefined();
-  expect(histories.begun("agent").steps).toEqual([]);
+  expect(histories.find("agent", now)).toBeUndefined();
+  expect(histories.begun("agent", now).steps).toEqual([]);
 });

@@ -1,0 +1,103 @@
+import type { Caller } from "#src/agents/caller.ts";
+import { scopeFor } from "#src/agents/scopes.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import { tagOf } from "#src/crypto/secret.ts";
+import type { Digest, DigestOf } from "#src/runtime/runtime.ts";
+import type { CallerPlan, ToolPlan } from "./plan.ts";
+
+/** What a call of a tool says, as it was written. */
+export type Written = {
+  readonly arguments: Readonly<Record<string, unknown>>;
+  /** The same text for the same arguments, in whatever order they were written (see `canonicalJson`). */
+  readonly canonical: string;
+  /** The same of everything that reaches the upstream and that a person agrees to. */
+  readonly request: string;
+};
+
+/** What hashes of arguments are made with: one that leaves this process, and one that does not. */
+export type Hashing = { readonly bindingKey: Uint8Array; readonly digest: DigestOf };
+
+/**
+ * One call of a tool. What it says is worked out when a guard asks for it, and let go of with `settle`: then only
+ * digests of fixed size are kept.
+ */
+export class ToolInvocation {
+  readonly plan: ToolPlan;
+  readonly #hashing: Hashing;
+  #written: Written | undefined;
+  #hash: string | undefined;
+  #digest: Digest | undefined;
+
+  constructor(plan: ToolPlan, written: Written, hashing: Hashing) {
+    this.plan = plan;
+    this.#written = written;
+    this.#hashing = hashing;
+  }
+
+  get name(): string {
+    return this.plan.name;
+  }
+
+  /** Of its arguments, keyed, for this process alone: fast, and enough to tell whether they were the same before. */
+  get digest(): Digest {
+    return (this.#digest ??= this.#hashing.digest(this.#written?.canonical ?? ""));
+  }
+
+  /** Keyed hash of upstream, name and canonical arguments: short ones could be guessed from a plain hash. */
+  get hash(): string {
+    return (this.#hash ??= this.#tag("call", this.#written?.canonical ?? ""));
+  }
+
+  /** What it says; undefined once it was settled. */
+  get written(): Written | undefined {
+    return this.#written;
+  }
+
+  /** Keyed hash of what a person agrees to: the arguments alone where the call says nothing else. */
+  requestHash(): string {
+    const { canonical, request } = this.#written ?? {};
+    return request === canonical ? this.hash : this.#tag("request", request ?? "");
+  }
+
+  settle(): void {
+    this.#hash = this.hash;
+    this.#digest = this.digest;
+    this.#written = undefined;
+  }
+
+  #tag(kind: "call" | "request", text: string): string {
+    return tagOf(this.#hashing.bindingKey, `${kind}:${this.plan.tagged}${text}`);
+  }
+}
+
+/** A call as policy sees it, before it is sent. */
+export type CallContext = {
+  readonly plan: CallerPlan;
+  readonly caller: Caller;
+  readonly upstream: Upstream;
+  readonly httpMethod: string;
+  /** Of every message in it. */
+  readonly methods: readonly string[];
+  readonly tools: readonly ToolInvocation[];
+  /** The client's network, asked for only when something is about it. */
+  readonly address: () => string;
+  /** The one reading of the clock that all of its checks go by, in milliseconds. */
+  readonly at: number;
+};
+
+/** How many requests it counts as. */
+export function requestsIn({ methods }: Pick<CallContext, "methods">): number {
+  return methods.length > 1 ? methods.length : 1;
+}
+
+/** How many messages in it do something: lists and notifications cost nobody anything. */
+export function actsIn({ methods }: Pick<CallContext, "methods">): number {
+  let acts = 0;
+  for (const method of methods) if (scopeFor(method) !== "mcp:read") acts += 1;
+  return acts;
+}
+
+/** The only call of a tool in it. Of a batch nobody knows which result is whose. */
+export function onlyTool({ tools, methods }: CallContext): ToolInvocation | undefined {
+  return tools.length === 1 && methods.length === 1 ? tools[0] : undefined;
+}

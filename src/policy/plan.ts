@@ -1,0 +1,143 @@
+import type { Caller } from "#src/agents/caller.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import type { GuardsConfig, Pace } from "#src/config/guards.ts";
+import type { Failure } from "#src/failure.ts";
+import { type Counting, runningBudgets } from "./budgets.ts";
+import { type Limit, limitOfTool, limitsOfCaller } from "./limits.ts";
+import { failureKeyOf, repeatPaceOf } from "./loops/loops.ts";
+import { sceneOfCaller, subjectsOf } from "./subjects.ts";
+import { switchedOff } from "./switches.ts";
+import type { Tally } from "./tally/tally.ts";
+import type { Definitions, KnownTool } from "./tools/definitions.ts";
+import type { Nature } from "./tools/patterns.ts";
+import { needsApproval, refusalOf } from "./tools/rules.ts";
+
+/**
+ * What does not change between two calls of one caller at one upstream: a call compares numbers.
+ *
+ *   caller (5 s old at most) × upstream ──┐
+ *   settings, limits, budgets ────────────┼─> CallerPlan ─ per tool that a list has shown ─> ToolPlan
+ *   definitions (by their version) ───────┘
+ *
+ * It hangs on the cached caller and goes with it: whatever ends or narrows a caller empties that cache. A plan that is
+ * older than the definitions, or than a period of a budget, is made anew.
+ */
+export type CallerPlan = {
+  readonly caller: Caller;
+  readonly upstream: Upstream;
+  /** Everything that can be switched off and would stop it, but its tools. */
+  readonly subjects: readonly string[];
+  /** What ends an open stream: all of that, and whatever its bearer rests on. */
+  readonly endings: readonly string[];
+  /** Without those of an address and of a tool. */
+  readonly limits: readonly Limit[];
+  readonly budgets: readonly Counting[];
+  /** Milliseconds: then a budget's period ends. */
+  readonly endsAt: number;
+  readonly definitions: number;
+  readonly tools: Map<string, ToolPlan>;
+};
+
+/** The same of one tool. */
+export type ToolPlan = {
+  readonly name: string;
+  readonly nature: Nature | undefined;
+  /** Why it may not be used at all. */
+  readonly refusal: (() => Failure) | undefined;
+  readonly needsApproval: boolean;
+  readonly limit: Limit | undefined;
+  /** With those of the caller. */
+  readonly limits: readonly Limit[];
+  /** How often the same call may bring the same result; undefined where the operator wants no watch over it. */
+  readonly repeats: Pace | undefined;
+  /** Under which failures of it are counted. */
+  readonly failureKey: string;
+  /** What can be switched off, and what then ends an open stream of this caller. */
+  readonly subject: string;
+  readonly endings: readonly string[];
+  /** What hashes of its arguments are bound to. */
+  readonly tagged: string;
+};
+
+export type Planning = {
+  readonly config: { readonly guards: GuardsConfig };
+  readonly definitions: Definitions;
+  readonly tally: Tally;
+  readonly plans: Plans;
+  readonly addressLimits: Map<string, Limit>;
+};
+
+/** Plans by caller and upstream; they end with the callers they hang on. */
+export type Plans = WeakMap<Caller, Map<string, CallerPlan>>;
+
+/** @param now In milliseconds. */
+export function planFor(
+  app: Planning,
+  caller: Caller,
+  upstream: Upstream,
+  now: number,
+): CallerPlan {
+  const plans = app.plans.get(caller) ?? new Map<string, CallerPlan>();
+  const known = plans.get(upstream.name);
+  if (known !== undefined && known.definitions === app.definitions.version && now < known.endsAt) {
+    return known;
+  }
+  const plan = planned(app, caller, upstream, now);
+  // As many as there are upstreams.
+  plans.set(upstream.name, plan);
+  app.plans.set(caller, plans);
+  return plan;
+}
+
+function planned(app: Planning, caller: Caller, upstream: Upstream, now: number): CallerPlan {
+  const { limits, budgets } = app.config.guards;
+  const running = runningBudgets(app.tally, budgets, caller, now);
+  const subjects = subjectsOf(sceneOfCaller(caller, upstream));
+  const endings = new Set([...caller.subjects, caller.key, ...subjects.map(switchedOff)]);
+  return {
+    caller,
+    upstream,
+    subjects,
+    endings: [...endings],
+    limits: limitsOfCaller(app.tally, limits, { caller, upstream }),
+    budgets: running,
+    endsAt: Math.min(...running.map(({ sum }) => sum.endsAt), Number.POSITIVE_INFINITY),
+    definitions: app.definitions.version,
+    tools: new Map(),
+  };
+}
+
+/** Of a tool that no list has shown none is kept: names are the agent's to choose. */
+export function planForTool(app: Planning, plan: CallerPlan, name: string): ToolPlan {
+  const kept = plan.tools.get(name);
+  if (kept !== undefined) return kept;
+  const known = app.definitions.find(plan.upstream, name);
+  const made = plannedTool(app, plan, name, known);
+  if (known.nature !== undefined) plan.tools.set(name, made);
+  return made;
+}
+
+function plannedTool(
+  app: Planning,
+  { caller, upstream, endings, limits }: CallerPlan,
+  name: string,
+  known: KnownTool,
+): ToolPlan {
+  const { guards } = app.config;
+  const subject = `tool:${upstream.name}/${name}`;
+  const { nature } = known;
+  const limit = limitOfTool(app.tally, guards.limits, upstream, { name, nature });
+  return {
+    name,
+    nature,
+    refusal: refusalOf({ caller, upstream }, name, known),
+    needsApproval: needsApproval(guards.approval, { caller, upstream }, name, known),
+    limit,
+    limits: limit === undefined ? limits : [...limits, limit],
+    repeats: repeatPaceOf(upstream, name, nature),
+    failureKey: failureKeyOf(caller.key, upstream, name),
+    subject,
+    endings: [...endings, switchedOff(subject)],
+    tagged: JSON.stringify([upstream.name, name]),
+  };
+}
