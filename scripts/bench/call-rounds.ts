@@ -9,6 +9,7 @@ export type Plan = { readonly seconds: number; readonly rounds: number };
 
 const warmMillis = 250;
 const connectionCounts = [1, 32, 128] as const;
+const perSecond = 2000;
 const firstEventSamples = 400;
 
 /** Short calls: in every round each target takes its turn at 1, at 32 and at 128 connections. */
@@ -37,7 +38,28 @@ export async function measureCallRounds(
         readings.add(target.name, `addedP99At${connections}`, addedP99 / 1000);
       }
     }
+    for (const target of targets) await notePaced(run, target, plan, readings);
   }
+}
+
+/** The same number of calls a second for all: what a target costs when it is not as busy as it can be. */
+async function notePaced(
+  run: RunJob,
+  target: Target,
+  plan: Plan,
+  readings: Readings,
+): Promise<void> {
+  const { url, headers, pid, name } = target;
+  const call = { url, headers, body: echoCall, expects: '"result"' };
+  const measureMillis = plan.seconds * 1000;
+  const pids = family(pid);
+  const answer = await run("pacedCalls", { ...call, perSecond, measureMillis, pids });
+  readings.add(name, "processorPaced", answer.processorMicrosPerCall);
+  readings.add(name, "p50Paced", answer.p50Millis);
+  readings.add(name, "p99Paced", answer.p99Millis);
+  if (answer.failures === 0) return;
+  const words = `${answer.failures} calls failed, first: ${answer.firstFailure}`;
+  readings.notes.push(`${name}, ${perSecond} calls/s: ${words}`);
 }
 
 /** First events: in every round each target opens streams one after the other. */
@@ -59,7 +81,7 @@ export async function measureFirstEventRounds(
 
 export async function callsThrough(
   run: RunJob,
-  target: Target,
+  target: Pick<Target, "url" | "headers" | "pid">,
   connections: number,
   seconds: number,
 ): Promise<CallsAnswer> {

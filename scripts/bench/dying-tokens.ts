@@ -3,6 +3,7 @@ import { bunRuntime } from "#src/runtime/bun.ts";
 import { startSandbox } from "#src/sandbox/sandbox.ts";
 import { startGateway } from "./gateway.ts";
 import type { StartedGateway } from "./gateway.ts";
+import { toolRules } from "./guards.ts";
 import type { Bench } from "./idle-streams.ts";
 import { echoCall } from "./messages.ts";
 import { own } from "./owned.ts";
@@ -33,8 +34,8 @@ export async function measureDyingTokens(bench: Bench): Promise<void> {
   if (grants === undefined) throw new Error("Mercado Libre is simulated");
   const mortal = new URL(`/mortal/${callsForEachRefusal}`, bench.upstreamUrl).href;
   const upstreams = {
-    mercadolibre: { url: bench.upstreamUrl },
-    mortal: { url: mortal, credential: { provider: "mercadolibre" } },
+    mercadolibre: { url: bench.upstreamUrl, tools: toolRules },
+    mortal: { url: mortal, credential: { provider: "mercadolibre" }, tools: toolRules },
   };
   const gateway = await startGateway(bench.upstreamUrl, {
     accounts,

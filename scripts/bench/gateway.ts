@@ -16,7 +16,7 @@ export type StartedGateway = Running & {
   readonly database: FolderDatabase;
 };
 
-const binary = join(import.meta.dir, "../../dist/smartdash");
+const builtBinary = join(import.meta.dir, "../../dist/smartdash");
 
 /**
  * Starts the compiled gateway as operators run it, with one account, unless `seeding` says more, whose upstream
@@ -26,9 +26,10 @@ const binary = join(import.meta.dir, "../../dist/smartdash");
 export async function startGateway(
   upstreamUrl: string,
   seeding: Seeding = {},
+  binary = builtBinary,
 ): Promise<StartedGateway | undefined> {
   if (!existsSync(binary)) {
-    console.error("gateway: there is no dist/smartdash; run `bun run build` first");
+    console.error(`gateway: there is no ${binary}; run \`bun run build\` first`);
     return undefined;
   }
   const seeded = await seed(upstreamUrl, seeding);
@@ -42,10 +43,12 @@ export async function startGateway(
     await child.exited;
   });
   const url = await announcedUrl(child.stdout);
+  const headers = { Authorization: `Bearer ${seeded.bearers[0]}` };
+  await listTools(`${url}/mcp/mercadolibre`, headers);
   return {
     url: `${url}/mcp/mercadolibre`,
     pid: child.pid,
-    headers: { Authorization: `Bearer ${seeded.bearers[0]}` },
+    headers,
     bearers: seeded.bearers,
     database: seeded.database,
     token: {
@@ -57,6 +60,18 @@ export async function startGateway(
       await seeded.stop();
     },
   };
+}
+
+/** As every client does before it calls one: the gateway then knows them. */
+async function listTools(url: string, headers: Record<string, string>): Promise<void> {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "tools/list" });
+  const type = {
+    "content-type": "application/json",
+    accept: "application/json, text/event-stream",
+  };
+  const response = await fetch(url, { method: "POST", headers: { ...headers, ...type }, body });
+  if (!response.ok) throw new Error(`no list of tools: ${response.status}`);
+  await response.text();
 }
 
 /** The gateway says where it serves in its log, which is read on: a pipe that nobody empties fills up. */

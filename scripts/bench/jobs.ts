@@ -40,6 +40,8 @@ export type CallsAnswer = {
 export type PacedCallsJob = Sending & {
   readonly perSecond: number;
   readonly measureMillis: number;
+  /** The processes whose time is read from the first call to the last; none where it does not matter. */
+  readonly pids?: readonly number[];
 };
 
 export type PacedCallsAnswer = {
@@ -47,6 +49,7 @@ export type PacedCallsAnswer = {
   readonly p50Millis: number;
   readonly p99Millis: number;
   readonly longestMillis: number;
+  readonly processorMicrosPerCall: number | undefined;
   readonly failures: number;
   readonly firstFailure: string | undefined;
 };

@@ -1,10 +1,10 @@
 /**
- * bun scripts/bench/main.ts [--seconds N] [--rounds N] [--only calls|streams|tokens|refresh|restart]
+ * bun scripts/bench/main.ts [--seconds N] [--rounds N] [--only calls|streams|memory|tokens|refresh|restart|steps] [--save]
  *
  * Measures short MCP calls and streams directly, through nginx, through the barest Bun proxy and through the gateway,
  * access tokens beside node-oidc-provider's, calls whose tokens die beside calls whose tokens live, and calls before,
  * during and after a restart of PostgreSQL: round-robin in one run, because only ratios within one run mean anything.
- * Loopback only; it passes no judgement.
+ * Loopback only; it passes no judgement. `--save` writes docs/performance.md.
  */
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -13,75 +13,122 @@ import type { Plan } from "./call-rounds.ts";
 import { measureDyingTokens } from "./dying-tokens.ts";
 import { renderGoals } from "./goals.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
+import { measureMemory } from "./memory.ts";
 import type { Bench } from "./idle-streams.ts";
 import { referenceNames } from "./issuers.ts";
 import { startLoadGenerator } from "./load-generator.ts";
 import { runOwned, startScript } from "./owned.ts";
 import { Readings } from "./readings.ts";
+import { saveReport } from "./report.ts";
 import { measureRestart } from "./restart.ts";
+import { measureSteps } from "./steps.ts";
 import { renderTable } from "./table.ts";
 import { startTarget, targetNames } from "./targets.ts";
 import type { Target } from "./targets.ts";
 import { measureTokens } from "./tokens.ts";
 
-const jobs = ["calls", "streams", "tokens", "refresh", "restart"] as const;
-type Job = (typeof jobs)[number];
-type Options = Plan & { readonly wanted: ReadonlySet<Job> };
+type Options = Plan & { readonly wanted: ReadonlySet<string>; readonly isSaved: boolean };
+
+/** A part of the bench: what it says first, and the tables that come of it. */
+type Job = {
+  readonly words: (plan: Plan) => string;
+  readonly work: (bench: Bench) => Promise<readonly string[]>;
+};
+
+const rounds = ({ rounds: count, seconds }: Plan) =>
+  `${count} rounds of ${seconds} s at 32 connections`;
+
+const jobs: Readonly<Record<string, Job>> = {
+  calls: {
+    words: (plan) => `${rounds(plan)}, at 1, at 128, and at 2,000 calls/s`,
+    work: (bench) =>
+      measureTargets(bench, ({ run, plan, readings }, targets) =>
+        measureCallRounds(run, targets, plan, readings),
+      ),
+  },
+  streams: {
+    words: () => "first events, then idle streams, one fresh target after the other",
+    async work(bench) {
+      const { run, plan, readings } = bench;
+      await measureTargets(bench, (_, targets) =>
+        measureFirstEventRounds(run, targets, plan, readings),
+      );
+      await measureIdleStreams({ ...bench, names: targetNames });
+      return [renderTable(readings, targetNames, "nginx")];
+    },
+  },
+  memory: {
+    words: () => "a minute at full load for each of two",
+    async work(bench) {
+      await measureMemory(bench);
+      return [renderTable(bench.readings, ["bare", "gateway"])];
+    },
+  },
+  tokens: {
+    words: rounds,
+    async work(bench) {
+      await measureTokens(bench);
+      const { readings } = bench;
+      return [
+        renderTable(readings, [...referenceNames, "issuer"]),
+        renderTable(readings, ["session", "jwt"]),
+      ];
+    },
+  },
+  refresh: {
+    words: rounds,
+    async work(bench) {
+      await measureDyingTokens(bench);
+      return [renderTable(bench.readings, ["live", "dying"])];
+    },
+  },
+  restart: {
+    words: () => "PostgreSQL stops and starts, then is killed and stays away for a while",
+    async work(bench) {
+      await measureRestart(bench);
+      return [renderTable(bench.readings, ["before", "restarted", "away", "after"])];
+    },
+  },
+  steps: { words: () => "in this process", work: async () => [await measureSteps()] },
+};
 
 await runOwned("bench", () => bench(readOptions()));
 
-async function bench({ wanted, ...plan }: Options): Promise<void> {
+async function bench({ wanted, isSaved, ...plan }: Options): Promise<void> {
   const startedAt = performance.now();
   const readings = new Readings();
+  const tables: string[] = [];
   const busy = loadavg()[0] ?? 0;
   if (busy > availableParallelism() / 4) {
     readings.notes.push(`the machine was busy before the start (load ${busy.toFixed(1)})`);
   }
   const upstream = await startScript("upstream.ts", []);
   const run = await startLoadGenerator();
-  const bench = { run, upstreamUrl: upstream.url, plan, readings };
-  if (wanted.has("calls") || wanted.has("streams")) await measureTargets(bench, wanted);
-  if (wanted.has("tokens")) {
-    console.error(`tokens: ${plan.rounds} rounds of ${plan.seconds} s at 32 connections`);
-    await measureTokens(bench);
-    console.log(`\n${renderTable(readings, [...referenceNames, "issuer"])}`);
-    console.log(`\n${renderTable(readings, ["session", "jwt"])}`);
+  for (const [name, { words, work }] of Object.entries(jobs)) {
+    if (!wanted.has(name)) continue;
+    console.error(`${name}: ${words(plan)}`);
+    const found = await work({ run, upstreamUrl: upstream.url, plan, readings });
+    for (const table of found) console.log(`\n${table}`);
+    tables.push(...found);
   }
-  if (wanted.has("refresh")) {
-    console.error(`refresh: ${plan.rounds} rounds of ${plan.seconds} s at 32 connections`);
-    await measureDyingTokens(bench);
-    console.log(`\n${renderTable(readings, ["live", "dying"])}`);
-  }
-  if (wanted.has("restart")) {
-    console.error(
-      "restart: PostgreSQL stops and starts, then is killed and stays away for a while",
-    );
-    await measureRestart(bench);
-    console.log(`\n${renderTable(readings, ["before", "restarted", "away", "after"])}`);
-  }
-  console.log(`\n${renderGoals(readings)}`);
+  const goals = renderGoals(readings);
+  console.log(`\n${goals}`);
   for (const note of readings.notes) console.log(`note: ${note}`);
+  if (isSaved) await saveReport({ plan, goals, tables, notes: readings.notes });
   console.error(`\n${Math.round((performance.now() - startedAt) / 1000)} s`);
 }
 
-async function measureTargets(bench: Bench, wanted: ReadonlySet<Job>): Promise<void> {
-  const { run, upstreamUrl, plan, readings } = bench;
-  const targets = await startTargets(upstreamUrl);
+/** Does `work` with every target that there is, and ends them. */
+async function measureTargets(
+  bench: Bench,
+  work: (bench: Bench, targets: readonly Target[]) => Promise<void>,
+): Promise<readonly string[]> {
+  const targets = await startTargets(bench.upstreamUrl);
   const names = targets.map((target) => target.name);
-  if (wanted.has("calls")) {
-    console.error(`calls: ${plan.rounds} rounds of ${plan.seconds} s at 1, 32, 128 connections`);
-    await measureCallRounds(run, targets, plan, readings);
-  }
-  if (wanted.has("streams")) {
-    console.error("streams: first events");
-    await measureFirstEventRounds(run, targets, plan, readings);
-  }
+  await work(bench, targets);
   for (const target of targets) await target.stop();
-  if (wanted.has("streams")) {
-    console.error("streams: idle, one fresh target after the other");
-    await measureIdleStreams({ ...bench, names });
-  }
-  console.log(`\n${renderTable(readings, names, names.includes("nginx") ? "nginx" : "direct")}`);
+  const base = names.includes("nginx") ? "nginx" : "direct";
+  return [renderTable(bench.readings, names, base)];
 }
 
 async function startTargets(upstreamUrl: string): Promise<readonly Target[]> {
@@ -99,15 +146,18 @@ function readOptions(): Options {
       seconds: { type: "string", default: "1" },
       rounds: { type: "string", default: "5" },
       only: { type: "string" },
+      save: { type: "boolean", default: false },
     },
   });
   const { only } = values;
-  const wanted = jobs.filter((job) => only === undefined || only === job);
-  if (wanted.length === 0) throw new Error(`--only is one of ${jobs.join(", ")}`);
+  const names = Object.keys(jobs);
+  const wanted = names.filter((job) => only === undefined || only === job);
+  if (wanted.length === 0) throw new Error(`--only is one of ${names.join(", ")}`);
   return {
     seconds: numberBetween("--seconds", values.seconds, { from: 0.2, to: 30 }),
     rounds: Math.round(numberBetween("--rounds", values.rounds, { from: 1, to: 20 })),
     wanted: new Set(wanted),
+    isSaved: values.save,
   };
 }
 

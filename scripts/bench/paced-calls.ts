@@ -2,6 +2,7 @@ import { performance } from "node:perf_hooks";
 import type { Socket } from "bun";
 import { requestsOf, takeMessage } from "./framing.ts";
 import type { PacedCallsAnswer, PacedCallsJob } from "./jobs.ts";
+import { processorMicros } from "./processes.ts";
 
 type Call = { rest: Buffer | undefined; dueAt: number | undefined };
 
@@ -16,10 +17,14 @@ const mostConnections = 5000;
  */
 export async function measurePacedCalls(job: PacedCallsJob): Promise<PacedCallsAnswer> {
   const run = new PacedRun(job);
+  const { pids = [] } = job;
   try {
+    const usedBefore = processorMicros(pids);
     await run.send();
     await run.settle();
-    return run.answer();
+    const usedAfter = processorMicros(pids);
+    const isRead = usedBefore !== undefined && usedAfter !== undefined;
+    return run.answer(isRead ? usedAfter - usedBefore : undefined);
   } finally {
     run.close();
   }
@@ -64,7 +69,7 @@ class PacedRun {
     }
   }
 
-  answer(): PacedCallsAnswer {
+  answer(usedMicros: number | undefined): PacedCallsAnswer {
     const sorted = this.#millis.toSorted((a, b) => a - b);
     const at = (share: number) =>
       sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
@@ -73,6 +78,7 @@ class PacedRun {
       p50Millis: at(0.5),
       p99Millis: at(0.99),
       longestMillis: at(1),
+      processorMicrosPerCall: usedMicros === undefined ? undefined : usedMicros / sorted.length,
       failures: this.#failures,
       firstFailure: this.#firstFailure,
     };
