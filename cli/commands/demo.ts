@@ -19,7 +19,7 @@ export const demo = command({
   run: async ({ json }) => {
     const stopped = untilStopped();
     const runtime = await loadRuntime();
-    runtime.liftFetchLimit();
+    runtime.restartForService();
     const sandbox = startSandbox(runtime, { accessSeconds, now: Date.now });
     try {
       await withApp(

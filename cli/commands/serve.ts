@@ -47,7 +47,7 @@ export const serve = command({
     }
     const stopped = untilStopped();
     const runtime = await loadRuntime();
-    runtime.liftFetchLimit();
+    runtime.restartForService();
     const isPretty = process.stdout.isTTY && json !== true;
     const { config } = loadConfig(environment());
     const serving = prepared(migrate === true, { role: "gateway", isPretty }, async (app) => {

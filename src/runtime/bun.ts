@@ -1,6 +1,7 @@
 import { chmod, cp, readFile, symlink } from "node:fs/promises";
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
+import { totalmem } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { endsWithin } from "#src/once.ts";
 import { bunExchange } from "./bun-exchange.ts";
@@ -11,6 +12,8 @@ const [headSeconds, keptSeconds] = [30, 120];
 
 const archiveName = "postgres.tar.zst";
 const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
+/** As if the machine had so much: how often the heap is collected follows from it, not how large it may grow. */
+const [heapSize, heapBytes] = ["BUN_JSC_forceRAMSize", 1024 ** 3];
 
 const digestSeed = randomBytes(8).readBigUInt64LE();
 
@@ -21,7 +24,7 @@ export const bunRuntime: Runtime = {
   digest: (data) => Bun.hash(data, digestSeed),
   onceOnly: {},
   installPostgres,
-  liftFetchLimit,
+  restartForService,
 };
 
 function serve(options: ServeOptions): Serving {
@@ -122,14 +125,18 @@ function ignoreExisting(error: NodeJS.ErrnoException): void {
   if (error.code !== "EEXIST") throw error;
 }
 
-/** Bun allows 256 fetches at once and reads the variable only while it starts. */
-function liftFetchLimit(): void {
-  // oxlint-disable-next-line node/no-process-env -- Bun's own variable, and the restart hands on all of them
+/**
+ * Bun allows 256 fetches at once, and lets its heap grow with the memory of the machine: on a big one a gateway would
+ * keep several times of what it needs. It reads both variables only while it starts; whoever sets them is obeyed.
+ */
+function restartForService(): void {
+  // oxlint-disable-next-line node/no-process-env -- Bun's own variables, and the restart hands on all of them
   const { env } = process;
   if (env[fetchLimit] !== undefined || process.execve === undefined) return;
   const [, script, ...rest] = process.argv;
   const ownArguments = Bun.isStandaloneExecutable ? rest : [script ?? "", ...rest];
   process.execve(process.execPath, [process.execPath, ...process.execArgv, ...ownArguments], {
+    ...(totalmem() > heapBytes ? { [heapSize]: String(heapBytes) } : {}),
     ...env,
     [fetchLimit]: "20000",
   });

@@ -40,7 +40,7 @@ export const denoRuntime: Runtime = {
   onceOnly:
     "Deno" in globalThis ? { client: Deno.createHttpClient({ poolMaxIdlePerHost: 0 }) } : {},
   installPostgres: undefined,
-  liftFetchLimit: () => undefined,
+  restartForService: () => undefined,
 };
 
 function serve(options: ServeOptions): Serving {

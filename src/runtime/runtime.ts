@@ -54,8 +54,8 @@ export type Runtime = {
   readonly onceOnly: object;
   /** Undefined where no PostgreSQL can be bundled: `DATABASE_URL` is then required. */
   readonly installPostgres: InstallPostgres | undefined;
-  /** Restarts the process in place, once, so that `fetch` may hold thousands of streams. */
-  liftFetchLimit(): void;
+  /** Restarts the process in place, once, so that `fetch` may hold thousands of streams and the heap stays small. */
+  restartForService(): void;
 };
 
 export async function loadRuntime(): Promise<Runtime> {
