@@ -5,7 +5,7 @@ const bun = process.execPath;
 const build: Step = { name: "build", command: [bun, "scripts/build.ts"] };
 const steps = [...staticChecks, build];
 
-const failedSteps = await runTogether(steps);
+const failedSteps = [...(await runTogether(steps))];
 let passed = steps.length - failedSteps.length;
 let failed = failedSteps.length;
 
@@ -23,6 +23,14 @@ if (!failedSteps.includes(build.name)) {
   failed += count(errors, "fail");
   // A run that fails without a failing test (a crash, an error between tests) counts as one failure.
   if (!isGreen && count(errors, "fail") === 0) failed += 1;
+}
+// What a call costs, when nothing else runs: the way to see a slow one before its users do.
+if (!failedSteps.includes(build.name)) {
+  const smoke: Step = { name: "bench:smoke", command: [bun, "scripts/bench/smoke.ts"] };
+  const failedSmoke = await runTogether([smoke]);
+  passed += 1 - failedSmoke.length;
+  failed += failedSmoke.length;
+  failedSteps.push(...failedSmoke);
 }
 if (failedSteps.length > 0) console.log(`failed: ${failedSteps.join(", ")}`);
 console.log(`\n${passed} passed, ${failed} failed`);

@@ -85,7 +85,7 @@ async function stepsOf(
   const watching = watchingOf(app, { caller, upstream, call, decision, status: 200 });
   const sent = request();
   const credential = { authorization: "Bearer bench-access-token-1" };
-  const outgoing = headersIn(app, sent, { caller, upstream, credential });
+  const outgoing = headersIn(app, sent, plan(), credential);
   const answer = Buffer.from(echoAnswer(requestId));
   const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${answer.length}\r\n\r\n`;
   const whole = new Uint8Array(Buffer.concat([Buffer.from(head), answer]));
@@ -95,7 +95,7 @@ async function stepsOf(
     ["a request object (of the runtime)", request],
     ["  with its message read", () => readCall(request())],
     ["plan, context and decision", () => decide(app, context(), undefined)],
-    ["headers for the upstream", () => headersIn(app, sent, { caller, upstream, credential })],
+    ["headers for the upstream", () => headersIn(app, sent, plan(), credential)],
     [
       "  with the bytes of the request",
       () => encodeRequest({ method: "POST", headers: outgoing, body }, targetOf(upstream.url)),
@@ -104,7 +104,7 @@ async function stepsOf(
       "a deadline and a cancel",
       () => {
         const deadline = app.deadlines.open();
-        deadline.set(1000, () => new Cancel());
+        deadline.set(1000, new Cancel());
         deadline.close();
       },
     ],

@@ -27,10 +27,13 @@ export function canonicalJson(value: unknown): string {
   if (typeof value !== "object" || value === null) {
     return JSON.stringify(value) ?? "null";
   }
-  const members = Object.entries(value)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`);
-  return `{${members.join(",")}}`;
+  const members = Object.entries(value);
+  if (members.length > 1) members.sort(([a], [b]) => (a < b ? -1 : 1));
+  let text = "";
+  for (const [key, member] of members) {
+    text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${canonicalJson(member)}`;
+  }
+  return `{${text}}`;
 }
 
 const surelyExactDigits = 15;

@@ -85,6 +85,16 @@ export class Answer implements ParserEvents, Incoming, Flow {
     return this;
   }
 
+  taken(mostBytes: number): Uint8Array<ArrayBuffer> | undefined {
+    const [only] = this.#waiting;
+    const isThere = this.#outcome === "ended" && this.#sink === undefined;
+    if (!isThere || only === undefined || this.#waiting.length > 1) return undefined;
+    if (only.length > mostBytes) return undefined;
+    this.#waiting.length = 0;
+    this.headers = none;
+    return only;
+  }
+
   pause(): void {
     this.#isPaused = true;
   }

@@ -18,15 +18,13 @@ export async function readBounded(
   mostBytes: number,
   grow: (bytes: number) => void = () => undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const announced = request.headers.get("content-length");
-  if (Number(announced ?? 0) > mostBytes) throw new Failure("body_too_large");
-  const tooLarge = () => new Failure("body_too_large");
-  const late = () => new Failure("body_unreadable", "The request body did not arrive in time");
-  const isBig = Number(announced ?? bigBytes) >= bigBytes;
-  if (!isBig) grow(Number(announced));
-  const body: Promise<Uint8Array<ArrayBuffer>> = isBig
-    ? gather(request.body, mostBytes, tooLarge, grow)
-    : request.bytes();
+  const announced = Number(request.headers.get("content-length") ?? Number.NaN);
+  if (announced > mostBytes) throw tooLarge();
+  const isSmall = announced < bigBytes;
+  if (isSmall) grow(announced);
+  const body: Promise<Uint8Array<ArrayBuffer>> = isSmall
+    ? request.bytes()
+    : gather(request.body, mostBytes, tooLarge, grow);
   try {
     return await withinAbout(longestMs, body, late);
   } catch (error) {
@@ -35,18 +33,21 @@ export async function readBounded(
   }
 }
 
-/** A stream's bytes, at most `mostBytes` of them; beyond that it throws what `tooLarge` makes. */
+const tooLarge = () => new Failure("body_too_large");
+const late = () => new Failure("body_unreadable", "The request body did not arrive in time");
+
+/** A stream's bytes, at most `mostBytes` of them; beyond that it throws what `refusal` makes. */
 export async function gather(
   stream: ReadableStream<Uint8Array> | null,
   mostBytes: number,
-  tooLarge: () => Error,
+  refusal: () => Error,
   grow: (bytes: number) => void = () => undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of stream ?? []) {
     size += part.length;
-    if (size > mostBytes) throw tooLarge();
+    if (size > mostBytes) throw refusal();
     grow(part.length);
     parts.push(part);
   }

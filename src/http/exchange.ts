@@ -44,6 +44,8 @@ export type Incoming = {
   readonly headers: HeaderReader;
   /** Opens the body; to be called once. */
   flow(sink: Sink): Flow;
+  /** The whole body, where it has come already and is no longer than that; then the answer is over. */
+  taken?(mostBytes: number): Uint8Array<ArrayBuffer> | undefined;
   /** It was not the answer to this request: nothing else may come over its connection. Absent where it has none. */
   distrust?(): void;
 };

@@ -33,20 +33,34 @@ export function targetOf(text: string): Target {
   return target;
 }
 
-/** The bytes of an HTTP/1.1 request (RFC 9112). Throws when a header holds what would end it. */
-export function encodeRequest(
-  { method, headers, body }: Pick<OutgoingRequest, "method" | "headers" | "body">,
-  target: Target,
-): Uint8Array {
-  let head = `${method} ${target.path} HTTP/1.1\r\nhost: ${target.host}\r\n`;
+type Headers = OutgoingRequest["headers"];
+
+/** Of headers that were sent before: the same object is the same text. */
+const written = new WeakMap<Headers, string>();
+
+/** Header lines (RFC 9112 section 5). Throws when a header holds what would end it. */
+function linesOf(headers: Headers): string {
+  const known = written.get(headers);
+  if (known !== undefined) return known;
+  let lines = "";
   for (const name in headers) {
     const value = headers[name] ?? "";
     if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
       throw new Error(`the header ${name} cannot be sent`);
     }
-    head += `${name}: ${value}\r\n`;
+    lines += `${name}: ${value}\r\n`;
   }
-  head += body === undefined ? "\r\n" : `content-length: ${body.length}\r\n\r\n`;
+  written.set(headers, lines);
+  return lines;
+}
+
+/** The bytes of an HTTP/1.1 request (RFC 9112). Throws when a header holds what would end it. */
+export function encodeRequest(
+  { method, headers, body }: Pick<OutgoingRequest, "method" | "headers" | "body">,
+  target: Target,
+): Uint8Array {
+  const length = body === undefined ? "" : `content-length: ${body.length}\r\n`;
+  const head = `${method} ${target.path} HTTP/1.1\r\nhost: ${target.host}\r\n${linesOf(headers)}${length}\r\n`;
   const bytes = Buffer.allocUnsafe(head.length + (body?.length ?? 0));
   bytes.write(head, "latin1");
   if (body !== undefined) bytes.set(body, head.length);

@@ -78,7 +78,8 @@ function endsWith(body: Buffer, text: string): boolean {
   return standsAt(body, body.length - Buffer.byteLength(text), text);
 }
 
-function standsAt(body: Buffer, start: number, text: string): boolean {
+/** Whether a text stands at a place of these bytes. */
+export function standsAt(body: Buffer, start: number, text: string): boolean {
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index);
     if (code > 0x7f) return body.toString("utf8", start, start + Buffer.byteLength(text)) === text;

@@ -6,18 +6,21 @@ export type Deadlines = {
 };
 
 export type Deadline = {
-  /** Calls `expire` once, unless the deadline is closed or set anew before. */
-  set(milliseconds: number, expire: () => void): void;
+  /** Lets `running` expire once, unless the deadline is closed or set anew before. */
+  set(milliseconds: number, running: Expiring): void;
   /** Without a limit again. */
   lift(): void;
   close(): void;
 };
 
+/** What has a time limit. */
+type Expiring = { expire(): void };
+
 const tickMs = 50;
 
 class Watched implements Deadline {
   at = Number.POSITIVE_INFINITY;
-  expire: (() => void) | undefined;
+  running: Expiring | undefined;
   onTick: (() => void) | undefined;
   readonly #all: Set<Watched>;
   readonly #now: () => number;
@@ -28,9 +31,9 @@ class Watched implements Deadline {
     all.add(this);
   }
 
-  set(milliseconds: number, expire: () => void): void {
+  set(milliseconds: number, running: Expiring): void {
     this.at = this.#now() + milliseconds;
-    this.expire = expire;
+    this.running = running;
   }
 
   lift(): void {
@@ -72,5 +75,5 @@ function tick(watched: Watched, time: number): void {
   watched.onTick = undefined;
   if (watched.at > time) return;
   watched.lift();
-  watched.expire?.();
+  watched.running?.expire();
 }

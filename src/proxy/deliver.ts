@@ -88,7 +88,7 @@ async function bodyOf(app: Delivering, answer: Incoming, type: MediaType, delive
   const isOpen = typeof length !== "string" && type.isJson;
   if (!isOpen) return await flowing(app, answer, delivery);
   const { cancel, deadline } = delivery;
-  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.expire());
+  deadline.set(app.config.upstreamLimits.totalMs, cancel);
   const ahead = await readAhead(answer, mostWholeBytes).catch((error: unknown) => {
     throw brokenOff(cancel, error);
   });
@@ -129,7 +129,7 @@ function brokenOff(cancel: Cancel, error?: unknown): Failure {
 
 function whole(app: Delivering, answer: Incoming, type: MediaType, delivery: Delivery) {
   const { cancel, deadline, watching } = delivery;
-  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.expire());
+  deadline.set(app.config.upstreamLimits.totalMs, cancel);
   if (watching.screen === undefined) return wholeIn(smallAnswer, answer, type, delivery);
   const room = new AnswerRoom(watching.caller);
   const grow = (bytes: number) => room.grow(bytes);
@@ -145,21 +145,30 @@ async function wholeIn(
   { isJson }: MediaType,
   { cancel, watching, reader }: Delivery,
 ) {
-  let body: Uint8Array<ArrayBuffer>;
+  const taken = limits === smallAnswer ? answer.taken?.(mostWholeBytes) : undefined;
+  const body = taken ?? (await readWhole(answer, limits, cancel));
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  if (isJson) expectOwn(bytes, answer, reader);
+  watching.ended?.(bytes, body.length);
+  return mayHoldToolList(bytes) ? await judged(body, watching, isJson) : body;
+}
+
+/** Most answers have come in one piece with their head, and are not read here. */
+async function readWhole(answer: Incoming, limits: BodyLimits, cancel: Cancel) {
   try {
-    body = await wholeBody(answer, limits);
+    return await wholeBody(answer, limits);
   } catch (error) {
     throw brokenOff(cancel, error);
   }
+}
+
+/** Failures: `upstream_invalid` for JSON that no reader, or not this one, should see. */
+function expectOwn(bytes: Buffer, answer: Incoming, { id }: Reader): void {
   // Another encoding than UTF-8, which some readers find out by themselves.
-  if (isJson && body.includes(0)) throw unreadable("a NUL in JSON");
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  if (isJson && answersAnother(bytes, reader.id, answer.status)) {
-    answer.distrust?.();
-    throw anothers();
-  }
-  watching.ended?.(bytes, body.length);
-  return mayHoldToolList(bytes) ? await judged(body, watching, isJson) : body;
+  if (bytes.includes(0)) throw unreadable("a NUL in JSON");
+  if (!answersAnother(bytes, id, answer.status)) return;
+  answer.distrust?.();
+  throw anothers();
 }
 
 /** What may hold a list of tools, as its reader may see it. Failures: `upstream_invalid` where none belongs. */
@@ -197,7 +206,7 @@ function flowing(
     deadline.close();
     leave();
   };
-  deadline.set(app.config.upstreamLimits.totalMs, () => cancel.expire());
+  deadline.set(app.config.upstreamLimits.totalMs, cancel);
   let flow: Flow | undefined;
   let watch: AnswerWatch | undefined;
   const stream = new ReadableStream<Uint8Array>(

@@ -38,7 +38,7 @@ export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Inco
   if (reaching !== undefined) await reaching;
   // A GET opens a stream that may have nothing to say for hours.
   if (method !== "GET") {
-    deadline.set(app.config.upstreamLimits.firstByteMs, () => cancel.expire());
+    deadline.set(app.config.upstreamLimits.firstByteMs, cancel);
   }
   try {
     const request = { url, method, headers, body, cancel };

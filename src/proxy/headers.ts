@@ -2,6 +2,7 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
+import type { CallerPlan } from "#src/policy/plan.ts";
 import type { HeaderReader } from "#src/http/exchange.ts";
 import { readRetryAfter } from "#src/http/retry-after.ts";
 import { bind, unbind } from "./binding.ts";
@@ -18,20 +19,55 @@ const passedIn = [
   "tracestate",
 ] as const;
 
+/** All that `headersIn` looks at. */
+const read = [...passedIn, "accept", "mcp-session-id"] as const;
+
 const bothKinds = "application/json, text/event-stream";
 
-/** The request headers for the upstream, with `credential` in place of the agent's bearer. */
+/** What a client said the last time, and what went out for it: nearly every call says the same. */
+type Sent = {
+  readonly said: readonly (string | null)[];
+  readonly credential: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+};
+
+const sent = new WeakMap<CallerPlan, Sent>();
+
+/**
+ * The request headers for the upstream, with `credential` in place of the agent's bearer: the same object for the same
+ * headers, as long as the plan of the call holds. Failures: `mcp_session_unknown`.
+ */
 export function headersIn(
   app: Pick<App, "bindingKey">,
   request: Request,
-  owner: Owner & { readonly credential: Readonly<Record<string, string>> },
-): Record<string, string> {
+  plan: CallerPlan,
+  credential: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const { headers } = request;
+  // Only a tool with an `x-mcp-header` annotation makes a client send more than these: look only where they can be.
+  if (headers.has("mcp-name")) return headersOf(app, request, plan, credential);
+  const said = [request.method, ...read.map((name) => headers.get(name))];
+  const before = sent.get(plan);
+  const [own] = Object.values(credential);
+  const isSame = before !== undefined && before.credential === own;
+  if (isSame && said.every((value, at) => value === before.said[at])) return before.headers;
+  const made = headersOf(app, request, plan, credential);
+  sent.set(plan, { said, credential: own, headers: made });
+  return made;
+}
+
+function headersOf(
+  app: Pick<App, "bindingKey">,
+  request: Request,
+  { caller, upstream }: CallerPlan,
+  credential: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
   const { headers } = request;
   const out: Record<string, string> = {
     accept: acceptOf(headers.get("accept")),
     "accept-encoding": "identity",
     "user-agent": "smartdash",
-    ...owner.credential,
+    ...credential,
   };
   // The body was judged as JSON in UTF-8: whatever else its sender calls it, nobody may read it as that.
   if (request.method === "POST") out["content-type"] = "application/json";
@@ -41,17 +77,14 @@ export function headersIn(
   }
   const session = headers.get("mcp-session-id");
   if (typeof session === "string") {
-    out["mcp-session-id"] = unbind(app, { ...owner, purpose: "session" }, session);
-  } else if (owner.upstream.credential.kind !== "account") {
+    out["mcp-session-id"] = unbind(app, { caller, upstream, purpose: "session" }, session);
+  } else if (upstream.credential.kind !== "account") {
     // To such an upstream every caller looks the same: somebody else's events are not resumed.
     delete out["last-event-id"];
   }
-  // Only a tool with an `x-mcp-header` annotation makes a client send these: look only where they can be.
-  if (headers.has("mcp-name")) {
-    headers.forEach((value, name) => {
-      if (name.startsWith("mcp-param-")) out[name] = value;
-    });
-  }
+  headers.forEach((value, name) => {
+    if (name.startsWith("mcp-param-") && headers.has("mcp-name")) out[name] = value;
+  });
   return out;
 }
 

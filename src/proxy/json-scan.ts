@@ -23,10 +23,6 @@ export const messageBounds: JsonBounds = { depth: 200, values: 20_000, digits: 1
 /** Of an answer that holds a list of tools: a hundred values for each of the two thousand that are kept. */
 export const listBounds: JsonBounds = { depth: 200, values: 200_000, digits: 1000 };
 
-/** The keys that an object has so far; most have few. */
-type Level = { readonly isObject: boolean; readonly keys: string[]; many: Set<string> | undefined };
-const fewKeys = 8;
-
 /**
  * Refuses, before anything is made of it, JSON beyond the bounds, and JSON in which an object names a key twice,
  * however it is escaped: parsers disagree about which one counts, and what we judge, or a person allows, could be
@@ -38,11 +34,19 @@ export function scanJson(json: string, bounds: JsonBounds = messageBounds): void
   for (let at = 0; at < json.length; at += 1) at = scan.take(at);
 }
 
+/** An object of so many keys looks them up; in a smaller one they are compared. */
+const fewKeys = 8;
+
 /** What a scan knows at a place of a text. */
 class Scan {
   readonly #json: string;
   readonly #bounds: JsonBounds;
-  readonly #levels: Level[] = [];
+  /** Of each level, where its keys begin among all; negative for an array. */
+  readonly #starts: number[] = [];
+  /** The keys of every object that is open. */
+  readonly #keys: string[] = [];
+  /** The same of objects with many, by level. */
+  #many: Map<number, Set<string>> | undefined;
   #isKeyNext = false;
   #values = 0;
 
@@ -58,38 +62,61 @@ class Scan {
       case quote:
         return this.#text(at);
       case comma:
-        this.#next();
+        this.#isKeyNext = (this.#starts.at(-1) ?? -1) >= 0;
+        this.#count();
         return at;
       case colon:
         this.#isKeyNext = false;
         return at;
       case openBrace:
-      case closeBrace:
       case openBracket:
+        this.#enter(character === openBrace);
+        return at;
+      case closeBrace:
       case closeBracket:
-        this.#changeLevel(character);
+        this.#leave();
         return at;
     }
     return startsNumber(character) ? endOfNumber(this.#json, at, this.#bounds.digits) : at;
   }
 
-  #changeLevel(character: number): void {
-    enterOrLeave(this.#levels, character, this.#bounds.depth);
-    this.#isKeyNext = character === openBrace;
+  #enter(isObject: boolean): void {
+    if (this.#starts.length >= this.#bounds.depth) throw tooMuch("It is nested too deeply");
+    this.#starts.push(isObject ? this.#keys.length : -1);
+    this.#isKeyNext = isObject;
     // The first value in it; an empty one counts too.
-    if (character === openBrace || character === openBracket) this.#count();
+    this.#count();
   }
 
-  #next(): void {
-    this.#isKeyNext = this.#levels.at(-1)?.isObject === true;
-    this.#count();
+  #leave(): void {
+    const start = this.#starts.pop() ?? -1;
+    if (start >= 0) this.#keys.length = start;
+    this.#many?.delete(this.#starts.length);
+    this.#isKeyNext = false;
   }
 
   #text(start: number): number {
     const end = endOfText(this.#json, start);
-    const level = this.#isKeyNext ? this.#levels.at(-1) : undefined;
-    addKey(level, this.#json, { start, end: end + 1 });
+    const keysFrom = this.#isKeyNext ? (this.#starts.at(-1) ?? -1) : -1;
+    if (keysFrom >= 0) this.#addKey(keyAt(this.#json, start, end), keysFrom);
     return end;
+  }
+
+  #addKey(key: string, from: number): void {
+    const keys = this.#keys;
+    const level = this.#starts.length - 1;
+    const many = this.#many?.get(level);
+    const isTwice = many === undefined ? keys.includes(key, from) : many.has(key);
+    if (isTwice) {
+      throw new Failure("message_invalid", "A key stands twice in one object of the request body");
+    }
+    if (many !== undefined) {
+      many.add(key);
+      return;
+    }
+    keys.push(key);
+    if (keys.length - from > fewKeys)
+      (this.#many ??= new Map()).set(level, new Set(keys.slice(from)));
   }
 
   #count(): void {
@@ -130,15 +157,6 @@ function isInNumber(character: number): boolean {
   );
 }
 
-function enterOrLeave(levels: Level[], character: number, deepest: number): void {
-  if (character === closeBrace || character === closeBracket) {
-    levels.pop();
-    return;
-  }
-  if (levels.length >= deepest) throw tooMuch("It is nested too deeply");
-  levels.push({ isObject: character === openBrace, keys: [], many: undefined });
-}
-
 /** Where the text that begins at `start` ends. */
 function endOfText(json: string, start: number): number {
   let end = json.indexOf('"', start + 1);
@@ -152,21 +170,10 @@ function isEscaped(json: string, at: number): boolean {
   return (at - before) % 2 === 0;
 }
 
-/** A text where no level is given is none of a key. */
-function addKey(
-  level: Level | undefined,
-  json: string,
-  { start, end }: { readonly start: number; readonly end: number },
-): void {
-  if (level === undefined) return;
-  const written = json.slice(start + 1, end - 1);
-  const key = written.includes("\\") ? keyIn(json.slice(start, end)) : written;
-  const { keys, many } = level;
-  if (many === undefined ? keys.includes(key) : many.has(key)) {
-    throw new Failure("message_invalid", "A key stands twice in one object of the request body");
-  }
-  if (many !== undefined) many.add(key);
-  else if (keys.push(key) > fewKeys) level.many = new Set(keys);
+/** The key that stands between two quotes, as it is read. */
+function keyAt(json: string, start: number, end: number): string {
+  const written = json.slice(start + 1, end);
+  return written.includes("\\") ? keyIn(json.slice(start, end + 1)) : written;
 }
 
 function keyIn(written: string): string {

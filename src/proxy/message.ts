@@ -129,12 +129,8 @@ function batch(request: Request, messages: readonly unknown[], text: string): Ca
   messages.forEach(refuseAmbiguous);
   const methods = messages.map(({ method }) => method);
   const rpcMethods = methods.filter((method) => typeof method === "string");
-  const exact = exactly(text);
   const toolCalls = messages.flatMap((message, index) =>
-    toolCallOf(request, message, () => {
-      const all = exact();
-      return Array.isArray(all) ? all[index] : message;
-    }),
+    toolCallOf(new Sent(request, message, text, index)),
   );
   const hasAnswers = messages.some(answers);
   return { ...noMessage, rpcMethod: "batch", rpcMethods, toolCalls, hasAnswers };
@@ -152,7 +148,6 @@ function single(request: Request, message: Message, text: string): Call {
   const parameters = isObject(message["params"]) ? message["params"] : undefined;
   const about = isObject(parameters?.["_meta"]) ? parameters["_meta"] : nothing;
   const bodyVersion = about[versionKey];
-  const exact = exactly(text);
   return {
     httpMethod: "POST",
     rpcMethod: method,
@@ -161,8 +156,7 @@ function single(request: Request, message: Message, text: string): Call {
     opensLinks: opensLinks(about[capabilitiesKey]),
     traceparent: traceparentIn(about["traceparent"]),
     name: nameIn(method, parameters),
-    toolCalls:
-      method === "tools/call" ? toolCallOf(request, message, () => exact() ?? message) : [],
+    toolCalls: method === "tools/call" ? toolCallOf(new Sent(request, message, text)) : none,
     ownState: ownStateIn(parameters),
     cursor: textIn(parameters?.["cursor"]),
     id: readId(id, text),
@@ -172,40 +166,56 @@ function single(request: Request, message: Message, text: string): Call {
   };
 }
 
-/** The message with its numbers as they were written, once asked for; undefined when a double holds every one of them. */
-function exactly(text: string): () => unknown {
-  let exact: { readonly message: unknown } | undefined;
-  return () => {
-    exact ??= { message: longNumber.test(text) ? parseExactly(text) : undefined };
-    return exact.message;
-  };
+/** A message as it was sent. */
+class Sent {
+  readonly request: Request;
+  readonly message: Message;
+  readonly #text: string;
+  readonly #index: number | undefined;
+
+  /** @param index Of a batch. */
+  constructor(request: Request, message: Message, text: string, index?: number) {
+    this.request = request;
+    this.message = message;
+    this.#text = text;
+    this.#index = index;
+  }
+
+  /** With its numbers as they were written, where a double does not hold one of them. */
+  exact(): unknown {
+    if (!longNumber.test(this.#text)) return this.message;
+    const exact = parseExactly(this.#text);
+    if (this.#index === undefined) return exact;
+    return Array.isArray(exact) ? exact[this.#index] : this.message;
+  }
 }
 
+const none: readonly never[] = [];
 const longNumber = /\d[\d.]{15}|\d[eE][+-]?\d{3}/;
 
 /** Nothing for one without the name of a tool: guards refuse it. */
-function toolCallOf(request: Request, message: Message, exact: () => unknown): readonly ToolCall[] {
+function toolCallOf(sent: Sent): readonly ToolCall[] {
+  const { message } = sent;
   const parameters = message["params"];
   const name = isObject(parameters) ? parameters["name"] : undefined;
   const isNamed = typeof name === "string" && name.length <= longestName;
   if (isNamed && !isStorable(name)) {
     throw new Failure("message_invalid", "The name of a tool holds a NUL, or half a character");
   }
-  if (message["method"] !== "tools/call" || !isObject(parameters) || !isNamed) return [];
-  return [{ name, written: new WrittenCall(parameters, exact, () => besides(request, message)) }];
+  if (message["method"] !== "tools/call" || !isObject(parameters) || !isNamed) return none;
+  return [{ name, written: new WrittenCall(parameters, sent) }];
 }
 
 /** Each of it is worked out when it is asked for: most calls need none. */
 class WrittenCall implements Written {
   readonly #parameters: Message;
-  readonly #exact: () => unknown;
-  readonly #besides: () => Message;
+  readonly #sent: Sent;
   #canonical: string | undefined;
+  #exact: Message | undefined;
 
-  constructor(parameters: Message, exact: () => unknown, besides: () => Message) {
+  constructor(parameters: Message, sent: Sent) {
     this.#parameters = parameters;
-    this.#exact = exact;
-    this.#besides = besides;
+    this.#sent = sent;
   }
 
   get arguments(): Message {
@@ -219,14 +229,16 @@ class WrittenCall implements Written {
 
   get request(): string {
     const { name: _, arguments: given = {}, ...more } = agreedTo(this.#exactParameters());
-    const others = { ...more, ...this.#besides() };
+    const others = { ...more, ...besides(this.#sent) };
     if (Object.keys(others).length === 0) return this.canonical;
     return canonicalJson({ arguments: given, ...others });
   }
 
   #exactParameters(): Message {
-    const exact = this.#exact();
-    return isObject(exact) && isObject(exact["params"]) ? exact["params"] : this.#parameters;
+    if (this.#exact !== undefined) return this.#exact;
+    const exact = this.#sent.exact();
+    const parameters = isObject(exact) ? exact["params"] : undefined;
+    return (this.#exact = isObject(parameters) ? parameters : this.#parameters);
   }
 }
 
@@ -242,7 +254,7 @@ const neutralMeta = new Set([
 ]);
 
 /** What reaches the upstream beside the parameters of a call: unknown members of its message, and `Mcp-Param-` headers. */
-function besides({ headers }: Request, message: Message): Message {
+function besides({ request: { headers }, message }: Sent): Message {
   const { jsonrpc: _, id: __, method: ___, params: ____, ...members } = message;
   const mirrored: Record<string, string> = {};
   if (headers.has("mcp-name")) {

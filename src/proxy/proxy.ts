@@ -157,8 +157,7 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
   const url = urlFor(app, request, owner);
   const { deadline, leave } = watchClient(app, request, cancel);
   const sendWith = ({ headers: credential }: Standing) => {
-    const headers = headersIn(app, request, { ...owner, credential });
-    passTraceOn(headers, exchange, call);
+    const headers = withTrace(headersIn(app, request, context.plan, credential), exchange, call);
     if (!call.isModern) checkMirrors(headers, call);
     const { httpMethod } = call;
     return forward(app, {
@@ -221,9 +220,14 @@ function beginSpan(tracing: Tracing, { headers }: Request, exchange: Exchange, c
 }
 
 /** Our own span as the parent; without traces, what the client said in `_meta` where it sent no header. */
-function passTraceOn(headers: Record<string, string>, { span }: Exchange, call: Call): void {
+function withTrace(
+  headers: Readonly<Record<string, string>>,
+  { span }: Exchange,
+  call: Call,
+): Readonly<Record<string, string>> {
   const traceparent = span?.traceparent ?? headers["traceparent"] ?? call.traceparent;
-  if (traceparent !== undefined) headers["traceparent"] = traceparent;
+  if (traceparent === undefined || traceparent === headers["traceparent"]) return headers;
+  return { ...headers, traceparent };
 }
 
 /**

@@ -28,8 +28,11 @@ export async function saveCalls(
 ): Promise<void> {
   const json = JSON.stringify(rows);
   await db.transaction(async (transaction) => {
-    const stored = await transaction.execute<{ id: string }>(sql`
-      insert into ${calls} (id, at, person_id, account_id, session_id, grant_id, agent_id, client_id, request_id, upstream,
+    const [stored] = await transaction.execute<{
+      count: number;
+      ids: readonly string[] | null;
+    }>(sql`
+      with stored as (insert into ${calls} (id, at, person_id, account_id, session_id, grant_id, agent_id, client_id, request_id, upstream,
         http_method, rpc_method, name, arguments_hash, guard, failure, status, upstream_status, duration_ms)
       select r.id, r.at, r."personId", r."accountId", r."sessionId", r."grantId", r."agentId", r."clientId", r."requestId",
         r.upstream, r."httpMethod", r."rpcMethod", r.name, r."argumentsHash", r.guard, r.failure, r.status, r."upstreamStatus", r."durationMs"
@@ -37,10 +40,11 @@ export async function saveCalls(
         "sessionId" uuid, "grantId" uuid, "agentId" uuid, "clientId" text, "requestId" text, upstream text, "httpMethod" text,
         "rpcMethod" text, name text, "argumentsHash" text, guard text, failure text, status int, "upstreamStatus" int, "durationMs" int)
       where r."personId" is null or exists (select 1 from ${people} p where p.id = r."personId")
-      on conflict (id) do nothing returning id`);
-    if (stored.length === 0) return;
-    const ids = new Set(stored.map(({ id }) => id));
-    const digests = chain.digestsOf(rows.filter(({ id }) => ids.has(id)));
+      on conflict (id) do nothing returning id)
+      select count(*)::int as count,
+        case when count(*) < ${rows.length} then array_agg(id::text) end as ids from stored`);
+    if (stored === undefined || stored.count === 0) return;
+    const digests = chain.digestsOf(amongThem(rows, stored.ids));
     // As late as it can be: other replicas wait for it.
     await transaction.execute(sql`select pg_advisory_xact_lock(${chainLock})`);
     const [before] = await transaction
@@ -57,6 +61,13 @@ export async function saveCalls(
       .insert(callBatches)
       .values({ ...batch, before: before?.link ?? null, link, at });
   });
+}
+
+/** The rows with these ids; all of them without. */
+function amongThem(rows: readonly CallRow[], ids: readonly string[] | null): readonly CallRow[] {
+  if (ids === null) return rows;
+  const known = new Set(ids);
+  return rows.filter(({ id }) => known.has(id));
 }
 
 export type CallFilter = {

@@ -6,7 +6,7 @@ import { type CallContext, type Hashing, ToolInvocation } from "#src/policy/call
 import type { PolicyDecision } from "#src/policy/guard.ts";
 import { type CallerPlan, type Planning, planForTool } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
-import { type RpcId, withoutId } from "./answer-id.ts";
+import { type RpcId, standsAt, withoutId } from "./answer-id.ts";
 import { type Watching, mostTold } from "./answer-watch.ts";
 import { type Call, isBig } from "./message.ts";
 import type { Exchange } from "./proxy.ts";
@@ -116,7 +116,7 @@ function holdsTrue(message: Buffer, key: string): boolean {
   while (at !== -1) {
     const colon = behindBlanks(message, at + key.length);
     const value = message[colon] === 0x3a ? behindBlanks(message, colon + 1) : message.length;
-    if (message.toString("latin1", value, value + 4) === "true") return true;
+    if (standsAt(message, value, "true")) return true;
     at = message.indexOf(key, at + key.length);
   }
   return false;
