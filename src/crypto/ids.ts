@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 
 /** A UUIDv7 (RFC 9562 section 5.7): sorts by the time it was made. */
 export function newId(now: Date): string {
-  const bytes = randomBits();
+  const bytes = sixteenRandomBytes();
   bytes.writeUIntBE(now.getTime(), 0, 6);
   bytes[6] = 0x70 | ((bytes[6] ?? 0) % 16);
   bytes[8] = 0x80 | ((bytes[8] ?? 0) % 64);
@@ -20,7 +20,7 @@ let pool = Buffer.alloc(0);
 const poolBytes = 16 * 256;
 
 /** Sixteen random bytes that nobody else gets; asking for many at once costs little more than for one. */
-function randomBits(): Buffer {
+function sixteenRandomBytes(): Buffer {
   if (pool.length === 0) pool = randomBytes(poolBytes);
   const bytes = pool.subarray(0, 16);
   pool = pool.subarray(16);

@@ -13,7 +13,7 @@ export type Running = {
   readonly sum: Sum;
 };
 
-export type Counting = Running & { counter: Counter };
+export type RunningBudget = Running & { counter: Counter };
 
 /** What is used of a budget. */
 export type BudgetStanding = {
@@ -40,7 +40,7 @@ export function runningBudgets(
   budgets: readonly Budget[],
   owner: Owner,
   now: number,
-): readonly Counting[] {
+): readonly RunningBudget[] {
   return budgetsOf(budgets, owner, new Date(now)).map(({ key, budget, sum }) => ({
     key,
     budget,
@@ -52,12 +52,12 @@ export function runningBudgets(
 /** Failures: `budget_spent`, with when the next period begins. Asks nobody. `now` is in milliseconds. */
 export function checkBudgets(
   tally: Tally,
-  running: readonly Counting[],
+  running: readonly RunningBudget[],
   acts: number,
   now: number,
 ): void {
   for (const each of running) {
-    if (!each.counter.isKept) each.counter = tally.kept(each.counter);
+    if (!each.counter.isKept) each.counter = tally.counter(each.key, each.sum);
     if (each.counter.remaining(now) < acts) throw spent(each, now);
   }
 }
@@ -71,9 +71,14 @@ function spent({ budget, sum }: Running, now: number): Failure {
   );
 }
 
-export function spend(tally: Tally, running: readonly Counting[], acts: number, now: number): void {
+export function spend(
+  tally: Tally,
+  running: readonly RunningBudget[],
+  acts: number,
+  now: number,
+): void {
   if (acts === 0) return;
-  for (const { counter } of running) tally.count(counter, acts, now);
+  for (const each of running) each.counter = tally.count(each.counter, acts, now);
 }
 
 /** As far as this process knows; it hears of the others within a second of counting itself. */

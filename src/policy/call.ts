@@ -15,7 +15,7 @@ export type Written = {
 };
 
 /** What hashes of arguments are made with: one that leaves this process, and one that does not. */
-export type Hashing = { readonly bindingKey: Uint8Array; readonly digest: DigestOf };
+export type HashDeps = { readonly bindingKey: Uint8Array; readonly digest: DigestOf };
 
 /**
  * One call of a tool. What it says is worked out when a guard asks for it, and let go of with `settle`: then only
@@ -23,12 +23,12 @@ export type Hashing = { readonly bindingKey: Uint8Array; readonly digest: Digest
  */
 export class ToolInvocation {
   readonly plan: ToolPlan;
-  readonly #hashing: Hashing;
+  readonly #hashing: HashDeps;
   #written: Written | undefined;
   #hash: string | undefined;
   #digest: Digest | undefined;
 
-  constructor(plan: ToolPlan, written: Written, hashing: Hashing) {
+  constructor(plan: ToolPlan, written: Written, hashing: HashDeps) {
     this.plan = plan;
     this.#written = written;
     this.#hashing = hashing;
@@ -38,9 +38,10 @@ export class ToolInvocation {
     return this.plan.name;
   }
 
-  /** Of its arguments, keyed, for this process alone: fast, and enough to tell whether they were the same before. */
+  /** Of upstream, name and arguments, keyed, for this process alone: enough to tell whether it was the same before. */
   get digest(): Digest {
-    return (this.#digest ??= this.#hashing.digest(this.#written?.canonical ?? ""));
+    const { digest } = this.#hashing;
+    return (this.#digest ??= digest(`${this.plan.hashContext}${this.#written?.canonical ?? ""}`));
   }
 
   /** Keyed hash of upstream, name and canonical arguments: short ones could be guessed from a plain hash. */
@@ -66,7 +67,7 @@ export class ToolInvocation {
   }
 
   #tag(kind: "call" | "request", text: string): string {
-    return tagOf(this.#hashing.bindingKey, `${kind}:${this.plan.tagged}${text}`);
+    return tagOf(this.#hashing.bindingKey, `${kind}:${this.plan.hashContext}${text}`);
   }
 }
 

@@ -9,7 +9,7 @@ import { checkBudgets, spend } from "./budgets.ts";
 import { type CallContext, actsIn, requestsIn } from "./call.ts";
 import { type Limit, checkLimits, countTowards, limitHeaders, limitsOf } from "./limits.ts";
 import type { Loops, ToolOutcome } from "./loops/loops.ts";
-import type { Planning } from "./plan.ts";
+import type { PlanDeps } from "./plan.ts";
 import type { Place, ProviderPace } from "./provider-pace.ts";
 import type { Switches } from "./switches.ts";
 import { checkTools } from "./tools/rules.ts";
@@ -25,7 +25,7 @@ import { checkTools } from "./tools/rules.ts";
 
 /** What policy leans on. */
 export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl" | "log"> &
-  Planning & {
+  PlanDeps & {
     readonly switches: Switches;
     readonly loops: Loops;
     readonly providerPace: ProviderPace;
@@ -77,7 +77,8 @@ export function decide(
   const decision = new PolicyDecision(app, call, app.providerPace.placesOf(call));
   decision.check(limits);
   const asking = app.config.guards.findsLoops ? app.loops.check(call) : undefined;
-  if (asking !== undefined || decision.lags(limits)) return later(decision, limits, asking, state);
+  if (asking !== undefined || decision.needsSync(limits))
+    return later(decision, limits, asking, state);
   decision.count(limits);
   return decision.needsMore ? furtherChecks(decision, state) : decision;
 }
@@ -89,7 +90,7 @@ async function later(
   state: string | undefined,
 ): Promise<PolicyDecision> {
   await asking;
-  await decision.untilTold(limits);
+  await decision.untilSynced(limits);
   // Others may have counted meanwhile.
   decision.check(limits);
   decision.count(limits);
@@ -149,19 +150,21 @@ export class PolicyDecision {
   }
 
   /** Whether the other replicas have to hear first of what was counted here. */
-  lags(limits: readonly Limit[]): boolean {
+  needsSync(limits: readonly Limit[]): boolean {
     const { tally } = this.#app;
     const { plan, at } = this.#call;
-    for (const { counter } of limits) if (tally.lags(counter, at)) return true;
-    for (const { counter } of plan.budgets) if (tally.lags(counter, at)) return true;
+    for (const { counter } of limits) {
+      if (counter !== undefined && tally.needsSync(counter, at)) return true;
+    }
+    for (const { counter } of plan.budgets) if (tally.needsSync(counter, at)) return true;
     return false;
   }
 
   /** What was counted here is told first, where the other replicas have to hear of it. */
-  async untilTold(limits: readonly Limit[]): Promise<void> {
+  async untilSynced(limits: readonly Limit[]): Promise<void> {
     const { tally, now } = this.#app;
     const until = now().getTime() + longestWaitMs;
-    while (this.lags(limits)) {
+    while (this.needsSync(limits)) {
       await tally.told();
       if (now().getTime() >= until) return;
     }

@@ -11,23 +11,27 @@ export type Limit = {
   readonly kind: LimitKind;
   readonly pace: Pace;
   /** What an answer says of it whatever is left: `RateLimit-Limit` and `-Policy`. */
-  readonly told: { readonly limit: string; readonly policy: string };
+  readonly headerValues: { readonly limit: string; readonly policy: string };
   /** How many of the call's requests it is about; all of them where it does not say. */
   readonly uses?: number;
-  counter: Counter;
+  readonly key: string;
+  /** What counts it, once something was counted here. */
+  counter: Counter | undefined;
 };
 
 type Limits = GuardsConfig["limits"];
 
-function limitFor(tally: Tally, kind: LimitKind, pace: Pace, name: string): Limit {
+function limitFor(kind: LimitKind, pace: Pace, name: string): Limit {
   const { calls, perMs, burst } = pace;
-  const told = { limit: String(burst), policy: `${calls};w=${perMs / 1000};burst=${burst}` };
-  return { kind, pace, told, counter: tally.counter(`limit:${kind}:${name}`, pace) };
+  const headerValues = {
+    limit: String(burst),
+    policy: `${calls};w=${perMs / 1000};burst=${burst}`,
+  };
+  return { kind, pace, headerValues, key: `limit:${kind}:${name}`, counter: undefined };
 }
 
 /** Every limit that all calls of a caller at an upstream count towards. */
 export function limitsOfCaller(
-  tally: Tally,
   limits: Limits,
   { caller, upstream }: { readonly caller: Caller; readonly upstream: Upstream },
 ): readonly Limit[] {
@@ -39,13 +43,12 @@ export function limitsOfCaller(
   ];
   return names.flatMap(([kind, name]) => {
     const pace = limits[kind];
-    return pace === undefined || name === undefined ? [] : [limitFor(tally, kind, pace, name)];
+    return pace === undefined || name === undefined ? [] : [limitFor(kind, pace, name)];
   });
 }
 
 /** The limit of one tool, by the operator's first pattern that fits it. */
 export function limitOfTool(
-  tally: Tally,
   limits: Limits,
   upstream: Upstream,
   { name, nature }: { readonly name: string; readonly nature: Nature | undefined },
@@ -53,11 +56,10 @@ export function limitOfTool(
   const own = upstream.tools.limits.find(([pattern]) => fits(pattern, name, nature, true));
   const pace = own?.[1] ?? limits.tool;
   if (pace === undefined) return undefined;
-  return limitFor(tally, "tool", pace, `${upstream.name}/${inKey(name)}`);
+  return limitFor("tool", pace, `${upstream.name}/${inKey(name)}`);
 }
 
-type Counting = {
-  readonly tally: Tally;
+type LimitDeps = {
   readonly config: { readonly guards: Pick<GuardsConfig, "limits"> };
   /** Of the addresses that were here lately. */
   readonly addressLimits: Map<string, Limit>;
@@ -74,7 +76,7 @@ type Limited = {
 };
 
 /** Every limit that a call counts towards; a tool's as often as it is called. */
-export function limitsOf(app: Counting, { plan, tools, address }: Limited): readonly Limit[] {
+export function limitsOf(app: LimitDeps, { plan, tools, address }: Limited): readonly Limit[] {
   const pace = app.config.guards.limits.address;
   const [only] = tools;
   const ofCaller = only !== undefined && tools.length === 1 ? only.plan.limits : plan.limits;
@@ -87,11 +89,11 @@ export function limitsOf(app: Counting, { plan, tools, address }: Limited): read
 
 const mostAddresses = 10_000;
 
-function limitOfAddress({ tally, addressLimits }: Counting, pace: Pace, address: string): Limit {
+function limitOfAddress({ addressLimits }: LimitDeps, pace: Pace, address: string): Limit {
   const known = addressLimits.get(address);
   if (known !== undefined) return known;
   if (addressLimits.size >= mostAddresses) addressLimits.clear();
-  const limit = limitFor(tally, "address", pace, address);
+  const limit = limitFor("address", pace, address);
   addressLimits.set(address, limit);
   return limit;
 }
@@ -127,8 +129,7 @@ export function checkLimits(
   let tightest: Limit | undefined;
   let least = Number.POSITIVE_INFINITY;
   for (const limit of limits) {
-    if (!limit.counter.isKept) limit.counter = tally.kept(limit.counter);
-    const remaining = limit.counter.remaining(now);
+    const remaining = counterOf(tally, limit)?.remaining(now) ?? limit.pace.burst;
     const needed = limit.uses ?? requests;
     if (remaining < needed) throw refusal(tally, limit, needed, now);
     if (remaining >= least) continue;
@@ -138,9 +139,15 @@ export function checkLimits(
   return tightest;
 }
 
+/** Kept with the limit for the next call. */
+function counterOf(tally: Tally, limit: Limit): Counter | undefined {
+  if (limit.counter?.isKept !== true) limit.counter = tally.find(limit.key);
+  return limit.counter;
+}
+
 function refusal(tally: Tally, limit: Limit, requests: number, now: number): Failure {
-  const { pace, kind, counter } = limit;
-  const { waitMs, remaining } = tally.standing(counter.key, pace);
+  const { pace, kind, key } = limit;
+  const { waitMs, remaining } = tally.standing(key, pace);
   // A batch waits until all of it has room; one that is more than may come at once never has.
   const moreMs = (Math.max(requests - remaining - 1, 0) * pace.perMs) / pace.calls;
   const retryAfterSeconds = Math.max(Math.ceil((waitMs + moreMs) / 1000), 1);
@@ -158,20 +165,25 @@ export function countTowards(
   requests: number,
   now: number,
 ): void {
-  for (const { counter, uses = requests } of limits) tally.count(counter, uses, now);
+  for (const limit of limits) {
+    const { key, pace, uses = requests } = limit;
+    const counter = counterOf(tally, limit) ?? tally.counter(key, pace);
+    limit.counter = tally.count(counter, uses, now);
+  }
 }
 
 /** As a client reads it (draft-ietf-httpapi-ratelimit-headers-07), after `requests` more. Seconds. */
 export function limitHeaders(
-  { pace, counter, told }: Limit,
+  { pace, counter, headerValues }: Limit,
   requests: number,
   now: number,
 ): Readonly<Record<string, string>> {
-  const resetMs = counter.resetMs(now) + (requests * pace.perMs) / pace.calls;
+  const remaining = counter?.remaining(now) ?? pace.burst;
+  const resetMs = (counter?.resetMs(now) ?? 0) + (requests * pace.perMs) / pace.calls;
   return {
-    "ratelimit-limit": told.limit,
-    "ratelimit-policy": told.policy,
-    "ratelimit-remaining": String(Math.max(counter.remaining(now) - requests, 0)),
+    "ratelimit-limit": headerValues.limit,
+    "ratelimit-policy": headerValues.policy,
+    "ratelimit-remaining": String(Math.max(remaining - requests, 0)),
     "ratelimit-reset": String(Math.ceil(resetMs / 1000)),
   };
 }

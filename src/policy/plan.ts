@@ -2,7 +2,7 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import type { GuardsConfig, Pace } from "#src/config/guards.ts";
 import type { Failure } from "#src/failure.ts";
-import { type Counting, runningBudgets } from "./budgets.ts";
+import { type RunningBudget, runningBudgets } from "./budgets.ts";
 import { type Limit, limitOfTool, limitsOfCaller } from "./limits.ts";
 import { failureKeyOf, repeatPaceOf } from "./loops/loops.ts";
 import { sceneOfCaller, subjectsOf } from "./subjects.ts";
@@ -31,7 +31,7 @@ export type CallerPlan = {
   readonly endings: readonly string[];
   /** Without those of an address and of a tool. */
   readonly limits: readonly Limit[];
-  readonly budgets: readonly Counting[];
+  readonly budgets: readonly RunningBudget[];
   /** Milliseconds: then a budget's period ends. */
   readonly endsAt: number;
   readonly definitions: number;
@@ -56,10 +56,10 @@ export type ToolPlan = {
   readonly subject: string;
   readonly endings: readonly string[];
   /** What hashes of its arguments are bound to. */
-  readonly tagged: string;
+  readonly hashContext: string;
 };
 
-export type Planning = {
+export type PlanDeps = {
   readonly config: { readonly guards: GuardsConfig };
   readonly definitions: Definitions;
   readonly tally: Tally;
@@ -72,7 +72,7 @@ export type Plans = WeakMap<Caller, Map<string, CallerPlan>>;
 
 /** @param now In milliseconds. */
 export function planFor(
-  app: Planning,
+  app: PlanDeps,
   caller: Caller,
   upstream: Upstream,
   now: number,
@@ -89,7 +89,7 @@ export function planFor(
   return plan;
 }
 
-function planned(app: Planning, caller: Caller, upstream: Upstream, now: number): CallerPlan {
+function planned(app: PlanDeps, caller: Caller, upstream: Upstream, now: number): CallerPlan {
   const { limits, budgets } = app.config.guards;
   const running = runningBudgets(app.tally, budgets, caller, now);
   const subjects = subjectsOf(sceneOfCaller(caller, upstream));
@@ -99,7 +99,7 @@ function planned(app: Planning, caller: Caller, upstream: Upstream, now: number)
     upstream,
     subjects,
     endings: [...endings],
-    limits: limitsOfCaller(app.tally, limits, { caller, upstream }),
+    limits: limitsOfCaller(limits, { caller, upstream }),
     budgets: running,
     endsAt: Math.min(...running.map(({ sum }) => sum.endsAt), Number.POSITIVE_INFINITY),
     definitions: app.definitions.version,
@@ -108,7 +108,7 @@ function planned(app: Planning, caller: Caller, upstream: Upstream, now: number)
 }
 
 /** Of a tool that no list has shown none is kept: names are the agent's to choose. */
-export function planForTool(app: Planning, plan: CallerPlan, name: string): ToolPlan {
+export function planForTool(app: PlanDeps, plan: CallerPlan, name: string): ToolPlan {
   const kept = plan.tools.get(name);
   if (kept !== undefined) return kept;
   const known = app.definitions.find(plan.upstream, name);
@@ -118,7 +118,7 @@ export function planForTool(app: Planning, plan: CallerPlan, name: string): Tool
 }
 
 function plannedTool(
-  app: Planning,
+  app: PlanDeps,
   { caller, upstream, endings, limits }: CallerPlan,
   name: string,
   known: KnownTool,
@@ -126,7 +126,7 @@ function plannedTool(
   const { guards } = app.config;
   const subject = `tool:${upstream.name}/${name}`;
   const { nature } = known;
-  const limit = limitOfTool(app.tally, guards.limits, upstream, { name, nature });
+  const limit = limitOfTool(guards.limits, upstream, { name, nature });
   return {
     name,
     nature,
@@ -138,6 +138,6 @@ function plannedTool(
     failureKey: failureKeyOf(caller.key, upstream, name),
     subject,
     endings: [...endings, switchedOff(subject)],
-    tagged: JSON.stringify([upstream.name, name]),
+    hashContext: JSON.stringify([upstream.name, name]),
   };
 }

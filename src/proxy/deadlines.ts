@@ -7,20 +7,20 @@ export type Deadlines = {
 
 export type Deadline = {
   /** Lets `running` expire once, unless the deadline is closed or set anew before. */
-  set(milliseconds: number, running: Expiring): void;
+  set(milliseconds: number, running: Expirable): void;
   /** Without a limit again. */
   lift(): void;
   close(): void;
 };
 
 /** What has a time limit. */
-type Expiring = { expire(): void };
+type Expirable = { expire(): void };
 
 const tickMs = 50;
 
 class Watched implements Deadline {
   at = Number.POSITIVE_INFINITY;
-  running: Expiring | undefined;
+  running: Expirable | undefined;
   onTick: (() => void) | undefined;
   readonly #all: Set<Watched>;
   readonly #now: () => number;
@@ -31,7 +31,7 @@ class Watched implements Deadline {
     all.add(this);
   }
 
-  set(milliseconds: number, running: Expiring): void {
+  set(milliseconds: number, running: Expirable): void {
     this.at = this.#now() + milliseconds;
     this.running = running;
   }

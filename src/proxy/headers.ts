@@ -27,7 +27,7 @@ const bothKinds = "application/json, text/event-stream";
 /** What a client said the last time, and what went out for it: nearly every call says the same. */
 type Sent = {
   readonly said: readonly (string | null)[];
-  readonly credential: string | undefined;
+  readonly credential: string;
   readonly headers: Readonly<Record<string, string>>;
 };
 
@@ -44,16 +44,28 @@ export function headersIn(
   credential: Readonly<Record<string, string>>,
 ): Readonly<Record<string, string>> {
   const { headers } = request;
-  // Only a tool with an `x-mcp-header` annotation makes a client send more than these: look only where they can be.
-  if (headers.has("mcp-name")) return headersOf(app, request, plan, credential);
+  const parameters = parametersIn(headers);
+  if (parameters !== undefined) {
+    return { ...headersOf(app, request, plan, credential), ...parameters };
+  }
   const said = [request.method, ...read.map((name) => headers.get(name))];
   const before = sent.get(plan);
-  const [own] = Object.values(credential);
+  const own = Object.values(credential).join("\n");
   const isSame = before !== undefined && before.credential === own;
   if (isSame && said.every((value, at) => value === before.said[at])) return before.headers;
   const made = headersOf(app, request, plan, credential);
   sent.set(plan, { said, credential: own, headers: made });
   return made;
+}
+
+/** Only a tool with an `x-mcp-header` annotation makes a client send these, beside `Mcp-Name` (MCP 2026-07-28). */
+function parametersIn(headers: Headers): Record<string, string> | undefined {
+  if (!headers.has("mcp-name")) return undefined;
+  let found: Record<string, string> | undefined;
+  headers.forEach((value, name) => {
+    if (name.startsWith("mcp-param-")) (found ??= {})[name] = value;
+  });
+  return found;
 }
 
 function headersOf(
@@ -82,9 +94,6 @@ function headersOf(
     // To such an upstream every caller looks the same: somebody else's events are not resumed.
     delete out["last-event-id"];
   }
-  headers.forEach((value, name) => {
-    if (name.startsWith("mcp-param-") && headers.has("mcp-name")) out[name] = value;
-  });
   return out;
 }
 

@@ -13,7 +13,7 @@ import { type Incoming, discard } from "#src/http/exchange.ts";
 import { placeOf } from "#src/http/reason.ts";
 import { readRetryAfter } from "#src/http/retry-after.ts";
 import type { BodyPlace } from "#src/policy/body-room.ts";
-import type { CallContext, Hashing } from "#src/policy/call.ts";
+import type { CallContext, HashDeps } from "#src/policy/call.ts";
 import {
   type Arrival,
   type PolicyDecision,
@@ -45,7 +45,7 @@ export type Proxying = App &
   Knowing &
   Refreshing &
   PolicyDeps &
-  Hashing &
+  HashDeps &
   Forwarding & {
     readonly deadlines: Deadlines;
     readonly heartbeat: Heartbeat;
@@ -88,24 +88,24 @@ export async function proxyCall(
   request: Request,
   exchange: Exchange,
 ): Promise<Response> {
-  const { upstream, startedAt: at, address } = exchange;
+  const { upstream } = exchange;
   const proven = bearerOf(app, request, upstream);
   const caller = proven instanceof Promise ? await proven : proven;
   exchange.caller = caller;
-  const plan = planFor(app, caller, upstream, at);
-  const streams = app.openStreams.of(caller.key);
-  const arrival = { plan, caller, address, at, httpMethod: request.method, streams };
+  const arrival = arrivalOf(app, request, exchange, caller);
   // Permission before work. A small message costs next to nothing, and is answered with its own id.
   let leave = isBigRequest(request) ? admit(app, arrival) : undefined;
   const place = app.bodyRoom.enter(caller.key);
   try {
     const { call, body } = await readArrival(app, request, { arrival, place });
     exchange.call = call;
-    leave ??= admit(app, arrival);
+    // What has changed while the body was on its way counts.
+    const { plan, at } = arrived(app, arrival);
+    leave ??= admit(app, { ...arrival, plan, at });
     if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
     checkScopes(caller, call.rpcMethods);
     checkHeaders(request, call);
-    const context = contextOf(app, exchange, plan, call);
+    const context = contextOf(app, exchange, plan, { call, at });
     exchange.context = context;
     if (isBig(body)) await turn();
     const decided = decide(app, context, call.ownState);
@@ -117,6 +117,23 @@ export async function proxyCall(
     place.leave();
     leave?.();
   }
+}
+
+function arrivalOf(
+  app: Proxying,
+  request: Request,
+  { upstream, address, startedAt: at }: Exchange,
+  caller: Caller,
+): Arrival {
+  const streams = app.openStreams.of(caller.key);
+  const plan = planFor(app, caller, upstream, at);
+  return { plan, caller, address, at, httpMethod: request.method, streams };
+}
+
+/** The plan and the clock of a request whose body has come: that may have taken half a minute. */
+function arrived(app: Proxying, { caller, plan }: Arrival): Pick<Arrival, "plan" | "at"> {
+  const at = app.now().getTime();
+  return { plan: planFor(app, caller, plan.upstream, at), at };
 }
 
 /** Also when it does not say. */
@@ -132,7 +149,7 @@ async function readArrival(
   try {
     return await readCall(request, (bytes) => place.grow(bytes));
   } catch (error) {
-    countUnusable(app, arrival);
+    countUnusable(app, { ...arrival, ...arrived(app, arrival) });
     throw error;
   }
 }

@@ -4,21 +4,25 @@ import { newId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, isGuards } from "#src/failure.ts";
 import { within } from "#src/once.ts";
 import { redact } from "#src/telemetry/redact.ts";
+import type { CallContext } from "#src/policy/call.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { chainWith } from "./audit.ts";
-import type { Call } from "./message.ts";
 import type { Exchange } from "./proxy.ts";
 import { type CallRow, type Chain, saveCalls } from "./store.ts";
 
 /** The audit trail, written beside the calls and never in their way. */
 export type Recorder = {
+  /** Leaves a flat record of a call; see `flush`. */
   add(exchange: Exchange, status: number): void;
+  /** Makes log lines and rows of what was recorded; by itself within 20 ms, behind the answers. */
+  flush(): void;
   /** Writes what is waiting, until the database no longer takes it. */
   stop(): Promise<void>;
 };
 
 type Recording = Pick<App, "db" | "now" | "log" | "metrics" | "bindingKey">;
 
+const [behindMs, mostRecords] = [20, 1000];
 const everyMs = 500;
 const batchRows = 500;
 const mostWaiting = 5000;
@@ -31,11 +35,20 @@ const longestName = 200;
 export function createRecorder(app: Recording): Recorder {
   const chain = chainWith(app.bindingKey);
   const waiting: CallRow[] = [];
+  const backlog = createBacklog(app.log, keep);
   let [dropped, lost] = [0, 0];
   let running: Promise<boolean> | undefined;
   const timer = setInterval(() => {
     if (waiting.length > 0) void write();
   }, everyMs);
+
+  function keep({ facts, row, endedAt }: Recorded): void {
+    app.log.redacted(facts.status >= 500 ? "warn" : "info", "call", facts, endedAt);
+    // Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database.
+    if (row === undefined) return;
+    if (waiting.length < mostWaiting) waiting.push(rowOf(facts, row));
+    else dropped += 1;
+  }
 
   /** One batch at a time; true when it is stored. */
   function write(): Promise<boolean> {
@@ -59,26 +72,44 @@ export function createRecorder(app: Recording): Recorder {
 
   return {
     add(exchange, status) {
-      const { call, caller, startedAt, failure } = exchange;
-      const durationMs = Math.round(app.now().getTime() - startedAt);
-      const facts = factsOf(exchange, status, durationMs);
-      app.log.redacted(status >= 500 ? "warn" : "info", "call", facts);
-      const { upstream, rpcMethod: method } = facts;
-      app.metrics.call({ upstream, method, status }, durationMs / 1000);
-      if (failure !== undefined && isGuards(failure)) app.metrics.guardRefusal(upstream, failure);
-      if (exchange.span !== undefined) endSpan(exchange.span, facts);
-      // Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database.
-      if (caller === undefined || call === undefined) return;
-      if (waiting.length >= mostWaiting) {
-        dropped += 1;
-        return;
-      }
-      waiting.push(rowOf(exchange, facts, { caller, call }));
+      const endedAt = app.now().getTime();
+      const record = recordOf(exchange, status, endedAt);
+      if (exchange.span !== undefined) endSpan(exchange.span, record.facts);
+      count(app.metrics, record.facts);
+      backlog.add(record);
     },
+    flush: () => backlog.flush(),
     async stop() {
       clearInterval(timer);
+      backlog.flush();
       while (waiting.length > 0 && (await write()));
     },
+  };
+}
+
+/** Records of calls whose answers have gone, kept all at once: what is done for many costs each of them less. */
+function createBacklog(log: App["log"], keep: (record: Recorded) => void) {
+  const records: Recorded[] = [];
+  let behind: ReturnType<typeof setTimeout> | undefined;
+  const flush = () => {
+    clearTimeout(behind);
+    behind = undefined;
+    for (const record of records.splice(0)) {
+      try {
+        keep(record);
+      } catch (error) {
+        // Nobody waits for this any more who could be told.
+        log.error("internal", { requestId: record.facts.requestId, ...troubleOf(error) });
+      }
+    }
+  };
+  return {
+    add(record: Recorded): void {
+      records.push(record);
+      if (records.length >= mostRecords) flush();
+      else behind ??= setTimeout(flush, behindMs);
+    },
+    flush,
   };
 }
 
@@ -101,10 +132,45 @@ async function attempt(
   }
 }
 
+/** At once: whoever reads the metrics next finds it. */
+function count(metrics: App["metrics"], facts: Facts): void {
+  const { upstream, rpcMethod: method, status, failure, durationMs } = facts;
+  metrics.call({ upstream, method, status }, durationMs / 1000);
+  if (failure !== undefined && isGuards(failure)) metrics.guardRefusal(upstream, failure);
+}
+
+/** What is left of a call when its answer has gone: nothing that it has sent. */
+type Recorded = {
+  readonly facts: Facts;
+  readonly endedAt: number;
+  /** What the audit trail has besides; undefined for a call of nobody. */
+  readonly row: Besides | undefined;
+};
+
+type Facts = ReturnType<typeof factsOf>;
+
+type Besides = Pick<CallRow, "httpMethod" | "personId" | "rpcMethod" | "name" | "clientId"> & {
+  readonly startedAt: number;
+};
+
+function recordOf(exchange: Exchange, status: number, endedAt: number): Recorded {
+  const { call, caller, startedAt } = exchange;
+  const facts = factsOf(exchange, status, Math.round(endedAt - startedAt));
+  if (caller === undefined || call === undefined) return { facts, endedAt, row: undefined };
+  const row = {
+    startedAt,
+    httpMethod: call.httpMethod,
+    personId: caller.personId,
+    rpcMethod: storable(call.rpcMethod),
+    name: storable(call.name),
+    clientId: storable(caller.agent),
+  };
+  return { facts, endedAt, row };
+}
+
 /** What the log has of a call, flat; what others have chosen is redacted. */
 function factsOf(exchange: Exchange, status: number, durationMs: number) {
-  const { call, caller, requestId, upstream, upstreamStatus, failure, decision } = exchange;
-  const isRefused = failure !== undefined && isGuards(failure);
+  const { call, caller, requestId, upstream, upstreamStatus, failure } = exchange;
   return {
     requestId,
     upstream: upstream.name,
@@ -119,7 +185,8 @@ function factsOf(exchange: Exchange, status: number, durationMs: number) {
     grantId: idOf(caller, "grant"),
     agentId: idOf(caller, "agent"),
     clientId: cleaned(caller?.agent),
-    guard: isRefused ? failure : decision?.approval,
+    argumentsHash: onlyHash(exchange.context),
+    guard: guardOf(exchange),
     reason: cleaned(exchange.reason),
   };
 }
@@ -128,25 +195,19 @@ function idOf(caller: Caller | undefined, kind: Caller["kind"]): string | undefi
   return caller?.kind === kind ? caller.id : undefined;
 }
 
-type Facts = ReturnType<typeof factsOf>;
-type Known = { readonly caller: Caller; readonly call: Call };
+function onlyHash(context: CallContext | undefined): string | undefined {
+  return context?.tools.length === 1 ? context.tools[0]?.hash : undefined;
+}
+
+/** What policy has said about it. */
+function guardOf({ failure, decision }: Exchange): string | undefined {
+  return failure !== undefined && isGuards(failure) ? failure : decision?.approval;
+}
 
 /** The same for the audit trail. */
-function rowOf(exchange: Exchange, facts: Facts, { caller, call }: Known): CallRow {
-  const at = new Date(exchange.startedAt);
-  const tools = exchange.context?.tools;
-  const argumentsHash = tools?.length === 1 ? tools[0]?.hash : undefined;
-  return {
-    ...facts,
-    id: newId(at),
-    at,
-    personId: caller.personId,
-    httpMethod: call.httpMethod,
-    argumentsHash,
-    rpcMethod: storable(call.rpcMethod),
-    name: storable(call.name),
-    clientId: storable(caller.agent),
-  };
+function rowOf(facts: Facts, { startedAt, ...besides }: Besides): CallRow {
+  const at = new Date(startedAt);
+  return { ...facts, ...besides, id: newId(at), at };
 }
 
 function endSpan(span: NonNullable<Exchange["span"]>, facts: Facts): void {
@@ -163,14 +224,16 @@ function endSpan(span: NonNullable<Exchange["span"]>, facts: Facts): void {
 }
 
 const known = new Map<string, string>();
-const mostKnown = 1000;
+/** A secret that is cut could not be known for one: more is looked at than is kept. */
+const [mostKnown, mostLooked] = [1000, 2 * longestName];
 
-/** For the log. Tools and clients are few: what came of a text is remembered. */
+/** For the log. Tools and clients are few: what came of a short text is remembered. */
 function cleaned(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
+  if (text.length > longestName) return storable(redact(copyOf(text, mostLooked)));
   const before = known.get(text);
   if (before !== undefined) return before;
-  const clean = redact(storable(text) ?? "");
+  const clean = storable(redact(text)) ?? "";
   if (known.size >= mostKnown) known.clear();
   known.set(text, clean);
   return clean;
@@ -181,5 +244,10 @@ const isPlain = /^[\x20-\x7e]*$/;
 /** PostgreSQL takes neither NUL nor half a surrogate pair. */
 function storable(text: string | undefined): string | undefined {
   if (text === undefined || (text.length <= longestName && isPlain.test(text))) return text;
-  return text.slice(0, longestName).replaceAll("\0", "").toWellFormed();
+  return copyOf(text, longestName).replaceAll("\0", "");
+}
+
+/** The beginning of a text, well-formed. A part of a string keeps all of it in memory: this is none. */
+function copyOf(text: string, most: number): string {
+  return Buffer.from(text.slice(0, most)).toString();
 }

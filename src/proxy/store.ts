@@ -30,7 +30,7 @@ export async function saveCalls(
   await db.transaction(async (transaction) => {
     const [stored] = await transaction.execute<{
       count: number;
-      ids: readonly string[] | null;
+      ids: string | null;
     }>(sql`
       with stored as (insert into ${calls} (id, at, person_id, account_id, session_id, grant_id, agent_id, client_id, request_id, upstream,
         http_method, rpc_method, name, arguments_hash, guard, failure, status, upstream_status, duration_ms)
@@ -42,7 +42,7 @@ export async function saveCalls(
       where r."personId" is null or exists (select 1 from ${people} p where p.id = r."personId")
       on conflict (id) do nothing returning id)
       select count(*)::int as count,
-        case when count(*) < ${rows.length} then array_agg(id::text) end as ids from stored`);
+        case when count(*) < ${rows.length} then string_agg(id::text, ' ') end as ids from stored`);
     if (stored === undefined || stored.count === 0) return;
     const digests = chain.digestsOf(amongThem(rows, stored.ids));
     // As late as it can be: other replicas wait for it.
@@ -63,10 +63,10 @@ export async function saveCalls(
   });
 }
 
-/** The rows with these ids; all of them without. */
-function amongThem(rows: readonly CallRow[], ids: readonly string[] | null): readonly CallRow[] {
+/** The rows with these ids, which blanks part; all of them without. */
+function amongThem(rows: readonly CallRow[], ids: string | null): readonly CallRow[] {
   if (ids === null) return rows;
-  const known = new Set(ids);
+  const known = new Set(ids.split(" "));
   return rows.filter(({ id }) => known.has(id));
 }
 

@@ -2,9 +2,9 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { isObject } from "#src/config/read.ts";
 import { asFailure } from "#src/failure.ts";
-import { type CallContext, type Hashing, ToolInvocation } from "#src/policy/call.ts";
+import { type CallContext, type HashDeps, ToolInvocation } from "#src/policy/call.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";
-import { type CallerPlan, type Planning, planForTool } from "#src/policy/plan.ts";
+import { type CallerPlan, type PlanDeps, planForTool } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { type RpcId, standsAt, withoutId } from "./answer-id.ts";
 import { type Watching, mostTold } from "./answer-watch.ts";
@@ -14,10 +14,10 @@ import { screened } from "./tool-lists.ts";
 
 /** What policy knows about a call, before it is made. */
 export function contextOf(
-  app: Planning & Hashing,
-  { upstream, address, startedAt: at }: Pick<Exchange, "upstream" | "address" | "startedAt">,
+  app: PlanDeps & HashDeps,
+  { upstream, address }: Pick<Exchange, "upstream" | "address">,
   plan: CallerPlan,
-  call: Call,
+  { call, at }: { readonly call: Call; readonly at: number },
 ): CallContext {
   const tools: ToolInvocation[] = [];
   for (const { name, written } of call.toolCalls) {
@@ -34,7 +34,7 @@ export function settle({ tools }: CallContext, body: Uint8Array | undefined): vo
 
 /** What policy wants to see of an answer. */
 export function watchingOf(
-  app: Planning & { readonly switches: Switches } & Pick<Hashing, "digest"> & Clock,
+  app: PlanDeps & { readonly switches: Switches } & Pick<HashDeps, "digest"> & Clock,
   about: {
     readonly caller: Caller;
     readonly upstream: Upstream;
@@ -87,21 +87,23 @@ export function noteFailure(
  * is none: accepted, and answered elsewhere (MCP 2024-11-05), or broken off.
  */
 function outcomeNoter(
-  app: Pick<Hashing, "digest"> & Clock,
+  app: Pick<HashDeps, "digest"> & Clock,
   decision: PolicyDecision,
   { id, isModern, status }: { id: RpcId; isModern: boolean; status: number },
 ): NonNullable<Watching["ended"]> {
   return (last, size) => {
     const rest = withoutId(last, id);
     if (rest === undefined && status < 400) return;
-    const digest = app.digest(rest ?? last);
+    // What the client has called it says nothing about how it went.
+    const said = rest ?? last;
+    const digest = app.digest(said);
     const outcome = {
       // What was cut off is known by its length, too.
       result: last.length < mostTold ? digest : `${size} ${digest}`,
-      isError: status >= 400 || saysFailure(last),
+      isError: status >= 400 || saysFailure(said),
       asksFirst: isModern && last.includes('"input_required"') && asksFirst(last),
     };
-    decision.ended(outcome, () => last.toString(), app.now().getTime());
+    decision.ended(outcome, () => said.toString(), app.now().getTime());
   };
 }
 

@@ -12,8 +12,8 @@ export type Log = {
   info(event: string, fields?: Fields): void;
   warn(event: string, fields?: Fields): void;
   error(event: string, fields?: Fields): void;
-  /** The same for a line whose fields hold nothing that is not redacted: there is one for every call. */
-  redacted(level: Level, event: string, fields: Fields): void;
+  /** The same for a line whose fields hold nothing that is not redacted: there is one for every call. `at`: when it was, in milliseconds. */
+  redacted(level: Level, event: string, fields: Fields, at: number): void;
   /**
    * A condition that may last: a warning when it begins, and once a minute while it is reported again, with how often
    * it was. `over` says when it has ended; nothing where it had not begun. Five minutes without a report end it too.
@@ -64,26 +64,25 @@ export function createLog(options: LogOptions): Log {
     waiting = [];
   }
 
-  function add(level: Level, event: string, fields: Fields | undefined, isClean: boolean): void {
+  function add(level: Level, event: string, fields?: Fields, cleanAt?: number): void {
     if (waiting.length >= mostWaiting) {
       dropped += 1;
       return;
     }
     const line =
       options.isPretty === true
-        ? prettyLine(time(), `${level.padEnd(5)} ${event}`, fields)
-        : `{"time":"${time()}","level":"${level}","event":"${event}"${tail(fields)}`;
-    waiting.push(isClean ? line : redact(line));
+        ? prettyLine(time(cleanAt), `${level.padEnd(5)} ${event}`, fields)
+        : `{"time":"${time(cleanAt)}","level":"${level}","event":"${event}"${tail(fields)}`;
+    waiting.push(cleanAt === undefined ? redact(line) : line);
     timer ??= setTimeout(flush, gatherMs);
   }
 
-  function tell(level: Level, event: string, fields: Fields | undefined, isClean: boolean): void {
+  function tell(level: Level, event: string, fields?: Fields, cleanAt?: number): void {
     options.count?.(level, event);
-    if (levels.indexOf(level) >= lowest) add(level, event, fields, isClean);
+    if (levels.indexOf(level) >= lowest) add(level, event, fields, cleanAt);
   }
 
-  const line = (level: Level) => (event: string, fields?: Fields) =>
-    tell(level, event, fields, false);
+  const line = (level: Level) => (event: string, fields?: Fields) => tell(level, event, fields);
 
   const [warn, info] = [line("warn"), line("info")];
   const lasting = createLasting({ warn, info, now: options.now });
@@ -92,9 +91,9 @@ export function createLog(options: LogOptions): Log {
     info,
     warn,
     error: line("error"),
-    redacted: (level, event, fields) => tell(level, event, fields, true),
+    redacted: tell,
     ...lasting,
-    announce: (event, fields) => add("info", event, fields, false),
+    announce: (event, fields) => add("info", event, fields),
     watch: (listener) => void (hear = listener),
     flush,
   };
@@ -135,14 +134,13 @@ function createLasting({ warn, info, now }: Pick<Log, "warn" | "info"> & Pick<Lo
 }
 
 /** Many lines fall into one millisecond. */
-function createTime(clock: () => Date): () => string {
+function createTime(clock: () => Date): (at?: number) => string {
   let moment = 0;
   let text = "";
-  return () => {
-    const now = clock();
-    if (now.getTime() === moment) return text;
-    moment = now.getTime();
-    text = now.toISOString();
+  return (at = clock().getTime()) => {
+    if (at === moment) return text;
+    moment = at;
+    text = new Date(at).toISOString();
     return text;
   };
 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import * as fc from "fast-check";
 import { asFailure } from "#src/failure.ts";
-import { createOnce, endsWithin, timely, within } from "#src/once.ts";
+import { createOnce, endsWithin, timely, within, withinAbout } from "#src/once.ts";
 import { check } from "#test/support/property.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -121,4 +121,16 @@ test("a database that has gone silent holds nobody for longer than five seconds"
   });
   expect(await timely(Promise.resolve("rows"))).toBe("rows");
   expect(jest.getTimerCount()).toBe(0);
+});
+
+test("what is limited about ends with its own outcome, or as late, and leaves nothing behind", async () => {
+  jest.useRealTimers();
+  const late = () => new Error("late");
+  expect(await withinAbout(1000, Promise.resolve(1), late)).toBe(1);
+  const broken = withinAbout(1000, Promise.reject(new Error("broken")), late);
+  expect(await broken.catch((error: unknown) => String(error))).toBe("Error: broken");
+  const both = [withinAbout(1, never, late), withinAbout(2, never, late)];
+  for (const each of both) {
+    expect(await each.catch((error: unknown) => String(error))).toBe("Error: late");
+  }
 });

@@ -24,12 +24,12 @@ export type Tally = {
    * adding to it then costs no look-up.
    */
   counter(key: string, rule: Rule): Counter;
-  /** The same one while it is kept, else the one that has taken its place. */
-  kept(counter: Counter): Counter;
+  /** The one there is. Looking makes none: names that are made up take nobody's place. */
+  find(key: string): Counter | undefined;
   standing(key: string, rule: Rule): Standing;
   add(key: string, rule: Rule, calls?: number): void;
-  /** @param now By the clock of this process, in milliseconds. */
-  count(counter: Counter, calls: number, now: number): void;
+  /** Counts, and returns what counts from now on. `now` is by the clock of this process, in milliseconds. */
+  count(counter: Counter, calls: number, now: number): Counter;
   /** What was counted is forgiven; other replicas hear of it when they read it again. */
   reset(key: string): void;
   /** The same of every key that begins like one of these. */
@@ -42,7 +42,7 @@ export type Tally = {
    */
   isBehind(key: string): boolean;
   /** The same of a counter. */
-  lags(counter: Counter, now: number): boolean;
+  needsSync(counter: Counter, now: number): boolean;
   /** Resolves when what was counted has been told, or after a tenth of a second. */
   told(): Promise<void>;
   stop(): Promise<void>;
@@ -142,7 +142,9 @@ class SharedTally implements Tally {
     this.count(this.counter(key, rule), calls, this.#app.now().getTime());
   }
 
-  count(counter: Counter, calls: number, now: number): void {
+  count(kept: Counter, calls: number, now: number): Counter {
+    // Another one may have taken its place: two of one key would be told twice.
+    const counter = kept.isKept ? kept : this.counter(kept.key, kept.rule);
     const { rule } = counter;
     if ("endsAt" in rule) counter.level += calls;
     else counter.level = Math.max(counter.level, now) + (calls * rule.perMs) / rule.calls;
@@ -150,6 +152,7 @@ class SharedTally implements Tally {
     if (counter.untold === 0) this.#dirty.add(counter);
     counter.untold += calls;
     if (counter.untold >= counter.mostUntold / 2) this.#reportSoon();
+    return counter;
   }
 
   reset(key: string): void {
@@ -180,10 +183,10 @@ class SharedTally implements Tally {
 
   isBehind(key: string): boolean {
     const entry = this.#entries.get(key);
-    return entry !== undefined && this.lags(entry, this.#app.now().getTime());
+    return entry !== undefined && this.needsSync(entry, this.#app.now().getTime());
   }
 
-  lags(counter: Counter, now: number): boolean {
+  needsSync(counter: Counter, now: number): boolean {
     return counter.untold >= counter.mostUntold && now >= this.#awayUntil;
   }
 
@@ -198,8 +201,8 @@ class SharedTally implements Tally {
     await this.#report();
   }
 
-  kept(counter: Counter): Counter {
-    return counter.isKept ? counter : this.counter(counter.key, counter.rule);
+  find(key: string): Counter | undefined {
+    return this.#entries.get(key);
   }
 
   counter(key: string, rule: Rule): Counter {

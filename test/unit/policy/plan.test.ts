@@ -1,0 +1,127 @@
+import { expect, test } from "bun:test";
+import type { Caller } from "#src/agents/caller.ts";
+import type { Upstream } from "#src/catalog/upstream.ts";
+import type { GuardsConfig } from "#src/config/guards.ts";
+import { ToolInvocation } from "#src/policy/call.ts";
+import { checkLimits, countTowards } from "#src/policy/limits.ts";
+import { type PlanDeps, planFor, planForTool } from "#src/policy/plan.ts";
+import type { KnownTool } from "#src/policy/tools/definitions.ts";
+import { openCounters } from "./tally/counters.ts";
+
+const pace = (calls: number) => ({ calls, perMs: 60_000, burst: calls });
+const callerOf = (key: string): Caller =>
+  ({ key, personId: undefined, accountId: undefined, policies: [], subjects: [key] }) as never;
+const upstreamOf = (name: string): Upstream => {
+  const tools = { allow: null, deny: [], approve: [], limits: [], repeats: [] };
+  return { name, credential: { kind: "none" }, tools } as never;
+};
+
+/** What plans are made of; `tools` are those that a list has shown. */
+async function open(tools: Readonly<Record<string, KnownTool>> = {}) {
+  const counters = openCounters(1);
+  const guards: Partial<GuardsConfig> = {
+    limits: { agent: pace(5), tool: pace(3) },
+    budgets: [{ of: "agent", calls: 9, period: "minute" }],
+    approval: "destructive",
+  };
+  const shown = { version: 1, tools };
+  const definitions = {
+    get version() {
+      return shown.version;
+    },
+    find: (_: Upstream, name: string): KnownTool =>
+      shown.tools[name] ?? { nature: undefined, state: "usable", isListed: false },
+  };
+  const app = {
+    config: { guards },
+    tally: counters.processes[0],
+    definitions,
+    plans: new WeakMap(),
+    addressLimits: new Map(),
+  } as unknown as PlanDeps;
+  return { app, shown, counters, [Symbol.asyncDispose]: () => counters[Symbol.asyncDispose]() };
+}
+
+test("two calls of a caller at an upstream go by one plan, and no two callers or upstreams share one", async () => {
+  await using world = await open();
+  const { app, counters } = world;
+  const [first, other] = [callerOf("grant:1"), callerOf("grant:2")];
+  const [here, there] = [upstreamOf("here"), upstreamOf("there")];
+  const plan = planFor(app, first, here, counters.now);
+  expect(planFor(app, first, here, counters.now)).toBe(plan);
+  const others = [
+    planFor(app, first, there, counters.now),
+    planFor(app, other, here, counters.now),
+    // The same grant, read anew: what narrows or ends it would be in this one.
+    planFor(app, { ...first }, here, counters.now),
+  ];
+  expect(new Set([plan, ...others]).size).toBe(4);
+});
+
+test("a plan is made anew when definitions have changed, and when a budget's period has ended", async () => {
+  const writes = { nature: "writing", state: "usable", isListed: true } as const;
+  await using world = await open({ pay: writes });
+  const { app, counters, shown } = world;
+  const [caller, upstream] = [callerOf("grant:1"), upstreamOf("here")];
+  const before = planFor(app, caller, upstream, counters.now);
+  expect(planForTool(app, before, "pay").refusal).toBeUndefined();
+  shown.tools = { pay: { ...writes, state: "held" } };
+  shown.version += 1;
+  const after = planFor(app, caller, upstream, counters.now);
+  expect(planForTool(app, after, "pay").refusal?.().code).toBe("tool_held");
+  const later = planFor(app, caller, upstream, after.endsAt);
+  expect(later).not.toBe(after);
+  expect(later.budgets[0]?.key).not.toBe(after.budgets[0]?.key);
+});
+
+test("of names that no list has shown nothing is kept, however many an agent makes up", async () => {
+  await using world = await open({ echo: { nature: "reading", state: "usable", isListed: true } });
+  const { app, counters } = world;
+  const plan = planFor(app, callerOf("grant:1"), upstreamOf("here"), counters.now);
+  for (let index = 0; index < 100; index += 1) planForTool(app, plan, `made up ${index}`);
+  expect(planForTool(app, plan, "echo")).toBe(planForTool(app, plan, "echo"));
+  expect([...plan.tools.keys()]).toEqual(["echo"]);
+});
+
+test("a plan goes on with the counter that has taken the place of its own", async () => {
+  await using world = await open();
+  const { app, counters } = world;
+  const { tally } = app;
+  const [limit] = planFor(app, callerOf("grant:1"), upstreamOf("here"), counters.now).limits;
+  const limits = limit === undefined ? [] : [limit];
+  countTowards(tally, limits, 5, counters.now);
+  const first = limit?.counter;
+  await counters.settle(["limit:agent:grant:1"]);
+  // So many keys that the oldest go: everybody has been told of them.
+  for (let index = 0; index < 50_000; index += 1) tally.counter(`other ${index}`, pace(1));
+  expect(first?.isKept).toBeFalse();
+  countTowards(tally, limits, 1, counters.now);
+  expect(limit?.counter?.isKept).toBeTrue();
+  await counters.settle(["limit:agent:grant:1"]);
+  // What the others were told counts again.
+  expect(() => checkLimits(tally, limits, 1, counters.now)).toThrow("Too many requests");
+});
+
+test("looking at a limit makes no counter: names that are made up take nobody's place", async () => {
+  await using world = await open();
+  const { app, counters } = world;
+  const plan = planFor(app, callerOf("grant:1"), upstreamOf("here"), counters.now);
+  const { limits } = planForTool(app, plan, "made up");
+  expect(checkLimits(app.tally, limits, 1, counters.now)?.kind).toBe("tool");
+  expect(limits.map(({ key }) => app.tally.find(key))).toEqual([undefined, undefined]);
+});
+
+test("two tools that are called with the same arguments are two calls", async () => {
+  await using world = await open();
+  const { app, counters } = world;
+  const plan = planFor(app, callerOf("grant:1"), upstreamOf("here"), counters.now);
+  const written = { arguments: {}, canonical: "{}", request: "{}" };
+  const deps = {
+    bindingKey: new Uint8Array(32),
+    digest: (text: string | Uint8Array) => String(text),
+  };
+  const invoke = (name: string) => new ToolInvocation(planForTool(app, plan, name), written, deps);
+  expect(invoke("read").digest).not.toBe(invoke("write").digest);
+  expect(invoke("read").hash).not.toBe(invoke("write").hash);
+  expect(invoke("read").digest).toBe(invoke("read").digest);
+});
