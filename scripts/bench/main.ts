@@ -150,6 +150,8 @@ function readOptions(): Options {
     },
   });
   const { only } = values;
+  if (only !== undefined && values.save)
+    throw new Error("--save is for a whole run, without --only");
   const names = Object.keys(jobs);
   const wanted = names.filter((job) => only === undefined || only === job);
   if (wanted.length === 0) throw new Error(`--only is one of ${names.join(", ")}`);
