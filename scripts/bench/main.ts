@@ -107,7 +107,10 @@ async function bench({ wanted, isSaved, ...plan }: Options): Promise<void> {
   for (const [name, { words, work }] of Object.entries(jobs)) {
     if (!wanted.has(name)) continue;
     console.error(`${name}: ${words(plan)}`);
-    const found = await work({ run, upstreamUrl: upstream.url, plan, readings });
+    // A table shows what its part has read.
+    const own = new Readings();
+    const found = await work({ run, upstreamUrl: upstream.url, plan, readings: own });
+    readings.take(own);
     for (const table of found) console.log(`\n${table}`);
     tables.push(...found);
   }

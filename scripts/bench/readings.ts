@@ -75,6 +75,14 @@ export class Readings {
     return values === undefined ? undefined : median(values);
   }
 
+  /** Everything that was read elsewhere. */
+  take(other: Readings): void {
+    for (const [key, values] of other.#values) {
+      this.#values.set(key, [...(this.#values.get(key) ?? []), ...values]);
+    }
+    this.notes.push(...other.notes);
+  }
+
   /** One target's median divided by another's. */
   ratio(target: Column, base: Column, measure: Measure): number | undefined {
     const value = this.median(target, measure);
