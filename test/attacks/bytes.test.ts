@@ -67,7 +67,17 @@ test("DoS-3: bodies that cost more than their size keep nobody else waiting, and
     SMARTDASH_BUDGETS: "off",
     SMARTDASH_LOOPS: "off",
   });
+  const timed = async () => {
+    const began = performance.now();
+    const answer = await post(`${gateway.url}/mcp`, other, toolCall("y", { began }));
+    await answer.arrayBuffer();
+    expect(answer.status).toBe(200);
+    return performance.now() - began;
+  };
   for (const [name, body] of bodies) {
+    // What else this machine does now is nobody's attack.
+    let calm = 0;
+    for (let count = 0; count < 20; count += 1) calm = Math.max(calm, await timed());
     const latencies: number[] = [];
     const statuses = new Set<number>();
     let mostKilobytes = 0;
@@ -78,15 +88,7 @@ test("DoS-3: bodies that cost more than their size keep nobody else waiting, and
     });
     const others = (async () => {
       while (!over.signal.aborted || latencies.length < 20) {
-        const began = performance.now();
-        const answer = await post(
-          `${gateway.url}/mcp`,
-          other,
-          toolCall("y", { id: latencies.length }),
-        );
-        await answer.arrayBuffer();
-        expect(answer.status).toBe(200);
-        latencies.push(performance.now() - began);
+        latencies.push(await timed());
         mostKilobytes = Math.max(mostKilobytes, rssOf(gateway.pid));
         await Bun.sleep(5);
       }
@@ -100,11 +102,12 @@ test("DoS-3: bodies that cost more than their size keep nobody else waiting, and
     console.log(
       `${name}: ${[...statuses].join(" ")}; others p50 ${half.toFixed(0)} ms, p99 ${most.toFixed(0)} ms, ${megabytes} MB`,
     );
+    for (const status of statuses) expect([200, 400, 403, 429, 503]).toContain(status);
     // What is as big as may be, and is let through, costs what it costs: decoding, judging, sending 3.9 MB.
     const isRefused = !statuses.has(200);
     expect(megabytes).toBeLessThan(isRefused ? 400 : 512);
-    if (isLong && isRefused) expect([half < 50, most < 250]).toEqual([true, true]);
-    for (const status of statuses) expect([200, 400, 403, 429, 503]).toContain(status);
+    if (!isLong || !isRefused) continue;
+    expect([half < Math.max(50, calm), most < Math.max(250, 5 * calm)]).toEqual([true, true]);
   }
 }, 120_000);
 
