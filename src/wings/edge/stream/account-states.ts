@@ -28,8 +28,10 @@ export function watchAccounts(
 
   async function look(): Promise<void> {
     try {
-      const states = await timely(statesOf(app.db, [...followed.keys()]));
-      for (const id of followed.keys()) note(id, states.get(id) ?? "revoked");
+      // Whoever comes while the database is asked was not asked about.
+      const asked = [...followed.keys()];
+      const states = await timely(statesOf(app.db, asked));
+      for (const id of asked) note(id, states.get(id) ?? "revoked");
     } catch (error) {
       app.log.debug("accounts_not_looked_at", troubleOf(error));
     }
