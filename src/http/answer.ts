@@ -1,5 +1,6 @@
 import type { Flow, Incoming, Sink } from "./exchange.ts";
 import { ConnectionEnded } from "./reason.ts";
+import { takeAnswer } from "./turn.ts";
 import { type Head, type ParserEvents, ResponseParser } from "./response-parser.ts";
 
 /** What an answer asks of the connection that it arrives on. */
@@ -49,8 +50,9 @@ export class Answer implements ParserEvents, Incoming, Flow {
     this.status = status;
     this.headers = headers;
     this.isReusable = isReusable;
-    this.#settle?.resolve(this);
+    const settle = this.#settle;
     this.#settle = undefined;
+    takeAnswer(() => settle?.resolve(this));
   }
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {

@@ -2,6 +2,7 @@ import { Answer, type Carrier, type Settle } from "./answer.ts";
 import type { Cancel } from "./cancel.ts";
 import type { Incoming, Pin } from "./exchange.ts";
 import { ConnectionEnded, LostAfterSending, reasonOf } from "./reason.ts";
+import { sendTogether } from "./turn.ts";
 import { ResponseBroken } from "./response-parser.ts";
 
 /** A socket as far as a connection needs one. */
@@ -65,7 +66,8 @@ export class Connection implements Carrier {
     return new Promise((resolve, reject) => {
       this.#answer = new Answer(this, method, { resolve, reject });
       cancel.stops(this.#answer);
-      this.#write(bytes);
+      this.#isUnsent = true;
+      sendTogether(() => this.#write(bytes));
     });
   }
 
@@ -136,6 +138,7 @@ export class Connection implements Carrier {
   }
 
   #write(bytes: Uint8Array): void {
+    if (this.#isOver) return;
     const written = this.socket?.write(bytes) ?? -1;
     this.#isUnsent = written < 0 && bytes.length === this.#sentBytes;
     if (written < 0) return this.fail(new ConnectionEnded(cutOff));
