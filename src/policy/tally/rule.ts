@@ -7,14 +7,8 @@ export type Sum = { readonly calls: number; readonly endsAt: number };
 /** What is counted: a pace (the generic cell rate algorithm) or a sum until a period ends. */
 export type Rule = Pace | Sum;
 
-/** What one process has counted under a key. */
-export type Counted = {
-  readonly key: string;
-  readonly rule: Rule;
-  /** Of a pace: when it is empty, in milliseconds since 1970. Of a sum: calls. With what was not told yet. */
-  readonly level: number;
-  readonly untold: number;
-};
+/** What one process has counted under a key and not told yet. */
+export type Counted = { readonly key: string; readonly rule: Rule; readonly untold: number };
 
 const untoldShare = 20;
 const minuteMs = 60_000;
@@ -30,13 +24,13 @@ export function mostUntold(rule: Rule): number {
   return Math.max(Math.floor(most / untoldShare), 1);
 }
 
-/** What is told of an entry. `now` is in milliseconds. */
-export function toldOf({ key, rule, untold, level }: Counted, now: number): Told {
+/** What is told of an entry. Of a pace it is empty in `usedMs`. `now` is in milliseconds. */
+export function toldOf({ key, rule, untold }: Counted, usedMs: number, now: number): Told {
   if ("endsAt" in rule) {
     const keepMs = Math.max(rule.endsAt - now, 0) + minuteMs;
     return { key, calls: untold, stepMs: null, most: rule.calls, keepMs };
   }
   const stepMs = rule.perMs / rule.calls;
-  const keepMs = Math.max(level - now, 0) + rule.perMs + rule.burst * stepMs + minuteMs;
+  const keepMs = usedMs + rule.perMs + rule.burst * stepMs + minuteMs;
   return { key, calls: untold, stepMs, most: null, keepMs };
 }

@@ -51,8 +51,10 @@ export type Tally = {
 /** What one process knows of a key. Only a tally changes it. */
 export class Counter {
   readonly key: string;
-  /** Of a pace: when it is empty, in milliseconds since 1970. Of a sum: calls. With what was not told yet. */
+  /** Of a pace: how many milliseconds after `at` it is empty. Of a sum: calls. With what was not told yet. */
   level = 0;
+  /** Milliseconds since 1970. A pace that was kept as one such number would lose the fractions of a quick one. */
+  at = 0;
   untold = 0;
   /** Counts how often it was forgiven: what was told before does not come back. */
   forgiven = 0;
@@ -83,31 +85,37 @@ export class Counter {
 
   /** Calls that may still be made at `now`. */
   remaining(now: number): number {
-    return remainingOf(this.level, this.#rule, now);
+    return remainingOf(this.used(now), this.#rule);
   }
 
   /** Milliseconds until nothing of it is used any more. */
   resetMs(now: number): number {
-    return Math.max(("endsAt" in this.#rule ? this.#rule.endsAt : this.level) - now, 0);
+    return "endsAt" in this.#rule ? Math.max(this.#rule.endsAt - now, 0) : this.used(now);
+  }
+
+  /** Of a pace: milliseconds until it is empty. Of a sum: calls. */
+  used(now: number): number {
+    return "endsAt" in this.#rule ? this.level : Math.max(this.level - (now - this.at), 0);
   }
 }
 
-function remainingOf(level: number, rule: Rule, now: number): number {
-  if ("endsAt" in rule) return Math.max(rule.calls - level, 0);
+/** Of a call: sums of fractions are not exact. */
+const tolerance = 1e-7;
+
+function remainingOf(used: number, rule: Rule): number {
+  if ("endsAt" in rule) return Math.max(rule.calls - used, 0);
   const stepMs = rule.perMs / rule.calls;
-  const used = level > now ? (level - now) / stepMs : 0;
-  // A thousandth of a step: sums of fractions are not exact.
-  return Math.max(Math.floor(rule.burst - used + 0.001), 0);
+  return Math.max(Math.floor(rule.burst - used / stepMs + tolerance), 0);
 }
 
-function standingOf(level: number, rule: Rule, now: number): Standing {
-  const remaining = remainingOf(level, rule, now);
+function standingOf(used: number, rule: Rule, now: number): Standing {
+  const remaining = remainingOf(used, rule);
   if ("endsAt" in rule) {
     const resetMs = Math.max(rule.endsAt - now, 0);
     return { remaining, waitMs: remaining > 0 ? 0 : resetMs, resetMs };
   }
   const stepMs = rule.perMs / rule.calls;
-  const resetMs = Math.max(level - now, 0);
+  const resetMs = used;
   const roomMs = rule.burst * stepMs - resetMs;
   return { remaining, waitMs: remaining > 0 ? 0 : Math.max(stepMs - roomMs, 1), resetMs };
 }
@@ -135,7 +143,8 @@ class SharedTally implements Tally {
   }
 
   standing(key: string, rule: Rule): Standing {
-    return standingOf(this.#entries.get(key)?.level ?? 0, rule, this.#app.now().getTime());
+    const now = this.#app.now().getTime();
+    return standingOf(this.#entries.get(key)?.used(now) ?? 0, rule, now);
   }
 
   add(key: string, rule: Rule, calls = 1): void {
@@ -147,7 +156,10 @@ class SharedTally implements Tally {
     const counter = kept.isKept ? kept : this.counter(kept.key, kept.rule);
     const { rule } = counter;
     if ("endsAt" in rule) counter.level += calls;
-    else counter.level = Math.max(counter.level, now) + (calls * rule.perMs) / rule.calls;
+    else {
+      counter.level = counter.used(now) + (calls * rule.perMs) / rule.calls;
+      counter.at = now;
+    }
     // What waits to be told is among them already.
     if (counter.untold === 0) this.#dirty.add(counter);
     counter.untold += calls;
@@ -260,7 +272,7 @@ class SharedTally implements Tally {
       // What is told and what is taken off afterwards is the same: nothing may be added between.
       const now = this.#app.now().getTime();
       const before = entries.map(({ untold, forgiven: times }) => ({ untold, times }));
-      const told = entries.map((entry) => toldOf(entry, now));
+      const told = entries.map((entry) => toldOf(entry, entry.used(now), now));
       const levels = await within(answerMs, tell(this.#app.db, told), late);
       const byKey = new Map(levels.map(({ key, level }: Level) => [key, level]));
       entries.forEach((entry, index) => this.#learn(entry, before[index], byKey.get(entry.key)));
@@ -293,8 +305,11 @@ class SharedTally implements Tally {
       return;
     }
     const stepMs = rule.perMs / rule.calls;
-    const learned = this.#app.now().getTime() + Math.max(level, 0) + entry.untold * stepMs;
+    const now = this.#app.now().getTime();
+    const learned = Math.max(level, 0) + entry.untold * stepMs;
     // Less than a call apart is the time that asking took: alone, this process counts exactly.
-    if (Math.abs(learned - entry.level) >= stepMs / 2) entry.level = learned;
+    if (Math.abs(learned - entry.used(now)) < stepMs / 2) return;
+    entry.level = learned;
+    entry.at = now;
   }
 }

@@ -56,6 +56,19 @@ test("so many as remain pass at once, and not one more", async () => {
   );
 });
 
+test("the fractions of a quick pace are kept, whatever the year", async () => {
+  await using counters = openCounters(1);
+  const tally = counters.processes[0]!;
+  // A call takes 0.6 ms here; milliseconds since 1970 hold a quarter of a thousandth.
+  const pace = { calls: 99_994, perMs: 60_000, burst: 26 };
+  tally.add("k", pace, 26);
+  counters.now += 12;
+  const { remaining } = tally.standing("k", pace);
+  expect(remaining).toBe(19);
+  tally.add("k", pace, remaining);
+  expect(tally.standing("k", pace).remaining).toBe(0);
+});
+
 test("whoever waits as long as was said passes, and whoever waits less does not", async () => {
   await check(
     fc.asyncProperty(paces, fc.nat({ max: 5000 }), async (pace, pause) => {
@@ -247,15 +260,15 @@ test("what is told is kept until it can count no more", () => {
   check(
     fc.property(paces, fc.nat({ max: 100 }), (pace, untold) => {
       const now = 1_790_000_000_000;
-      const level = now + (untold * pace.perMs) / pace.calls;
-      const told = toldOf({ key: "k", rule: pace, untold, level }, now);
+      const usedMs = (untold * pace.perMs) / pace.calls;
+      const told = toldOf({ key: "k", rule: pace, untold }, usedMs, now);
       expect(told).toMatchObject({ key: "k", calls: untold, most: null });
-      expect(told.keepMs).toBeGreaterThan(level - now + pace.perMs);
+      expect(told.keepMs).toBeGreaterThan(usedMs + pace.perMs);
     }),
     { cases: 60 },
   );
   const sum = { calls: 5, endsAt: 90_000 };
-  const keepMs = (now: number) => toldOf({ key: "k", rule: sum, untold: 1, level: 1 }, now).keepMs;
+  const keepMs = (now: number) => toldOf({ key: "k", rule: sum, untold: 1 }, 1, now).keepMs;
   expect([keepMs(0), keepMs(90_000), keepMs(999_999)]).toEqual([150_000, 60_000, 60_000]);
 });
 
