@@ -5,6 +5,20 @@ import { isIP } from "node:net";
  * network of 64 bits, since one household has 2^64 addresses. Undefined for what is no address.
  */
 export function networkOf(text: string): string | undefined {
+  const known = networks.get(text);
+  if (known !== undefined) return known;
+  const network = readNetwork(text);
+  if (network === undefined || text.length > longestKept) return network;
+  if (networks.size >= mostNetworks) networks.clear();
+  networks.set(text, network);
+  return network;
+}
+
+/** Clients come back; what is no address is not kept. */
+const networks = new Map<string, string>();
+const [mostNetworks, longestKept] = [1000, 64];
+
+function readNetwork(text: string): string | undefined {
   const [address = ""] = withoutPort(text.trim()).split("%");
   const kind = isIP(address);
   if (kind === 4) return address;

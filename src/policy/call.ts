@@ -17,14 +17,18 @@ export type Written = {
 /** What hashes of arguments are made with: one that leaves this process, and one that does not. */
 export type HashDeps = { readonly bindingKey: Uint8Array; readonly digest: DigestOf };
 
+/** Characters that are kept until somebody asks for their hash. */
+const mostKept = 2048;
+
 /**
  * One call of a tool. What it says is worked out when a guard asks for it, and let go of with `settle`: then only
- * digests of fixed size are kept.
+ * digests of fixed size are kept, and of short arguments their text until the first who asks for its hash.
  */
 export class ToolInvocation {
   readonly plan: ToolPlan;
   readonly #hashing: HashDeps;
   #written: Written | undefined;
+  #canonical: string | undefined;
   #hash: string | undefined;
   #digest: Digest | undefined;
 
@@ -46,7 +50,9 @@ export class ToolInvocation {
 
   /** Keyed hash of upstream, name and canonical arguments: short ones could be guessed from a plain hash. */
   get hash(): string {
-    return (this.#hash ??= this.#tag("call", this.#written?.canonical ?? ""));
+    this.#hash ??= this.#tag("call", this.#canonical ?? this.#written?.canonical ?? "");
+    this.#canonical = undefined;
+    return this.#hash;
   }
 
   /** What it says; undefined once it was settled. */
@@ -61,7 +67,11 @@ export class ToolInvocation {
   }
 
   settle(): void {
-    this.#hash = this.hash;
+    if (this.#written === undefined) return;
+    const { canonical } = this.#written;
+    // Of a short one the hash is made when nobody waits for it any more.
+    if (canonical.length <= mostKept) this.#canonical = canonical;
+    else this.#hash = this.hash;
     this.#digest = this.digest;
     this.#written = undefined;
   }

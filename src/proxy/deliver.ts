@@ -57,26 +57,44 @@ const bodiless = new Set([204, 205, 304]);
  * Failures: `upstream_timeout`, `upstream_broke_off`, `upstream_invalid`, `busy`, `client_left`; all of them after the
  * call had gone out.
  */
-export async function deliver(
+export function deliver(
   app: Delivering,
   answer: Incoming,
   delivery: Delivery,
-): Promise<Response> {
+): Response | Promise<Response> {
   // The head is gone when the body has been read.
   const { status, headers } = answer;
   const type = mediaTypeOf(headers.get("content-type"));
   const given = headersOut(app, headers, delivery.owner);
-  const body = await bodyOf(app, answer, type, delivery);
-  const response = new Response(body, { status, headers: type.headers });
-  const { headers: out } = response;
-  out.set("x-request-id", delivery.requestId);
-  for (const name in delivery.decision.headers)
-    out.set(name, delivery.decision.headers[name] ?? "");
-  for (const name in given) out.set(name, given[name] ?? "");
-  return response;
+  const respond = (body: Body) => {
+    const response = new Response(body, { status, headers: type.headers });
+    const { headers: out } = response;
+    const { requestId, decision } = delivery;
+    out.set("x-request-id", requestId);
+    for (const name in decision.headers) out.set(name, decision.headers[name] ?? "");
+    for (const name in given) out.set(name, given[name] ?? "");
+    return response;
+  };
+  const body = takenBody(answer, type, delivery) ?? bodyOf(app, answer, type, delivery);
+  return body instanceof Promise ? body.then(respond) : respond(body);
 }
 
-async function bodyOf(app: Delivering, answer: Incoming, type: MediaType, delivery: Delivery) {
+type Body = ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | string | null;
+
+/** Most answers have come in one piece with their head: nothing is waited for. Undefined for others. */
+function takenBody(answer: Incoming, type: MediaType, delivery: Delivery) {
+  const isPlain = !type.isStream && delivery.watching.screen === undefined;
+  if (!isPlain || bodiless.has(answer.status)) return undefined;
+  const body = answer.taken?.(mostWholeBytes);
+  return body === undefined ? undefined : inspected(body, answer, type, delivery);
+}
+
+async function bodyOf(
+  app: Delivering,
+  answer: Incoming,
+  type: MediaType,
+  delivery: Delivery,
+): Promise<Body> {
   if (type.isStream) return streamed(app, answer, delivery);
   const length = answer.headers.get("content-length");
   const isSmall = typeof length === "string" && Number(length) <= mostWholeBytes;
@@ -130,36 +148,38 @@ function brokenOff(cancel: Cancel, error?: unknown): Failure {
 function whole(app: Delivering, answer: Incoming, type: MediaType, delivery: Delivery) {
   const { cancel, deadline, watching } = delivery;
   deadline.set(app.config.upstreamLimits.totalMs, cancel);
-  if (watching.screen === undefined) return wholeIn(smallAnswer, answer, type, delivery);
+  if (watching.screen === undefined) {
+    return wholeIn({ mostBytes: mostWholeBytes, tooLarge: listTooBig }, answer, type, delivery);
+  }
   const room = new AnswerRoom(watching.caller);
   const grow = (bytes: number) => room.grow(bytes);
   const limits = { mostBytes: mostListBytes, tooLarge: listTooBig, grow };
   return wholeIn(limits, answer, type, delivery).finally(() => room.leave());
 }
 
-const smallAnswer: BodyLimits = { mostBytes: mostWholeBytes, tooLarge: listTooBig };
-
 async function wholeIn(
   limits: BodyLimits,
   answer: Incoming,
+  type: MediaType,
+  delivery: Delivery,
+): Promise<Body> {
+  const body = await wholeBody(answer, limits).catch((error: unknown) => {
+    throw brokenOff(delivery.cancel, error);
+  });
+  return await inspected(body, answer, type, delivery);
+}
+
+/** A whole answer as its reader may see it. Failures: those of `expectOwn` and `judged`. */
+function inspected(
+  body: Uint8Array<ArrayBuffer>,
+  answer: Incoming,
   { isJson }: MediaType,
-  { cancel, watching, reader }: Delivery,
-) {
-  const taken = limits === smallAnswer ? answer.taken?.(mostWholeBytes) : undefined;
-  const body = taken ?? (await readWhole(answer, limits, cancel));
+  { watching, reader }: Delivery,
+): Body | Promise<Body> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   if (isJson) expectOwn(bytes, answer, reader);
   watching.ended?.(bytes, body.length);
-  return mayHoldToolList(bytes) ? await judged(body, watching, isJson) : body;
-}
-
-/** Most answers have come in one piece with their head, and are not read here. */
-async function readWhole(answer: Incoming, limits: BodyLimits, cancel: Cancel) {
-  try {
-    return await wholeBody(answer, limits);
-  } catch (error) {
-    throw brokenOff(cancel, error);
-  }
+  return mayHoldToolList(bytes) ? judged(body, watching, isJson) : body;
 }
 
 /** Failures: `upstream_invalid` for JSON that no reader, or not this one, should see. */

@@ -200,7 +200,7 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
       decision.punished(readRetryAfter(answer.headers.get("retry-after"), app.now()));
     }
     const isPlainGet = call.httpMethod === "GET" && !request.headers.has("mcp-session-id");
-    return await deliver(app, answer, {
+    const delivered = deliver(app, answer, {
       owner,
       cancel,
       deadline,
@@ -212,6 +212,7 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
       context,
       endpoint: isPlainGet ? endpointRewriter(app, request, owner) : undefined,
     });
+    return delivered instanceof Promise ? await delivered : delivered;
   } catch (error) {
     cancel.cancel();
     noteFailure(app, decision, context, error);

@@ -4,7 +4,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, isGuards } from "#src/failure.ts";
 import { within } from "#src/once.ts";
 import { redact } from "#src/telemetry/redact.ts";
-import type { CallContext } from "#src/policy/call.ts";
+import type { CallContext, ToolInvocation } from "#src/policy/call.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { chainWith } from "./audit.ts";
 import type { Exchange } from "./proxy.ts";
@@ -42,7 +42,8 @@ export function createRecorder(app: Recording): Recorder {
     if (waiting.length > 0) void write();
   }, everyMs);
 
-  function keep({ facts, row, endedAt }: Recorded): void {
+  function keep({ facts, row, endedAt, tool }: Recorded): void {
+    facts.argumentsHash = tool?.hash;
     app.log.redacted(facts.status >= 500 ? "warn" : "info", "call", facts, endedAt);
     // Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database.
     if (row === undefined) return;
@@ -143,6 +144,8 @@ function count(metrics: App["metrics"], facts: Facts): void {
 type Recorded = {
   readonly facts: Facts;
   readonly endedAt: number;
+  /** The only call of a tool in it. */
+  readonly tool: ToolInvocation | undefined;
   /** What the audit trail has besides; undefined for a call of nobody. */
   readonly row: Besides | undefined;
 };
@@ -156,7 +159,8 @@ type Besides = Pick<CallRow, "httpMethod" | "personId" | "rpcMethod" | "name" | 
 function recordOf(exchange: Exchange, status: number, endedAt: number): Recorded {
   const { call, caller, startedAt } = exchange;
   const facts = factsOf(exchange, status, Math.round(endedAt - startedAt));
-  if (caller === undefined || call === undefined) return { facts, endedAt, row: undefined };
+  const tool = settledTool(exchange.context);
+  if (caller === undefined || call === undefined) return { facts, endedAt, tool, row: undefined };
   const row = {
     startedAt,
     httpMethod: call.httpMethod,
@@ -165,7 +169,7 @@ function recordOf(exchange: Exchange, status: number, endedAt: number): Recorded
     name: storable(call.name),
     clientId: storable(caller.agent),
   };
-  return { facts, endedAt, row };
+  return { facts, endedAt, tool, row };
 }
 
 /** What the log has of a call, flat; what others have chosen is redacted. */
@@ -185,7 +189,8 @@ function factsOf(exchange: Exchange, status: number, durationMs: number) {
     grantId: idOf(caller, "grant"),
     agentId: idOf(caller, "agent"),
     clientId: cleaned(caller?.agent),
-    argumentsHash: onlyHash(exchange.context),
+    // Made behind the answer.
+    argumentsHash: noHash,
     guard: guardOf(exchange),
     reason: cleaned(exchange.reason),
   };
@@ -195,8 +200,12 @@ function idOf(caller: Caller | undefined, kind: Caller["kind"]): string | undefi
   return caller?.kind === kind ? caller.id : undefined;
 }
 
-function onlyHash(context: CallContext | undefined): string | undefined {
-  return context?.tools.length === 1 ? context.tools[0]?.hash : undefined;
+const noHash: string | undefined = undefined;
+
+function settledTool(context: CallContext | undefined): ToolInvocation | undefined {
+  const [tool] = context?.tools.length === 1 ? context.tools : [];
+  tool?.settle();
+  return tool;
 }
 
 /** What policy has said about it. */
