@@ -42,15 +42,15 @@ export function withValues(
   sent: URLSearchParams,
   isKnown: (name: string) => boolean = (name) => known.has(name),
 ): URLSearchParams {
-  const fields = new URLSearchParams();
-  for (const [name, value] of sent) {
-    if (value === "") continue;
-    if (fields.has(name) && name !== "resource" && isKnown(name)) {
+  const given = [...sent].filter(([, value]) => value !== "");
+  const names = new Set<string>();
+  for (const [name] of given) {
+    if (names.has(name) && name !== "resource" && isKnown(name)) {
       throw new Failure("invalid_request", `${name.slice(0, 40)} stands twice`);
     }
-    fields.append(name, value);
+    names.add(name);
   }
-  return fields;
+  return given.length === sent.size ? sent : new URLSearchParams(given);
 }
 
 /** A JSON object from a request of a program. Failures: `invalid_request`, `body_too_large`, `body_unreadable`. */

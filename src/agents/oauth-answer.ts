@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { oauthErrors } from "#src/failure/oauth-errors.ts";
-import { within } from "#src/once.ts";
+import { withinAbout } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 
 type Telling = Pick<App, "log">;
@@ -15,7 +15,7 @@ export async function oauthAnswer(
   asked: { request: Request; requestId: string; status?: number },
   work: () => Promise<unknown>,
 ): Promise<Response> {
-  const headers = {
+  const headers: Record<string, string> = {
     "cache-control": "no-store",
     pragma: "no-cache",
     "x-request-id": asked.requestId,
@@ -23,10 +23,11 @@ export async function oauthAnswer(
   try {
     // What was asked may still happen: an answer that advises to ask again would make a code look replayed.
     const late = () => new Failure("database_unavailable", "There was no answer in time");
-    const body = await within(longestMs, work(), late);
+    const body = await withinAbout(longestMs, work(), late);
     const status = asked.status ?? 200;
     if (body === undefined) return new Response(null, { status, headers });
-    return Response.json(body, { status, headers });
+    headers["content-type"] = "application/json";
+    return new Response(JSON.stringify(body), { status, headers });
   } catch (error) {
     const failure = asFailure(error);
     const { requestId } = asked;

@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, hash, randomBytes, timingSafeEqual } from "node:crypto";
 
 const shown = "[secret]";
 
@@ -49,7 +49,7 @@ export function newToken(kind: keyof typeof tokenPrefixes): Secret {
 
 /** SHA-256: enough for values of 256 random bits, which nobody can guess. */
 export function fingerprint(value: string): Uint8Array {
-  return createHash("sha256").update(value).digest();
+  return hash("sha256", value, "buffer");
 }
 
 /** HMAC-SHA-256 in base64url: proves that this gateway bound `text` to a purpose. */

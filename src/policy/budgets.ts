@@ -97,13 +97,36 @@ export function budgetStandings(
   }));
 }
 
+type PeriodAt = { readonly label: string; readonly endsAt: number };
+
+/** The one that runs, of each kind. */
+const periods = new Map<Budget["period"], PeriodAt & { readonly startsAt: number }>();
+
 /** Periods of UTC: the same for every replica and for people who compare notes. */
-function periodAt(period: Budget["period"], now: Date): { label: string; endsAt: number } {
+function periodAt(period: Budget["period"], now: Date): PeriodAt {
+  const at = now.getTime();
+  const known = periods.get(period);
+  if (known !== undefined && at >= known.startsAt && at < known.endsAt) return known;
+  const begun = readPeriod(period, now);
+  periods.set(period, begun);
+  return begun;
+}
+
+function readPeriod(period: Budget["period"], now: Date) {
   const [year, month, day] = [now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate()];
   const iso = now.toISOString();
-  if (period === "month") return { label: iso.slice(0, 7), endsAt: Date.UTC(year, month + 1) };
-  if (period === "day") return { label: iso.slice(0, 10), endsAt: Date.UTC(year, month, day + 1) };
+  const between = (label: string, startsAt: number, endsAt: number) => ({
+    label,
+    startsAt,
+    endsAt,
+  });
+  if (period === "month") {
+    return between(iso.slice(0, 7), Date.UTC(year, month), Date.UTC(year, month + 1));
+  }
+  if (period === "day") {
+    return between(iso.slice(0, 10), Date.UTC(year, month, day), Date.UTC(year, month, day + 1));
+  }
   const minuteMs = 60_000;
-  const endsAt = (Math.floor(now.getTime() / minuteMs) + 1) * minuteMs;
-  return { label: iso.slice(0, 16), endsAt };
+  const startsAt = Math.floor(now.getTime() / minuteMs) * minuteMs;
+  return between(iso.slice(0, 16), startsAt, startsAt + minuteMs);
 }

@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, isGuards } from "#src/failure.ts";
 import { within } from "#src/once.ts";
-import { redact } from "#src/telemetry/redact.ts";
+import { cleaned, storable } from "#src/telemetry/cleaned.ts";
 import type { CallContext, ToolInvocation } from "#src/policy/call.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { chainWith } from "./audit.ts";
@@ -26,7 +26,6 @@ const [behindMs, mostRecords] = [20, 1000];
 const everyMs = 500;
 const batchRows = 500;
 const mostWaiting = 5000;
-const longestName = 200;
 
 /**
  * Up to 1,000 rows a second are stored; beyond 5,000 waiting rows the newest are dropped and counted in the
@@ -230,33 +229,4 @@ function endSpan(span: NonNullable<Exchange["span"]>, facts: Facts): void {
     "smartdash.upstream_status": upstreamStatus,
   };
   span.end(said, status >= 500);
-}
-
-const known = new Map<string, string>();
-/** A secret that is cut could not be known for one: more is looked at than is kept. */
-const [mostKnown, mostLooked] = [1000, 2 * longestName];
-
-/** For the log. Tools and clients are few: what came of a short text is remembered. */
-function cleaned(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined;
-  if (text.length > longestName) return storable(redact(copyOf(text, mostLooked)));
-  const before = known.get(text);
-  if (before !== undefined) return before;
-  const clean = storable(redact(text)) ?? "";
-  if (known.size >= mostKnown) known.clear();
-  known.set(text, clean);
-  return clean;
-}
-
-const isPlain = /^[\x20-\x7e]*$/;
-
-/** PostgreSQL takes neither NUL nor half a surrogate pair. */
-function storable(text: string | undefined): string | undefined {
-  if (text === undefined || (text.length <= longestName && isPlain.test(text))) return text;
-  return copyOf(text, longestName).replaceAll("\0", "");
-}
-
-/** The beginning of a text, well-formed. A part of a string keeps all of it in memory: this is none. */
-function copyOf(text: string, most: number): string {
-  return Buffer.from(text.slice(0, most)).toString();
 }

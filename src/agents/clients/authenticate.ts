@@ -113,6 +113,7 @@ function basicIn(request: Request): { clientId: string; secret: string } | undef
 }
 
 function formDecoded(text: string): string {
+  if (!/[%+]/.test(text)) return text;
   try {
     return decodeURIComponent(text.replaceAll("+", " "));
   } catch {

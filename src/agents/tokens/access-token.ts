@@ -1,4 +1,5 @@
 import { sign } from "node:crypto";
+import { promisify } from "node:util";
 import {
   type JWTPayload,
   type ProtectedHeaderParameters,
@@ -28,11 +29,14 @@ export type AccessClaims = {
   readonly issuedAt: Date;
 };
 
+const signBeside = promisify(sign);
+
 type Signing = Pick<App, "publicUrl"> & { readonly signingKeys: SigningKeys };
 
 /**
  * A JWT access token (RFC 9068), valid for an hour from `issuedAt`. Signed with the runtime's own crypto: it is
- * three parts joined by dots (RFC 7515 section 7.1), and a library costs a third of a token's whole time.
+ * three parts joined by dots (RFC 7515 section 7.1), and a library costs a third of a token's whole time. Another
+ * thread signs: that takes longer than all the rest, and other requests need not wait for it.
  */
 export async function signAccessToken(app: Signing, claims: AccessClaims): Promise<string> {
   const { signer } = await app.signingKeys.ring();
@@ -41,8 +45,8 @@ export async function signAccessToken(app: Signing, claims: AccessClaims): Promi
   const signed = Buffer.from(`${header}.${payload}`);
   const signature =
     algorithm === "EdDSA"
-      ? sign(null, signed, key)
-      : sign("sha256", signed, { key, dsaEncoding: "ieee-p1363" });
+      ? await signBeside(null, signed, key)
+      : await signBeside("sha256", signed, { key, dsaEncoding: "ieee-p1363" });
   return `${header}.${payload}.${signature.toString("base64url")}`;
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
+import { cleaned } from "#src/telemetry/cleaned.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import type { Client } from "../clients/client.ts";
 import type { Clients } from "../clients/find-client.ts";
@@ -105,7 +106,8 @@ export async function tokenAnswer(
   const { clientId, agentType, agentVersion } = client;
   const accessToken = await signAccessToken(app, { ...claims, clientId, agentType, agentVersion });
   noteUse(app, client);
-  app.log.info("token_issued", { clientId: clientId.slice(0, 200), basis: claims.basis });
+  const facts = { clientId: cleaned(clientId), basis: claims.basis };
+  app.log.redacted("info", "token_issued", facts, app.now().getTime());
   const budgets = app.budgetNotes({
     key: claims.policyKey ?? claims.basis,
     accountId: claims.accountId,
