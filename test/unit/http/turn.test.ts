@@ -30,7 +30,7 @@ test("what several need is done step by step, answers first and sends after ever
   takeAnswer(() => done.push("answer"));
   expect(done).toEqual([]);
   first.resolve();
-  await Promise.all(waiting);
+  for (const each of waiting) await each;
   expect(done).toEqual([
     "answer",
     "a begins",
