@@ -39,12 +39,12 @@ const answerMs = 800;
 const overlapMs = 30_000;
 const mostUnwritten = 10_000;
 
-type Subscribing = Pick<App, "db" | "log" | "listen" | "replica"> & {
+type Deps = Pick<App, "db" | "log" | "listen" | "replica"> & {
   readonly databaseWatch: Pick<DatabaseWatch, "answered">;
 };
 
 /** Passes everything on to `subscriber` from now on, and says once a second that this gateway runs. */
-export function subscribe(app: Subscribing, subscriber: Subscriber): Subscription {
+export function subscribe(app: Deps, subscriber: Subscriber): Subscription {
   const stopping = new AbortController();
   const reader = new Reader(app, subscriber);
   app
@@ -62,7 +62,7 @@ export function subscribe(app: Subscribing, subscriber: Subscriber): Subscriptio
   };
 }
 
-async function readOn(app: Subscribing, reader: Reader, stopping: AbortSignal): Promise<void> {
+async function readOn(app: Deps, reader: Reader, stopping: AbortSignal): Promise<void> {
   while (!stopping.aborted) {
     await reader.read().then(
       () => app.log.over("endings_not_read"),
@@ -74,14 +74,14 @@ async function readOn(app: Subscribing, reader: Reader, stopping: AbortSignal): 
 
 /** Remembers how far it has read, by the database's clock, and what it has already passed on. */
 class Reader {
-  readonly #app: Subscribing;
+  readonly #app: Deps;
   readonly #subscriber: Subscriber;
   #readTo: Date | undefined;
   /** Ids, and when they were passed on, by a clock that nobody sets. */
   readonly #passedOn = new Map<string, number>();
   #unwritten: Acknowledgement[] = [];
 
-  constructor(app: Subscribing, subscriber: Subscriber) {
+  constructor(app: Deps, subscriber: Subscriber) {
     this.#app = app;
     this.#subscriber = subscriber;
   }

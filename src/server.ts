@@ -16,7 +16,7 @@ import { startAlerts } from "./upkeep/alerts/alerts.ts";
 import { addGauges } from "./upkeep/gauges.ts";
 import { metricsAnswer } from "./upkeep/routes.ts";
 import { startSchedule } from "./upkeep/schedule.ts";
-import type { Edge, EdgeServing } from "./wings/edge/edge.ts";
+import type { Edge, EdgeDeps } from "./wings/edge/edge.ts";
 
 export type Gateway = {
   /** What people open, e.g. `http://localhost:8000`. */
@@ -91,7 +91,7 @@ export async function startGateway(
 }
 
 /** What is not switched on is not even loaded. */
-async function openEdgeWing(app: EdgeServing): Promise<Edge | undefined> {
+async function openEdgeWing(app: EdgeDeps): Promise<Edge | undefined> {
   if (!app.config.edge.isOn) return undefined;
   const { openEdge } = await import("./wings/edge/edge.ts");
   return await openEdge(app);

@@ -4,7 +4,7 @@ import type { Disconnected } from "#src/accounts/revocation/disconnect.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { type Plan, type Revoked, planRevocation, revokeAll } from "#src/upkeep/revoke/revoke.ts";
-import type { Living, Selection } from "#src/upkeep/revoke/store.ts";
+import type { LiveCounts, Selection } from "#src/upkeep/revoke/store.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { type Outcome, command, withApp } from "../command.ts";
 import { agrees, patiently, tell } from "../terminal.ts";
@@ -77,7 +77,7 @@ function wordsForPlan({ selection, accounts, living }: Plan): string {
   return `${named}: ${counted(living)}.`;
 }
 
-function counted({ sessions, grants, agents, signIns }: Living): string {
+function counted({ sessions, grants, agents, signIns }: LiveCounts): string {
   const browsers = signIns === 0 ? "" : `, browsers ${signIns}`;
   return `sessions ${sessions}, grants ${grants}, own agents ${agents}${browsers}`;
 }

@@ -8,7 +8,7 @@ import { buildAuthorizationRequest } from "./authorization-request.ts";
 import { type Identity, identify } from "./identity.ts";
 import { exchangeCode } from "./provider-client.ts";
 import { type Registration, registrationOf } from "./registration.ts";
-import { type Saving, saveConnection } from "./save-connection.ts";
+import { type SaveDeps, saveConnection } from "./save-connection.ts";
 import { accountById } from "./store.ts";
 import type { Refusal, Tokens } from "./token-answer.ts";
 
@@ -18,7 +18,7 @@ import type { Refusal, Tokens } from "./token-answer.ts";
  *   GET /auth/authorize  → beginConnect  → the provider's pages
  *   GET callback         → finishConnect → take the attempt (once) → exchange → whose? → seal → save
  */
-export type Connecting = Pick<App, "outbound" | "log" | "catalog" | "publicUrl"> & Saving;
+export type ConnectDeps = Pick<App, "outbound" | "log" | "catalog" | "publicUrl"> & SaveDeps;
 
 export type ConnectRequest = {
   readonly provider: string;
@@ -36,7 +36,7 @@ const fifteenMinutes = 15 * 60_000;
 
 /** Where to send the browser. Failures: `provider_unknown`, `provider_not_configured`, `site_unknown`. */
 export async function beginConnect(
-  app: Connecting,
+  app: ConnectDeps,
   request: ConnectRequest,
 ): Promise<{ url: string }> {
   return await beginAttempt(app, request, null);
@@ -48,7 +48,7 @@ export async function beginConnect(
  * Failures: `not_found`, `wrong_person`, those of `beginConnect`.
  */
 export async function beginReconnect(
-  app: Connecting,
+  app: ConnectDeps,
   wanted: { accountId: string; personId: string | undefined; browser: string },
 ): Promise<{ url: string }> {
   const { accountId, personId, browser } = wanted;
@@ -64,7 +64,7 @@ export async function beginReconnect(
 }
 
 async function beginAttempt(
-  app: Connecting,
+  app: ConnectDeps,
   request: ConnectRequest,
   expectedSellerId: string | null,
 ): Promise<{ url: string }> {
@@ -111,7 +111,7 @@ export type Connected = {
  * Failures: `state_*`, `consent_denied`, `provider_said_no`, `exchange_failed`, `provider_busy`,
  * `identity_failed`, `other_seller`, `account_of_another`, `invite_needed`.
  */
-export async function finishConnect(app: Connecting, callback: Callback): Promise<Connected> {
+export async function finishConnect(app: ConnectDeps, callback: Callback): Promise<Connected> {
   const { requestId } = callback;
   const state = callback.query.get("state");
   if (state === null || state === "") throw new Failure("state_missing");
@@ -135,7 +135,7 @@ export async function finishConnect(app: Connecting, callback: Callback): Promis
   return { ...saved, provider, platform, continueTo };
 }
 
-async function takeFor(app: Connecting, state: string, callback: Callback): Promise<Attempt> {
+async function takeFor(app: ConnectDeps, state: string, callback: Callback): Promise<Attempt> {
   const stateFingerprint = fingerprint(state);
   const browserFingerprint = fingerprint(callback.browser ?? "");
   const attempt = await takeAttempt(app.db, { stateFingerprint, browserFingerprint });
@@ -186,7 +186,7 @@ function shownCode(error: string | null): string {
   return error !== null && /^[\w.-]{1,60}$/.test(error) ? error : "unknown";
 }
 
-function openVerifier(app: Connecting, attempt: Attempt): Secret {
+function openVerifier(app: ConnectDeps, attempt: Attempt): Secret {
   try {
     return app.seal.open(attempt.verifierSealed, verifierPlace(attempt.id));
   } catch (error) {
@@ -200,7 +200,7 @@ function verifierPlace(id: string) {
 }
 
 function exchangeFailure(
-  app: Connecting,
+  app: ConnectDeps,
   registration: Registration,
   what: { refusal: Refusal; link: string; requestId: string },
 ): Failure {

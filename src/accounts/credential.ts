@@ -38,11 +38,11 @@ export function createCredentials(app: Pick<App, "now">): Credentials {
   });
 }
 
-export type Reading = Pick<App, "db" | "seal" | "now"> & { readonly journal: Journal };
+export type CredentialDeps = Pick<App, "db" | "seal" | "now"> & { readonly journal: Journal };
 
 /** Failures: `reconnect_needed` when the account is gone, `database_unavailable`, `credential_unreadable`. */
 export async function heldCredential(
-  app: Reading,
+  app: CredentialDeps,
   credentials: Credentials,
   accountId: string,
 ): Promise<Held> {
@@ -53,12 +53,12 @@ export async function heldCredential(
 }
 
 /** As it stands in the database now, with an answer on top that the database has not taken yet. */
-export async function readHeld(app: Reading, accountId: string): Promise<Held | undefined> {
+export async function readHeld(app: CredentialDeps, accountId: string): Promise<Held | undefined> {
   const account = await timely(accountById(app.db, accountId));
   return account === undefined ? undefined : openHeld(app, account);
 }
 
-export function openHeld(app: Reading, account: ReadAccount): Held {
+export function openHeld(app: CredentialDeps, account: ReadAccount): Held {
   app.journal.marks.saw(account);
   const { accessExpiresAt, refreshFrom, ...newest } = withUnstored(app, account);
   // Dates in the row are by the database's clock; what is compared with them here is ours.
@@ -85,7 +85,7 @@ function isEmpty(sealed: Uint8Array | null): sealed is null {
   return sealed === null || sealed.length === 0;
 }
 
-function withUnstored(app: Reading, account: ReadAccount): ReadAccount {
+function withUnstored(app: CredentialDeps, account: ReadAccount): ReadAccount {
   const answer = app.journal.unstored.get(account.id);
   if (answer === undefined || answer.generation < account.generation) return account;
   const { credential, generation } = answer;

@@ -3,9 +3,9 @@ import type { Provider } from "#src/catalog/provider.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { identify } from "./identity.ts";
-import { type Saving, saveConnection } from "./save-connection.ts";
+import { type SaveDeps, saveConnection } from "./save-connection.ts";
 
-type Direct = Pick<App, "outbound" | "catalog" | "log"> & Saving;
+type Direct = Pick<App, "outbound" | "catalog" | "log"> & SaveDeps;
 
 export type DirectKey = {
   readonly key: string;

@@ -14,11 +14,11 @@ import {
 
 export type TokenAnswer = { readonly tokens: Tokens } | { readonly refusal: Refusal };
 
-type Asking = Pick<App, "outbound" | "now">;
+type Deps = Pick<App, "outbound" | "now">;
 
 /** Authorization code for tokens (RFC 6749 section 4.1.3). `answer` is the query of the callback. */
 export function exchangeCode(
-  app: Asking,
+  app: Deps,
   registration: Registration,
   answer: { readonly query: URLSearchParams; readonly state: string; readonly verifier: Secret },
 ): Promise<TokenAnswer> {
@@ -40,7 +40,7 @@ export function exchangeCode(
 
 /** Refresh token for tokens (RFC 6749 section 6). Asks exactly once. */
 export function refreshTokens(
-  app: Asking,
+  app: Deps,
   registration: Registration,
   refreshToken: Secret,
 ): Promise<TokenAnswer> {
@@ -57,7 +57,7 @@ type Grant = (
   options: oauth.TokenEndpointRequestOptions,
 ) => Promise<void>;
 
-async function ask(app: Asking, registration: Registration, grant: Grant): Promise<TokenAnswer> {
+async function ask(app: Deps, registration: Registration, grant: Grant): Promise<TokenAnswer> {
   const { provider, clientId } = registration;
   let seen: OutsideAnswer | undefined;
   const server = {

@@ -15,10 +15,10 @@ export type ProviderState = ProviderLately & {
   readonly code: "pass" | "not_tried" | FailureCode;
 };
 
-type Looking = Pick<App, "db" | "now" | "bindingKey" | "catalog" | "config" | "publicUrl">;
+type Deps = Pick<App, "db" | "now" | "bindingKey" | "catalog" | "config" | "publicUrl">;
 
 /** Of configured providers alone: a provider that was taken away, or is registered anew, is not in trouble. */
-export function createProviderHealth(app: Looking): ProviderHealth {
+export function createProviderHealth(app: Deps): ProviderHealth {
   const load = async () => {
     const rows = await providersLately(app.db);
     const tags = new Map(

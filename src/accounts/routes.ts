@@ -18,7 +18,7 @@ import { callbackPaths, connectable } from "./registration.ts";
 const browserCookie = "browser";
 const fifteenMinutesInSeconds = 15 * 60;
 
-type Serving = App & {
+type Deps = App & {
   readonly credentials: Credentials;
   readonly journal: Journal;
   readonly letGo: LetGo;
@@ -27,7 +27,7 @@ type Serving = App & {
 };
 
 /** `/auth/authorize`, `/accounts/:id/reconnect` and the callback at every configured redirect URI's path. */
-export function mountAccounts(routes: PageRoutes, app: Serving): void {
+export function mountAccounts(routes: PageRoutes, app: Deps): void {
   routes.get("/auth/authorize", ({ req, env }) => {
     app.connectGate.pass(env.address());
     return authorize(app, req.raw);
@@ -40,7 +40,7 @@ export function mountAccounts(routes: PageRoutes, app: Serving): void {
     routes.get(path, ({ req, env }) => callback(app, req.raw, env.requestId));
 }
 
-async function authorize(app: Serving, request: Request): Promise<Response> {
+async function authorize(app: Deps, request: Request): Promise<Response> {
   const url = new URL(request.url);
   const atHome = atPublicUrl(app.publicUrl, request);
   if (atHome !== undefined) return seeOther(atHome);
@@ -62,7 +62,7 @@ function toProvider(location: string, browser: string): Response {
   return seeOther(location, [hostCookie(browserCookie, browser, fifteenMinutesInSeconds)]);
 }
 
-async function reconnect(app: Serving, request: Request, id: string): Promise<Response> {
+async function reconnect(app: Deps, request: Request, id: string): Promise<Response> {
   const atHome = atPublicUrl(app.publicUrl, request);
   if (atHome !== undefined) return seeOther(atHome);
   const accountId = readId(id);
@@ -83,7 +83,7 @@ async function linkingPerson(app: App, request: Request, url: URL) {
   return isSame(url.searchParams.get("link") ?? "", person.linkToken) ? person : undefined;
 }
 
-async function callback(app: Serving, request: Request, requestId: string): Promise<Response> {
+async function callback(app: Deps, request: Request, requestId: string): Promise<Response> {
   const url = new URL(request.url);
   const browser = knownBrowser(request);
   const connected = await finishConnect(app, {

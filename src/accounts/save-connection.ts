@@ -31,7 +31,7 @@ export type Connection = {
   readonly link: string;
 };
 
-export type Saving = Pick<App, "db" | "seal" | "now" | "random" | "config"> & {
+export type SaveDeps = Pick<App, "db" | "seal" | "now" | "random" | "config"> & {
   readonly journal: Pick<Journal, "marks">;
 };
 type Saved = {
@@ -49,7 +49,7 @@ type Saved = {
  * kept, even when the page then says that it was not the expected one.
  * Failures: `other_seller`, `account_of_another`, `account_has_oauth`, `exchange_failed`, `invite_needed`.
  */
-export async function saveConnection(app: Saving, connection: Connection): Promise<Saved> {
+export async function saveConnection(app: SaveDeps, connection: Connection): Promise<Saved> {
   const isPromised = connection.provider.refresh.isOptional !== true;
   if (connection.kind === "oauth" && isPromised && connection.tokens.refresh === undefined) {
     throw refusal(connection, "exchange_failed", "no_refresh_token");
@@ -65,7 +65,7 @@ export async function saveConnection(app: Saving, connection: Connection): Promi
   return await saveAgain(app, winner, connection);
 }
 
-async function saveAgain(app: Saving, account: Account, connection: Connection): Promise<Saved> {
+async function saveAgain(app: SaveDeps, account: Account, connection: Connection): Promise<Saved> {
   if (connection.kind === "static" && account.kind === "oauth") {
     throw new Failure("account_has_oauth");
   }
@@ -100,7 +100,7 @@ function refuseShared(account: Account, connection: Connection): void {
   }
 }
 
-async function addNew(app: Saving, connection: Connection): Promise<Saved | undefined> {
+async function addNew(app: SaveDeps, connection: Connection): Promise<Saved | undefined> {
   const { identity, provider, kind } = connection;
   const accountId = newId(app.now());
   const personId = connection.personId ?? newId(app.now());
@@ -120,7 +120,7 @@ async function addNew(app: Saving, connection: Connection): Promise<Saved | unde
   return isAdded ? { accountId, personId, ended: [] } : undefined;
 }
 
-async function sealed(app: Saving, accountId: string, connection: Connection) {
+async function sealed(app: SaveDeps, accountId: string, connection: Connection) {
   const { access, refresh, accessSeconds, refreshSeconds, scope } = connection.tokens;
   const ends =
     accessSeconds === undefined

@@ -58,7 +58,7 @@ export function createCallers(app: Pick<App, "now">): Callers {
   });
 }
 
-export type Knowing = Pick<App, "db" | "now" | "publicUrl" | "catalog" | "config"> & {
+export type CallerDeps = Pick<App, "db" | "now" | "publicUrl" | "catalog" | "config"> & {
   readonly callers: Callers;
   readonly signingKeys: SigningKeys;
 };
@@ -66,7 +66,7 @@ export type Knowing = Pick<App, "db" | "now" | "publicUrl" | "catalog" | "config
 const [longestSession, longestToken] = [100, 4096];
 
 /** Who `bearer` stands for; undefined when it is unknown, expired or ended. */
-export async function callerOf(app: Knowing, bearer: string): Promise<Caller | undefined> {
+export async function callerOf(app: CallerDeps, bearer: string): Promise<Caller | undefined> {
   const load = loaderFor(bearer);
   if (load === undefined) return undefined;
   const key = hash("sha256", bearer, "base64");
@@ -96,7 +96,7 @@ function loaderFor(bearer: string) {
   return bearer.startsWith("eyJ") && bearer.length <= longestToken ? readToken : undefined;
 }
 
-async function readSession(app: Knowing, bearer: string): Promise<Caller | undefined> {
+async function readSession(app: CallerDeps, bearer: string): Promise<Caller | undefined> {
   const token = hash("sha256", bearer, "buffer");
   const row = await timely(sessionByFingerprint(app.db, token, app.now()));
   if (row === undefined) return undefined;
@@ -118,7 +118,7 @@ async function readSession(app: Knowing, bearer: string): Promise<Caller | undef
   };
 }
 
-async function readToken(app: Knowing, bearer: string): Promise<Caller | undefined> {
+async function readToken(app: CallerDeps, bearer: string): Promise<Caller | undefined> {
   const token = await proveAccessToken(app, bearer);
   if (token === undefined) return undefined;
   const upstream = knownResource(app, token.audience)?.upstream.name;
@@ -144,7 +144,7 @@ type Base = Pick<
   "id" | "key" | "upstream" | "granted" | "allowed" | "expiresAt" | "subjects"
 >;
 
-async function withGrant(app: Knowing, base: Base): Promise<Caller | undefined> {
+async function withGrant(app: CallerDeps, base: Base): Promise<Caller | undefined> {
   const grant = await timely(openGrant(app.db, base.id));
   if (grant === undefined) return undefined;
   // `/mcp` may mean another upstream by now; the person agreed to this one.
@@ -158,7 +158,7 @@ async function withGrant(app: Knowing, base: Base): Promise<Caller | undefined> 
 }
 
 async function withAgent(
-  app: Knowing,
+  app: CallerDeps,
   base: Base,
   token: ProvenToken,
 ): Promise<Caller | undefined> {

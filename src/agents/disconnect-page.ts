@@ -1,7 +1,7 @@
 import { html } from "hono/html";
 import {
   type Disconnected,
-  type Disconnecting,
+  type DisconnectDeps,
   disconnect,
 } from "#src/accounts/revocation/disconnect.ts";
 import { whatEndsWith } from "#src/accounts/revocation/store.ts";
@@ -17,7 +17,7 @@ type Asked = { readonly accountId: string; readonly person: SignedIn };
 
 /** What would end with an account, and the button that ends it. Failures: `not_found`. */
 export async function disconnectPage(
-  app: Disconnecting,
+  app: DisconnectDeps,
   language: Language,
   asked: Asked,
 ): Promise<Response> {
@@ -40,7 +40,7 @@ export async function disconnectPage(
 
 /** Disconnects, and says what is left to do. Failures: `not_found`. */
 export async function disconnectedPage(
-  app: Disconnecting,
+  app: DisconnectDeps,
   language: Language,
   asked: Asked,
 ): Promise<Response> {
@@ -62,7 +62,7 @@ function outcome(language: Language, done: Disconnected, provider: string): Mark
     ${done.page === undefined ? "" : html`<p><a href="${done.page}" rel="noreferrer">${done.page}</a></p>`}`;
 }
 
-async function ownAccount(app: Disconnecting, { accountId, person }: Asked): Promise<Account> {
+async function ownAccount(app: DisconnectDeps, { accountId, person }: Asked): Promise<Account> {
   const account = await accountById(app.db, accountId);
   if (account?.personId !== person.personId || isDisconnected(account)) {
     throw new Failure("not_found");
@@ -70,7 +70,7 @@ async function ownAccount(app: Disconnecting, { accountId, person }: Asked): Pro
   return account;
 }
 
-function providerOf(app: Disconnecting, { provider, kind }: Account) {
+function providerOf(app: DisconnectDeps, { provider, kind }: Account) {
   const profile = app.catalog.providers.get(provider);
   const how = profile?.revocation?.how;
   const canBeAsked = kind === "oauth" && how !== undefined && how !== "by_hand";

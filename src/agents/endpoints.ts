@@ -5,13 +5,13 @@ import type { FloodGate } from "#src/http/flood-gate.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { languages } from "#src/screens/language.ts";
 import { readFields, readJsonObject } from "./fields.ts";
-import type { Knowing } from "./caller.ts";
+import type { CallerDeps } from "./caller.ts";
 import { assertionAlgorithms } from "./clients/assertion.ts";
 import { authMethodNames } from "./clients/authenticate.ts";
 import { registerClient } from "./clients/register.ts";
 import { mountAuthorize } from "./grants/authorize-routes.ts";
 import { authorizeDevice } from "./devices/device.ts";
-import { type Redeeming, answerTokenRequest, grantHandlers } from "./grants/token.ts";
+import { type GrantDeps, answerTokenRequest, grantHandlers } from "./grants/token.ts";
 import { oauthAnswer } from "./oauth-answer.ts";
 import type { Stops } from "./grants/stops.ts";
 import { scopes } from "./scopes.ts";
@@ -19,8 +19,8 @@ import { introspect } from "./tokens/introspect.ts";
 import { revoke } from "./tokens/revoke.ts";
 
 export type AuthorizationServer = App &
-  Redeeming &
-  Knowing & {
+  GrantDeps &
+  CallerDeps & {
     readonly registrationGate: FloodGate;
     readonly authorizeGate: FloodGate;
     readonly stops: Stops;

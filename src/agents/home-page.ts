@@ -13,7 +13,7 @@ import { readScopes } from "./scopes.ts";
 import type { Minted } from "./sessions/session.ts";
 import { type Session, openSessions } from "./sessions/store.ts";
 
-type Showing = Pick<App, "db" | "now" | "catalog" | "config" | "publicUrl"> & {
+type Deps = Pick<App, "db" | "now" | "catalog" | "config" | "publicUrl"> & {
   /** What others have to tell a person on their page. */
   readonly notes: (person: SignedIn, language: Language) => Promise<Markup>;
 };
@@ -25,7 +25,7 @@ type Visit = {
 };
 
 /** Connect buttons for everybody; accounts and sessions for whoever is signed in. */
-export async function homePage(app: Showing, language: Language, visit: Visit): Promise<Response> {
+export async function homePage(app: Deps, language: Language, visit: Visit): Promise<Response> {
   const { person, platform } = visit;
   const accounts = person === undefined ? [] : await accountsOf(app.db, person.personId);
   const sessions =
@@ -39,12 +39,12 @@ export async function homePage(app: Showing, language: Language, visit: Visit): 
 }
 
 /** Said before anybody goes to a provider for nothing. */
-function inviteNote(app: Showing, language: Language, { person, hasInvite }: Visit): Markup | "" {
+function inviteNote(app: Deps, language: Language, { person, hasInvite }: Visit): Markup | "" {
   if (person !== undefined || app.config.signUp === "open") return "";
   return html`<p class="note">${say(language, hasInvite ? "invite_kept" : "invite_hint")}</p>`;
 }
 
-function connectButtons(app: Showing, language: Language, person: SignedIn | undefined): Markup {
+function connectButtons(app: Deps, language: Language, person: SignedIn | undefined): Markup {
   const registrations = connectable(app);
   const link = person === undefined ? "" : `&link=${person.linkToken}`;
   if (registrations.length === 0) return html`<p>${say(language, "nothing_configured")}</p>`;
@@ -69,7 +69,7 @@ type Belongings = {
   readonly grants: readonly Grant[];
 };
 
-function personal(app: Showing, language: Language, belongings: Belongings): Markup {
+function personal(app: Deps, language: Language, belongings: Belongings): Markup {
   const { person, platform, accounts, sessions, grants } = belongings;
   const labels = new Map(accounts.map((account) => [account.id, accountName(app, account)]));
   return html`<h2>${say(language, "accounts")}</h2>
@@ -97,7 +97,7 @@ function personal(app: Showing, language: Language, belongings: Belongings): Mar
 }
 
 function accountRow(
-  app: Showing,
+  app: Deps,
   language: Language,
   row: { account: Account; person: SignedIn; platform: string | null },
 ): Markup {
@@ -137,7 +137,7 @@ function accountActions(
 }
 
 function grantRow(
-  app: Showing,
+  app: Deps,
   language: Language,
   grant: Grant,
   known: { labels: ReadonlyMap<string, string>; person: SignedIn },

@@ -4,14 +4,14 @@ import { oauthErrors } from "#src/failure/oauth-errors.ts";
 import { withinAbout } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 
-type Telling = Pick<App, "log">;
+type Deps = Pick<App, "log">;
 
 /** Longer than a client's keys may take to be fetched. */
 const longestMs = 15_000;
 
 /** What OAuth endpoints answer to programs: JSON, never kept by anybody (RFC 6749 section 5.1). */
 export async function oauthAnswer(
-  app: Telling,
+  app: Deps,
   asked: { request: Request; requestId: string; status?: number },
   work: () => Promise<unknown>,
 ): Promise<Response> {

@@ -1,5 +1,5 @@
 import { connectWithKey } from "#src/accounts/direct.ts";
-import type { Disconnecting } from "#src/accounts/revocation/disconnect.ts";
+import type { DisconnectDeps } from "#src/accounts/revocation/disconnect.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { readId } from "#src/crypto/ids.ts";
@@ -18,8 +18,8 @@ import { endGrant } from "./grants/end.ts";
 import { bearerPage, homePage } from "./home-page.ts";
 import { endSession, mintSession } from "./sessions/session.ts";
 
-type Serving = AuthorizationServer &
-  Disconnecting & {
+type Deps = AuthorizationServer &
+  DisconnectDeps & {
     readonly userCodeGate: FloodGate;
     /** Keys that are pasted: for each address, without an invitation, and of all. */
     readonly directGate: FloodGate;
@@ -29,7 +29,7 @@ type Serving = AuthorizationServer &
   };
 
 /** The authorization server, `/device`, and the pages of a person: `/`, `/sessions`, `/grants`, `/sign-out`. */
-export function mountAgents(routes: PageRoutes, app: Serving): void {
+export function mountAgents(routes: PageRoutes, app: Deps): void {
   mountAuthorizationServer(routes, app);
   mountDevice(routes, app);
   routes.get("/", async ({ req }) => {
@@ -81,7 +81,7 @@ async function createSession(app: App, request: Request): Promise<Response> {
 }
 
 /** Mission document 2, "Autenticación directa con API Key". */
-async function directSession(app: Serving, request: Request, address: string): Promise<Response> {
+async function directSession(app: Deps, request: Request, address: string): Promise<Response> {
   app.directGate.pass(address);
   const form = await readForm(request);
   await expectInvited(app, form.get("invite") ?? undefined, address);
@@ -111,7 +111,7 @@ async function directSession(app: Serving, request: Request, address: string): P
  * known here, so some are let through. Failures: `invite_unknown`, `too_many_requests`.
  */
 async function expectInvited(
-  app: Serving,
+  app: Deps,
   invite: string | undefined,
   address: string,
 ): Promise<void> {

@@ -31,7 +31,7 @@ export const noToolRules: ToolRules = {
   pinning: undefined,
 };
 
-export type ToolRulesReading = { readonly rules: ToolRules; readonly problems: readonly string[] };
+export type ReadToolRules = { readonly rules: ToolRules; readonly problems: readonly string[] };
 
 const fields = ["allow", "deny", "approve", "limits", "repeats", "pinning"];
 
@@ -43,7 +43,7 @@ export function readToolRules(
   name: string,
   value: unknown,
   base: ToolRules = noToolRules,
-): ToolRulesReading {
+): ReadToolRules {
   if (value === undefined) return { rules: base, problems: [] };
   const place = `${name}.tools`;
   if (!isObject(value)) return { rules: noToolRules, problems: [`${place} must be an object`] };

@@ -27,7 +27,7 @@ export type Upstream = {
 /** The MCP server inside this gateway, and other nodes behind it: not addresses of a network. */
 export const insideScheme = "edge-hive:";
 
-export type UpstreamReading = {
+export type ReadUpstream = {
   readonly upstream?: Upstream;
   readonly problems: readonly string[];
 };
@@ -37,7 +37,7 @@ export type UpstreamReading = {
  * Fields: `url`, `title`, `credential`: `"none"`, `{"provider": "airtable"}`, or
  * `{"key": "…", "header": "Authorization", "scheme": "Bearer"}`; `tools`: see `readToolRules`.
  */
-export function readUpstream(name: string, value: unknown, base?: Upstream): UpstreamReading {
+export function readUpstream(name: string, value: unknown, base?: Upstream): ReadUpstream {
   if (!isObject(value)) return { problems: [`${name} must be an object`] };
   const url = value["url"] ?? base?.url;
   const credential = readCredential(value["credential"], base);

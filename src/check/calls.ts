@@ -8,19 +8,19 @@ import { type Finding, pass, problem } from "./finding.ts";
 
 const whoami = { id: 1, method: "tools/call", params: { name: "whoami", arguments: {} } } as const;
 
-export type Rehearsing = Rehearsal & {
+export type RehearsalDeps = Rehearsal & {
   /** A seller at the first provider. */
   readonly connected: Connected;
 };
 
-function address({ url, profiles }: Rehearsing): string {
+function address({ url, profiles }: RehearsalDeps): string {
   return `${url}/mcp/${profiles[0]?.name}`;
 }
 
 const together = 20;
 
 /** Chapter 3: calls that meet a dead credential share one refresh. */
-export async function oneRefresh(world: Rehearsing): Promise<readonly Finding[]> {
+export async function oneRefresh(world: RehearsalDeps): Promise<readonly Finding[]> {
   const provider = world.sandbox.providers.get(world.profiles[0]?.name ?? "");
   if (provider === undefined) return [problem("not_looked_at", "No provider is simulated")];
   const before = provider.asked.refresh_token;
@@ -43,7 +43,7 @@ export async function oneRefresh(world: Rehearsing): Promise<readonly Finding[]>
 const [fastMs, patienceMs] = [1000, 3000];
 
 /** Chapter 3: a stream opens at once, and its end reaches the upstream. */
-export async function streamOpensAndEnds(world: Rehearsing): Promise<readonly Finding[]> {
+export async function streamOpensAndEnds(world: RehearsalDeps): Promise<readonly Finding[]> {
   const before = world.silent.cancelled();
   const startedAt = performance.now();
   const leaving = new AbortController();
@@ -81,7 +81,7 @@ const tooLarge = 5 * 1024 * 1024;
 const many = 60;
 
 /** Chapter 7: what stands between an agent in a loop and everybody else. */
-export async function limitsHold(world: Rehearsing): Promise<readonly Finding[]> {
+export async function limitsHold(world: RehearsalDeps): Promise<readonly Finding[]> {
   const big = { ...whoami, params: { name: "whoami", arguments: { x: "x".repeat(tooLarge) } } };
   const refused = await send(address(world), world.connected.bearer, big);
   await refused.text();
@@ -115,7 +115,7 @@ export async function limitsHold(world: Rehearsing): Promise<readonly Finding[]>
 }
 
 /** Chapter 9: tools/list as each MCP client asks for it. */
-export async function clientsServed(world: Rehearsing): Promise<readonly Finding[]> {
+export async function clientsServed(world: RehearsalDeps): Promise<readonly Finding[]> {
   const found: Finding[] = [];
   for (const client of clientShapes) {
     const { name, protocolVersion } = client;
@@ -132,7 +132,7 @@ export async function clientsServed(world: Rehearsing): Promise<readonly Finding
 }
 
 /** Chapters 6 and 9: what monitors ask. */
-export async function healthAnswers(world: Rehearsing): Promise<readonly Finding[]> {
+export async function healthAnswers(world: RehearsalDeps): Promise<readonly Finding[]> {
   const paths = ["/livez", "/readyz", "/health", `/api/mcp/${world.profiles[0]?.name}/health`];
   const found: Finding[] = [];
   for (const path of paths) {
@@ -152,7 +152,7 @@ export async function healthAnswers(world: Rehearsing): Promise<readonly Finding
 }
 
 /** Chapter 10: the kill switch, and back. */
-export async function killSwitchHolds(world: Rehearsing): Promise<readonly Finding[]> {
+export async function killSwitchHolds(world: RehearsalDeps): Promise<readonly Finding[]> {
   const name = world.profiles[0]?.name ?? "";
   const ask = async () => {
     const answer = await send(address(world), world.connected.bearer, whoami);

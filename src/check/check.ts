@@ -10,7 +10,7 @@ import { redact } from "#src/telemetry/redact.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { allAlerts } from "#src/upkeep/alerts/store.ts";
 import {
-  type Rehearsing,
+  type RehearsalDeps,
   clientsServed,
   healthAnswers,
   killSwitchHolds,
@@ -70,7 +70,7 @@ export type CheckOptions = {
   readonly patience: Patience;
 };
 
-type Checking = App & { readonly environment: Environment };
+type Deps = App & { readonly environment: Environment };
 
 /** What is looked at where it stands; nothing is written but room in the journal, which is given back, and a node.key. */
 const onThisMachine = [
@@ -109,7 +109,7 @@ const inTheDatabase = [
   { chapter: 4, code: "cleanup", what: "Age of the last cleanup", look: cleanupRuns },
   { chapter: 5, code: "alerts", what: "Alerts", look: alertsQuiet },
   { chapter: 10, code: "switches", what: "Switches", look: switchesOn },
-] as const satisfies readonly Part<Checking>[];
+] as const satisfies readonly Part<Deps>[];
 
 const flows = { chapter: 2, code: "oauth_flows", what: "OAuth flows", look: oauthFlows } as const;
 
@@ -123,7 +123,7 @@ const rehearsed = [
   { chapter: 10, code: "kill_switch", what: "The kill switch", look: killSwitchHolds },
   { chapter: 5, code: "alert_delivery", what: "An alert", look: alertsArrive },
   { chapter: 5, code: "canaries", what: "Planted secrets", look: canariesSilent },
-] as const satisfies readonly Part<Rehearsing>[];
+] as const satisfies readonly Part<RehearsalDeps>[];
 
 /**
  * The production checklist, executed: settings, files and the database as they are; every flow with this binary and
@@ -143,7 +143,7 @@ export async function check(app: App, options: CheckOptions): Promise<readonly F
   return found.toSorted((left, right) => left.chapter - right.chapter);
 }
 
-async function standingFindings(app: Checking): Promise<readonly Finding[]> {
+async function standingFindings(app: Deps): Promise<readonly Finding[]> {
   const found: Finding[] = [];
   for (const each of onThisMachine) found.push(...(await looked(app, each.name, each)));
   const trouble = await databaseTrouble(app);
@@ -193,7 +193,7 @@ function reasonOf(error: unknown): string {
 const answerMs = 5000;
 
 /** Why the database cannot be looked at. */
-async function databaseTrouble({ db, environment }: Checking): Promise<Finding | undefined> {
+async function databaseTrouble({ db, environment }: Deps): Promise<Finding | undefined> {
   try {
     await within(answerMs, ping(db), () => new Failure("database_unavailable"));
     const pending = await pendingNames(environment);
@@ -227,7 +227,7 @@ async function rehearsedIn(rehearsal: Rehearsal): Promise<readonly Finding[]> {
   const first = rehearsal.profiles[0]?.name ?? "";
   try {
     const connected = await connect(rehearsal, { provider: first, seller: "100200301" });
-    const rehearsing: Rehearsing = { ...rehearsal, connected };
+    const rehearsing: RehearsalDeps = { ...rehearsal, connected };
     for (const { what, look } of rehearsed) found.push(...(await looked(rehearsing, what, look)));
   } catch (error) {
     found.push(problem("proxy_failed", `The rehearsal broke off: ${reasonOf(error)}`));

@@ -8,12 +8,12 @@ import { asFailure } from "#src/failure.ts";
 import { type Finding, pass, problem, skipped } from "./finding.ts";
 import { signingKeyAge } from "./store.ts";
 
-type Checking = Pick<App, "config" | "db" | "now"> & { readonly environment: Environment };
+type Deps = Pick<App, "config" | "db" | "now"> & { readonly environment: Environment };
 
 const [keyDays, signingKeyDays, fewestBytes] = [365, 180, 16];
 const dayMs = 86_400_000;
 
-export function modeIsProduction({ config }: Checking): readonly Finding[] {
+export function modeIsProduction({ config }: Deps): readonly Finding[] {
   if (config.isProduction) return [pass(1, "mode", "SMARTDASH_MODE is production")];
   return [problem("mode_not_production", "SMARTDASH_MODE is development")];
 }
@@ -26,7 +26,7 @@ export function noEnvFile(): readonly Finding[] {
 }
 
 /** A key that somebody typed, or made of one letter. */
-export function keysStrong({ config }: Checking): readonly Finding[] {
+export function keysStrong({ config }: Deps): readonly Finding[] {
   const all = [
     ...config.encryptionKeys.map((key, at) => ({ key, name: `key ${at + 1} of ENCRYPTION_KEY` })),
     ...(config.secretKey === undefined ? [] : [{ key: config.secretKey, name: "SECRET_KEY" }]),
@@ -43,7 +43,7 @@ function isWeak(key: Uint8Array): boolean {
   return new Set(key).size < fewestBytes || isText;
 }
 
-export async function keysYoung(app: Checking): Promise<readonly Finding[]> {
+export async function keysYoung(app: Deps): Promise<readonly Finding[]> {
   const own = join(app.config.home, "encryption.key");
   const findings: Finding[] = [];
   if (app.config.encryptionKeys.length === 0 && existsSync(own)) {
@@ -61,7 +61,7 @@ export async function keysYoung(app: Checking): Promise<readonly Finding[]> {
 }
 
 /** What nobody else may read: keys, the journal. */
-export function filesClosed({ config }: Checking): readonly Finding[] {
+export function filesClosed({ config }: Deps): readonly Finding[] {
   const closed = [join(config.home, "encryption.key"), join(config.home, "node.key")];
   const open = closed.filter((path) => existsSync(path) && (statSync(path).mode & 0o077) !== 0);
   const isWritable = [config.home, config.journal].filter(
@@ -90,7 +90,7 @@ export function nodeKeyOpens({ config, seal }: Pick<App, "config" | "seal">): re
 }
 
 /** Command lines are for everybody to read; looked at on this machine, as far as this user may. */
-export function argumentsClean({ environment }: Checking): readonly Finding[] {
+export function argumentsClean({ environment }: Deps): readonly Finding[] {
   const lines = commandLines();
   if (lines === undefined) {
     return [skipped(1, "arguments", "Command lines of other processes cannot be read here")];

@@ -7,14 +7,14 @@ import { secondsSince } from "#src/upkeep/tasks/store.ts";
 import { type Finding, pass, problem, skipped } from "./finding.ts";
 import { type DatabaseFacts, databaseFacts, missingNames, wronglyTaken } from "./store.ts";
 
-type Checking = Pick<App, "db" | "config" | "now">;
+type Deps = Pick<App, "db" | "config" | "now">;
 
 const oldest = 140_000;
 const [skewMs, backupDays] = [5000, 2];
 const daySeconds = 86_400;
 
 /** Version, rights, encryption and room of the database. */
-export async function databaseItself(app: Checking): Promise<readonly Finding[]> {
+export async function databaseItself(app: Deps): Promise<readonly Finding[]> {
   const facts = await databaseFacts(app.db);
   const version = `PostgreSQL ${Math.floor(facts.version / 10_000)}`;
   return [
@@ -24,12 +24,12 @@ export async function databaseItself(app: Checking): Promise<readonly Finding[]>
   ];
 }
 
-function bundled({ config }: Checking): readonly Finding[] {
+function bundled({ config }: Deps): readonly Finding[] {
   if (!config.isProduction) return [];
   return [problem("database_bundled", "The bundled PostgreSQL holds the accounts")];
 }
 
-function shared({ config }: Checking, facts: DatabaseFacts): readonly Finding[] {
+function shared({ config }: Deps, facts: DatabaseFacts): readonly Finding[] {
   const { hosts } = readAddress(config.databaseUrl?.reveal() ?? "postgres://localhost");
   // The host alone: behind a pooler the server's view says nothing about the way to it.
   return [roleOf(facts), travelling(facts, isNear(hosts))];
@@ -51,7 +51,7 @@ function travelling({ isEncrypted }: DatabaseFacts, isNearby: boolean): Finding 
   return pass(4, "database_tls", `The connection to the database ${how}`);
 }
 
-function room({ config }: Checking, facts: DatabaseFacts): readonly Finding[] {
+function room({ config }: Deps, facts: DatabaseFacts): readonly Finding[] {
   const { mostConnections, usedConnections, gateways } = facts;
   const wanted = (config.databaseConnections + 1) * Math.max(1, gateways);
   const words = `${usedConnections} of ${mostConnections} connections are used; ${Math.max(1, gateways)} gateways want ${wanted}`;
@@ -61,7 +61,7 @@ function room({ config }: Checking, facts: DatabaseFacts): readonly Finding[] {
 }
 
 /** That the database refuses what must never be stored, and has every index that the code relies on. */
-export async function constraintsThere({ db }: Checking): Promise<readonly Finding[]> {
+export async function constraintsThere({ db }: Deps): Promise<readonly Finding[]> {
   const [missing, taken] = [await missingNames(db), await wronglyTaken(db)];
   if (missing.length + taken.length === 0) {
     return [
@@ -74,7 +74,7 @@ export async function constraintsThere({ db }: Checking): Promise<readonly Findi
   ];
 }
 
-export async function clocksAgree(app: Checking): Promise<readonly Finding[]> {
+export async function clocksAgree(app: Deps): Promise<readonly Finding[]> {
   const before = app.now().getTime();
   const there = (await databaseNow(app.db)).getTime();
   const after = app.now().getTime();
@@ -84,7 +84,7 @@ export async function clocksAgree(app: Checking): Promise<readonly Finding[]> {
 }
 
 /** Only where the operator has said how to know. */
-export async function backupRecent(app: Checking): Promise<readonly Finding[]> {
+export async function backupRecent(app: Deps): Promise<readonly Finding[]> {
   const { backupStamp } = app.config;
   if (backupStamp === undefined) {
     return [skipped(4, "backup", "Age of the last backup: SMARTDASH_BACKUP_STAMP is not set")];
@@ -96,7 +96,7 @@ export async function backupRecent(app: Checking): Promise<readonly Finding[]> {
   return [days > backupDays ? problem("backup_old", words) : pass(4, "backup", words)];
 }
 
-export async function cleanupRuns({ db }: Checking): Promise<readonly Finding[]> {
+export async function cleanupRuns({ db }: Deps): Promise<readonly Finding[]> {
   const days = (await secondsSince(db, cleanupTask)) / daySeconds;
   return days > overdueDays
     ? [problem("cleanup_overdue", `smartdash cleanup has not run for ${Math.floor(days)} days`)]

@@ -30,10 +30,10 @@ function reasonOf(error: unknown): string {
 }
 
 /** What went wrong, or nothing. */
-type Run = (rehearsal: Rehearsal, trying: Trying) => Promise<string | undefined>;
+type Run = (rehearsal: Rehearsal, trying: FlowContext) => Promise<string | undefined>;
 
 /** One browser for all: whoever is known by a team alone is not signed in by it a second time. */
-type Trying = { readonly profile: Provider; readonly visitor: Visitor };
+type FlowContext = { readonly profile: Provider; readonly visitor: Visitor };
 
 const words = {
   request: "the authorization request carries state and, where it is used, PKCE (S256)",
@@ -53,7 +53,7 @@ const steps: readonly { readonly step: keyof typeof words; readonly run: Run }[]
   { step: "reauthorization", run: reconnects },
 ];
 
-async function requestIsSafe({ url, app }: Rehearsal, { profile }: Trying) {
+async function requestIsSafe({ url, app }: Rehearsal, { profile }: FlowContext) {
   const begun = await newVisitor().get(`${url}/auth/authorize?provider=${profile.name}`);
   const asked = new URL(locationOf(begun)).searchParams;
   if ((asked.get("state") ?? "").length < 22) return "the state is too short";
@@ -62,19 +62,19 @@ async function requestIsSafe({ url, app }: Rehearsal, { profile }: Trying) {
   return isOff || isProven ? undefined : "there is no S256 code challenge";
 }
 
-async function canConnect(rehearsal: Rehearsal, { profile, visitor }: Trying) {
+async function canConnect(rehearsal: Rehearsal, { profile, visitor }: FlowContext) {
   await connect(rehearsal, { provider: profile.name, visitor });
   return undefined;
 }
 
-async function stateWorksOnce({ url }: Rehearsal, { profile, visitor }: Trying) {
+async function stateWorksOnce({ url }: Rehearsal, { profile, visitor }: FlowContext) {
   const callback = await walkToCallback(visitor, { url, provider: profile.name });
   if ((await newVisitor().get(callback)).status < 400) return "another browser could use the state";
   if ((await visitor.get(callback)).status !== 303) return "the right browser was refused";
   return (await visitor.get(callback)).status < 400 ? "the state worked twice" : undefined;
 }
 
-async function rotates(rehearsal: Rehearsal, { profile, visitor }: Trying) {
+async function rotates(rehearsal: Rehearsal, { profile, visitor }: FlowContext) {
   const { app, sandbox } = rehearsal;
   const { accountId } = await connect(rehearsal, { provider: profile.name, visitor });
   const provider = sandbox.providers.get(profile.name);
@@ -89,7 +89,7 @@ async function rotates(rehearsal: Rehearsal, { profile, visitor }: Trying) {
   return reused === 0 ? undefined : "a used refresh token was sent again";
 }
 
-async function invalidGrantEnds(rehearsal: Rehearsal, { profile, visitor }: Trying) {
+async function invalidGrantEnds(rehearsal: Rehearsal, { profile, visitor }: FlowContext) {
   const { app, sandbox } = rehearsal;
   const { accountId } = await connect(rehearsal, { provider: profile.name, visitor });
   const provider = sandbox.providers.get(profile.name);
@@ -112,7 +112,7 @@ async function invalidGrantEnds(rehearsal: Rehearsal, { profile, visitor }: Tryi
   return account?.state === "reconnect_required" ? undefined : `the account is ${account?.state}`;
 }
 
-async function reconnects(rehearsal: Rehearsal, { profile, visitor }: Trying) {
+async function reconnects(rehearsal: Rehearsal, { profile, visitor }: FlowContext) {
   const { app, url } = rehearsal;
   const provider = profile.name;
   const { accountId } = await connect(rehearsal, { provider, visitor });

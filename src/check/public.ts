@@ -9,7 +9,7 @@ import { type Finding, pass, problem, skipped } from "./finding.ts";
 import { type Heard, listen } from "./listen.ts";
 import { notExecuted } from "./part.ts";
 
-type Checking = Pick<App, "config" | "catalog" | "publicUrl" | "bindingKey" | "now">;
+type Deps = Pick<App, "config" | "catalog" | "publicUrl" | "bindingKey" | "now">;
 
 const limitMs = 5000;
 
@@ -37,10 +37,7 @@ const behind = partsOutside.filter(({ code }) => code !== through.reached.code);
  * Chapters 3 and 9, through PUBLIC_URL and whatever stands in front of the running gateway: does it lead here, do
  * events arrive as they are sent, is a quiet stream kept alive, is a client that leaves noticed?
  */
-export async function throughPublicUrl(
-  app: Checking,
-  patience: Patience,
-): Promise<readonly Finding[]> {
+export async function throughPublicUrl(app: Deps, patience: Patience): Promise<readonly Finding[]> {
   const outside = await statusOf(`${app.publicUrl}/livez`, publicInit(app.config));
   if (typeof outside !== "number") return await unreachable(app, outside.reason);
   if (outside === 403) {
@@ -84,7 +81,7 @@ export async function throughPublicUrl(
   ];
 }
 
-async function unreachable(app: Checking, reason: string): Promise<readonly Finding[]> {
+async function unreachable(app: Deps, reason: string): Promise<readonly Finding[]> {
   const { address, init } = localGateway(app.config);
   const inside = await statusOf(`${address}/livez`, init);
   const isHere = typeof inside === "number";
@@ -120,7 +117,7 @@ async function statusOf(
 }
 
 /** Every redirect URI has to lead to this gateway, whose answers name a request. */
-async function redirectUris(app: Checking): Promise<readonly Finding[]> {
+async function redirectUris(app: Deps): Promise<readonly Finding[]> {
   const all = new Set(connectable(app).map(({ redirectUri }) => redirectUri));
   return await Promise.all(
     [...all].map(async (uri) => {
@@ -145,7 +142,7 @@ async function redirectUris(app: Checking): Promise<readonly Finding[]> {
 
 const [bufferedMs, slowMs] = [700, 1000];
 
-async function streams(app: Checking, silentMs: number): Promise<readonly Finding[]> {
+async function streams(app: Deps, silentMs: number): Promise<readonly Finding[]> {
   const heard = await listen(
     () => post(app, { act: "stream", id: randomUUID(), silentMs }),
     silentMs,
@@ -175,7 +172,7 @@ async function streams(app: Checking, silentMs: number): Promise<readonly Findin
   return [...found, ...silence(app, heard, silentMs)];
 }
 
-function silence({ config }: Checking, heard: Heard, silentMs: number): readonly Finding[] {
+function silence({ config }: Deps, heard: Heard, silentMs: number): readonly Finding[] {
   const wanted = Math.floor(silentMs / config.upstreamLimits.keepAliveMs);
   const words = `${heard.comments} comments within ${silentMs / 1000} s of silence`;
   return [
@@ -202,7 +199,7 @@ const [noticeTries, noticeMs] = [15, 200];
 const untilQuietMs = 2000;
 
 /** Opens a stream, leaves, and asks the gateway whether it has noticed. */
-async function leaving(app: Checking): Promise<readonly Finding[]> {
+async function leaving(app: Deps): Promise<readonly Finding[]> {
   const id = randomUUID();
   const leave = new AbortController();
   const silentMs = 10_000;
@@ -227,10 +224,7 @@ async function leaving(app: Checking): Promise<readonly Finding[]> {
 
 type Wish = { readonly id: string; readonly act: string; readonly silentMs?: number };
 
-async function ask(
-  app: Checking,
-  wish: Wish,
-): Promise<Readonly<Record<string, unknown>> | undefined> {
+async function ask(app: Deps, wish: Wish): Promise<Readonly<Record<string, unknown>> | undefined> {
   try {
     const answer = await post(app, wish, AbortSignal.timeout(limitMs));
     const body: unknown = await answer.json();
@@ -241,7 +235,7 @@ async function ask(
 }
 
 /** At an MCP address: proxies often treat these in their own way. */
-function post(app: Checking, params: Wish, signal?: AbortSignal): Promise<Response> {
+function post(app: Deps, params: Wish, signal?: AbortSignal): Promise<Response> {
   return fetch(`${app.publicUrl}/mcp`, {
     ...publicInit(app.config),
     method: "POST",

@@ -6,10 +6,10 @@ import { aboutUnknown, unknownNames } from "#src/config/unknown-names.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
 import { type Finding, pass, problem, skipped } from "./finding.ts";
 
-type Checking = Pick<App, "config" | "catalog" | "publicUrl">;
+type Deps = Pick<App, "config" | "catalog" | "publicUrl">;
 
 /** Chapter 2: what providers are told about us. */
-export function providersConfigured(app: Checking): readonly Finding[] {
+export function providersConfigured(app: Deps): readonly Finding[] {
   const all = connectable(app);
   if (all.length === 0) return [problem("provider_not_configured", "No provider has a client id")];
   return all.flatMap(registered);
@@ -33,7 +33,7 @@ export function namesKnown(app: { readonly environment: Environment }): readonly
 }
 
 /** Chapter 3: where browsers and agents come, and how long anybody waits. */
-export function addressesSafe({ config, publicUrl }: Checking): readonly Finding[] {
+export function addressesSafe({ config, publicUrl }: Deps): readonly Finding[] {
   const { firstByteMs, totalMs, keepAliveMs } = config.upstreamLimits;
   const url = new URL(publicUrl);
   const isMissing = config.publicUrl === undefined && config.isProduction;
@@ -57,7 +57,7 @@ export function addressesSafe({ config, publicUrl }: Checking): readonly Finding
 const longestSilenceMs = 30_000;
 
 /** Chapter 5: who hears of trouble. */
-export function troubleHeard({ config }: Checking): readonly Finding[] {
+export function troubleHeard({ config }: Deps): readonly Finding[] {
   const { webhook, slack, discord, healthchecks } = config.alerting;
   const sinks = Object.entries({ webhook, slack, discord, healthchecks });
   const set = sinks.flatMap(([name, value]) => (value === undefined ? [] : [name]));
@@ -73,7 +73,7 @@ export function troubleHeard({ config }: Checking): readonly Finding[] {
 }
 
 /** Chapter 7: who may come in. */
-export function signUpClosed({ config }: Checking): readonly Finding[] {
+export function signUpClosed({ config }: Deps): readonly Finding[] {
   if (config.signUp !== "open") return [pass(7, "signup", "New people need an invitation")];
   return [problem("signup_open", "SMARTDASH_SIGNUP is open")];
 }

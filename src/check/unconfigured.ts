@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import { type Finding, pass, problem } from "./finding.ts";
 import { oauthAccounts } from "./store.ts";
 
-type Looking = Pick<App, "db" | "catalog" | "config" | "publicUrl">;
+type Deps = Pick<App, "db" | "catalog" | "config" | "publicUrl">;
 
 export type Unconfigured = {
   readonly provider: string;
@@ -13,7 +13,7 @@ export type Unconfigured = {
 };
 
 /** Accounts that came by OAuth from a provider that the settings do not configure (any more): they cannot be renewed. */
-export async function accountsWithoutProvider(app: Looking): Promise<readonly Unconfigured[]> {
+export async function accountsWithoutProvider(app: Deps): Promise<readonly Unconfigured[]> {
   const configured = new Set(connectable(app).map(({ provider }) => provider.name));
   const found = (await oauthAccounts(app.db)).filter(({ provider }) => !configured.has(provider));
   return found.map(({ provider, accounts }) => {
@@ -25,7 +25,7 @@ export async function accountsWithoutProvider(app: Looking): Promise<readonly Un
 }
 
 /** Chapter 2: nobody's connection is left without its provider. */
-export async function providersOfAccounts(app: Looking): Promise<readonly Finding[]> {
+export async function providersOfAccounts(app: Deps): Promise<readonly Finding[]> {
   const found = await accountsWithoutProvider(app);
   if (found.length === 0) {
     return [pass(2, "providers_of_accounts", "The provider of every account is configured")];

@@ -7,16 +7,16 @@ import type { Counter, Tally } from "./tally/tally.ts";
 type Owner = Pick<Caller, "key" | "accountId">;
 
 /** A budget in the period that runs. */
-export type Running = {
+export type BudgetPeriod = {
   readonly key: string;
   readonly budget: Budget;
   readonly sum: Sum;
 };
 
-export type RunningBudget = Running & { counter: Counter };
+export type RunningBudget = BudgetPeriod & { counter: Counter };
 
 /** What is used of a budget. */
-export type BudgetStanding = {
+export type BudgetStatus = {
   readonly of: Budget["of"];
   readonly period: Budget["period"];
   readonly limit: number;
@@ -24,7 +24,11 @@ export type BudgetStanding = {
   readonly resetsAt: Date;
 };
 
-export function budgetsOf(budgets: readonly Budget[], owner: Owner, now: Date): readonly Running[] {
+export function budgetsOf(
+  budgets: readonly Budget[],
+  owner: Owner,
+  now: Date,
+): readonly BudgetPeriod[] {
   return budgets.flatMap((budget) => {
     const name = budget.of === "agent" ? owner.key : owner.accountId;
     if (name === undefined) return [];
@@ -62,7 +66,7 @@ export function checkBudgets(
   }
 }
 
-function spent({ budget, sum }: Running, now: number): Failure {
+function spent({ budget, sum }: BudgetPeriod, now: number): Failure {
   const until = new Date(sum.endsAt).toISOString();
   return new Failure(
     "budget_spent",
@@ -82,17 +86,17 @@ export function spend(
 }
 
 /** As far as this process knows; it hears of the others within a second of counting itself. */
-export function budgetStandings(
+export function budgetStatuses(
   tally: Tally,
   budgets: readonly Budget[],
   owner: Owner,
   now: Date,
-): readonly BudgetStanding[] {
+): readonly BudgetStatus[] {
   return budgetsOf(budgets, owner, now).map(({ key, budget, sum }) => ({
     of: budget.of,
     period: budget.period,
     limit: budget.calls,
-    used: budget.calls - tally.standing(key, sum).remaining,
+    used: budget.calls - tally.status(key, sum).remaining,
     resetsAt: new Date(sum.endsAt),
   }));
 }

@@ -147,7 +147,7 @@ function counterOf(tally: Tally, limit: Limit): Counter | undefined {
 
 function refusal(tally: Tally, limit: Limit, requests: number, now: number): Failure {
   const { pace, kind, key } = limit;
-  const { waitMs, remaining } = tally.standing(key, pace);
+  const { waitMs, remaining } = tally.status(key, pace);
   // A batch waits until all of it has room; one that is more than may come at once never has.
   const moreMs = (Math.max(requests - remaining - 1, 0) * pace.perMs) / pace.calls;
   const retryAfterSeconds = Math.max(Math.ceil((waitMs + moreMs) / 1000), 1);

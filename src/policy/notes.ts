@@ -19,17 +19,13 @@ import { stoppedAmong } from "./store.ts";
 import { letAgentGoOn } from "./switches.ts";
 import { usedUnder } from "./tally/store.ts";
 
-type Showing = Pick<App, "db" | "now" | "config">;
+type Deps = Pick<App, "db" | "now" | "config">;
 
 /** A permission or a session of a person, as guards know it. */
 type Agent = { readonly key: string; readonly name: string; readonly accountId: string };
 
 /** What guards have to tell a person: questions, agents that were stopped, what was allowed, what is used. */
-export async function guardNotes(
-  app: Showing,
-  person: SignedIn,
-  language: Language,
-): Promise<Markup> {
+export async function guardNotes(app: Deps, person: SignedIn, language: Language): Promise<Markup> {
   const agents = await agentsOf(app, person.personId);
   const [pending, standing, stopped, used] = await Promise.all([
     pendingApprovals(app.db, person.personId),
@@ -126,7 +122,7 @@ type Used = Pick<Budget, "period"> & {
 };
 
 /** Budgets that have been touched; those of an account count the calls of all its agents. */
-async function usedBy(app: Showing, agents: readonly Agent[]): Promise<readonly Used[]> {
+async function usedBy(app: Deps, agents: readonly Agent[]): Promise<readonly Used[]> {
   const { budgets } = app.config.guards;
   const now = app.now();
   const rows = agents.flatMap((agent) =>

@@ -41,7 +41,7 @@ export function createProviderPace(app: {
   async function wait(call: CallContext, places: readonly Place[]): Promise<void> {
     // A punishment costs more than a millisecond: the others hear of each call first.
     if (places.some(({ key }) => tally.isBehind(key))) await tally.told();
-    const waitMs = Math.max(...places.map(({ key, pace }) => tally.standing(key, pace).waitMs));
+    const waitMs = Math.max(...places.map(({ key, pace }) => tally.status(key, pace).waitMs));
     if (waitMs > longestWaitMs || (waitMs > 0 && waiting >= mostWaiting)) {
       const retryAfterSeconds = Math.ceil(waitMs / 1000);
       const message = `The provider takes no more calls for now; this one was not sent. Wait ${retryAfterSeconds} s, then go on more slowly.`;
@@ -61,7 +61,7 @@ export function createProviderPace(app: {
     punished(places, retryAfterSeconds) {
       for (const { key, pace, penaltySeconds } of places) {
         const stepMs = pace.perMs / pace.calls;
-        const { resetMs } = tally.standing(key, pace);
+        const { resetMs } = tally.status(key, pace);
         const seconds = Math.min(retryAfterSeconds ?? penaltySeconds, longestPenaltySeconds);
         const untilMs = seconds * 1000 + (pace.burst - 1) * stepMs;
         if (untilMs > resetMs) tally.add(key, pace, (untilMs - resetMs) / stepMs);

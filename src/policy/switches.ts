@@ -91,7 +91,7 @@ export type SwitchedOff = {
   readonly acknowledged: Acknowledged;
 };
 
-type Switching = Pick<App, "db" | "catalog" | "log">;
+type Deps = Pick<App, "db" | "catalog" | "log">;
 
 /**
  * Switches something off on every gateway; its streams end. Returns when every gateway that runs has acknowledged it,
@@ -99,7 +99,7 @@ type Switching = Pick<App, "db" | "catalog" | "log">;
  * Failures: `usage` when there is no such thing.
  */
 export async function switchOff(
-  app: Switching,
+  app: Deps,
   given: string,
   reason: string | undefined,
 ): Promise<SwitchedOff> {
@@ -118,7 +118,7 @@ export type SwitchedOn = Pick<SwitchedOff, "subject" | "acknowledged"> & {
 };
 
 /** Failures: `usage` when there is no such thing. */
-export async function switchOn(app: Switching, given: string): Promise<SwitchedOn> {
+export async function switchOn(app: Deps, given: string): Promise<SwitchedOn> {
   // What is not configured any more can still be cleared.
   const raw = given.includes(":") || given === "all" ? given : `upstream:${given}`;
   const since = await databaseNow(app.db);
@@ -156,7 +156,7 @@ export async function letAgentGoOn(
 const kinds = "an upstream, all, provider:, account:, agent:, tool:UPSTREAM/, grant: or session:";
 
 /** An upstream's name stands for itself; everything else is named with its kind. Failures: `usage`. */
-async function readSubject(app: Switching, given: string): Promise<string> {
+async function readSubject(app: Deps, given: string): Promise<string> {
   if (given === "all") return given;
   const [kind = "", name = ""] = given.includes(":") ? given.split(/:(.*)/s) : ["upstream", given];
   const check = readers[kind];
@@ -166,7 +166,7 @@ async function readSubject(app: Switching, given: string): Promise<string> {
   return `${kind}:${await check(app, name)}`;
 }
 
-type ReadName = (app: Switching, name: string) => string | Promise<string>;
+type ReadName = (app: Deps, name: string) => string | Promise<string>;
 
 const readers: Readonly<Record<string, ReadName>> = {
   upstream: ({ catalog }, name) => known(name, catalog.upstreams.keys()),

@@ -8,7 +8,7 @@ import { dataOf, valueOf, withData } from "./event-fields.ts";
 import { Gathered } from "./gathered.ts";
 import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
 
-export type Watching = {
+export type Inspection = {
   /** Whose answer it is: what one caller's answers hold has a limit of its own. */
   readonly caller: string;
   /** Of the request that waits for the answer; null where none does, or several. An answer to another one ends it. */
@@ -117,7 +117,7 @@ class Event {
 export class AnswerWatch implements Sink {
   flow: Flow | undefined;
   readonly #sink: Sink;
-  readonly #watching: Watching;
+  readonly #watching: Inspection;
   readonly #cutter: EventCutter | undefined;
   readonly #event: Event;
   /** The last event that said something. */
@@ -127,7 +127,7 @@ export class AnswerWatch implements Sink {
   #chain: Promise<void> | undefined;
   #isOver = false;
 
-  constructor(sink: Sink, watching: Watching, isStream: boolean) {
+  constructor(sink: Sink, watching: Inspection, isStream: boolean) {
     this.#sink = sink;
     this.#watching = watching;
     this.#event = new Event(new AnswerRoom(watching.caller));
@@ -278,7 +278,7 @@ export class AnswerWatch implements Sink {
   async #screen(
     text: string,
     held: Gathered,
-    screen: NonNullable<Watching["screen"]>,
+    screen: NonNullable<Inspection["screen"]>,
   ): Promise<void> {
     this.flow?.pause();
     const changed = await screen(this.#dataOf(text));

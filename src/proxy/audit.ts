@@ -54,7 +54,7 @@ export type Verified = {
  * Whether the calls of a day (UTC, `2026-11-26`) are as they were written, and the chain goes on before and after it.
  * Failures: `usage` for what is no day, and for one whose calls are not kept any more.
  */
-export async function verifyDay(app: Verifying, day: string): Promise<Verified> {
+export async function verifyDay(app: Deps, day: string): Promise<Verified> {
   const start = dayStart(app, day);
   const next = new Date(start.getTime() + dayMs).toISOString().slice(0, 10);
   const { batches, before, after } = await timely(batchesOf(app.db, [day]));
@@ -75,9 +75,9 @@ export async function verifyDay(app: Verifying, day: string): Promise<Verified> 
   return { day, batches: batches.length, ...counts };
 }
 
-type Verifying = Pick<App, "db" | "bindingKey" | "config" | "now">;
+type Deps = Pick<App, "db" | "bindingKey" | "config" | "now">;
 
-function dayStart(app: Verifying, day: string): Date {
+function dayStart(app: Deps, day: string): Date {
   const start = new Date(`${day}T00:00:00Z`);
   if (!/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(start.getTime())) {
     throw new Failure("usage", `${day} is no day`, { hint: "A day is written 2026-11-26 (UTC)" });
@@ -90,7 +90,7 @@ function dayStart(app: Verifying, day: string): Date {
 }
 
 /** How many batches are not what their own link says, or do not follow from the one before them. */
-function brokenLinks(app: Verifying, before: Batch | undefined, batches: readonly Batch[]): number {
+function brokenLinks(app: Deps, before: Batch | undefined, batches: readonly Batch[]): number {
   const keys = chainKeys(app);
   let previous = before;
   let broken = 0;
@@ -114,7 +114,7 @@ function goesOn(previous: Batch | undefined, batch: Batch | undefined): boolean 
   return isNext && Buffer.from(batch.before ?? []).equals(Buffer.from(previous.link));
 }
 
-function isOld(app: Verifying, { at }: Batch): boolean {
+function isOld(app: Deps, { at }: Batch): boolean {
   const ageMs = app.now().getTime() - at.getTime();
   return ageMs > (app.config.retention.callsDays - 1) * dayMs;
 }

@@ -1,4 +1,4 @@
-import { type Caller, type Knowing, callerOf, knownCaller } from "#src/agents/caller.ts";
+import { type Caller, type CallerDeps, callerOf, knownCaller } from "#src/agents/caller.ts";
 import { scopeFor } from "#src/agents/scopes.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
@@ -10,7 +10,7 @@ import { Failure } from "#src/failure.ts";
  * Failures: `bearer_missing`, `bearer_invalid`, `account_mismatch`, `database_unavailable`.
  */
 export function bearerOf(
-  app: Knowing & Places,
+  app: CallerDeps & Places,
   request: Request,
   upstream: Upstream,
 ): Caller | Promise<Caller> {

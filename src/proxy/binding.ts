@@ -7,7 +7,7 @@ import { Failure } from "#src/failure.ts";
 /** What a value is for; bound for one purpose it is worthless for the other. */
 type Purpose = "session" | "endpoint";
 type Owner = { readonly caller: Caller; readonly upstream: Upstream; readonly purpose: Purpose };
-type Binding = Pick<App, "bindingKey">;
+type Deps = Pick<App, "bindingKey">;
 
 const tagLength = 22;
 /** So long a header comes back to us through whatever stands in between. */
@@ -18,7 +18,7 @@ const mostCharacters = 8192;
  * only this gateway can make and that fits this person, account and upstream alone. Nothing is stored, so
  * every replica can check it. Failures: `upstream_invalid` for one that could not come back.
  */
-export function bind(app: Binding, owner: Owner, value: string): string {
+export function bind(app: Deps, owner: Owner, value: string): string {
   const bound = `${value}.${tagFor(app, owner, value)}`;
   if (bound.length <= mostCharacters) return bound;
   const what = owner.purpose === "session" ? "session id" : "message endpoint";
@@ -28,7 +28,7 @@ export function bind(app: Binding, owner: Owner, value: string): string {
 }
 
 /** The upstream's own value. Failures: `mcp_session_unknown` for anybody but its owner. */
-export function unbind(app: Binding, owner: Owner, bound: string): string {
+export function unbind(app: Deps, owner: Owner, bound: string): string {
   const value = bound.slice(0, -tagLength - 1);
   if (bound.length > mostCharacters || !isSame(bound, `${value}.${tagFor(app, owner, value)}`)) {
     throw new Failure("mcp_session_unknown");
@@ -36,7 +36,7 @@ export function unbind(app: Binding, owner: Owner, bound: string): string {
   return value;
 }
 
-function tagFor(app: Binding, { caller, upstream, purpose }: Owner, value: string): string {
+function tagFor(app: Deps, { caller, upstream, purpose }: Owner, value: string): string {
   const owner = `${caller.personId ?? caller.id} ${caller.accountId ?? "-"} ${upstream.name}`;
   return tagOf(app.bindingKey, `mcp ${purpose} ${owner} ${value}`).slice(0, tagLength);
 }

@@ -1,7 +1,7 @@
 import type { Caller } from "#src/agents/caller.ts";
 import { type Held, heldCredential, isUsable, readHeld } from "#src/accounts/credential.ts";
 import { reconnect } from "#src/accounts/refresh/failures.ts";
-import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { mostIntents } from "#src/accounts/refresh/store.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
@@ -9,21 +9,21 @@ import { Failure } from "#src/failure.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 
 /** What stands in for the agent's bearer: an account's credential, one key for all, or nothing. */
-export type Standing = {
+export type UpstreamAuth = {
   readonly held: Held | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** It was renewed for this very call: a 401 now is not its age. */
   readonly isRenewed: boolean;
 };
 
-const nothing: Standing = { held: undefined, headers: {}, isRenewed: false };
+const nothing: UpstreamAuth = { held: undefined, headers: {}, isRenewed: false };
 
 /** What stands in without asking anybody; undefined when something has to be read or renewed first. */
-export function standingNow(
-  app: Refreshing,
+export function upstreamAuthNow(
+  app: RefreshDeps,
   caller: Caller,
   upstream: Upstream,
-): Standing | undefined {
+): UpstreamAuth | undefined {
   const { credential } = upstream;
   if (credential.kind === "none" || credential.kind === "operator") return nothing;
   if (credential.kind === "key") {
@@ -36,11 +36,11 @@ export function standingNow(
 }
 
 /** Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `database_unavailable`. */
-export async function standingFor(
-  app: Refreshing,
+export async function upstreamAuthFor(
+  app: RefreshDeps,
   caller: Caller,
   context: { upstream: Upstream; requestId: string },
-): Promise<Standing> {
+): Promise<UpstreamAuth> {
   const { requestId } = context;
   if (caller.accountId === undefined) throw new Failure("account_mismatch");
   const known = await heldCredential(app, app.credentials, caller.accountId);
@@ -56,7 +56,7 @@ export async function standingFor(
 const leastPauseMs = 5000;
 
 /** Beside the call, which does not wait; what fails is not tried again with each call. */
-function renewEarly(app: Refreshing, held: Held, requestId: string): void {
+function renewEarly(app: RefreshDeps, held: Held, requestId: string): void {
   renew(app, held, { requestId, isEarly: true }).catch((error: unknown) => {
     app.log.warn("early_refresh_failed", { accountId: held.accountId, ...troubleOf(error) });
     const known = app.credentials.last(held.accountId) ?? held;
@@ -68,26 +68,26 @@ function renewEarly(app: Refreshing, held: Held, requestId: string): void {
 }
 
 /** The person may have connected again a moment ago, on another replica. */
-async function readAgain(app: Refreshing, known: Held): Promise<Held> {
+async function readAgain(app: RefreshDeps, known: Held): Promise<Held> {
   const current = await readHeld(app, known.accountId);
   if (current === undefined) throw reconnect(app, known);
   app.credentials.put(current.accountId, current);
   return current;
 }
 
-function renewed(app: Refreshing, held: Held, requestId: string): Promise<Held> {
+function renewed(app: RefreshDeps, held: Held, requestId: string): Promise<Held> {
   return renew(app, held, { requestId });
 }
 
-/** The credential after the upstream refused `standing`. */
-export async function renewedStanding(
-  app: Refreshing,
+/** The credential after the upstream refused the one before. */
+export async function renewedUpstreamAuth(
+  app: RefreshDeps,
   held: Held,
   requestId: string,
-): Promise<Standing> {
+): Promise<UpstreamAuth> {
   return withHeader(await renewed(app, held, requestId), true);
 }
 
-function withHeader(held: Held, isRenewed: boolean): Standing {
+function withHeader(held: Held, isRenewed: boolean): UpstreamAuth {
   return { held, isRenewed, headers: { authorization: `Bearer ${held.access.reveal()}` } };
 }

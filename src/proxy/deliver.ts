@@ -16,7 +16,7 @@ import { readAhead } from "#src/http/read-ahead.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { answersAnother } from "./answer-id.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
-import { AnswerWatch, type Watching } from "./answer-watch.ts";
+import { AnswerWatch, type Inspection } from "./answer-watch.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
@@ -24,7 +24,7 @@ import type { OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";
 import { listIn, mayHoldToolList } from "./tool-lists.ts";
 
-type Delivering = Pick<App, "config" | "bindingKey" | "now"> & {
+type Deps = Pick<App, "config" | "bindingKey" | "now"> & {
   readonly deadlines: Deadlines;
   readonly heartbeat: Heartbeat;
   readonly openStreams: OpenStreams;
@@ -39,7 +39,7 @@ type Delivery = {
   /** Milliseconds. */
   readonly startedAt: number;
   readonly reader: Reader;
-  readonly watching: Watching;
+  readonly watching: Inspection;
   readonly decision: PolicyDecision;
   /** What the call is about: whatever of it is switched off ends its stream. */
   readonly context: CallContext;
@@ -58,7 +58,7 @@ const bodiless = new Set([204, 205, 304]);
  * call had gone out.
  */
 export function deliver(
-  app: Delivering,
+  app: Deps,
   answer: Incoming,
   delivery: Delivery,
 ): Response | Promise<Response> {
@@ -90,7 +90,7 @@ function takenBody(answer: Incoming, type: MediaType, delivery: Delivery) {
 }
 
 async function bodyOf(
-  app: Delivering,
+  app: Deps,
   answer: Incoming,
   type: MediaType,
   delivery: Delivery,
@@ -115,7 +115,7 @@ async function bodyOf(
     : await flowing(app, ahead.incoming, delivery);
 }
 
-function streamed(app: Delivering, answer: Incoming, delivery: Delivery) {
+function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
   const { startedAt: since, reader, endpoint, watching, context } = delivery;
   // It may go on for hours: what was sent is not kept for as long.
   for (const tool of context.tools) tool.settle();
@@ -145,7 +145,7 @@ function brokenOff(cancel: Cancel, error?: unknown): Failure {
   return new Failure("upstream_broke_off", undefined, { reason: "the answer broke off" });
 }
 
-function whole(app: Delivering, answer: Incoming, type: MediaType, delivery: Delivery) {
+function whole(app: Deps, answer: Incoming, type: MediaType, delivery: Delivery) {
   const { cancel, deadline, watching } = delivery;
   deadline.set(app.config.upstreamLimits.totalMs, cancel);
   if (watching.screen === undefined) {
@@ -194,7 +194,7 @@ function expectOwn(bytes: Buffer, answer: Incoming, { id }: Reader): void {
 /** What may hold a list of tools, as its reader may see it. Failures: `upstream_invalid` where none belongs. */
 async function judged(
   body: Uint8Array<ArrayBuffer>,
-  { screen }: Watching,
+  { screen }: Inspection,
   isJson: boolean,
 ): Promise<Uint8Array<ArrayBuffer> | string> {
   // Read as a client reads it: without a byte order mark.
@@ -205,7 +205,7 @@ async function judged(
   return (await screened(text, found, screen)) ?? body;
 }
 
-function screened(text: string, found: "list" | "unclear", screen: Watching["screen"]) {
+function screened(text: string, found: "list" | "unclear", screen: Inspection["screen"]) {
   if (screen !== undefined && found === "list") return screen(text);
   throw found === "unclear" ? unclearList() : strayList();
 }
@@ -215,7 +215,7 @@ function screened(text: string, found: "list" | "unclear", screen: Watching["scr
  * refused before has an answer of its own.
  */
 function flowing(
-  app: Delivering,
+  app: Deps,
   answer: Incoming,
   { cancel, watching, decision }: Delivery,
 ): Promise<ReadableStream<Uint8Array>> {

@@ -9,7 +9,7 @@ import { ResponseBroken } from "#src/http/response-parser.ts";
 import type { Deadline } from "./deadlines.ts";
 import type { Reach } from "./reach.ts";
 
-export type Forwarding = Pick<App, "config"> & {
+export type ForwardDeps = Pick<App, "config"> & {
   readonly reach: Reach;
   readonly exchange: Exchange;
 };
@@ -32,7 +32,7 @@ export type Outgoing = {
  * Failures: `upstream_unreachable`, `upstream_broke_off`, `upstream_timeout`, `upstream_redirected`, `upstream_invalid`,
  * `client_left`.
  */
-export async function forward(app: Forwarding, outgoing: Outgoing): Promise<Incoming> {
+export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Incoming> {
   const { upstream, url, headers, httpMethod: method, body, cancel, deadline } = outgoing;
   const reaching = reached(app, upstream);
   if (reaching !== undefined) await reaching;
@@ -69,7 +69,7 @@ function mayRepeat(error: unknown, { cancel, isRepeatable }: Outgoing): boolean 
   return error.isUnsent || (!error.hasBegun && isRepeatable());
 }
 
-function reached({ reach }: Forwarding, upstream: Upstream): Promise<void> | undefined {
+function reached({ reach }: ForwardDeps, upstream: Upstream): Promise<void> | undefined {
   return reach.expect(upstream)?.catch((error: unknown) => {
     if (error instanceof Failure) reach.failed(upstream, error.code);
     throw error;

@@ -11,7 +11,7 @@ import type { Outcome, Outcomes } from "./outcomes.ts";
 import type { Reach } from "./reach.ts";
 import { credentialOutages } from "./store.ts";
 
-type Looking = Pick<App, "config" | "catalog" | "publicUrl"> & {
+type Deps = Pick<App, "config" | "catalog" | "publicUrl"> & {
   readonly reach: Reach;
   readonly switches: Switches;
   readonly databaseWatch: DatabaseWatch;
@@ -26,7 +26,7 @@ type Looking = Pick<App, "config" | "catalog" | "publicUrl"> & {
  * connection; the provider by its refreshes. `fail` (503) when the database does, or when more than half of at least
  * ten calls of at least two agents failed.
  */
-export async function upstreamHealth(app: Looking, upstream: Upstream): Promise<Response> {
+export async function upstreamHealth(app: Deps, upstream: Upstream): Promise<Response> {
   const [database, outcomes, provider, journal] = await Promise.all([
     app.databaseWatch.look(),
     app.outcomes.lately(),
@@ -90,7 +90,7 @@ type ServerState = {
 };
 
 async function serverState(
-  app: Looking,
+  app: Deps,
   upstream: Upstream,
   lately: Outcome | undefined,
 ): Promise<ServerState> {
@@ -106,7 +106,7 @@ async function serverState(
 }
 
 /** Of the provider whose accounts it needs. */
-async function providerState(app: Looking, { credential }: Upstream): Promise<string> {
+async function providerState(app: Deps, { credential }: Upstream): Promise<string> {
   if (credential.kind !== "account") return "pass";
   const { provider: name } = credential;
   if (!connectable(app).some(({ provider }) => provider.name === name)) {

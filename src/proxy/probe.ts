@@ -47,12 +47,12 @@ export function isProbe(request: Request): boolean {
   return request.headers.get("authorization")?.startsWith(`Bearer ${tokenPrefixes.probe}`) === true;
 }
 
-type Probing = Pick<App, "bindingKey" | "now"> & {
+type Deps = Pick<App, "bindingKey" | "now"> & {
   readonly heartbeat: Heartbeat;
   readonly openStreams: OpenStreams;
 };
 
-export function createProbes(app: Probing): Probes {
+export function createProbes(app: Deps): Probes {
   /** Of each stream: whether its reader has gone away before its end. */
   const known = new Map<string, "open" | "cancelled" | "ended">();
   let open = 0;
@@ -99,7 +99,7 @@ export function createProbes(app: Probing): Probes {
   };
 }
 
-function proveTicket(app: Probing, request: Request): void {
+function proveTicket(app: Deps, request: Request): void {
   const bearer = request.headers.get("authorization")?.slice("Bearer ".length) ?? "";
   const ticket = bearer.slice(tokenPrefixes.probe.length);
   const [text, tag] = [ticket.slice(0, textLength), ticket.slice(textLength)];

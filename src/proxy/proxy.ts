@@ -1,7 +1,7 @@
-import type { Caller, Knowing } from "#src/agents/caller.ts";
+import type { Caller, CallerDeps } from "#src/agents/caller.ts";
 import type { Held } from "#src/accounts/credential.ts";
 import { reconnect } from "#src/accounts/refresh/failures.ts";
-import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
@@ -27,10 +27,15 @@ import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Span, Tracing } from "#src/telemetry/trace.ts";
 import { bearerOf, checkScopes } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
-import { type Standing, renewedStanding, standingFor, standingNow } from "./credential-header.ts";
+import {
+  type UpstreamAuth,
+  renewedUpstreamAuth,
+  upstreamAuthFor,
+  upstreamAuthNow,
+} from "./credential-header.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { deliver } from "./deliver.ts";
-import { type Forwarding, forward } from "./forward.ts";
+import { type ForwardDeps, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { type Call, type ReadCall, isBig, readCall, turn } from "./message.ts";
@@ -41,12 +46,12 @@ import type { Reader } from "./stream.ts";
 import { contextOf, noteFailure, settle, watchingOf } from "./watching.ts";
 
 /** What a call leans on. */
-export type Proxying = App &
-  Knowing &
-  Refreshing &
+export type ProxyDeps = App &
+  CallerDeps &
+  RefreshDeps &
   PolicyDeps &
   HashDeps &
-  Forwarding & {
+  ForwardDeps & {
     readonly deadlines: Deadlines;
     readonly heartbeat: Heartbeat;
     readonly openStreams: OpenStreams;
@@ -81,10 +86,10 @@ const endpointParameter = "sd";
 /**
  * JOURNEY 3: an agent's call is proxied. The agent's bearer is swapped for the account's credential;
  * a 401 of the upstream leads to exactly one refresh and one retry.
- * Failures: those of `bearerOf`, `readCall`, `checkScopes`, `standingFor` and `forward`.
+ * Failures: those of `bearerOf`, `readCall`, `checkScopes`, `upstreamAuthFor` and `forward`.
  */
 export async function proxyCall(
-  app: Proxying,
+  app: ProxyDeps,
   request: Request,
   exchange: Exchange,
 ): Promise<Response> {
@@ -120,7 +125,7 @@ export async function proxyCall(
 }
 
 function arrivalOf(
-  app: Proxying,
+  app: ProxyDeps,
   request: Request,
   { upstream, address, startedAt: at }: Exchange,
   caller: Caller,
@@ -131,7 +136,7 @@ function arrivalOf(
 }
 
 /** The plan and the clock of a request whose body has come: that may have taken half a minute. */
-function arrived(app: Proxying, { caller, plan }: Arrival): Pick<Arrival, "plan" | "at"> {
+function arrived(app: ProxyDeps, { caller, plan }: Arrival): Pick<Arrival, "plan" | "at"> {
   const at = app.now().getTime();
   return { plan: planFor(app, caller, plan.upstream, at), at };
 }
@@ -142,7 +147,7 @@ function isBigRequest({ method, headers }: Request): boolean {
 }
 
 async function readArrival(
-  app: Proxying,
+  app: ProxyDeps,
   request: Request,
   { arrival, place }: { readonly arrival: Arrival; readonly place: BodyPlace },
 ): Promise<ReadCall> {
@@ -154,7 +159,7 @@ async function readArrival(
   }
 }
 
-type Going = {
+type Decided = {
   readonly exchange: Exchange;
   readonly caller: Caller;
   readonly call: Call;
@@ -164,16 +169,17 @@ type Going = {
 };
 
 /** What policy has let through, with the account's credential. */
-async function send(app: Proxying, request: Request, going: Going): Promise<Response> {
+async function send(app: ProxyDeps, request: Request, going: Decided): Promise<Response> {
   const { exchange, caller, call, body, context, decision } = going;
   const { upstream, requestId } = exchange;
-  const standing =
-    standingNow(app, caller, upstream) ?? (await standingFor(app, caller, { upstream, requestId }));
+  const auth =
+    upstreamAuthNow(app, caller, upstream) ??
+    (await upstreamAuthFor(app, caller, { upstream, requestId }));
   const cancel = new Cancel();
   const owner = { caller, upstream };
   const url = urlFor(app, request, owner);
   const { deadline, leave } = watchClient(app, request, cancel);
-  const sendWith = ({ headers: credential }: Standing) => {
+  const sendWith = ({ headers: credential }: UpstreamAuth) => {
     const headers = withTrace(headersIn(app, request, context.plan, credential), exchange, call);
     if (!call.isModern) checkMirrors(headers, call);
     const { httpMethod } = call;
@@ -189,12 +195,12 @@ async function send(app: Proxying, request: Request, going: Going): Promise<Resp
     });
   };
   try {
-    const first = await sendWith(standing);
+    const first = await sendWith(auth);
     exchange.upstreamStatus = first.status;
-    if (first.status < 400) noteTaken(app, standing, upstream);
+    if (first.status < 400) noteTaken(app, auth, upstream);
     const answer =
       first.status === 401
-        ? await secondTry(app, exchange, { first, standing, send: sendWith })
+        ? await secondTry(app, exchange, { first, auth, send: sendWith })
         : first;
     if (answer.status === 429) {
       decision.punished(readRetryAfter(answer.headers.get("retry-after"), app.now()));
@@ -252,7 +258,7 @@ function withTrace(
  * A client that goes away takes its exchange with it. Listening for that costs more than most calls take,
  * so it begins with the first tick that finds the call still waiting. Once a body flows, its reader tells.
  */
-function watchClient(app: Proxying, request: Request, cancel: Cancel) {
+function watchClient(app: ProxyDeps, request: Request, cancel: Cancel) {
   let isListening = false;
   const gone = () => cancel.cancel();
   const deadline = app.deadlines.open(() => {
@@ -268,7 +274,7 @@ function watchClient(app: Proxying, request: Request, cancel: Cancel) {
 }
 
 /** A credential that is taken again may die and be renewed again. */
-function noteTaken({ refused }: Proxying, { held }: Standing, upstream: Upstream): void {
+function noteTaken({ refused }: ProxyDeps, { held }: UpstreamAuth, upstream: Upstream): void {
   if (held !== undefined && !refused.isEmpty) refused.forget(placeIn(held, upstream));
 }
 
@@ -276,22 +282,22 @@ const placeIn = ({ accountId }: Held, { name }: Upstream) => `${accountId} ${nam
 
 type Refused = {
   readonly first: Incoming;
-  readonly standing: Standing;
-  readonly send: (standing: Standing) => Promise<Incoming>;
+  readonly auth: UpstreamAuth;
+  readonly send: (auth: UpstreamAuth) => Promise<Incoming>;
 };
 
-async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): Promise<Incoming> {
-  const { first, standing, send } = refused;
+async function secondTry(app: ProxyDeps, exchange: Exchange, refused: Refused): Promise<Incoming> {
+  const { first, auth, send } = refused;
   discard(first);
-  const { held } = standing;
+  const { held } = auth;
   if (held === undefined)
     throw new Failure("upstream_refuses_credential", undefined, {
       hint: "Check the upstream's key.",
     });
   const place = placeIn(held, exchange.upstream);
   const isKnownRefused = app.refused.fresh(place) === held.generation;
-  if (standing.isRenewed || isKnownRefused) throw reconnect(app, held);
-  const renewed = await renewedStanding(app, held, exchange.requestId);
+  if (auth.isRenewed || isKnownRefused) throw reconnect(app, held);
+  const renewed = await renewedUpstreamAuth(app, held, exchange.requestId);
   const second = await send(renewed);
   exchange.upstreamStatus = second.status;
   if (second.status !== 401) return second;
@@ -304,7 +310,7 @@ async function secondTry(app: Proxying, exchange: Exchange, refused: Refused): P
 type Owner = { readonly caller: Caller; readonly upstream: Upstream };
 
 /** The upstream's address, or the message endpoint that it gave this caller. */
-function urlFor(app: Proxying, request: Request, owner: Owner): string {
+function urlFor(app: ProxyDeps, request: Request, owner: Owner): string {
   const mark = request.url.indexOf(`?${endpointParameter}=`);
   if (mark === -1) return owner.upstream.url;
   const bound = new URL(request.url).searchParams.get(endpointParameter) ?? "";
@@ -318,7 +324,7 @@ function urlFor(app: Proxying, request: Request, owner: Owner): string {
 }
 
 /** Turns the upstream's message endpoint into one of ours. Failures: `upstream_invalid`. */
-function endpointRewriter(app: Proxying, request: Request, owner: Owner) {
+function endpointRewriter(app: ProxyDeps, request: Request, owner: Owner) {
   return (endpoint: string): string => {
     const { origin } = new URL(owner.upstream.url);
     // The credential goes there: another origin is not the upstream we were told of.

@@ -20,7 +20,7 @@ export type Recorder = {
   stop(): Promise<void>;
 };
 
-type Recording = Pick<App, "db" | "now" | "log" | "metrics" | "bindingKey">;
+type Deps = Pick<App, "db" | "now" | "log" | "metrics" | "bindingKey">;
 
 const [behindMs, mostRecords] = [20, 1000];
 const everyMs = 500;
@@ -31,7 +31,7 @@ const mostWaiting = 5000;
  * Up to 1,000 rows a second are stored; beyond 5,000 waiting rows the newest are dropped and counted in the
  * log, which has a line for every call in any case.
  */
-export function createRecorder(app: Recording): Recorder {
+export function createRecorder(app: Deps): Recorder {
   const chain = chainWith(app.bindingKey);
   const waiting: CallRow[] = [];
   const backlog = createBacklog(app.log, keep);

@@ -11,7 +11,7 @@ import { upstreamHealth } from "./health.ts";
 import type { ProviderHealth } from "#src/accounts/provider-health.ts";
 import type { Outcomes } from "./outcomes.ts";
 import { type Probes, isProbe } from "./probe.ts";
-import { type Exchange, type Proxying, proxyCall } from "./proxy.ts";
+import { type Exchange, type ProxyDeps, proxyCall } from "./proxy.ts";
 import type { Recorder } from "./record.ts";
 import { answerInWords } from "./link-answer.ts";
 
@@ -48,7 +48,7 @@ export function resourceMetadata(
   );
 }
 
-export type McpServing = Proxying & {
+export type McpDeps = ProxyDeps & {
   readonly recorder: Recorder;
   readonly probes: Probes;
   readonly outcomes: Outcomes;
@@ -57,7 +57,7 @@ export type McpServing = Proxying & {
 
 /** Answers one request at an MCP address. Never throws. */
 export async function answerMcp(
-  app: McpServing,
+  app: McpDeps,
   request: Request,
   found: { route: McpRoute; path: string; requestId: string; address: () => string },
 ): Promise<Response> {
@@ -123,7 +123,7 @@ function inWords(request: Request, exchange: Exchange, failure: Failure): Respon
 }
 
 function answerRoute(
-  app: McpServing,
+  app: McpDeps,
   request: Request,
   asked: { route: McpRoute; exchange: Exchange },
 ): Promise<Response> {

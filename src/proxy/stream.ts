@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
-import { AnswerWatch, type Watching } from "./answer-watch.ts";
+import { AnswerWatch, type Inspection } from "./answer-watch.ts";
 import { failedResult, withEffect } from "./effect.ts";
 import { internalError } from "./failure-answer.ts";
 import { rewriteEndpoint, withoutByteOrderMark } from "./first-event.ts";
@@ -9,7 +9,7 @@ import type { Heartbeat, Listener } from "./heartbeat.ts";
 import type { RpcId } from "./answer-id.ts";
 import type { Cuttable, OpenStreams } from "./open-streams.ts";
 
-type Relaying = Pick<App, "now"> & {
+type Deps = Pick<App, "now"> & {
   readonly heartbeat: Heartbeat;
   readonly openStreams: OpenStreams;
 };
@@ -23,7 +23,7 @@ type Relayed = {
   /** Rewrites the first event where it names a 2024-11-05 endpoint. */
   readonly endpoint: ((endpoint: string) => string) | undefined;
   /** Looks at what passes. */
-  readonly watching: Watching;
+  readonly watching: Inspection;
 };
 
 /** Who reads a stream. */
@@ -51,7 +51,7 @@ const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
  * When the reader goes away, or what its bearer rests on has ended, the upstream's connection is closed.
  */
 export function relayEvents(
-  app: Relaying,
+  app: Deps,
   incoming: Incoming,
   { subjects, since, reader, endpoint, watching }: Relayed,
 ): ReadableStream<Uint8Array> {
@@ -69,7 +69,7 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   flow: Flow | undefined;
   watch: AnswerWatch | undefined;
   quietSince: number;
-  readonly #app: Relaying;
+  readonly #app: Deps;
   readonly #subjects: readonly string[];
   readonly #reader: Reader;
   /** An event id has passed: the reader can resume, and its answer may still come elsewhere. */
@@ -78,7 +78,7 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   /** The last four bytes, across chunks; a stream begins between two events. */
   #tail = twoLineFeeds;
 
-  constructor(app: Relaying, subjects: readonly string[], reader: Reader) {
+  constructor(app: Deps, subjects: readonly string[], reader: Reader) {
     this.#app = app;
     this.#subjects = subjects;
     this.#reader = reader;

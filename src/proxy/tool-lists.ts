@@ -7,7 +7,7 @@ import { isAllowed } from "#src/policy/tools/rules.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { folded, listBounds, scanJson } from "./json-scan.ts";
 
-type Listing = { readonly definitions: Definitions; readonly switches: Switches };
+type Deps = { readonly definitions: Definitions; readonly switches: Switches };
 type Owner = {
   readonly caller: Caller;
   readonly upstream: Upstream;
@@ -23,11 +23,7 @@ type ToolList = Message & { readonly result: Message & { readonly tools: readonl
  * not be kept for others (MCP 2026-07-28, caching).
  * Failures: `database_unavailable` when something new could not be written down.
  */
-export async function screened(
-  app: Listing,
-  owner: Owner,
-  json: string,
-): Promise<string | undefined> {
+export async function screened(app: Deps, owner: Owner, json: string): Promise<string | undefined> {
   // Numbers as they stand there: what is approved is what a client reads.
   const exact: unknown = parseExactly(json);
   const messages: readonly unknown[] = Array.isArray(exact) ? exact : [exact];
@@ -54,7 +50,7 @@ function isDefinition(value: unknown): value is Message {
 }
 
 /** Which entries of a list this caller may see. */
-async function keptOf(app: Listing, owner: Owner, { result }: ToolList): Promise<boolean[]> {
+async function keptOf(app: Deps, owner: Owner, { result }: ToolList): Promise<boolean[]> {
   const { upstream } = owner;
   const shown = result.tools.filter(isDefinition);
   const { nextCursor } = result;

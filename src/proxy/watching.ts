@@ -7,7 +7,7 @@ import type { PolicyDecision } from "#src/policy/guard.ts";
 import { type CallerPlan, type PlanDeps, planForTool } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { type RpcId, standsAt, withoutId } from "./answer-id.ts";
-import { type Watching, mostTold } from "./answer-watch.ts";
+import { type Inspection, mostTold } from "./answer-watch.ts";
 import { type Call, isBig } from "./message.ts";
 import type { Exchange } from "./proxy.ts";
 import { screened } from "./tool-lists.ts";
@@ -42,7 +42,7 @@ export function watchingOf(
     readonly decision: PolicyDecision;
     readonly status: number;
   },
-): Watching {
+): Inspection {
   // A stream lives for hours: of the call only what is needed for its answer is kept with it.
   const { call, decision, status } = about;
   const { id, isModern } = call;
@@ -63,7 +63,7 @@ type Clock = { readonly now: () => Date };
 function screenOf(
   app: Parameters<typeof screened>[0],
   { caller, upstream, call }: { caller: Caller; upstream: Upstream; call: Call },
-): Watching["screen"] {
+): Inspection["screen"] {
   const from = call.rpcMethod === "tools/list" ? { cursor: call.cursor } : "unknown";
   const owner = { caller, upstream, from } as const;
   return (json) => screened(app, owner, json);
@@ -90,7 +90,7 @@ function outcomeNoter(
   app: Pick<HashDeps, "digest"> & Clock,
   decision: PolicyDecision,
   { id, isModern, status }: { id: RpcId; isModern: boolean; status: number },
-): NonNullable<Watching["ended"]> {
+): NonNullable<Inspection["ended"]> {
   return (last, size) => {
     const rest = withoutId(last, id);
     if (rest === undefined && status < 400) return;

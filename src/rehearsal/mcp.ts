@@ -66,9 +66,16 @@ export async function listTools(url: string, bearer: string, client: ClientShape
   return tools;
 }
 
-type Asking = { readonly client: ClientShape; readonly agent: Readonly<Record<string, string>> };
+type AskOptions = {
+  readonly client: ClientShape;
+  readonly agent: Readonly<Record<string, string>>;
+};
 
-async function listModern(url: string, bearer: string, { client, agent }: Asking): Promise<string> {
+async function listModern(
+  url: string,
+  bearer: string,
+  { client, agent }: AskOptions,
+): Promise<string> {
   const about = {
     "io.modelcontextprotocol/protocolVersion": client.protocolVersion,
     "io.modelcontextprotocol/clientCapabilities": {},
@@ -82,7 +89,11 @@ async function listModern(url: string, bearer: string, { client, agent }: Asking
   return await textOf(await send(url, bearer, message, headers));
 }
 
-async function listLegacy(url: string, bearer: string, { client, agent }: Asking): Promise<string> {
+async function listLegacy(
+  url: string,
+  bearer: string,
+  { client, agent }: AskOptions,
+): Promise<string> {
   const { protocolVersion } = client;
   const clientInfo = { name: client.name, version: "1.0" };
   const params = { protocolVersion, capabilities: {}, clientInfo };

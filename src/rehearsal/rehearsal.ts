@@ -66,13 +66,13 @@ export async function openRehearsal(
   }
 }
 
-type Opening = {
+type RehearsalOptions = {
   readonly deployment: Deployment;
   readonly environment: Environment;
   readonly runtime: Runtime;
 };
 
-async function openOn(stack: AsyncDisposableStack, opening: Opening): Promise<Rehearsal> {
+async function openOn(stack: AsyncDisposableStack, opening: RehearsalOptions): Promise<Rehearsal> {
   const { deployment, environment, runtime } = opening;
   const home = await newHome();
   stack.defer(() => rm(home, { recursive: true, force: true }));

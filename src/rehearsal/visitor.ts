@@ -35,7 +35,7 @@ export function locationOf(response: Response): string {
   return location;
 }
 
-export type Connecting = {
+export type ConnectVisit = {
   readonly url: string;
   readonly provider?: string;
   readonly seller?: string;
@@ -45,13 +45,13 @@ export type Connecting = {
 };
 
 /** Walks to the provider, chooses a seller there and comes back to the callback's URL, without opening it. */
-export async function walkToCallback(visitor: Visitor, connecting: Connecting): Promise<string> {
-  const { url, provider = "mercadolibre", seller = "100200300", query = "" } = connecting;
+export async function walkToCallback(visitor: Visitor, visit: ConnectVisit): Promise<string> {
+  const { url, provider = "mercadolibre", seller = "100200300", query = "" } = visit;
   const link = await linkParameter(visitor, url);
   const path =
-    connecting.again === undefined
+    visit.again === undefined
       ? `/auth/authorize?provider=${provider}${query}${link}`
-      : `/accounts/${connecting.again}/reconnect`;
+      : `/accounts/${visit.again}/reconnect`;
   const begun = await visitor.get(`${url}${path}`);
   const decided = await visitor.post(locationOf(begun), { seller });
   return locationOf(decided);

@@ -6,7 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { takeRequest } from "#src/http/turn.ts";
 import { endsWithin } from "#src/once.ts";
 import { bunExchange } from "./bun-exchange.ts";
-import { type Runtime, type ServeOptions, type Serving, lastWordsMs } from "./runtime.ts";
+import { type Runtime, type ServeOptions, type RunningServer, lastWordsMs } from "./runtime.ts";
 
 /** Longer than proxies keep a connection that nobody uses: they close it, and lose no request with it. */
 const [headSeconds, keptSeconds] = [30, 120];
@@ -28,7 +28,7 @@ export const bunRuntime: Runtime = {
   restartForService,
 };
 
-function serve(options: ServeOptions): Serving {
+function serve(options: ServeOptions): RunningServer {
   // Two may share a port only while one takes over from the other; whoever else has it is noticed first.
   const isShared = options.tls !== undefined;
   if (isShared && options.port !== 0) void listen(options, false).stop(true);

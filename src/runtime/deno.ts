@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { Failure } from "#src/failure.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
-import { type Runtime, type ServeOptions, type Serving, lastWordsMs } from "./runtime.ts";
+import { type Runtime, type ServeOptions, type RunningServer, lastWordsMs } from "./runtime.ts";
 
 type DenoServer = {
   readonly addr: { readonly port: number };
@@ -43,7 +43,7 @@ export const denoRuntime: Runtime = {
   restartForService: () => undefined,
 };
 
-function serve(options: ServeOptions): Serving {
+function serve(options: ServeOptions): RunningServer {
   if (options.tls?.least === "1.3") {
     throw new Failure("settings_invalid", "TLS_MIN_VERSION 1.3 cannot be kept on Deno", {
       hint: "Set it to 1.2, or run on Bun.",

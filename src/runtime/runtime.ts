@@ -24,7 +24,7 @@ export type Tls = {
   readonly least: "1.2" | "1.3";
 };
 
-export type Serving = {
+export type RunningServer = {
   readonly port: number;
   /** Shows new connections another certificate; what is open goes on. False where the runtime cannot. */
   renew(tls: Tls): boolean;
@@ -45,7 +45,7 @@ export type DigestOf = (data: string | Uint8Array) => Digest;
 /** What differs between Bun and Deno; nothing outside this folder names either. */
 export type Runtime = {
   readonly name: "bun" | "deno";
-  serve(options: ServeOptions): Serving;
+  serve(options: ServeOptions): RunningServer;
   /** How upstreams are spoken to. */
   readonly exchange: Exchange;
   /** Fast, and with a secret of its own for each process. */

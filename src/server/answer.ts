@@ -27,7 +27,7 @@ import type { Parts } from "./parts.ts";
 /** Two answers of a provider and a few of the database. */
 const longestPageMs = 60_000;
 
-type Serving = Parts &
+type Deps = Parts &
   RefreshParts & {
     readonly isLeaving: () => boolean;
     /** Undefined when it is switched off. */
@@ -35,7 +35,7 @@ type Serving = Parts &
   };
 
 /** Answers every request: MCP addresses first, by one look-up; everything else goes through the router. */
-export function createAnswer(app: Serving, port: number): Handle {
+export function createAnswer(app: Deps, port: number): Handle {
   const cors = createCors(app.config.guards.allowedOrigins);
   const frontDoor = createFrontDoor({ ...app.config, publicUrl: app.publicUrl, port });
   const routes = mcpRoutes(app);
@@ -82,7 +82,7 @@ export function createAnswer(app: Serving, port: number): Handle {
   }
 }
 
-function refused(app: Serving, asked: Asked, failure: Failure): Response | Promise<Response> {
+function refused(app: Deps, asked: Asked, failure: Failure): Response | Promise<Response> {
   const { request, requestId, path, route } = asked;
   app.log.warn("refused_at_the_door", {
     requestId,
@@ -131,7 +131,7 @@ function pathOf(url: string): string {
   return end === -1 ? url.slice(start) : url.slice(start, end);
 }
 
-function createPages(app: Serving, routes: ReadonlyMap<string, McpRoute>): PageRoutes {
+function createPages(app: Deps, routes: ReadonlyMap<string, McpRoute>): PageRoutes {
   const pages: PageRoutes = new Hono();
   app.edge?.mount(pages, app);
   mountPeople(pages, app);

@@ -18,10 +18,10 @@ export type Certificates = {
 
 const everyMs = 2000;
 
-type Opening = Pick<App, "config" | "seal" | "log" | "now" | "publicUrl">;
+type Deps = Pick<App, "config" | "seal" | "log" | "now" | "publicUrl">;
 
 /** Undefined without TLS. Failures: `certificate_unusable`, `home_unusable`. */
-export async function openCertificates(app: Opening): Promise<Certificates | undefined> {
+export async function openCertificates(app: Deps): Promise<Certificates | undefined> {
   const { tls, home } = app.config;
   if (tls === undefined) return undefined;
   const read = async () =>

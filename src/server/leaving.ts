@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { App } from "#src/app.ts";
 import type { OpenStreams } from "#src/proxy/open-streams.ts";
-import type { Handle, Serving } from "#src/runtime/runtime.ts";
+import type { Handle, RunningServer } from "#src/runtime/runtime.ts";
 
 /** How a gateway goes without anybody behind a proxy noticing. */
-export type Leaving = {
+export type Drain = {
   readonly isLeaving: () => boolean;
   /** Every answer, from the moment of leaving on with `Connection: close`. */
   around(handle: Handle): Handle;
   leave(): Promise<void>;
 };
 
-type Going = Pick<App, "config" | "log"> & { readonly openStreams: OpenStreams };
+type Deps = Pick<App, "config" | "log"> & { readonly openStreams: OpenStreams };
 
 /** At most, and never more than a quarter of DRAIN_MS. */
 const farewellMs = 1000;
@@ -23,7 +23,7 @@ const stillTurns = 3;
  * to close, so that a proxy does not send one more call down a connection that is going away. Streams that
  * are awaited may finish within DRAIN_MS; what is left is told and ends. Then nothing new is taken.
  */
-export function createLeaving(app: Going, serving: Serving): Leaving {
+export function createLeaving(app: Deps, serving: RunningServer): Drain {
   let isLeaving = false;
   let activity = 0;
   /** A moment in which nothing begins or ends: a request that has been read already must not lose its connection. */

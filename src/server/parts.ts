@@ -6,7 +6,7 @@ import { createHeartbeat } from "#src/proxy/heartbeat.ts";
 import { type OpenStreams, createOpenStreams } from "#src/proxy/open-streams.ts";
 import type { BudgetOwner } from "#src/agents/tokens/issue.ts";
 import { createBodyRoom } from "#src/policy/body-room.ts";
-import { budgetStandings } from "#src/policy/budgets.ts";
+import { budgetStatuses } from "#src/policy/budgets.ts";
 import { guardNotes } from "#src/policy/notes.ts";
 import { Loops } from "#src/policy/loops/loops.ts";
 import type { Limit } from "#src/policy/limits.ts";
@@ -91,7 +91,7 @@ function guardParts(app: App) {
     underWay: new Map<string, number>(),
     bodyRoom: createBodyRoom(app.config.guards),
     budgetNotes: (owner: BudgetOwner) =>
-      budgetStandings(tally, app.config.guards.budgets, owner, app.now()),
+      budgetStatuses(tally, app.config.guards.budgets, owner, app.now()),
     notes: (person: SignedIn, language: Language) => guardNotes(app, person, language),
   };
 }

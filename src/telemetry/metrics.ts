@@ -140,9 +140,9 @@ function boundedWords(): (word: string) => string {
   };
 }
 
-type Reading = { name: string; help: string; read: Parameters<Metrics["gauge"]>[2] };
+type GaugeOptions = { name: string; help: string; read: Parameters<Metrics["gauge"]>[2] };
 
-function addGauge(registry: Registry, { name, help, read }: Reading): void {
+function addGauge(registry: Registry, { name, help, read }: GaugeOptions): void {
   const gauge = new Gauge({
     name,
     help,

@@ -2,13 +2,13 @@ import { openHeld } from "#src/accounts/credential.ts";
 import { identify } from "#src/accounts/identity.ts";
 import type { ReadAccount } from "#src/accounts/store.ts";
 import type { Provider } from "#src/catalog/provider.ts";
-import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { accountsAboutToLapse, takeIdle } from "./store.ts";
 
 export type KeepingAlive = Pick<
-  Refreshing,
+  RefreshDeps,
   "db" | "log" | "catalog" | "outbound" | "now" | "seal" | "journal"
 >;
 

@@ -14,7 +14,7 @@ import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import { overdueDays } from "./cleanup/cleanup.ts";
 import type { UpkeepWatch } from "./upkeep-watch.ts";
 
-type Showing = Pick<App, "config" | "metrics"> & {
+type Deps = Pick<App, "config" | "metrics"> & {
   readonly databaseWatch: DatabaseWatch;
   readonly upkeepWatch: UpkeepWatch;
   readonly reach: Pick<Reach, "failing">;
@@ -34,7 +34,7 @@ type Status = "pass" | "warn" | "fail";
  * Makes next to no load.
  * `/metrics` needs METRICS_TOKEN as a bearer.
  */
-export function mountUpkeep(routes: PageRoutes, app: Showing): void {
+export function mountUpkeep(routes: PageRoutes, app: Deps): void {
   routes.get("/livez", () => health("pass", {}));
   routes.get("/readyz", () =>
     app.isLeaving() ? health("fail", { process: "gateway_stopping" }) : readiness(app),
@@ -58,12 +58,12 @@ export async function metricsAnswer({ metrics }: Pick<App, "metrics">): Promise<
 
 const statuses = { pass: "pass", degraded: "warn", fail: "fail" } as const;
 
-async function readiness(app: Showing): Promise<Response> {
+async function readiness(app: Deps): Promise<Response> {
   const { status, code } = await app.databaseWatch.look();
   return health(statuses[status], { database: code }, status === "degraded");
 }
 
-async function wholeHealth(app: Showing): Promise<Response> {
+async function wholeHealth(app: Deps): Promise<Response> {
   const [{ status, code }, days, kinds, journal, outcomes, providers] = await Promise.all([
     app.databaseWatch.look(),
     app.upkeepWatch.daysSinceCleanup(),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { askProvider } from "#src/accounts/refresh/ask.ts";
-import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
 import { leasedBy } from "#src/accounts/refresh/lease.ts";
 import { isRestored } from "#src/accounts/refresh/renew.ts";
 import { dueProviders, endUnrenewable, leaseDue } from "#src/accounts/refresh/store.ts";
@@ -26,7 +26,7 @@ const nowAndThen = 0.05;
  * accounts that no other is picking, and all of them together keep within half of the provider's places.
  * A round every 20 s give or take a quarter. What has expired is removed now and then.
  */
-export function startSchedule(app: Refreshing & KeepingAlive): Schedule {
+export function startSchedule(app: RefreshDeps & KeepingAlive): Schedule {
   const stopping = new AbortController();
   const running = rounds(app, stopping.signal);
   return {
@@ -37,7 +37,7 @@ export function startSchedule(app: Refreshing & KeepingAlive): Schedule {
   };
 }
 
-async function rounds(app: Refreshing & KeepingAlive, stopping: AbortSignal): Promise<void> {
+async function rounds(app: RefreshDeps & KeepingAlive, stopping: AbortSignal): Promise<void> {
   while (!stopping.aborted) {
     const pauseMs = everyMs * (0.75 + app.random() / 2);
     await sleep(pauseMs, undefined, { signal: stopping }).catch(() => undefined);
@@ -48,7 +48,7 @@ async function rounds(app: Refreshing & KeepingAlive, stopping: AbortSignal): Pr
   }
 }
 
-async function finishRevocations(app: Refreshing, stopping: AbortSignal): Promise<void> {
+async function finishRevocations(app: RefreshDeps, stopping: AbortSignal): Promise<void> {
   try {
     await finishDisconnecting(app, stopping);
     app.log.over("revocations_not_finished");
@@ -58,7 +58,7 @@ async function finishRevocations(app: Refreshing, stopping: AbortSignal): Promis
 }
 
 /** One round. Never rejects: what goes wrong is in the log and in the account's row. */
-export async function refreshDue(app: Refreshing, stopping?: AbortSignal): Promise<void> {
+export async function refreshDue(app: RefreshDeps, stopping?: AbortSignal): Promise<void> {
   try {
     await timely(endUnrenewable(app.db));
     const all = await timely(dueProviders(app.db));
@@ -70,7 +70,7 @@ export async function refreshDue(app: Refreshing, stopping?: AbortSignal): Promi
 }
 
 async function refreshSome(
-  app: Refreshing,
+  app: RefreshDeps,
   provider: string,
   round: { due: number; stopping: AbortSignal | undefined },
 ): Promise<void> {
@@ -87,7 +87,7 @@ async function refreshSome(
 }
 
 /** Accounts of a provider that is not configured any more are left alone. */
-function registrationIfAny(app: Refreshing, provider: string): Registration | undefined {
+function registrationIfAny(app: RefreshDeps, provider: string): Registration | undefined {
   try {
     return registrationOf(app, provider);
   } catch {
@@ -96,7 +96,7 @@ function registrationIfAny(app: Refreshing, provider: string): Registration | un
 }
 
 /** `over` when nothing is due any more, or the provider is not to be asked now. */
-async function refreshNext(app: Refreshing, registration: Registration): Promise<"more" | "over"> {
+async function refreshNext(app: RefreshDeps, registration: Registration): Promise<"more" | "over"> {
   const pass = { deadline: performance.now() + earlyWaitMs, isEarly: true };
   let accountId: string | undefined;
   try {
@@ -118,6 +118,6 @@ async function refreshNext(app: Refreshing, registration: Registration): Promise
   }
 }
 
-function requestIdOf({ replica }: Pick<Refreshing, "replica">): string {
+function requestIdOf({ replica }: Pick<RefreshDeps, "replica">): string {
   return `schedule-${replica.slice(0, 8)}`;
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Held, readHeld } from "#src/accounts/credential.ts";
 import { createSemaphore } from "#src/http/semaphore.ts";
 import { recoverNow } from "#src/accounts/recovery/recover.ts";
-import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { leaseRefresh, returnLease } from "#src/accounts/refresh/store.ts";
 import { disconnect, finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
@@ -54,7 +54,7 @@ async function accountIn(world: World) {
   return row;
 }
 
-async function held(app: Refreshing, id: string): Promise<Held> {
+async function held(app: RefreshDeps, id: string): Promise<Held> {
   const found = await readHeld(app, id);
   if (found === undefined) throw new Error("there is an account");
   return found;
@@ -257,7 +257,7 @@ describe("disconnecting", () => {
   test.concurrent("is given up after a week, although each try renews the token", async () => {
     await using race = await racing();
     await using replica = await refreshingAs(race.world);
-    const outbound: Refreshing["outbound"] = (url, request) =>
+    const outbound: RefreshDeps["outbound"] = (url, request) =>
       request.method === "DELETE"
         ? Promise.resolve({ status: 403, headers: new Headers(), text: "" })
         : replica.app.outbound(url, request);

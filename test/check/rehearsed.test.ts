@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import {
-  type Rehearsing,
+  type RehearsalDeps,
   clientsServed,
   healthAnswers,
   killSwitchHolds,
@@ -20,7 +20,7 @@ setDefaultTimeout(60_000);
 
 /** Each executed check is well on a gateway that is well, and says so when something of it is not. */
 let world: World;
-let rehearsing: Rehearsing;
+let rehearsing: RehearsalDeps;
 beforeAll(async () => {
   world = await openWorld();
   const rehearsal = await openRehearsal(world.app, world.environment, bunRuntime);
@@ -37,12 +37,12 @@ function bad(findings: readonly Finding[]): readonly string[] {
 }
 
 const provider = () => rehearsing.sandbox.providers.get("mercadolibre")!;
-const withBearer = (bearer: string): Rehearsing => ({
+const withBearer = (bearer: string): RehearsalDeps => ({
   ...rehearsing,
   connected: { ...rehearsing.connected, bearer },
 });
 /** A server that answers everything in one way, in place of the gateway. */
-async function inPlaceOf(answer: () => Response, look: (world: Rehearsing) => unknown) {
+async function inPlaceOf(answer: () => Response, look: (world: RehearsalDeps) => unknown) {
   const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: answer });
   try {
     return await look({ ...rehearsing, url: `http://127.0.0.1:${server.port}` });

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { AnswerRoom, heldInAll, mostListBytes } from "#src/proxy/answer-room.ts";
-import { AnswerWatch, type Watching } from "#src/proxy/answer-watch.ts";
+import { AnswerWatch, type Inspection } from "#src/proxy/answer-watch.ts";
 import { EventCutter } from "#src/proxy/event-cutter.ts";
 import { until } from "#test/support/until.ts";
 import { openGuarded, call, listed, reading, tool } from "./setup.ts";
@@ -9,7 +9,7 @@ import { post } from "#test/support/mcp.ts";
 import { check } from "#test/support/property.ts";
 
 /** Everything that passes a watch, in the pieces it was cut into. */
-async function passed(pieces: readonly string[], watching: Watching, isStream = true) {
+async function passed(pieces: readonly string[], watching: Inspection, isStream = true) {
   const out: Buffer[] = [];
   const ended = Promise.withResolvers<string>();
   const watch = new AnswerWatch(
@@ -26,8 +26,14 @@ async function passed(pieces: readonly string[], watching: Watching, isStream = 
   return { how: await ended.promise, text: Buffer.concat(out).toString() };
 }
 
-const plain: Watching = { caller: "a", id: null, status: 200, screen: undefined, ended: undefined };
-const unchanged: Watching = { ...plain, screen: () => Promise.resolve(undefined) };
+const plain: Inspection = {
+  caller: "a",
+  id: null,
+  status: 200,
+  screen: undefined,
+  ended: undefined,
+};
+const unchanged: Inspection = { ...plain, screen: () => Promise.resolve(undefined) };
 const lineEnds = fc.constantFrom("\n", "\r\n", "\r");
 const lines = fc.constantFrom(
   "",

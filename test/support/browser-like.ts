@@ -1,5 +1,5 @@
 import {
-  type Connecting,
+  type ConnectVisit,
   type Visitor,
   newVisitor,
   walkToCallback,
@@ -9,7 +9,7 @@ import {
 export { type Visitor, locationOf, newVisitor, walkToCallback } from "#src/rehearsal/visitor.ts";
 
 /** Connects a seller; the visitor is signed in afterwards. */
-export async function connectSeller(visitor: Visitor, connecting: Connecting): Promise<void> {
+export async function connectSeller(visitor: Visitor, connecting: ConnectVisit): Promise<void> {
   const done = await visitor.get(await walkToCallback(visitor, connecting));
   if (done.status !== 303)
     throw new Error(`connecting ended with ${done.status}: ${await done.text()}`);
@@ -27,7 +27,7 @@ export async function mintBearer(visitor: Visitor, url: string, which = 0): Prom
 }
 
 /** A connected seller's bearer. */
-export async function newBearer(connecting: Connecting): Promise<string> {
+export async function newBearer(connecting: ConnectVisit): Promise<string> {
   const visitor = newVisitor();
   await connectSeller(visitor, connecting);
   return mintBearer(visitor, connecting.url);

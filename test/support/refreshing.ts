@@ -1,10 +1,10 @@
 import { openJournal } from "#src/accounts/journal/journal.ts";
-import { type Refreshing, createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import { type RefreshDeps, createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
 import { createOnce } from "#src/once.ts";
 import type { App } from "#src/app.ts";
 import type { World } from "./world.ts";
 
-export type RefreshingApp = AsyncDisposable & { readonly app: Refreshing & App };
+export type RefreshingApp = AsyncDisposable & { readonly app: RefreshDeps & App };
 
 /** What refreshes credentials, as another process with the world's database and journal would. */
 export async function refreshingAs(

@@ -6,7 +6,7 @@ import { timely, within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Registration, tagOfRegistration } from "../registration.ts";
 import {
-  type Standing,
+  type CircuitState,
   clearStanding,
   countFailure,
   freeSlot,
@@ -46,7 +46,7 @@ export type Admission = {
   refused(registration: Registration, code: string): Promise<void>;
 };
 
-type Admitting = Pick<App, "db" | "now" | "random" | "log" | "replica" | "config" | "bindingKey">;
+type Deps = Pick<App, "db" | "now" | "random" | "log" | "replica" | "config" | "bindingKey">;
 
 const defaultAtOnce = 8;
 const mostWaiting = 2000;
@@ -58,10 +58,10 @@ const failing = { mostFailures: 5, firstSeconds: 2, longestSeconds: 300 };
 const refusedSeconds = 3600;
 const probeSeconds = 30;
 
-export function createAdmission(app: Admitting): Admission {
+export function createAdmission(app: Deps): Admission {
   const now = () => app.now().getTime();
   const turns = new Map<string, Semaphore>();
-  const standings = createCache<Standing>({ freshMs: knownMs, staleMs: 0, size: 100, now });
+  const circuits = createCache<CircuitState>({ freshMs: knownMs, staleMs: 0, size: 100, now });
 
   /** Two lines for each provider: a crowd that nobody waits for is not in a call's way. */
   function turnsOf({ provider }: Registration, { isEarly }: Pass): Semaphore {
@@ -75,7 +75,7 @@ export function createAdmission(app: Admitting): Admission {
 
   /** What happened at the provider is known either way; that others hear of it is worth one try. */
   async function tell({ provider }: Registration, telling: Promise<unknown>): Promise<void> {
-    standings.forget(provider.name);
+    circuits.forget(provider.name);
     await timely(telling).catch((error: unknown) =>
       app.log.lasting("provider_state_lost", troubleOf(error)),
     );
@@ -88,8 +88,8 @@ export function createAdmission(app: Admitting): Admission {
       if (giveBack === undefined) throw late();
       try {
         // After the wait: those in line must not find a closed provider one after the other.
-        const standing = await standings.get(name, () => timely(standingOf(app.db, name)));
-        const isProbe = await refuseClosed(app, registration, standing);
+        const circuit = await circuits.get(name, () => timely(standingOf(app.db, name)));
+        const isProbe = await refuseClosed(app, registration, circuit);
         return await withSlot(app, registration, { pass, work }).finally(() => {
           // Whoever came to ask nothing leaves the question to the next one.
           if (isProbe) void tell(registration, releaseProbe(app.db, name));
@@ -105,12 +105,12 @@ export function createAdmission(app: Admitting): Admission {
   };
 }
 
-async function tellAnswered(app: Admitting, provider: string): Promise<void> {
+async function tellAnswered(app: Deps, provider: string): Promise<void> {
   const isNews = await clearStanding(app.db, provider, failing.mostFailures);
   if (isNews) app.log.info("provider_open", { provider });
 }
 
-async function tellFailed(app: Admitting, provider: string, failed: Failed): Promise<void> {
+async function tellFailed(app: Deps, provider: string, failed: Failed): Promise<void> {
   const { isFirst, retryAfterSeconds: leastSeconds = 0 } = failed;
   const jitter = 0.75 + app.random() / 2;
   const about = { ...failing, leastSeconds, jitter, isFirst };
@@ -120,7 +120,7 @@ async function tellFailed(app: Admitting, provider: string, failed: Failed): Pro
   if (isNews) app.log.error("provider_closed", { provider, failures });
 }
 
-async function tellRefused(app: Admitting, registration: Registration, code: string) {
+async function tellRefused(app: Deps, registration: Registration, code: string) {
   const { name: provider } = registration.provider;
   const about = { code, registration: tagOfRegistration(app, registration) };
   const isNews = await refuseApplication(app.db, provider, { ...about, seconds: refusedSeconds });
@@ -129,24 +129,24 @@ async function tellRefused(app: Admitting, registration: Registration, code: str
 
 /** True for the one who asks first after a break. Failures: `provider_busy`, `provider_refuses_application`. */
 async function refuseClosed(
-  app: Admitting,
+  app: Deps,
   registration: Registration,
-  standing: Standing | undefined,
+  circuit: CircuitState | undefined,
 ): Promise<boolean> {
-  const failure = standing === undefined ? undefined : closedBecause(app, registration, standing);
-  if (standing === undefined || failure === undefined) return false;
+  const failure = circuit === undefined ? undefined : closedBecause(app, registration, circuit);
+  if (circuit === undefined || failure === undefined) return false;
   const { name } = registration.provider;
-  const isFirst = standing.closedMs <= 0 && (await timely(takeProbe(app.db, name, probeSeconds)));
+  const isFirst = circuit.closedMs <= 0 && (await timely(takeProbe(app.db, name, probeSeconds)));
   if (!isFirst) throw failure;
   return true;
 }
 
 function closedBecause(
-  app: Admitting,
+  app: Deps,
   registration: Registration,
-  standing: Standing,
+  circuit: CircuitState,
 ): Failure | undefined {
-  const { failures, closedMs, refusedCode, refusedRegistration } = standing;
+  const { failures, closedMs, refusedCode, refusedRegistration } = circuit;
   if (refusedCode !== null) {
     // With another client id or secret it is another question.
     return refusedRegistration === tagOfRegistration(app, registration)
@@ -160,7 +160,7 @@ function closedBecause(
 }
 
 async function withSlot<T>(
-  app: Admitting,
+  app: Deps,
   registration: Registration,
   { pass, work }: { pass: Pass; work: () => Promise<T> },
 ): Promise<T> {
@@ -182,7 +182,7 @@ async function withSlot<T>(
 }
 
 /** One that comes after everybody has stopped waiting for it goes back. */
-async function oneSlot(app: Admitting, provider: string, below: number) {
+async function oneSlot(app: Deps, provider: string, below: number) {
   const seconds = Math.ceil(app.config.providerTimeoutMs / 1000) + graceSeconds;
   const taking = takeSlot(app.db, provider, { holder: app.replica, seconds, below });
   try {
@@ -194,7 +194,7 @@ async function oneSlot(app: Admitting, provider: string, below: number) {
 }
 
 async function giveBackLate(
-  app: Admitting,
+  app: Deps,
   provider: string,
   taking: Promise<number | undefined>,
 ): Promise<void> {
@@ -203,7 +203,7 @@ async function giveBackLate(
 }
 
 /** Where the database does not hear of it, the slot ends by itself. */
-async function giveSlotBack(app: Admitting, provider: string, slot: number): Promise<void> {
+async function giveSlotBack(app: Deps, provider: string, slot: number): Promise<void> {
   const freed = freeSlot(app.db, provider, { slot, holder: app.replica });
   await within(freeMs, freed, late).catch(() => undefined);
 }

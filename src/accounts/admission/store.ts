@@ -3,7 +3,7 @@ import type { Database } from "#db/open.ts";
 import { providerSlots, providerStates } from "#db/schema/accounts.ts";
 
 /** Where a provider stands, for all replicas. Milliseconds are left from now, by the database's clock. */
-export type Standing = {
+export type CircuitState = {
   readonly failures: number;
   /** Negative or zero: it may be asked. */
   readonly closedMs: number;
@@ -11,7 +11,7 @@ export type Standing = {
   readonly refusedRegistration: string | null;
 };
 
-export async function standingOf(db: Database, provider: string): Promise<Standing> {
+export async function standingOf(db: Database, provider: string): Promise<CircuitState> {
   const left = sql<number>`coalesce(extract(epoch from ${providerStates.closedUntil} - now()) * 1000, 0)::int`;
   const [row] = await db
     .select({
@@ -76,7 +76,7 @@ export function closedProviders(
     .from(providerStates)
     .where(or(isNotNull(providerStates.refusedCode), isNotNull(providerStates.closedUntil)));
 }
-export type Failing = {
+export type FailureRule = {
   /** So many failures in a row close the provider for a while. */
   readonly mostFailures: number;
   readonly firstSeconds: number;
@@ -93,7 +93,7 @@ export type Failing = {
 export async function countFailure(
   db: Database,
   provider: string,
-  failing: Failing,
+  failing: FailureRule,
 ): Promise<{ readonly failures: number; readonly before: number }> {
   const { mostFailures, firstSeconds, longestSeconds, leastSeconds, jitter, isFirst } = failing;
   const most = sql`${mostFailures}::int`;

@@ -49,13 +49,13 @@ export type Journal = {
   readonly unstored: Map<string, Answer>;
 };
 
-type Opening = Pick<App, "config" | "seal" | "log" | "replica">;
+type Deps = Pick<App, "config" | "seal" | "log" | "replica">;
 
 /**
  * Opens SMARTDASH_JOURNAL. Failures: `journal_unusable` in production; in development a gateway without
  * a journal only says so.
  */
-export async function openJournal(app: Opening): Promise<Journal> {
+export async function openJournal(app: Deps): Promise<Journal> {
   const folder = app.config.journal;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -88,7 +88,7 @@ type Parts = {
   readonly holders: Holders;
 };
 
-async function openParts(app: Opening, folder: string) {
+async function openParts(app: Deps, folder: string) {
   const complain = (error: unknown) => app.log.warn("marks_not_written", troubleOf(error));
   return {
     id: await idOf(folder),
@@ -115,7 +115,7 @@ async function idOf(folder: string): Promise<string> {
 
 const [lookMs, longestMs] = [10_000, 1000];
 
-function journalOf(app: Opening, parts: Parts): Journal {
+function journalOf(app: Deps, parts: Parts): Journal {
   const { answers } = parts;
   const watch = createWatch(app, answers);
   return {
@@ -144,7 +144,7 @@ function journalOf(app: Opening, parts: Parts): Journal {
 }
 
 /** Says in the log when the journal cannot be written any more, and when it can again. */
-function createWatch(app: Opening, answers: Answers) {
+function createWatch(app: Deps, answers: Answers) {
   let state: "pass" | "journal_unavailable" = "pass";
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<void> | undefined;
@@ -196,7 +196,7 @@ function textOf({ credential }: Answer): string {
 }
 
 /** An answer that was torn by a crash is as good as none; one whose key is missing waits for the key. */
-function opened(app: Opening, version: Version, bytes: Uint8Array): Answer | "reserved" {
+function opened(app: Deps, version: Version, bytes: Uint8Array): Answer | "reserved" {
   try {
     const fields: unknown = JSON.parse(app.seal.open(bytes, placeOf(version)).reveal());
     const credential = isObject(fields) ? credentialFrom(fields) : undefined;

@@ -9,7 +9,7 @@ import type { Version } from "../journal/answers.ts";
 import type { Answer } from "../journal/journal.ts";
 import { accountById } from "../store.ts";
 import { keepAnswer } from "../refresh/keep.ts";
-import type { Refreshing } from "../refresh/refreshing.ts";
+import type { RefreshDeps } from "../refresh/refreshing.ts";
 import {
   claimIntent,
   endClaim,
@@ -21,8 +21,8 @@ import {
   withdrawIntent,
 } from "./store.ts";
 
-type Recovering = Pick<
-  Refreshing,
+type Deps = Pick<
+  RefreshDeps,
   "db" | "journal" | "log" | "atStep" | "credentials" | "now" | "random" | "once" | "replica"
 >;
 
@@ -38,7 +38,7 @@ const atStartMs = 15_000;
  * database that was restored from a backup are found, open intents are judged. Failures: none; what the
  * database does not take now is tried again every second.
  */
-export async function recoverAtStart(app: Recovering): Promise<void> {
+export async function recoverAtStart(app: Deps): Promise<void> {
   try {
     const late = () => new Failure("database_unavailable");
     await within(atStartMs, recoverAll(app), late);
@@ -47,13 +47,13 @@ export async function recoverAtStart(app: Recovering): Promise<void> {
   }
 }
 
-async function recoverAll(app: Recovering): Promise<void> {
+async function recoverAll(app: Deps): Promise<void> {
   await recoverLeftBehind(app);
   await findRestored(app);
 }
 
 /** Goes on with that beside the calls, for this process and for others that share its journal and died. */
-export function startRecovery(app: Recovering): Recovery {
+export function startRecovery(app: Deps): Recovery {
   const stopping = new AbortController();
   const running = lookOn(app, stopping.signal);
   return {
@@ -66,7 +66,7 @@ export function startRecovery(app: Recovering): Recovery {
   };
 }
 
-async function lookOn(app: Recovering, stopping: AbortSignal): Promise<void> {
+async function lookOn(app: Deps, stopping: AbortSignal): Promise<void> {
   for (let look = 1; !stopping.aborted; look++) {
     const pause = { signal: stopping, ref: false };
     await sleep(lookMs * (0.75 + app.random() / 2), undefined, pause).catch(() => undefined);
@@ -78,7 +78,7 @@ async function lookOn(app: Recovering, stopping: AbortSignal): Promise<void> {
 }
 
 /** For whoever waits for a process that may be gone. Never rejects. */
-export function recoverNow(app: Recovering): Promise<void> {
+export function recoverNow(app: Deps): Promise<void> {
   return app.once("recovery", () =>
     recoverLeftBehind(app).then(
       () => app.log.over("recovery_failed"),
@@ -88,17 +88,17 @@ export function recoverNow(app: Recovering): Promise<void> {
 }
 
 /** Answers that arrived while the database was away. Never rejects. */
-async function storeWaiting(app: Recovering): Promise<void> {
+async function storeWaiting(app: Deps): Promise<void> {
   await Promise.all([...app.journal.unstored.values()].map((answer) => storeOne(app, answer)));
 }
 
-async function storeOne(app: Recovering, answer: Answer): Promise<void> {
+async function storeOne(app: Deps, answer: Answer): Promise<void> {
   if ((await keepAnswer(app, answer)) === "later") return;
   app.credentials.forget(answer.id);
   app.log.info("refresh_stored", { accountId: answer.id, generation: answer.generation + 1 });
 }
 
-async function recoverLeftBehind(app: Recovering): Promise<void> {
+async function recoverLeftBehind(app: Deps): Promise<void> {
   const gone = app.journal.holders.gone();
   if (gone.length > 0) {
     await timely(freeLeases(app.db, gone));
@@ -111,7 +111,7 @@ async function recoverLeftBehind(app: Recovering): Promise<void> {
 }
 
 /** An answer of a process that is gone, or of one that is about to store it itself: both end the same. */
-async function replay(app: Recovering, version: Version): Promise<void> {
+async function replay(app: Deps, version: Version): Promise<void> {
   if (app.journal.unstored.has(version.id)) return;
   const answer = await app.journal.read(version).catch(() => undefined);
   if (answer === undefined) return;
@@ -129,7 +129,7 @@ async function replay(app: Recovering, version: Version): Promise<void> {
 }
 
 /** Room that was made for an answer which another gateway has got meanwhile. */
-async function dropIfOver(app: Recovering, version: Version): Promise<void> {
+async function dropIfOver(app: Deps, version: Version): Promise<void> {
   const account = await timely(accountById(app.db, version.id));
   const isOver = account?.state === "revoked" || (account?.generation ?? 0) > version.generation;
   if (isOver) await app.journal.drop(version);
@@ -139,7 +139,7 @@ async function dropIfOver(app: Recovering, version: Version): Promise<void> {
  * What an open intent without an answer means: room in the journal is made right before the provider is asked.
  * Nobody else can ask meanwhile, so what is dropped here is nobody's answer.
  */
-async function judge(app: Recovering, version: Version): Promise<void> {
+async function judge(app: Deps, version: Version): Promise<void> {
   const claim = { holder: app.replica, journal: app.journal.id };
   if (!(await timely(claimIntent(app.db, version, claim)))) return;
   const left = await app.journal.read(version);
@@ -156,7 +156,7 @@ const marksAtOnce = 5000;
 const forgetMarksMs = 90 * 86_400_000;
 
 /** A database that holds an older generation than this journal has seen stored was restored from a backup. */
-async function findRestored(app: Recovering): Promise<void> {
+async function findRestored(app: Deps): Promise<void> {
   const marks = app.journal.marks.all();
   let restored = 0;
   for (let at = 0; at < marks.length; at += marksAtOnce) {
@@ -169,7 +169,7 @@ async function findRestored(app: Recovering): Promise<void> {
   if (restored > 0) app.log.error("database_restored", { accounts: restored });
 }
 
-async function forgetUnknown(app: Recovering, marks: readonly Version[]): Promise<void> {
+async function forgetUnknown(app: Deps, marks: readonly Version[]): Promise<void> {
   const known = await timely(
     knownAccounts(
       app.db,

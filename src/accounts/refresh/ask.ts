@@ -12,11 +12,11 @@ import type { NewCredential, ReadAccount } from "../store.ts";
 import type { Refusal, Tokens } from "../token-answer.ts";
 import { busy, reconnect } from "./failures.ts";
 import { keepAnswer } from "./keep.ts";
-import type { Refreshing } from "./refreshing.ts";
+import type { RefreshDeps } from "./refreshing.ts";
 import { settleRefusal } from "./settle.ts";
 import { mostIntents, returnLease } from "./store.ts";
 
-export type Asking = {
+export type AttemptDeps = {
   /** Leased by us, with the intent in its row. */
   readonly account: ReadAccount;
   readonly registration: Registration;
@@ -33,7 +33,7 @@ export type Asking = {
  * Whatever is known already (an answer that an earlier process wrote down) is used instead.
  * Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `journal_unavailable`.
  */
-export async function askProvider(app: Refreshing, asking: Asking): Promise<Held> {
+export async function askProvider(app: RefreshDeps, asking: AttemptDeps): Promise<Held> {
   const { account, registration, requestId } = asking;
   const ahead = app.now().getTime() - account.readAt.getTime();
   const report = reporter(app, account, requestId);
@@ -69,7 +69,7 @@ export async function askProvider(app: Refreshing, asking: Asking): Promise<Held
   return held;
 }
 
-async function measured(app: Refreshing, registration: Registration, refreshToken: Secret) {
+async function measured(app: RefreshDeps, registration: Registration, refreshToken: Secret) {
   const provider = registration.provider.name;
   const startedAt = performance.now();
   const span = app.tracing?.begin("oauth.refresh", "client");
@@ -85,7 +85,7 @@ async function measured(app: Refreshing, registration: Registration, refreshToke
  * stored one. The lease goes back if none of it can be.
  */
 async function prepare(
-  app: Refreshing,
+  app: RefreshDeps,
   account: ReadAccount,
   requestId: string,
 ): Promise<Secret | Answer | "replaced"> {
@@ -114,13 +114,13 @@ async function prepare(
 }
 
 /** Asked before, by a gateway whose journal we cannot read. */
-function noteUnanswered(app: Refreshing, { id, generation, intents, lastError }: ReadAccount) {
+function noteUnanswered(app: RefreshDeps, { id, generation, intents, lastError }: ReadAccount) {
   if (intents < mostIntents || lastError === "unanswered") return;
   app.log.error("refresh_unanswered", { accountId: id, generation });
 }
 
 /** This process stood still for too long; nothing was asked. */
-async function stepBack(app: Refreshing, account: ReadAccount): Promise<never> {
+async function stepBack(app: RefreshDeps, account: ReadAccount): Promise<never> {
   await dropQuietly(app, account);
   await timely(returnLease(app.db, versionOf(account), app.replica));
   throw busy(1000);
@@ -128,7 +128,7 @@ async function stepBack(app: Refreshing, account: ReadAccount): Promise<never> {
 
 /** The row as it will be; a provider that sends no new refresh token keeps the old one valid. */
 function sealed(
-  app: Refreshing,
+  app: RefreshDeps,
   account: ReadAccount,
   { tokens, at, registration }: { tokens: Tokens; at: Date; registration: Registration },
 ): NewCredential {
@@ -147,7 +147,7 @@ function sealed(
  * is away: then it is on top of whatever is read (`unstored`) until it has.
  */
 async function storeAnswer(
-  app: Refreshing,
+  app: RefreshDeps,
   account: ReadAccount,
   { answer, ahead }: { answer: Answer; ahead: number },
 ): Promise<Held> {
@@ -162,7 +162,7 @@ async function storeAnswer(
 
 /** Nothing stored: the account was connected again while we asked, and that credential is the newer one. */
 async function currentAfter(
-  app: Refreshing,
+  app: RefreshDeps,
   account: ReadAccount,
   stored: ReadAccount | undefined,
 ): Promise<Held> {
@@ -171,13 +171,13 @@ async function currentAfter(
   return held;
 }
 
-function dropQuietly(app: Refreshing, account: ReadAccount) {
+function dropQuietly(app: RefreshDeps, account: ReadAccount) {
   return app.journal.drop(versionOf(account)).catch((error: unknown) => {
     app.log.warn("journal_not_cleared", { accountId: account.id, ...troubleOf(error) });
   });
 }
 
-function reporter(app: Refreshing, account: ReadAccount, requestId: string) {
+function reporter(app: RefreshDeps, account: ReadAccount, requestId: string) {
   return async (event: "refresh_success" | "refresh_fail", refusal?: Refusal) => {
     const facts = { accountId: account.id, generation: account.generation, requestId };
     const outcome =

@@ -3,10 +3,10 @@ import { within } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import type { Answer } from "../journal/journal.ts";
 import { type ReadAccount, accountById } from "../store.ts";
-import type { Refreshing } from "./refreshing.ts";
+import type { RefreshDeps } from "./refreshing.ts";
 import { saveRefreshed } from "./store.ts";
 
-type Keeping = Pick<Refreshing, "db" | "journal" | "log" | "atStep" | "once">;
+type Deps = Pick<RefreshDeps, "db" | "journal" | "log" | "atStep" | "once">;
 
 /** A call waits for this; what takes longer is done behind it. */
 const storeMs = 2000;
@@ -17,7 +17,7 @@ const storeMs = 2000;
  * The row; `old` when a newer generation is there; `later` when the database does not take it now.
  */
 export async function keepAnswer(
-  app: Keeping,
+  app: Deps,
   answer: Answer,
 ): Promise<ReadAccount | "old" | "later"> {
   const { id, generation } = answer;
@@ -40,14 +40,14 @@ export async function keepAnswer(
   return stored;
 }
 
-async function store(app: Keeping, answer: Answer): Promise<ReadAccount | "old" | "unknown"> {
+async function store(app: Deps, answer: Answer): Promise<ReadAccount | "old" | "unknown"> {
   const { id, generation, credential } = answer;
   const stored = await saveRefreshed(app.db, { id, generation }, credential);
   if (stored !== undefined) return stored;
   return (await accountById(app.db, id)) === undefined ? "unknown" : "old";
 }
 
-async function leaveJournal(app: Keeping, { id, generation }: Answer, known: number) {
+async function leaveJournal(app: Deps, { id, generation }: Answer, known: number) {
   try {
     await app.journal.marks.mark({ id, generation: known });
     await app.atStep("marked");

@@ -1,10 +1,10 @@
 import { timely } from "#src/once.ts";
 import { troubleOf } from "#src/telemetry/trouble.ts";
 import type { ReadAccount } from "../store.ts";
-import type { Refreshing } from "./refreshing.ts";
+import type { RefreshDeps } from "./refreshing.ts";
 import { type Lease, returnLease } from "./store.ts";
 
-type Leasing = Pick<Refreshing, "db" | "config" | "replica" | "journal" | "log">;
+type Deps = Pick<RefreshDeps, "db" | "config" | "replica" | "journal" | "log">;
 
 export type Leased = {
   readonly account: ReadAccount;
@@ -17,13 +17,13 @@ const graceMs = 10_000;
 const leastLeftMs = 3000;
 
 /** How long a lease holds: longer than a provider may take, so that nobody else begins while its answer may come. */
-export function leaseMs({ config }: Pick<Leasing, "config">): number {
+export function leaseMs({ config }: Pick<Deps, "config">): number {
   return config.providerTimeoutMs + graceMs;
 }
 
 /** Takes a lease by `take`. One that comes after everybody has stopped waiting for it goes back. */
 export async function leasedBy(
-  app: Leasing,
+  app: Deps,
   take: (lease: Lease) => Promise<ReadAccount | undefined>,
 ): Promise<Leased | undefined> {
   const begun = performance.now();
@@ -39,7 +39,7 @@ export async function leasedBy(
   }
 }
 
-async function giveBackLate(app: Leasing, taking: Promise<ReadAccount | undefined>): Promise<void> {
+async function giveBackLate(app: Deps, taking: Promise<ReadAccount | undefined>): Promise<void> {
   try {
     const account = await taking;
     if (account !== undefined) await timely(returnLease(app.db, account, app.replica));

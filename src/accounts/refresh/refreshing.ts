@@ -5,7 +5,7 @@ import type { Journal } from "../journal/journal.ts";
 import type { AtStep } from "./step.ts";
 
 /** What a refresh leans on. */
-export type Refreshing = Pick<
+export type RefreshDeps = Pick<
   App,
   | "db"
   | "seal"

@@ -8,7 +8,7 @@ import { type Registration, registrationOf } from "../registration.ts";
 import { askProvider } from "./ask.ts";
 import { busy, reconnect } from "./failures.ts";
 import { leaseMs, leasedBy } from "./lease.ts";
-import type { Refreshing } from "./refreshing.ts";
+import type { RefreshDeps } from "./refreshing.ts";
 import { abandonUnanswered, endUnrenewable, leaseRefresh, mostIntents } from "./store.ts";
 
 const waitForOthersMs = 100;
@@ -23,7 +23,7 @@ const turnsPerLook = 10;
  * Failures: `reconnect_needed`, `renewal_pending`, `provider_busy`, `provider_refuses_application`, `journal_unavailable`,
  * `database_unavailable`.
  */
-export function renew(app: Refreshing, known: Held, wish: Wish): Promise<Held> {
+export function renew(app: RefreshDeps, known: Held, wish: Wish): Promise<Held> {
   // A call does not stand in the line of those for whom nobody waits.
   const key = `refresh ${wish.isEarly === true ? "early " : ""}${known.accountId} ${known.generation}`;
   return app.once(key, () => renewOnce(app, known, wish));
@@ -35,7 +35,7 @@ export type Wish = {
   readonly isEarly?: boolean;
 };
 
-async function renewOnce(app: Refreshing, known: Held, wish: Wish): Promise<Held> {
+async function renewOnce(app: RefreshDeps, known: Held, wish: Wish): Promise<Held> {
   const { requestId, isEarly = false } = wish;
   const registration = registrationOf(app, known.provider);
   const deadline = performance.now() + leaseMs(app);
@@ -56,7 +56,7 @@ async function renewOnce(app: Refreshing, known: Held, wish: Wish): Promise<Held
 
 /** Undefined when another process is asking, or may hold the answer. */
 async function askIfFree(
-  app: Refreshing,
+  app: RefreshDeps,
   current: Held,
   asking: { registration: Registration; requestId: string },
 ): Promise<Held | undefined> {
@@ -66,14 +66,14 @@ async function askIfFree(
   return leased === undefined ? undefined : await askProvider(app, { ...asking, ...leased });
 }
 
-async function currentOf(app: Refreshing, known: Held): Promise<Held> {
+async function currentOf(app: RefreshDeps, known: Held): Promise<Held> {
   const current = await readHeld(app, known.accountId);
   if (current === undefined) throw reconnect(app, known);
   app.credentials.put(current.accountId, current);
   return current;
 }
 
-async function refuseUnrefreshable(app: Refreshing, current: Held): Promise<void> {
+async function refuseUnrefreshable(app: RefreshDeps, current: Held): Promise<void> {
   const { accountId: id, generation, state, isRenewable } = current;
   const isAskable = isUsable(current) || state === "revoking";
   if (!isAskable) throw reconnect(app, current);
@@ -96,7 +96,7 @@ async function refuseUnrefreshable(app: Refreshing, current: Held): Promise<void
 
 /** Whether a database from a backup would have a refresh token sent that has been used. */
 export async function isRestored(
-  app: Pick<Refreshing, "db" | "journal" | "log">,
+  app: Pick<RefreshDeps, "db" | "journal" | "log">,
   { id, generation }: { readonly id: string; readonly generation: number },
 ): Promise<boolean> {
   const highest = app.journal.marks.highest(id);

@@ -4,7 +4,7 @@ import { type Held, isUsable, readHeld } from "../credential.ts";
 import type { Registration } from "../registration.ts";
 import type { ReadAccount } from "../store.ts";
 import type { Refusal } from "../token-answer.ts";
-import type { Refreshing } from "./refreshing.ts";
+import type { RefreshDeps } from "./refreshing.ts";
 import { busy, reconnect } from "./failures.ts";
 import { postponeRefresh, requireReconnect } from "./store.ts";
 
@@ -21,7 +21,7 @@ type Refused = {
 };
 
 /** What follows from an answer without tokens. Returns a credential when somebody else has a newer one. */
-export async function settleRefusal(app: Refreshing, refused: Refused): Promise<Held> {
+export async function settleRefusal(app: RefreshDeps, refused: Refused): Promise<Held> {
   const { registration, refusal } = refused;
   if (refusal.means === "dead") {
     await app.admission.answered(registration);
@@ -37,7 +37,7 @@ export async function settleRefusal(app: Refreshing, refused: Refused): Promise<
 }
 
 /** Of an answer that says nothing final. */
-async function tellProvidersState(app: Refreshing, { account, registration, refusal }: Refused) {
+async function tellProvidersState(app: RefreshDeps, { account, registration, refusal }: Refused) {
   const { means, retryAfterSeconds, isAboutRequest } = refusal;
   if (means === "just_refreshed" || isAboutRequest) {
     return await app.admission.answered(registration);
@@ -46,7 +46,7 @@ async function tellProvidersState(app: Refreshing, { account, registration, refu
   return await app.admission.failed(registration, { retryAfterSeconds, isFirst });
 }
 
-async function settleDead(app: Refreshing, { account, refusal }: Refused): Promise<Held> {
+async function settleDead(app: RefreshDeps, { account, refusal }: Refused): Promise<Held> {
   const version = { id: account.id, generation: account.generation };
   const isCurrent = await timely(requireReconnect(app.db, version, refusal.code));
   const current = await readHeld(app, account.id);
@@ -57,7 +57,7 @@ async function settleDead(app: Refreshing, { account, refusal }: Refused): Promi
   throw reconnect(app, { ...account, accountId: account.id });
 }
 
-async function postpone(app: Refreshing, { account, refusal }: Refused): Promise<void> {
+async function postpone(app: RefreshDeps, { account, refusal }: Refused): Promise<void> {
   const { id, generation, failingSince, readAt, exhaustedAt } = account;
   const failingMs = failingSince === null ? 0 : readAt.getTime() - failingSince.getTime();
   const isExhausted = failingMs >= exhaustedMs;
@@ -74,7 +74,7 @@ async function postpone(app: Refreshing, { account, refusal }: Refused): Promise
 }
 
 async function newerOr(
-  app: Refreshing,
+  app: RefreshDeps,
   account: ReadAccount,
   failure: () => Failure,
 ): Promise<Held> {
@@ -85,7 +85,7 @@ async function newerOr(
 }
 
 /** What the provider asks for, or exponential with jitter: 2 s, 4 s, 8 s … ten minutes. */
-function waitAfter(app: Refreshing, account: ReadAccount, refusal: Refusal): number {
+function waitAfter(app: RefreshDeps, account: ReadAccount, refusal: Refusal): number {
   // Nothing is wrong with the account: the provider's standing decides for all of them.
   if (refusal.means === "application_refused") return 0;
   if (refusal.retryAfterSeconds !== undefined) {

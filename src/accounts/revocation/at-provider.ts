@@ -3,7 +3,7 @@ import { Failure, asFailure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { columns, openColumn, openHeld } from "../credential.ts";
 import { authenticationOf } from "../provider-client.ts";
-import type { Refreshing } from "../refresh/refreshing.ts";
+import type { RefreshDeps } from "../refresh/refreshing.ts";
 import { renew } from "../refresh/renew.ts";
 import { mostIntents } from "../refresh/store.ts";
 import type { Registration } from "../registration.ts";
@@ -25,7 +25,7 @@ const succeeded = new Set([200, 202, 204, 404, 410]);
  * another try.
  */
 export async function takeBack(
-  app: Refreshing,
+  app: RefreshDeps,
   account: ReadAccount,
   registration: Registration,
 ): Promise<TakenBack> {
@@ -37,13 +37,13 @@ export async function takeBack(
     : await deleteConnection(app, account, { registration, url: revocation.url });
 }
 
-type Asking = { readonly registration: Registration; readonly url: string };
+type RevocationRequest = { readonly registration: Registration; readonly url: string };
 
 /** RFC 7009 section 2.1. The refresh token goes, and the access tokens of its grant with it; or the only token there is. */
 async function revokeToken(
-  app: Refreshing,
+  app: RefreshDeps,
   account: ReadAccount,
-  { registration, url }: Asking,
+  { registration, url }: RevocationRequest,
 ): Promise<TakenBack> {
   const { clientId, provider } = registration;
   const field = account.refreshToken === null ? "accessToken" : "refreshToken";
@@ -74,9 +74,9 @@ async function revokeToken(
 
 /** Mercado Libre: DELETE with the person's own live access token; a dead one is renewed first. */
 async function deleteConnection(
-  app: Refreshing,
+  app: RefreshDeps,
   account: ReadAccount,
-  { registration, url }: Asking,
+  { registration, url }: RevocationRequest,
 ): Promise<TakenBack> {
   const address = url
     .replace("{seller}", encodeURIComponent(account.sellerId))
@@ -93,7 +93,7 @@ async function deleteConnection(
   return confirmed(await sendDelete(app, address, renewed.access.reveal()));
 }
 
-async function sendDelete(app: Refreshing, url: string, access: string): Promise<number> {
+async function sendDelete(app: RefreshDeps, url: string, access: string): Promise<number> {
   const headers = { accept: "application/json", authorization: `Bearer ${access}` };
   return (await app.outbound(url, { method: "DELETE", headers })).status;
 }
@@ -104,7 +104,7 @@ function confirmed(status: number): TakenBack {
 }
 
 /** A refresh token that the provider calls dead needs no taking back; one in doubt may still live. */
-async function goneOr(app: Refreshing, { id }: ReadAccount, error: unknown): Promise<TakenBack> {
+async function goneOr(app: RefreshDeps, { id }: ReadAccount, error: unknown): Promise<TakenBack> {
   if (asFailure(error).code !== "reconnect_needed") throw error;
   const account = await timely(accountById(app.db, id));
   return (account?.intents ?? 0) >= mostIntents ? "by_hand" : "already_gone";

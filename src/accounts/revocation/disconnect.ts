@@ -5,13 +5,13 @@ import { OutsideTrouble } from "#src/http/outbound.ts";
 import { timely } from "#src/once.ts";
 import { recoverNow } from "../recovery/recover.ts";
 import { leaseMs } from "../refresh/lease.ts";
-import type { Refreshing } from "../refresh/refreshing.ts";
+import type { RefreshDeps } from "../refresh/refreshing.ts";
 import { registrationOf } from "../registration.ts";
 import { type ReadAccount, accountById } from "../store.ts";
 import { type TakenBack, takeBack } from "./at-provider.ts";
 import { beginRevoking, finishRevoking, postponeRevoking, takeRevoking } from "./store.ts";
 
-export type Disconnecting = Refreshing & {
+export type DisconnectDeps = RefreshDeps & {
   /** Lets go of what ended, in this process. */
   readonly letGo: LetGo;
 };
@@ -32,7 +32,7 @@ export type Disconnected = {
  * Failures: `not_found`.
  */
 export async function disconnect(
-  app: Disconnecting,
+  app: DisconnectDeps,
   accountId: string,
   {
     why,
@@ -53,7 +53,7 @@ export async function disconnect(
 }
 
 /** Accounts whose provider had not confirmed; one after the other, as many as are due. */
-export async function finishDisconnecting(app: Refreshing, stopping?: AbortSignal): Promise<void> {
+export async function finishDisconnecting(app: RefreshDeps, stopping?: AbortSignal): Promise<void> {
   for (let count = 0; count < mostPerRound; count++) {
     if (stopping?.aborted === true) return;
     const account = await timely(takeRevoking(app.db));
@@ -69,7 +69,7 @@ const longestPauseMs = 3_600_000;
 const patienceMs = 7 * 86_400_000;
 
 async function finish(
-  app: Refreshing,
+  app: RefreshDeps,
   begun: ReadAccount,
   leavesUnconfigured = false,
 ): Promise<Disconnected> {
@@ -90,7 +90,7 @@ async function finish(
 const lookAgainMs = 200;
 
 /** The account once nobody is renewing it: a token that has just been replaced is the wrong one to take back. */
-async function quiet(app: Refreshing, begun: ReadAccount): Promise<ReadAccount> {
+async function quiet(app: RefreshDeps, begun: ReadAccount): Promise<ReadAccount> {
   const deadline = performance.now() + leaseMs(app);
   for (;;) {
     const account = await timely(accountById(app.db, begun.id));
@@ -104,7 +104,7 @@ async function quiet(app: Refreshing, begun: ReadAccount): Promise<ReadAccount> 
 }
 
 /** Wipes the credential that is stored now, whichever the provider's own renewal has left. */
-async function erase(app: Refreshing, id: string): Promise<void> {
+async function erase(app: RefreshDeps, id: string): Promise<void> {
   const account = await timely(accountById(app.db, id));
   if (account?.state === "revoking") await timely(finishRevoking(app.db, account));
   app.credentials.forget(id);
@@ -112,7 +112,7 @@ async function erase(app: Refreshing, id: string): Promise<void> {
 
 /** A provider that is no longer configured cannot be asked. */
 async function takeBackIfWeCan(
-  app: Refreshing,
+  app: RefreshDeps,
   account: ReadAccount,
   leavesUnconfigured: boolean,
 ): Promise<TakenBack> {
@@ -127,7 +127,7 @@ async function takeBackIfWeCan(
 }
 
 async function giveItTime(
-  app: Refreshing,
+  app: RefreshDeps,
   account: ReadAccount,
   { reason, page }: { reason: string; page: string | undefined },
 ): Promise<Disconnected> {
@@ -152,7 +152,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** Where a person can do it by hand. */
-function pageOf(app: Pick<Refreshing, "catalog">, { provider }: ReadAccount): string | undefined {
+function pageOf(app: Pick<RefreshDeps, "catalog">, { provider }: ReadAccount): string | undefined {
   const revocation = app.catalog.providers.get(provider)?.revocation;
   return revocation?.how === "by_hand" ? revocation.url : undefined;
 }

@@ -6,7 +6,7 @@ import { type AssertionChecks, checkAssertion, subjectOf } from "./assertion.ts"
 import type { AuthMethod, Client } from "./client.ts";
 import { type Clients, clientOf } from "./find-client.ts";
 
-export type Authenticating = Pick<App, "db" | "now" | "publicUrl"> &
+export type ClientAuthDeps = Pick<App, "db" | "now" | "publicUrl"> &
   AssertionChecks & { readonly clients: Clients };
 
 /** How clients may prove themselves, in the words of the metadata. */
@@ -24,7 +24,7 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
  * Failures: `invalid_client`, `invalid_request` when it proves itself in two ways.
  */
 export async function authenticatedClient(
-  app: Authenticating,
+  app: ClientAuthDeps,
   request: Request,
   form: URLSearchParams,
 ): Promise<Client> {
@@ -56,7 +56,7 @@ function clientFailure(error: unknown): unknown {
 
 /** The same, for endpoints that are not for everybody. Failures: `invalid_client` also for public clients. */
 export async function confidentialClient(
-  app: Authenticating,
+  app: ClientAuthDeps,
   request: Request,
   form: URLSearchParams,
 ): Promise<Client> {

@@ -22,7 +22,7 @@ const mostBytes = 5 * 1024;
 const mostDocuments = 1000;
 const [shortestMs, usualMs, longestMs] = [60_000, 3_600_000, 86_400_000];
 
-type Documenting = Pick<App, "now" | "log"> & {
+type Deps = Pick<App, "now" | "log"> & {
   readonly guardedFetch: GuardedFetch;
   /** Hears of a well-known client that has changed its document. */
   readonly noteDrift?: (clientId: string) => void;
@@ -33,7 +33,7 @@ type Known = { readonly client: Client; readonly fetchedAt: number; readonly fre
  * Client ID Metadata Documents (draft-ietf-oauth-client-id-metadata-document-01). Failures are never kept;
  * a document that was good serves for a day while its address cannot be fetched, a bundled one always.
  */
-export function createClientDocuments(app: Documenting, policy: Policy): ClientDocuments {
+export function createClientDocuments(app: Deps, policy: Policy): ClientDocuments {
   const now = () => app.now().getTime();
   const cache = createCache<Known>({ freshMs: shortestMs, staleMs: 0, size: mostDocuments, now });
   const find = async (clientId: string) => {
@@ -53,7 +53,7 @@ export function createClientDocuments(app: Documenting, policy: Policy): ClientD
 
 /** What is known and fresh by its own headers, else what its address says now. */
 async function current(
-  app: Documenting,
+  app: Deps,
   clientId: string,
   known: { last: Known | undefined; pinned: Client | undefined },
 ): Promise<Known> {
@@ -89,7 +89,7 @@ function bundled(clientId: string): Client | undefined {
 }
 
 async function fetchDocument(
-  app: Documenting,
+  app: Deps,
   clientId: string,
   pinned: Client | undefined,
 ): Promise<Known> {

@@ -8,7 +8,7 @@ import { expectField } from "../fields.ts";
 import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/issue.ts";
 import { scopesFor, personsResource } from "../grants/request-checks.ts";
 import { grantById } from "../grants/store.ts";
-import type { Redeeming, TokenRequest } from "../grants/token.ts";
+import type { GrantDeps, TokenRequest } from "../grants/token.ts";
 import { type DeviceCode, pollDevice, redeemDevice, saveDeviceCode } from "./store.ts";
 
 const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code";
@@ -20,7 +20,7 @@ const codeLength = 8;
 
 /** What a device shows its person (RFC 8628 section 3.2). Failures: those of a token request. */
 export async function authorizeDevice(
-  app: Redeeming,
+  app: GrantDeps,
   request: Request,
   form: URLSearchParams,
 ): Promise<Readonly<Record<string, string | number>>> {
@@ -76,7 +76,7 @@ export function userCodeFingerprint(app: Pick<App, "bindingKey">, code: string):
  * Failures: `invalid_request`, `authorization_pending`, `slow_down`, `access_denied`, `expired_token`, `invalid_grant`.
  */
 export async function redeemDeviceCode(
-  app: Redeeming,
+  app: GrantDeps,
   { client, form }: TokenRequest,
 ): Promise<TokenAnswer> {
   const now = app.now();

@@ -25,7 +25,7 @@ export type AuthorizationRequest = {
 /** Where an answer goes; proven before anything is sent there. */
 export type ProvenRedirect = Pick<AuthorizationRequest, "client" | "redirectUri" | "state">;
 
-type Reading = Pick<App, "db" | "catalog" | "publicUrl" | "config"> & { readonly clients: Clients };
+type Deps = Pick<App, "db" | "catalog" | "publicUrl" | "config"> & { readonly clients: Clients };
 
 const mostCharacters = 4096;
 
@@ -33,7 +33,7 @@ const mostCharacters = 4096;
  * Who asks, and where the answer goes. What fails here is shown to the person and sent nowhere.
  * Failures: `invalid_request`, `client_unknown`, `redirect_uri_unknown`.
  */
-export async function provenRedirect(app: Reading, query: string): Promise<ProvenRedirect> {
+export async function provenRedirect(app: Deps, query: string): Promise<ProvenRedirect> {
   if (query.length > mostCharacters) {
     throw new Failure("invalid_request", `The request is longer than ${mostCharacters} characters`);
   }
@@ -54,7 +54,7 @@ const known = new Set(
   ),
 );
 
-type Step = (app: Reading, asked: URLSearchParams, client: Client) => void;
+type Step = (app: Deps, asked: URLSearchParams, client: Client) => void;
 
 /** RFC 6749 section 4.1.1, RFC 7636 section 4.3, in the order in which they are told. */
 const steps: readonly Step[] = [
@@ -84,7 +84,7 @@ function refuse(why: string): never {
 
 /** The rest of the request. What fails here is told to the client, at its proven redirect URI. */
 export function readAuthorizationRequest(
-  app: Reading,
+  app: Deps,
   proven: ProvenRedirect,
   query: string,
 ): AuthorizationRequest {

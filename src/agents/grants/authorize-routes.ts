@@ -28,14 +28,14 @@ import {
 import { connectPage, consentPage } from "./consent-page.ts";
 import { type Stops, letGoOn, stopNotice, stopOf } from "./stops.ts";
 
-export type Authorizing = App & {
+export type AuthorizeDeps = App & {
   readonly clients: Clients;
   readonly authorizeGate: FloodGate;
   readonly stops: Stops;
 };
 
 /** `/authorize`: JOURNEY 2, where a person decides what an agent may do. */
-export function mountAuthorize(routes: PageRoutes, app: Authorizing, path: string): void {
+export function mountAuthorize(routes: PageRoutes, app: AuthorizeDeps, path: string): void {
   routes.get(path, ({ req, env }) => {
     app.authorizeGate.pass(env.address());
     app.clients.expect(req.query("client_id") ?? "", env.address);
@@ -47,7 +47,7 @@ export function mountAuthorize(routes: PageRoutes, app: Authorizing, path: strin
   });
 }
 
-async function authorize(app: Authorizing, request: Request): Promise<Response> {
+async function authorize(app: AuthorizeDeps, request: Request): Promise<Response> {
   const atHome = atPublicUrl(app.publicUrl, request);
   if (atHome !== undefined) return seeOther(atHome);
   const query = new URL(request.url).search.slice(1);
@@ -69,7 +69,7 @@ type Visit = {
 const askAnyway = ["consent", "login", "select_account"];
 
 /** At once for whoever has agreed before, else with a page. */
-async function answer(app: Authorizing, request: Request, visit: Visit): Promise<Response> {
+async function answer(app: AuthorizeDeps, request: Request, visit: Visit): Promise<Response> {
   const { asked, person, accounts } = visit;
   const mayBeSilent = !askAnyway.some((word) => asked.prompt.has(word));
   const remembered =
@@ -107,7 +107,7 @@ async function answer(app: Authorizing, request: Request, visit: Visit): Promise
 }
 
 /** The person's yes or no. Everything is read and checked anew: the form is a browser's word. */
-async function decide(app: Authorizing, request: Request): Promise<Response> {
+async function decide(app: AuthorizeDeps, request: Request): Promise<Response> {
   const form = await readForm(request);
   const person = await formSender(app, request, form);
   const query = form.get("query") ?? "";
@@ -135,7 +135,7 @@ function aboutOf({ query, client }: AuthorizationRequest): string {
 
 /** What OAuth has a word for is told to the client; everything else is shown to the person. */
 async function orTellClient(
-  app: Authorizing,
+  app: AuthorizeDeps,
   proven: ProvenRedirect,
   work: () => Promise<Response>,
 ): Promise<Response> {

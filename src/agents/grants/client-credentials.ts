@@ -1,14 +1,14 @@
 import { Failure } from "#src/failure.ts";
 import { type TokenAnswer, newTokenId, tokenAnswer } from "../tokens/issue.ts";
 import { scopesFor, wantedResource } from "./request-checks.ts";
-import type { Redeeming, TokenRequest } from "./token.ts";
+import type { GrantDeps, TokenRequest } from "./token.ts";
 
 /**
  * `client_credentials` (RFC 6749 section 4.4): an agent that the operator added acts for itself, on its own
  * account. Failures: `unauthorized_client`, `invalid_target`, `invalid_scope`.
  */
 export async function clientCredentials(
-  app: Redeeming,
+  app: GrantDeps,
   { client, form }: TokenRequest,
 ): Promise<TokenAnswer> {
   const { agentId } = client;

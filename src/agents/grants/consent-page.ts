@@ -10,7 +10,7 @@ import { accountName } from "../account-name.ts";
 import { redirectHost, redirectKind } from "../clients/redirect-uris.ts";
 import type { AuthorizationRequest } from "./authorization-request.ts";
 
-type Showing = Pick<App, "catalog" | "config" | "publicUrl">;
+type Deps = Pick<App, "catalog" | "config" | "publicUrl">;
 
 /** What a person is told about a request, whichever way the agent came. */
 export type AskedFor = Pick<AuthorizationRequest, "client" | "resource" | "scopes"> & {
@@ -22,7 +22,7 @@ export type AskedFor = Pick<AuthorizationRequest, "client" | "resource" | "scope
 
 /** For whoever is not signed in or has no fitting account: who asks, and how to go on. */
 export function connectPage(
-  app: Showing,
+  app: Deps,
   language: Language,
   asked: AskedFor & {
     readonly person: SignedIn | undefined;
@@ -46,7 +46,7 @@ export function connectPage(
 
 /** Everything a person has to know before they agree, and the choice of the account. */
 export function consentPage(
-  app: Showing,
+  app: Deps,
   language: Language,
   asked: AskedFor & {
     readonly person: SignedIn;
@@ -130,7 +130,7 @@ function readingChoice(language: Language): Markup {
 }
 
 function accountChoice(
-  app: Showing,
+  app: Deps,
   language: Language,
   choice: { account: Account; isFirst: boolean },
 ): Markup {
@@ -148,7 +148,7 @@ function accountChoice(
 
 /** Only providers whose accounts the upstream can be used with. */
 function connectLinks(
-  app: Showing,
+  app: Deps,
   language: Language,
   asked: AskedFor & { person: SignedIn | undefined; words: "go_on_with" | "connect_another" },
 ): Markup {

@@ -7,14 +7,14 @@ import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/is
 import { endGrant } from "./end.ts";
 import { type Grant, codeWithGrant, redeemCode } from "./store.ts";
 import { checkResource } from "./request-checks.ts";
-import type { Redeeming, TokenRequest } from "./token.ts";
+import type { GrantDeps, TokenRequest } from "./token.ts";
 
 /**
  * `authorization_code` (RFC 6749 section 4.1.3, RFC 7636 section 4.5). A code that comes a second time ends
  * everything it has brought. Failures: `invalid_grant`, `invalid_target`, `invalid_request`.
  */
 export async function redeemAuthorizationCode(
-  app: Redeeming,
+  app: GrantDeps,
   { client, form }: TokenRequest,
 ): Promise<TokenAnswer> {
   const key = fingerprint(expectField(form, "code"));
@@ -31,7 +31,7 @@ export async function redeemAuthorizationCode(
 }
 
 /** Failures: `invalid_grant`. */
-async function livingCode(app: Redeeming, key: Uint8Array, by: { client: Client; now: Date }) {
+async function livingCode(app: GrantDeps, key: Uint8Array, by: { client: Client; now: Date }) {
   const found = await codeWithGrant(app.db, key);
   if (found === undefined || found.grant.clientId !== by.client.clientId) throw refused("code");
   const { code, grant } = found;
@@ -41,7 +41,7 @@ async function livingCode(app: Redeeming, key: Uint8Array, by: { client: Client;
 }
 
 /** Somebody has a copy of the code: nobody can tell who came first. */
-async function replayed(app: Redeeming, grant: Grant): Promise<Failure> {
+async function replayed(app: GrantDeps, grant: Grant): Promise<Failure> {
   await endGrant(app, { id: grant.id }, "code_replayed");
   return refused("code");
 }

@@ -6,7 +6,7 @@ import { type TokenAnswer, refreshExpiry, tokensOfGrant } from "../tokens/issue.
 import { endGrant } from "./end.ts";
 import { checkResource } from "./request-checks.ts";
 import { type Grant, refreshTokenWithGrant, rotateRefreshToken } from "./store.ts";
-import type { Redeeming, TokenRequest } from "./token.ts";
+import type { GrantDeps, TokenRequest } from "./token.ts";
 
 const retryMs = 30_000;
 
@@ -16,7 +16,7 @@ const retryMs = 30_000;
  * successor until it is used for the first time. A token that comes after that ends the grant: it was copied.
  * Failures: `invalid_request`, `invalid_grant`, `invalid_scope`, `invalid_target`.
  */
-export async function rotate(app: Redeeming, { client, form }: TokenRequest): Promise<TokenAnswer> {
+export async function rotate(app: GrantDeps, { client, form }: TokenRequest): Promise<TokenAnswer> {
   const token = expectField(form, "refresh_token");
   const found = await refreshTokenWithGrant(app.db, fingerprint(token));
   if (found === undefined || found.grant.clientId !== client.clientId) throw refused();
@@ -36,7 +36,7 @@ export async function rotate(app: Redeeming, { client, form }: TokenRequest): Pr
   return await tokensOfGrant(app, grant, ageMs > retryMs ? made : { ...made, ...same });
 }
 
-async function reused(app: Redeeming, grant: Grant): Promise<Failure> {
+async function reused(app: GrantDeps, grant: Grant): Promise<Failure> {
   app.log.warn("refresh_token_reused", { grantId: grant.id });
   await endGrant(app, { id: grant.id }, "refresh_token_reused");
   return refused();
@@ -44,7 +44,7 @@ async function reused(app: Redeeming, grant: Grant): Promise<Failure> {
 
 /** The one successor that a token has, and when it was first asked for. */
 async function exchanged(
-  app: Redeeming,
+  app: GrantDeps,
   { token, grant, now }: { token: string; grant: Grant; now: Date },
 ): Promise<{ successor: Secret; rotatedAt: Date }> {
   const successor = new Secret(tokenPrefixes.refresh + tagOf(app.bindingKey, `successor ${token}`));

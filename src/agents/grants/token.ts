@@ -1,22 +1,22 @@
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { type Authenticating, authenticatedClient } from "../clients/authenticate.ts";
+import { type ClientAuthDeps, authenticatedClient } from "../clients/authenticate.ts";
 import { type Client, type GrantType, grantTypes } from "../clients/client.ts";
 import type { LetGo } from "#src/bus.ts";
-import type { Issuing, TokenAnswer } from "../tokens/issue.ts";
+import type { TokenDeps, TokenAnswer } from "../tokens/issue.ts";
 import { expectField } from "../fields.ts";
 import { clientCredentials } from "./client-credentials.ts";
 import { redeemDeviceCode } from "../devices/device.ts";
 import { redeemAuthorizationCode } from "./redeem-code.ts";
 import { rotate } from "./rotate.ts";
 
-export type Redeeming = Pick<App, "bindingKey" | "catalog" | "config"> &
-  Issuing &
-  Authenticating & { readonly letGo: LetGo };
+export type GrantDeps = Pick<App, "bindingKey" | "catalog" | "config"> &
+  TokenDeps &
+  ClientAuthDeps & { readonly letGo: LetGo };
 
 export type TokenRequest = { readonly client: Client; readonly form: URLSearchParams };
 
-type Handler = (app: Redeeming, asked: TokenRequest) => Promise<TokenAnswer>;
+type Handler = (app: GrantDeps, asked: TokenRequest) => Promise<TokenAnswer>;
 
 /** What there is a handler for is what the metadata lists. */
 export const grantHandlers: Readonly<Record<GrantType, Handler>> = {
@@ -32,7 +32,7 @@ export const grantHandlers: Readonly<Record<GrantType, Handler>> = {
  * the grants.
  */
 export async function answerTokenRequest(
-  app: Redeeming,
+  app: GrantDeps,
   request: Request,
   form: URLSearchParams,
 ): Promise<TokenAnswer> {

@@ -31,14 +31,14 @@ export type AccessClaims = {
 
 const signBeside = promisify(sign);
 
-type Signing = Pick<App, "publicUrl"> & { readonly signingKeys: SigningKeys };
+type Deps = Pick<App, "publicUrl"> & { readonly signingKeys: SigningKeys };
 
 /**
  * A JWT access token (RFC 9068), valid for an hour from `issuedAt`. Signed with the runtime's own crypto: it is
  * three parts joined by dots (RFC 7515 section 7.1), and a library costs a third of a token's whole time. Another
  * thread signs: that takes longer than all the rest, and other requests need not wait for it.
  */
-export async function signAccessToken(app: Signing, claims: AccessClaims): Promise<string> {
+export async function signAccessToken(app: Deps, claims: AccessClaims): Promise<string> {
   const { signer } = await app.signingKeys.ring();
   const { algorithm, header, key } = signer();
   const payload = Buffer.from(JSON.stringify(payloadOf(app, claims))).toString("base64url");
@@ -50,7 +50,7 @@ export async function signAccessToken(app: Signing, claims: AccessClaims): Promi
   return `${header}.${payload}.${signature.toString("base64url")}`;
 }
 
-function payloadOf(app: Signing, claims: AccessClaims): JWTPayload {
+function payloadOf(app: Deps, claims: AccessClaims): JWTPayload {
   const iat = Math.floor(claims.issuedAt.getTime() / 1000);
   return {
     iss: app.publicUrl,
@@ -80,7 +80,7 @@ export type ProvenToken = Omit<AccessClaims, "issuedAt" | "agentType" | "agentVe
  * (RFC 9068 section 4), the audience is the caller's to check. Failures: `database_unavailable`.
  */
 export async function proveAccessToken(
-  app: Signing & Pick<App, "now">,
+  app: Deps & Pick<App, "now">,
   token: string,
 ): Promise<ProvenToken | undefined> {
   const kid = keyIdOf(token);

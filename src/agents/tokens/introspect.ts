@@ -1,12 +1,12 @@
 import type { App } from "#src/app.ts";
 import { fingerprint, tokenPrefixes } from "#src/crypto/secret.ts";
-import { type Authenticating, confidentialClient } from "../clients/authenticate.ts";
-import { type Knowing, callerOf } from "../caller.ts";
+import { type ClientAuthDeps, confidentialClient } from "../clients/authenticate.ts";
+import { type CallerDeps, callerOf } from "../caller.ts";
 import { expectField } from "../fields.ts";
 import { refreshTokenWithGrant } from "../grants/store.ts";
 import { proveAccessToken } from "./access-token.ts";
 
-type Introspecting = Pick<App, "publicUrl"> & Authenticating & Knowing;
+type Deps = Pick<App, "publicUrl"> & ClientAuthDeps & CallerDeps;
 
 const inactive = { active: false } as const;
 
@@ -15,7 +15,7 @@ const inactive = { active: false } as const;
  * Failures: `invalid_request`, those of `confidentialClient`.
  */
 export async function introspect(
-  app: Introspecting,
+  app: Deps,
   request: Request,
   form: URLSearchParams,
 ): Promise<Readonly<Record<string, unknown>>> {
@@ -29,7 +29,7 @@ export async function introspect(
     : inactive;
 }
 
-async function aboutRefreshToken(app: Introspecting, token: string) {
+async function aboutRefreshToken(app: Deps, token: string) {
   const found = await refreshTokenWithGrant(app.db, fingerprint(token));
   if (found === undefined || found.grant.endedAt !== null || found.isSuccessorUsed)
     return undefined;
@@ -44,7 +44,7 @@ async function aboutRefreshToken(app: Introspecting, token: string) {
   };
 }
 
-async function aboutAccessToken(app: Introspecting, token: string) {
+async function aboutAccessToken(app: Deps, token: string) {
   const proven = await proveAccessToken(app, token);
   if (proven === undefined || (await callerOf(app, token)) === undefined) return undefined;
   return {

@@ -12,7 +12,7 @@ import { type Scope, readScopes } from "../scopes.ts";
 import { accessTokenSeconds, signAccessToken } from "./access-token.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 
-export type Issuing = Pick<App, "db" | "now" | "log" | "publicUrl"> & {
+export type TokenDeps = Pick<App, "db" | "now" | "log" | "publicUrl"> & {
   readonly signingKeys: SigningKeys;
   readonly clients: Clients;
   /** What is used of the budgets of whom a token is for, as far as this process knows. */
@@ -63,7 +63,7 @@ export function newTokenId(): string {
 
 /** The tokens of a person's grant. Scopes may be narrower than the grant's. */
 export async function tokensOfGrant(
-  app: Issuing,
+  app: TokenDeps,
   grant: Grant,
   made: {
     readonly client: Client;
@@ -89,7 +89,7 @@ export async function tokensOfGrant(
 }
 
 export async function tokenAnswer(
-  app: Issuing,
+  app: TokenDeps,
   client: Client,
   claims: {
     readonly subject: string;
@@ -122,7 +122,7 @@ export async function tokenAnswer(
 }
 
 /** Beside the answer: it only keeps the client from being forgotten as unused. */
-function noteUse(app: Issuing, { agentId, clientId }: Client): void {
+function noteUse(app: TokenDeps, { agentId, clientId }: Client): void {
   if (agentId === undefined || app.clients.touched.fresh(clientId) === true) return;
   app.clients.touched.put(clientId, true);
   touchAgent(app.db, agentId, app.now()).catch((error: unknown) => {

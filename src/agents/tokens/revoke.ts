@@ -6,7 +6,7 @@ import { authenticatedClient } from "../clients/authenticate.ts";
 import { expectField } from "../fields.ts";
 import { endGrant } from "../grants/end.ts";
 import { refreshTokenWithGrant } from "../grants/store.ts";
-import type { Redeeming } from "../grants/token.ts";
+import type { GrantDeps } from "../grants/token.ts";
 import { proveAccessToken } from "./access-token.ts";
 
 /**
@@ -15,7 +15,7 @@ import { proveAccessToken } from "./access-token.ts";
  * for another client's token.
  */
 export async function revoke(
-  app: Redeeming,
+  app: GrantDeps,
   request: Request,
   form: URLSearchParams,
 ): Promise<void> {
@@ -25,14 +25,14 @@ export async function revoke(
   else await revokeAccessToken(app, client, token);
 }
 
-async function revokeRefreshToken(app: Redeeming, client: Client, token: string): Promise<void> {
+async function revokeRefreshToken(app: GrantDeps, client: Client, token: string): Promise<void> {
   const found = await refreshTokenWithGrant(app.db, fingerprint(token));
   if (found === undefined) return;
   refuseStrangers(client, found.grant.clientId);
   await endGrant(app, { id: found.grant.id }, "revoked_by_client");
 }
 
-async function revokeAccessToken(app: Redeeming, client: Client, token: string): Promise<void> {
+async function revokeAccessToken(app: GrantDeps, client: Client, token: string): Promise<void> {
   const proven = await proveAccessToken(app, token);
   if (proven === undefined) return;
   refuseStrangers(client, proven.clientId);

@@ -44,7 +44,7 @@ export type SigningKeys = {
   forget(): void;
 };
 
-type Keeping = Pick<App, "db" | "seal" | "now" | "config" | "once">;
+type Deps = Pick<App, "db" | "seal" | "now" | "config" | "once">;
 
 /** Every access token rests on the keys: this ending ends them all. */
 export const keysSubject = "keys";
@@ -52,7 +52,7 @@ export const keysSubject = "keys";
 const askAgainMs = 10_000;
 
 /** The database's keys as this process holds them; another replica's rotation is seen within a minute. */
-export function createSigningKeys(app: Keeping): SigningKeys {
+export function createSigningKeys(app: Deps): SigningKeys {
   const now = () => app.now().getTime();
   const cache: Cache<KeyRing> = createCache({
     freshMs: 60_000,
@@ -91,7 +91,7 @@ export function createSigningKeys(app: Keeping): SigningKeys {
   };
 }
 
-async function loadRing(app: Keeping): Promise<KeyRing> {
+async function loadRing(app: Deps): Promise<KeyRing> {
   const rows = await completeRows(app);
   const { tokenAlgorithm } = app.config;
   const current = rows.find((row) => row.algorithm === tokenAlgorithm && row.state === "current");
@@ -115,7 +115,7 @@ function publishedFrom({ publicJwk, algorithm }: SigningKeyRow): JWK {
 }
 
 /** Whoever comes first makes the first keys. */
-async function completeRows(app: Keeping): Promise<readonly SigningKeyRow[]> {
+async function completeRows(app: Deps): Promise<readonly SigningKeyRow[]> {
   const rows = await timely(signingKeyRows(app.db));
   const isComplete = (["next", "current"] as const).every((state) =>
     rows.some((row) => row.algorithm === app.config.tokenAlgorithm && row.state === state),
@@ -129,7 +129,7 @@ async function newPair(app: Pick<App, "seal" | "now" | "config">) {
   return [await newSigningKey(app, "current"), await newSigningKey(app, "next")] as const;
 }
 
-function signerFrom(app: Keeping, row: SigningKeyRow): Signer {
+function signerFrom(app: Deps, row: SigningKeyRow): Signer {
   const { algorithm, publicJwk } = row;
   const header = { alg: algorithm, typ: "at+jwt", kid: publicJwk["kid"] };
   return {
@@ -139,7 +139,7 @@ function signerFrom(app: Keeping, row: SigningKeyRow): Signer {
   };
 }
 
-function opened(app: Keeping, row: SigningKeyRow): webcrypto.JsonWebKey {
+function opened(app: Deps, row: SigningKeyRow): webcrypto.JsonWebKey {
   try {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- sealed by us, and checked when it is read
     return JSON.parse(
@@ -180,7 +180,7 @@ function placeOf(id: string) {
  * them are replaced, and every token that they signed ends, on every replica within two seconds.
  * Returns the id of the key that signs now. No stored key is opened, so it works without the key that sealed them.
  */
-export async function rotateKeys(app: Keeping, { isLost }: { isLost: boolean }): Promise<string> {
+export async function rotateKeys(app: Deps, { isLost }: { isLost: boolean }): Promise<string> {
   if (isLost) {
     const pair = await newPair(app);
     await replaceSigningKeys(app.db, pair, [keysSubject]);

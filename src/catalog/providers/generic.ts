@@ -11,7 +11,7 @@ const blank: Omit<Provider, "name" | "title" | "endpoints"> = {
   errors: [],
 };
 
-export type ProviderReading = {
+export type ReadProvider = {
   readonly provider?: Provider;
   readonly problems: readonly string[];
 };
@@ -22,7 +22,7 @@ export type ProviderReading = {
  * `revoke`, `client_authentication`, `pkce`, `scopes`, `identity_id`, `identity_label`,
  * `refresh_token`, `single_use_refresh`, `access_seconds`, `refresh_token_days`, `promises_iss`, `errors`.
  */
-export function readProvider(name: string, value: unknown, base?: Provider): ProviderReading {
+export function readProvider(name: string, value: unknown, base?: Provider): ReadProvider {
   if (!isObject(value)) return { problems: [`${name} must be an object`] };
   const text: Text = (field) => (typeof value[field] === "string" ? value[field] : undefined);
   const endpoints = readEndpoints(text, base);

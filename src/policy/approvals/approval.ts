@@ -18,7 +18,7 @@ import {
 } from "./store.ts";
 import { fromBase64url } from "#src/crypto/base64url.ts";
 
-type Asking = Pick<App, "db" | "now" | "seal" | "publicUrl" | "log">;
+type Deps = Pick<App, "db" | "now" | "seal" | "publicUrl" | "log">;
 
 /** A person has to be able to read what they agree to. Characters. */
 const longestArguments = 16 * 1024;
@@ -34,7 +34,7 @@ export type Used = Pick<Approval, "id" | "extent">;
  * Failures: `approval_needed` with the link, `approval_refused`, `tool_refused`, `message_invalid`.
  */
 export async function expectApproval(
-  app: Asking,
+  app: Deps,
   call: CallContext,
   use: ToolInvocation,
   state: string | undefined,
@@ -59,7 +59,7 @@ export async function expectApproval(
 }
 
 async function question(
-  app: Asking,
+  app: Deps,
   call: CallContext,
   use: ToolInvocation,
   asked: Asked,
@@ -148,14 +148,14 @@ function statePlace({ caller, upstream, tool, argumentsHash }: Asked) {
 }
 
 /** Sealed, and bound to caller, tool and arguments: it opens nowhere else. Ten minutes. */
-function stateFor(app: Asking, asked: Asked, id: string): string {
+function stateFor(app: Deps, asked: Asked, id: string): string {
   const text = `${id} ${app.now().getTime() + tenMinutesMs}`;
   const sealed = app.seal.close(new Secret(text), statePlace(asked));
   return statePrefix + Buffer.from(sealed).toString("base64url");
 }
 
 /** The question that a state came with; undefined when it is too old. Failures: `message_invalid`. */
-function readState(app: Asking, asked: Asked, state: string): string | undefined {
+function readState(app: Deps, asked: Asked, state: string): string | undefined {
   const refused = () =>
     new Failure("message_invalid", "This requestState was not made for this call");
   const sealed = fromBase64url(state.slice(statePrefix.length));

@@ -18,10 +18,10 @@ import { laidOut } from "../laid-out.ts";
 import { answerQuestion, argumentsOf, readExtent, takeBack } from "./approval.ts";
 import { type Approval, approvalById } from "./store.ts";
 
-type Serving = Pick<App, "db" | "now" | "seal" | "catalog" | "bindingKey" | "log">;
+type Deps = Pick<App, "db" | "now" | "seal" | "catalog" | "bindingKey" | "log">;
 
 /** `/approvals/:id`: a person allows a call or does not, and takes back what was allowed for longer. */
-export function mountApprovals(routes: PageRoutes, app: Serving): void {
+export function mountApprovals(routes: PageRoutes, app: Deps): void {
   const keyGate = createFloodGate({ perMinute: 10, burst: 10, now: () => app.now().getTime() });
   routes.get("/approvals/:id", async ({ req }) => {
     const person = await signedIn(app, req.raw);
@@ -69,7 +69,7 @@ export function mountApprovals(routes: PageRoutes, app: Serving): void {
 /** Whoever shows a key has time for this question and the next; agents may know keys as well. */
 const keySignInSeconds = 15 * 60;
 
-function isOpen(app: Serving, { state, expiresAt }: Approval): boolean {
+function isOpen(app: Deps, { state, expiresAt }: Approval): boolean {
   return state === "pending" && expiresAt > app.now();
 }
 
@@ -77,14 +77,14 @@ function isOpen(app: Serving, { state, expiresAt }: Approval): boolean {
  * Accounts of the person who is asked that came with a pasted key. None unless all of them did: whoever can sign in at
  * a provider does, because a key must not open what was connected there.
  */
-async function keyAccounts(app: Serving, approval: Approval): Promise<readonly Account[]> {
+async function keyAccounts(app: Deps, approval: Approval): Promise<readonly Account[]> {
   const { personId } = approval;
   const all = personId === null || !isOpen(app, approval) ? [] : await accountsOf(app.db, personId);
   return all.every(({ kind }) => kind === "static") ? all.filter(isUsable) : [];
 }
 
 /** One that cannot be opened has none that could be shown. */
-function hasKey(app: Serving, account: Account, given: string): boolean {
+function hasKey(app: Deps, account: Account, given: string): boolean {
   try {
     return isSame(openColumn(app, account, "accessToken").reveal(), given);
   } catch {
@@ -93,7 +93,7 @@ function hasKey(app: Serving, account: Account, given: string): boolean {
 }
 
 /** Whoever came by a key shows it again. Failures: `sign_in_needed` for everybody else. */
-async function keyPage(app: Serving, language: Language, given: string): Promise<Response> {
+async function keyPage(app: Deps, language: Language, given: string): Promise<Response> {
   const id = readId(given);
   const approval = id === undefined ? undefined : await approvalById(app.db, id);
   const [first] = approval === undefined ? [] : await keyAccounts(app, approval);
@@ -112,7 +112,7 @@ async function keyPage(app: Serving, language: Language, given: string): Promise
 }
 
 /** The link may have been passed on. Failures: `not_found`, `wrong_person`. */
-async function ownApproval(app: Serving, given: string, person: SignedIn): Promise<Approval> {
+async function ownApproval(app: Deps, given: string, person: SignedIn): Promise<Approval> {
   const id = readId(given);
   const approval = id === undefined ? undefined : await approvalById(app.db, id);
   if (approval === undefined) throw new Failure("not_found");
@@ -121,7 +121,7 @@ async function ownApproval(app: Serving, given: string, person: SignedIn): Promi
 }
 
 async function questionPage(
-  app: Serving,
+  app: Deps,
   language: Language,
   asked: { readonly approval: Approval; readonly person: SignedIn },
 ): Promise<Response> {

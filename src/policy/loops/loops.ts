@@ -126,7 +126,7 @@ export class Loops {
   }
 
   #failing({ plan, name }: ToolInvocation): Loop | undefined {
-    const { waitMs } = this.#tally.standing(plan.failureKey, failuresInARow);
+    const { waitMs } = this.#tally.status(plan.failureKey, failuresInARow);
     if (waitMs <= 0) return undefined;
     return {
       waitMs,
@@ -140,13 +140,13 @@ export class Loops {
     if (repeats === undefined) return undefined;
     // What was never repeated here has no key, and was counted by nobody here.
     const key = seen.get(tool.digest)?.key;
-    const same = key === undefined ? undefined : this.#tally.standing(key, repeats);
+    const same = key === undefined ? undefined : this.#tally.status(key, repeats);
     if (same !== undefined && same.waitMs > 0) {
       const what = `called ${tool.name} with the same arguments again and again, and the result was the same each time`;
       return { waitMs: same.waitMs, what, isOneCall: true };
     }
     if (cycle === 0 || steps.at(-cycle)?.call !== tool.digest) return undefined;
-    const { waitMs } = this.#tally.standing(cycleKey(caller), cycleOf(cycle));
+    const { waitMs } = this.#tally.status(cycleKey(caller), cycleOf(cycle));
     if (waitMs <= 0) return undefined;
     return {
       waitMs,
@@ -157,7 +157,7 @@ export class Loops {
   #refuse(history: History, { waitMs, what, isPolling: polls }: Loop, now: number): never {
     const { caller } = history;
     const key = `told:${caller}`;
-    const timesTold = () => told.burst - this.#tally.standing(key, told).remaining;
+    const timesTold = () => told.burst - this.#tally.status(key, told).remaining;
     // Calls that are made at the same time are one mistake: nobody has read an answer between them.
     if (now - history.toldAt >= second && !(polls === true && timesTold() > softTimes)) {
       history.toldAt = now;

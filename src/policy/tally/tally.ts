@@ -5,7 +5,7 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Rule, mostUntold, toldOf } from "./rule.ts";
 import { type Level, forgive, tell } from "./store.ts";
 
-export type Standing = {
+export type LimitStatus = {
   /** Calls that may still be made now. */
   readonly remaining: number;
   /** Until one more may be made; 0 when it may now. Milliseconds. */
@@ -26,7 +26,7 @@ export type Tally = {
   counter(key: string, rule: Rule): Counter;
   /** The one there is. Looking makes none: names that are made up take nobody's place. */
   find(key: string): Counter | undefined;
-  standing(key: string, rule: Rule): Standing;
+  status(key: string, rule: Rule): LimitStatus;
   add(key: string, rule: Rule, calls?: number): void;
   /** Counts, and returns what counts from now on. `now` is by the clock of this process, in milliseconds. */
   count(counter: Counter, calls: number, now: number): Counter;
@@ -108,7 +108,7 @@ function remainingOf(used: number, rule: Rule): number {
   return Math.max(Math.floor(rule.burst - used / stepMs + tolerance), 0);
 }
 
-function standingOf(used: number, rule: Rule, now: number): Standing {
+function statusOf(used: number, rule: Rule, now: number): LimitStatus {
   const remaining = remainingOf(used, rule);
   if ("endsAt" in rule) {
     const resetMs = Math.max(rule.endsAt - now, 0);
@@ -142,9 +142,9 @@ class SharedTally implements Tally {
     this.#timer = setInterval(() => void this.#report(), everyMs);
   }
 
-  standing(key: string, rule: Rule): Standing {
+  status(key: string, rule: Rule): LimitStatus {
     const now = this.#app.now().getTime();
-    return standingOf(this.#entries.get(key)?.used(now) ?? 0, rule, now);
+    return statusOf(this.#entries.get(key)?.used(now) ?? 0, rule, now);
   }
 
   add(key: string, rule: Rule, calls = 1): void {

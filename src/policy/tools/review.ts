@@ -29,7 +29,7 @@ export type Held = {
   readonly lines: readonly string[];
 };
 
-type Reviewing = Pick<App, "db" | "catalog" | "log" | "bindingKey">;
+type Deps = Pick<App, "db" | "catalog" | "log" | "bindingKey">;
 type Scope = {
   readonly upstream?: string | undefined;
   readonly name?: string | undefined;
@@ -100,7 +100,7 @@ type Said = {
  * that waits at an upstream.
  * Failures: `usage` when nothing is held, or something else than what they saw.
  */
-export async function approveTools(app: Reviewing, said: Said): Promise<readonly string[]> {
+export async function approveTools(app: Deps, said: Said): Promise<readonly string[]> {
   const { upstream, name, seen, by } = said;
   const held = await heldTools(app, said);
   if (held.length === 0) throw nothingOf(said, "held");
@@ -117,7 +117,7 @@ export async function approveTools(app: Reviewing, said: Said): Promise<readonly
  * Failures: `usage` when there is none.
  */
 export async function holdTool(
-  app: Reviewing,
+  app: Deps,
   said: Said & { readonly name: string },
 ): Promise<readonly string[]> {
   const { upstream, name, seen, by } = said;
@@ -133,7 +133,7 @@ export async function holdTool(
 
 /** Decides about a definition that waits. Failures: `definition_decided` when it does not. */
 export async function decideWaiting(
-  app: Reviewing,
+  app: Deps,
   decided: Pick<Held, "hash" | "upstream"> & Pick<Decision, "state" | "by">,
 ): Promise<void> {
   const { upstream, hash: digest, state, by } = decided;
@@ -141,7 +141,7 @@ export async function decideWaiting(
   if ((await decideTools(app, decision)).length === 0) throw new Failure("definition_decided");
 }
 
-async function decideTools(app: Reviewing, decision: Decision): Promise<readonly string[]> {
+async function decideTools(app: Deps, decision: Decision): Promise<readonly string[]> {
   const names = await timely(decideDefinitions(app.db, decision));
   const { upstream, state, by } = decision;
   const told = names.map(plain).slice(0, 50).join(" ");

@@ -12,13 +12,13 @@ import { type Held, decideWaiting, heldTools } from "./review.ts";
 import { acceptReviewLink, expectReviewLink, expectReviewer, reviewerToken } from "./reviewers.ts";
 import { countWaiting } from "./store.ts";
 
-type Serving = Pick<App, "db" | "now" | "catalog" | "bindingKey" | "log">;
+type Deps = Pick<App, "db" | "now" | "catalog" | "bindingKey" | "log">;
 
 /** Of each upstream, so that none hides the others. */
 const mostShown = 20;
 
 /** `/review`: an operator looks at the definitions that wait, and decides about each. */
-export function mountReview(routes: PageRoutes, app: Serving): void {
+export function mountReview(routes: PageRoutes, app: Deps): void {
   routes.get("/review/:code", async ({ req }) => {
     await expectReviewLink(app, req.param("code"));
     return await doorPage(languageOf(req.raw));

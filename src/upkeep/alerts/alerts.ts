@@ -37,12 +37,12 @@ import {
   tokensLapsing,
 } from "./store.ts";
 
-export type Alerting = Pick<
+export type AlertDeps = Pick<
   App,
   "db" | "config" | "log" | "outbound" | "now" | "publicUrl" | "replica" | "random"
 >;
 
-type Watching = Alerting & { readonly journal: Pick<Journal, "look"> };
+type Deps = AlertDeps & { readonly journal: Pick<Journal, "look"> };
 
 export type AlertWatch = { stop(): Promise<void> };
 
@@ -53,7 +53,7 @@ const patienceMs = 60_000;
 const daySeconds = 86_400;
 
 /** Every replica asks; one of them at a time looks, for all. */
-export function startAlerts(app: Watching): AlertWatch {
+export function startAlerts(app: Deps): AlertWatch {
   const stopping = new AbortController();
   const running = lookOn(app, stopping.signal);
   return {
@@ -65,7 +65,7 @@ export function startAlerts(app: Watching): AlertWatch {
   };
 }
 
-async function lookOn(app: Watching, stopping: AbortSignal): Promise<void> {
+async function lookOn(app: Deps, stopping: AbortSignal): Promise<void> {
   let awaySince: number | undefined;
   while (!stopping.aborted) {
     const pauseMs = everyMs * (0.75 + app.random() / 2);
@@ -84,14 +84,14 @@ async function lookOn(app: Watching, stopping: AbortSignal): Promise<void> {
 }
 
 /** Anything else that goes wrong here is in the log alone. */
-function databaseFailure(app: Alerting, error: unknown): Failure | undefined {
+function databaseFailure(app: AlertDeps, error: unknown): Failure | undefined {
   app.log.lasting("alerts_not_evaluated", troubleOf(error));
   const failure = asFailure(error);
   return failure.code.startsWith("database_") ? failure : undefined;
 }
 
 /** What needs a database cannot tell that there is none. */
-async function tellOfDatabase(app: Alerting, failure: Failure | undefined, since?: number) {
+async function tellOfDatabase(app: AlertDeps, failure: Failure | undefined, since?: number) {
   if (since !== undefined && app.now().getTime() - since < patienceMs) return;
   await tellLocally(app, {
     kind: "database_unavailable",
@@ -105,7 +105,7 @@ async function tellOfDatabase(app: Alerting, failure: Failure | undefined, since
 }
 
 /** Each gateway knows its own journal alone. */
-async function lookAtAll(app: Watching): Promise<void> {
+async function lookAtAll(app: Deps): Promise<void> {
   if ((await app.journal.look()) !== "pass") {
     const event = { name: "journal_unavailable", subject: hostname() } as const;
     await timely(recordEvent(app.db, event));
@@ -113,7 +113,7 @@ async function lookAtAll(app: Watching): Promise<void> {
   await look(app);
 }
 
-async function look(app: Alerting): Promise<void> {
+async function look(app: AlertDeps): Promise<void> {
   const task = { name: "alerts", holder: app.replica, everySeconds };
   if (!(await timely(takeTask(app.db, task)))) return;
   await lookAtCertificate(app);
@@ -123,7 +123,7 @@ async function look(app: Alerting): Promise<void> {
 }
 
 /** Finds what is wrong, tells what is new about it. Returns what fires. */
-export async function evaluate(app: Alerting): Promise<readonly Condition[]> {
+export async function evaluate(app: AlertDeps): Promise<readonly Condition[]> {
   const conditions = [];
   for (const find of finders) conditions.push(...(await timely(find(app.db))));
   await timely(saveConditions(app.db, conditions));
@@ -171,7 +171,7 @@ async function deliverTo(sink: Sink, message: AlertMessage): Promise<Delivered> 
 }
 
 /** Each sink that has not taken it is tried once a look, five times in all. */
-async function deliver(app: Alerting, alert: Alert, sinks: readonly Sink[]): Promise<void> {
+async function deliver(app: AlertDeps, alert: Alert, sinks: readonly Sink[]): Promise<void> {
   const waiting = sinks.filter(({ name }) => alert.pending.includes(name));
   const message = messageOf(app, alert);
   const outcomes = await Promise.all(waiting.map((sink) => deliverTo(sink, message)));
@@ -186,14 +186,14 @@ async function deliver(app: Alerting, alert: Alert, sinks: readonly Sink[]): Pro
   await timely(savePending(app.db, alert, pending));
 }
 
-function messageOf(app: Alerting, alert: Alert): AlertMessage {
+function messageOf(app: AlertDeps, alert: Alert): AlertMessage {
   const { kind, subject, summary, told, messageId, toldAt } = alert;
   const [id, at] = [messageId ?? randomUUID(), toldAt ?? app.now()];
   return { id, state: told ?? "firing", kind, subject, summary, at, gateway: app.publicUrl };
 }
 
 /** A monitor that hears nothing for a while raises the alarm by itself. */
-async function reassure(app: Alerting): Promise<void> {
+async function reassure(app: AlertDeps): Promise<void> {
   const { healthchecks } = app.config.alerting;
   if (healthchecks === undefined) return;
   const task = { name: "healthchecks", holder: app.replica, everySeconds: pingSeconds };

@@ -11,7 +11,7 @@ import { createOutbound } from "#src/http/outbound.ts";
 import { createLog } from "#src/telemetry/log.ts";
 import { type AlertMessage, type Sink, sinksOf } from "./sinks.ts";
 
-type Telling = Pick<App, "config" | "outbound" | "now" | "publicUrl" | "log">;
+type Deps = Pick<App, "config" | "outbound" | "now" | "publicUrl" | "log">;
 
 export type LocalCondition = {
   readonly kind: string;
@@ -26,7 +26,7 @@ type Told = { readonly state: "firing" | "resolved"; readonly at: number };
  * Tells of what a database cannot be asked about: by this process alone, with the same cool-down, which is kept in
  * SMARTDASH_HOME so that a gateway that is restarted every few seconds does not tell every few seconds. Never rejects.
  */
-export async function tellLocally(app: Telling, condition: LocalCondition): Promise<void> {
+export async function tellLocally(app: Deps, condition: LocalCondition): Promise<void> {
   const { kind, subject, summary, isFiring } = condition;
   const state = isFiring ? "firing" : "resolved";
   if (!isNews(app, kind, state)) return;
@@ -47,7 +47,7 @@ export async function tellLocally(app: Telling, condition: LocalCondition): Prom
   writeTold(app, kind, { state, at: now.getTime() });
 }
 
-function isNews(app: Telling, kind: string, state: Told["state"]): boolean {
+function isNews(app: Deps, kind: string, state: Told["state"]): boolean {
   const before = readTold(app, kind);
   if ((before?.state ?? "resolved") === state) return false;
   const isQuiet =
@@ -57,7 +57,7 @@ function isNews(app: Telling, kind: string, state: Told["state"]): boolean {
 
 const [tries, pauseMs] = [3, 500];
 
-async function tellSink(app: Telling, sink: Sink, message: AlertMessage): Promise<boolean> {
+async function tellSink(app: Deps, sink: Sink, message: AlertMessage): Promise<boolean> {
   for (let attempt = 1; attempt <= tries; attempt++) {
     const { isTaken, reason } = await sink.deliver(message);
     if (isTaken) return true;
@@ -99,11 +99,11 @@ export async function tellOfStart(
 
 const startPatienceMs = 5000;
 
-function fileIn({ config }: Telling): string {
+function fileIn({ config }: Deps): string {
   return join(config.home, "alerts.json");
 }
 
-function readAll(app: Telling): Readonly<Record<string, unknown>> {
+function readAll(app: Deps): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(readFileSync(fileIn(app), "utf8"));
     return isObject(value) ? value : {};
@@ -112,13 +112,13 @@ function readAll(app: Telling): Readonly<Record<string, unknown>> {
   }
 }
 
-function readTold(app: Telling, kind: string): Told | undefined {
+function readTold(app: Deps, kind: string): Told | undefined {
   const value = readAll(app)[kind];
   if (!isObject(value) || typeof value["at"] !== "number") return undefined;
   return { state: value["state"] === "firing" ? "firing" : "resolved", at: value["at"] };
 }
 
-function writeTold(app: Telling, kind: string, told: Told): void {
+function writeTold(app: Deps, kind: string, told: Told): void {
   try {
     mkdirSync(app.config.home, { recursive: true });
     writeFileSync(fileIn(app), JSON.stringify({ ...readAll(app), [kind]: told }), { mode: 0o600 });

@@ -24,10 +24,10 @@ export type Sink = {
   deliver(message: AlertMessage): Promise<Delivery>;
 };
 
-type Posting = Pick<App, "outbound" | "config">;
+type Deps = Pick<App, "outbound" | "config">;
 
 /** The sinks that are configured, beside the log. */
-export function sinksOf({ config }: Pick<Posting, "config">): readonly Sink[] {
+export function sinksOf({ config }: Pick<Deps, "config">): readonly Sink[] {
   const app = { config, outbound: createOutbound(limitMs) };
   const { webhook, webhookSecret, slack, discord, healthchecks } = app.config.alerting;
   return [
@@ -62,7 +62,7 @@ function wordsFor({ state, summary, kind, gateway }: AlertMessage): string {
 
 /** Standard Webhooks: id, timestamp and body are signed together with HMAC-SHA256. */
 function signed(
-  app: Posting,
+  app: Deps,
   url: string,
   { message, webhookSecret }: { message: AlertMessage; webhookSecret: Secret | undefined },
 ): Promise<Delivery> {
@@ -94,7 +94,7 @@ function keyOf(secret: string): Uint8Array {
 }
 
 /** What is over is told by the pings that begin again. */
-function ping(app: Posting, url: string, message: AlertMessage): Promise<Delivery> {
+function ping(app: Deps, url: string, message: AlertMessage): Promise<Delivery> {
   if (message.state === "resolved") return Promise.resolve({ isTaken: true, reason: "nothing" });
   const address = `${url.replace(/(?<!\/)\/+$/, "")}${message.state === "test" ? "/log" : "/fail"}`;
   return postText(app, address, {
@@ -103,12 +103,12 @@ function ping(app: Posting, url: string, message: AlertMessage): Promise<Deliver
   });
 }
 
-function post(app: Posting, url: string, body: object): Promise<Delivery> {
+function post(app: Deps, url: string, body: object): Promise<Delivery> {
   return postText(app, url, { body: redact(JSON.stringify(body)), headers: {} });
 }
 
 async function postText(
-  app: Posting,
+  app: Deps,
   url: string,
   { body, headers }: { body: string; headers: Readonly<Record<string, string>> },
 ): Promise<Delivery> {

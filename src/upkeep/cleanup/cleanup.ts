@@ -8,7 +8,7 @@ import { type Leftover, countLeft, leftovers, removeSome } from "./store.ts";
 /** How many rows of each kind, by its name. */
 export type Removed = Readonly<Record<string, number>>;
 
-type Cleaning = Pick<App, "db" | "log" | "config">;
+type Deps = Pick<App, "db" | "log" | "config">;
 
 /** So few that nobody waits for them. */
 const atOnce = 1000;
@@ -25,7 +25,7 @@ export const overdueDays = 8;
  * @param tell Hears after each batch what it is at.
  */
 export async function cleanup(
-  app: Cleaning,
+  app: Deps,
   tell: (name: string, removed: number) => void = () => undefined,
 ): Promise<Removed> {
   const removed: Record<string, number> = {};
@@ -48,7 +48,7 @@ export async function cleanup(
 }
 
 /** What `cleanup` would remove now. Changes nothing. */
-export async function countLeftovers(app: Cleaning): Promise<Removed> {
+export async function countLeftovers(app: Deps): Promise<Removed> {
   const counted: Record<string, number> = {};
   for (const each of leftovers) {
     counted[each.name] = await countLeft(app.db, each, app.config.retention);
@@ -57,7 +57,7 @@ export async function countLeftovers(app: Cleaning): Promise<Removed> {
 }
 
 /** What lives for minutes goes by itself, in every gateway; what fails is left for the next time. Never rejects. */
-export async function tidy(app: Cleaning): Promise<void> {
+export async function tidy(app: Deps): Promise<void> {
   const { retention: keep } = app.config;
   const some = leftovers.filter(({ isShortLived }) => isShortLived === true);
   const steps: (() => Promise<number>)[] = [

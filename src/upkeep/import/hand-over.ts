@@ -1,5 +1,5 @@
 import { openColumn, placeOf } from "#src/accounts/credential.ts";
-import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
 import { beginRevoking, finishRevoking } from "#src/accounts/revocation/store.ts";
 import {
   type Account,
@@ -17,7 +17,7 @@ import type { Proven } from "./store.ts";
  * itself; a good one stays as it is. Either way this copy goes, and the provider is not told.
  */
 export async function handOver(
-  app: App & Refreshing,
+  app: App & RefreshDeps,
   provider: string,
   { id, identity }: Proven,
 ): Promise<boolean> {
@@ -32,7 +32,7 @@ export async function handOver(
 }
 
 async function moveCredential(
-  app: App & Refreshing,
+  app: App & RefreshDeps,
   from: ReadAccount,
   to: Account,
 ): Promise<void> {
@@ -58,7 +58,7 @@ async function moveCredential(
 }
 
 /** Another account of the same seller is live: this copy is not needed, and the provider is not told. */
-async function letGo(app: App & Refreshing, id: string): Promise<void> {
+async function letGo(app: App & RefreshDeps, id: string): Promise<void> {
   await timely(beginRevoking(app.db, id, app.now()));
   const account = await timely(accountById(app.db, id));
   if (account !== undefined) await timely(finishRevoking(app.db, account));

@@ -3,7 +3,7 @@ import { databaseNow } from "#db/ping.ts";
 import { openHeld, placeOf } from "#src/accounts/credential.ts";
 import { identify } from "#src/accounts/identity.ts";
 import { lifetimes } from "#src/accounts/lifetimes.ts";
-import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
 import { accountById } from "#src/accounts/store.ts";
@@ -19,7 +19,7 @@ import { handOver } from "./hand-over.ts";
 import type { ParseSource, SourceRow } from "./parse-source.ts";
 import { type Import, importOf, saveIdentity, saveImported, saveOutcome } from "./store.ts";
 
-export type Importing = App & Refreshing;
+export type ImportDeps = App & RefreshDeps;
 
 export type Wish = {
   readonly source: ParseSource;
@@ -50,7 +50,7 @@ const workers = 4;
  * Failures: `source_refused`, `provider_unknown`, `provider_not_configured`, `provider_refuses_application`.
  */
 export async function importAccounts(
-  app: Importing,
+  app: ImportDeps,
   wish: Wish,
   tell: (counts: Counts) => void = () => undefined,
 ): Promise<Counts> {
@@ -80,13 +80,17 @@ export async function importAccounts(
   return counts;
 }
 
-type Taking = Wish & { readonly registration: Registration };
+type ImportRow = Wish & { readonly registration: Registration };
 
 /** What concerns everybody: the source, our registration, the database. */
 const fatal = /^(source_|provider_refuses|provider_not|provider_unknown|database_|journal_)/;
 
 /** One row that nobody can do anything with does not keep the others back. */
-async function importSafely(app: Importing, wish: Taking, row: SourceRow): Promise<keyof Counts> {
+async function importSafely(
+  app: ImportDeps,
+  wish: ImportRow,
+  row: SourceRow,
+): Promise<keyof Counts> {
   try {
     return await importOne(app, wish, row);
   } catch (error) {
@@ -97,7 +101,7 @@ async function importSafely(app: Importing, wish: Taking, row: SourceRow): Promi
   }
 }
 
-async function importOne(app: Importing, wish: Taking, row: SourceRow): Promise<keyof Counts> {
+async function importOne(app: ImportDeps, wish: ImportRow, row: SourceRow): Promise<keyof Counts> {
   const key = { source: wish.source.name, objectId: row.objectId };
   const before = await timely(importOf(app.db, key));
   if (wish.isDryRun) {
@@ -127,7 +131,7 @@ function readTokens({ keys }: Wish, row: SourceRow): Legacy | undefined {
   }
 }
 
-async function takeOver(app: Importing, wish: Taking, row: SourceRow): Promise<keyof Counts> {
+async function takeOver(app: ImportDeps, wish: ImportRow, row: SourceRow): Promise<keyof Counts> {
   const tokens = readTokens(wish, row);
   if (tokens === undefined) return "unreadable";
   const key = { source: wish.source.name, objectId: row.objectId };
@@ -159,7 +163,7 @@ function placeholderFor({ source, objectId }: Pick<Import, "source" | "objectId"
 }
 
 /** One that an earlier run has begun with. */
-async function goOn(app: Importing, wish: Taking, before: Import): Promise<keyof Counts> {
+async function goOn(app: ImportDeps, wish: ImportRow, before: Import): Promise<keyof Counts> {
   if (before.outcome !== "pending") return before.outcome;
   return await prove(app, wish, before);
 }
@@ -167,7 +171,7 @@ async function goOn(app: Importing, wish: Taking, before: Import): Promise<keyof
 type Begun = Pick<Import, "source" | "objectId" | "accountId">;
 
 /** Refreshes once, with the care of every refresh, and asks the provider whose account it is. */
-async function prove(app: Importing, wish: Taking, begun: Begun): Promise<keyof Counts> {
+async function prove(app: ImportDeps, wish: ImportRow, begun: Begun): Promise<keyof Counts> {
   const account =
     begun.accountId === null ? undefined : await timely(accountById(app.db, begun.accountId));
   const settle = async (outcome: "imported" | "stale" | "known") => {

@@ -4,7 +4,7 @@ import { SealBroken } from "#src/crypto/seal.ts";
 import {
   type SealedColumn,
   type SealedValue,
-  type Sealing,
+  type SealedCount,
   replaceSealed,
   sealedByOthers,
   sealedColumns,
@@ -15,7 +15,7 @@ export type Resealed = {
   /** Values that are sealed with the first key now and were not before. */
   readonly resealed: number;
   /** What other keys still seal. Nothing, when all is done. */
-  readonly left: readonly Sealing[];
+  readonly left: readonly SealedCount[];
 };
 
 export type Progress = {
@@ -48,7 +48,7 @@ export async function reseal(
 }
 
 /** What other keys than the first have sealed. */
-export async function leftover(app: Pick<App, "db" | "seal">): Promise<readonly Sealing[]> {
+export async function leftover(app: Pick<App, "db" | "seal">): Promise<readonly SealedCount[]> {
   const [first] = app.seal.keyIds;
   const all = await Promise.all(sealedColumns.map((place) => sealings(app.db, place)));
   return all.flat().filter(({ keyId }) => keyId !== first);

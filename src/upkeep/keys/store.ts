@@ -13,7 +13,7 @@ export const sealedColumns = [
 export type SealedColumn = (typeof sealedColumns)[number];
 
 /** How many values of a column a key has sealed; `keyId` as the seal writes it, in hex. */
-export type Sealing = {
+export type SealedCount = {
   readonly table: SealedColumn["table"];
   readonly column: SealedColumn["column"];
   readonly keyId: string;
@@ -29,7 +29,7 @@ function isSealed({ column }: SealedColumn): SQL {
   return sql`length(${sql.identifier(column)}) > 0`;
 }
 
-export async function sealings(db: Database, place: SealedColumn): Promise<readonly Sealing[]> {
+export async function sealings(db: Database, place: SealedColumn): Promise<readonly SealedCount[]> {
   const rows = await db.execute<{ key_id: string; count: number }>(sql`
     select ${keyIdOf(place)} as key_id, count(*)::int as count from ${sql.identifier(place.table)}
     where ${isSealed(place)} group by 1 order by 1`);

@@ -1,7 +1,7 @@
 import { databaseNow } from "#db/ping.ts";
 import type { Acknowledged } from "#db/replicas.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
-import type { Refreshing } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
 import { type Disconnected, disconnect } from "#src/accounts/revocation/disconnect.ts";
 import { beginRevoking } from "#src/accounts/revocation/store.ts";
 import type { Account } from "#src/accounts/store.ts";
@@ -11,20 +11,27 @@ import { acknowledged } from "#src/bus.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { type Living, type Selection, accountsIn, endAccess, isKnown, living } from "./store.ts";
+import {
+  type LiveCounts,
+  type Selection,
+  accountsIn,
+  endAccess,
+  isKnown,
+  living,
+} from "./store.ts";
 
 /** What would end. */
 export type Plan = {
   readonly selection: Selection;
   readonly accounts: readonly Account[];
-  readonly living: Living;
+  readonly living: LiveCounts;
 };
 
 export type Revoked = {
   /** How each account ended at its provider. */
   readonly accounts: readonly (Disconnected & { readonly id: string; readonly name: string })[];
   /** What can still be used afterwards, counted again: nothing. */
-  readonly left: Living;
+  readonly left: LiveCounts;
   readonly acknowledged: Acknowledged;
 };
 
@@ -60,7 +67,7 @@ const mostRounds = 5;
  * Goes on with the others when a provider does not answer; a running gateway asks it again.
  */
 export async function revokeAll(
-  app: App & Refreshing,
+  app: App & RefreshDeps,
   { selection, accounts }: Plan,
   tell: (done: number) => void = () => undefined,
 ): Promise<Revoked> {
@@ -95,7 +102,7 @@ async function endAgent(app: App, clientId: string, ended: Set<string>): Promise
 }
 
 async function disconnectAll(
-  app: App & Refreshing,
+  app: App & RefreshDeps,
   accounts: readonly Account[],
   tell: (done: number) => void,
 ): Promise<Revoked["accounts"]> {

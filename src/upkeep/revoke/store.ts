@@ -13,7 +13,7 @@ export type Selection = {
 };
 
 /** How much is alive. */
-export type Living = {
+export type LiveCounts = {
   readonly accounts: number;
   readonly sessions: number;
   readonly grants: number;
@@ -63,7 +63,7 @@ export function accountsIn(db: Database, selection: Selection): Promise<Account[
 }
 
 /** How much of a selection can still be used. */
-export async function living(db: Database, selection: Selection): Promise<Living> {
+export async function living(db: Database, selection: Selection): Promise<LiveCounts> {
   const isOpenGrant = and(meant(selection, grants, "grant"), isNull(grants.endedAt));
   const isOpenSession = and(
     meant(selection, sessions, "session"),

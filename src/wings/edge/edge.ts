@@ -9,7 +9,7 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type Capabilities, type CapabilityDocument, capabilitiesOf } from "./capabilities.ts";
 import { type Directory, createDirectory } from "./discovery/directory.ts";
 import type { Finder } from "./discovery/finder.ts";
-import { type Discovering, mountDiscovery } from "./discovery/routes.ts";
+import { type DiscoveryDeps, mountDiscovery } from "./discovery/routes.ts";
 import { peersTold } from "./discovery/told.ts";
 import { createHearing, tellAccount } from "./hearing.ts";
 import { type OwnNode, ownNode } from "./identity.ts";
@@ -25,7 +25,7 @@ import { type PeerSession, type PeerSessions, createPeerSessions } from "./peers
 import { watchAccounts } from "./stream/account-states.ts";
 import { createHub } from "./stream/hub.ts";
 
-export type EdgeServing = Discovering & {
+export type EdgeDeps = DiscoveryDeps & {
   readonly databaseWatch: DatabaseWatch;
   /** SHA-256 in hex of the certificate that this process shows; undefined without TLS. */
   readonly certificate: (() => string) | undefined;
@@ -36,14 +36,14 @@ export type EdgeServing = Discovering & {
 export type Edge = {
   /** With the node itself and the nodes behind it as MCP servers. */
   readonly exchange: Exchange;
-  mount(routes: PageRoutes, app: Discovering): void;
+  mount(routes: PageRoutes, app: DiscoveryDeps): void;
   /** What has ended or changed, as all replicas are told. */
   hear(subjects: readonly string[]): void;
   stop(): Promise<void>;
 };
 
 /** Failures: `home_unusable`. A network that cannot be used is logged, and everything else goes on. */
-export async function openEdge(app: EdgeServing): Promise<Edge> {
+export async function openEdge(app: EdgeDeps): Promise<Edge> {
   const node = ownNode(app);
   app.log.info("edge_node", { nodeId: node.nodeId, peerId: node.peerId });
   const startedAt = app.now().getTime();
@@ -115,7 +115,7 @@ function signedNow(
   };
 }
 
-type Finding = {
+type FoundPeer = {
   readonly node: OwnNode;
   readonly directory: Directory;
   readonly document: () => CapabilityDocument;
@@ -123,8 +123,8 @@ type Finding = {
 
 /** What is not asked for is not even loaded. */
 async function openFinders(
-  app: EdgeServing,
-  { node, directory, document }: Finding,
+  app: EdgeDeps,
+  { node, directory, document }: FoundPeer,
 ): Promise<readonly Finder[]> {
   const { discovery, listen, bootstrap, interface: only } = app.config.edge;
   const { publicUrl, port } = app;
@@ -152,7 +152,7 @@ async function openFinders(
   return finders;
 }
 
-function factsOf(app: EdgeServing, node: OwnNode, startedAt: number): OwnFacts {
+function factsOf(app: EdgeDeps, node: OwnNode, startedAt: number): OwnFacts {
   return {
     logs: createLogTail(app.log),
     peers: async () => ({ peers: await peersTold(app, node.peerId) }),
@@ -173,7 +173,7 @@ function factsOf(app: EdgeServing, node: OwnNode, startedAt: number): OwnFacts {
 
 /** An exchange with a trusted node; where it refuses the token, both prove themselves anew, once. */
 async function askPeer(
-  app: EdgeServing,
+  app: EdgeDeps,
   sessions: PeerSessions,
   name: string,
   request: OutgoingRequest,

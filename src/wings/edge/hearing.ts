@@ -11,7 +11,7 @@ import type { PeerSessions } from "./peers/sessions.ts";
 import { peerSubject } from "./peers/store.ts";
 import type { Hub } from "./stream/hub.ts";
 
-type Hearing = Pick<App, "db" | "log"> & { readonly openStreams: Pick<OpenStreams, "cut"> };
+type Deps = Pick<App, "db" | "log"> & { readonly openStreams: Pick<OpenStreams, "cut"> };
 
 type Parts = {
   /** Our own peer id. */
@@ -22,7 +22,7 @@ type Parts = {
 };
 
 /** What the wing makes of what all replicas are told (`endings`). */
-export function createHearing(app: Hearing, parts: Parts): (subjects: readonly string[]) => void {
+export function createHearing(app: Deps, parts: Parts): (subjects: readonly string[]) => void {
   const { of, hub, sessions } = parts;
   const [ownPeers, definitions] = [peerSubject(of, ""), definitionsChanged("")];
   const hearOne = (subject: string) => {
@@ -41,7 +41,7 @@ export function createHearing(app: Hearing, parts: Parts): (subjects: readonly s
 }
 
 /** And says so, for whoever has asked. */
-function announce(app: Hearing, finders: readonly Finder[], subject: string): void {
+function announce(app: Deps, finders: readonly Finder[], subject: string): void {
   for (const finder of finders) finder.announce();
   const name = finders.length === 0 ? "announced_nowhere" : "announced";
   recordEvent(app.db, { name, subject }).catch((error: unknown) =>

@@ -2,7 +2,7 @@ import { subjectsOf } from "#src/policy/subjects.ts";
 import { type Caller, callerOf } from "#src/agents/caller.ts";
 import { isPeersClient } from "#src/agents/clients/operator.ts";
 import { bearerOf } from "#src/proxy/bearer.ts";
-import type { McpServing } from "#src/proxy/routes.ts";
+import type { McpDeps } from "#src/proxy/routes.ts";
 import { type Upstream, insideScheme } from "#src/catalog/upstream.ts";
 import { nodeAlias } from "#src/config/edge.ts";
 import { noToolRules } from "#src/catalog/tool-rules.ts";
@@ -26,7 +26,7 @@ export type NodeParts = {
 };
 
 /** `/mcp/node/NODE_ID/…` of this node, and of the trusted ones behind it. */
-export function mountNode(routes: PageRoutes, app: McpServing, parts: NodeParts): void {
+export function mountNode(routes: PageRoutes, app: McpDeps, parts: NodeParts): void {
   const { sessions } = parts;
   // Also of addresses that the core serves for any name when nothing of this is switched on.
   routes.use("/mcp/node/:node_id/*", async ({ req }, next) => {
@@ -68,7 +68,7 @@ export function mountNode(routes: PageRoutes, app: McpServing, parts: NodeParts)
 
 /** Whether somebody of this name is behind us, for an agent of the operator: nobody else learns that. */
 async function isPeerFor(
-  app: McpServing,
+  app: McpDeps,
   request: Request,
   { name, sessions }: { readonly name: string; readonly sessions: PeerSessions },
 ): Promise<boolean> {
@@ -109,7 +109,7 @@ async function atPeer(parts: NodeParts, called: string): Promise<Upstream | unde
 }
 
 /** What a plain request goes to: the node that it names, else the MCP server that its bearer is for. */
-async function placeOf(app: McpServing, request: Request, peer: Upstream | undefined) {
+async function placeOf(app: McpDeps, request: Request, peer: Upstream | undefined) {
   if (peer !== undefined) return { upstream: peer, path: "/mcp/node" };
   const { upstreams, defaultUpstream } = app.catalog;
   const caller = await callerOf(app, bearerIn(request));
@@ -120,7 +120,7 @@ async function placeOf(app: McpServing, request: Request, peer: Upstream | undef
 }
 
 /** Notifications for whoever may read, which every scope includes. Failures: those of `bearerOf`, `busy`. */
-async function stream(app: McpServing, request: Request, parts: NodeParts): Promise<Response> {
+async function stream(app: McpDeps, request: Request, parts: NodeParts): Promise<Response> {
   const { upstream } = await placeOf(app, request, undefined);
   const caller = await bearerOf(app, request, upstream);
   if (request.method === "HEAD") return new Response(null);

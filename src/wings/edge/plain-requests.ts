@@ -1,5 +1,5 @@
 import type { Upstream } from "#src/catalog/upstream.ts";
-import { type McpServing, answerMcp } from "#src/proxy/routes.ts";
+import { type McpDeps, answerMcp } from "#src/proxy/routes.ts";
 import { mostBodyBytes } from "#src/proxy/message.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
@@ -20,7 +20,7 @@ export type Asked = {
 type Place = { readonly upstream: Upstream; readonly path: string };
 
 /** With what ends it: its client has left, or it has taken too long. */
-type Leaving = Asked & { readonly place: Place; readonly leaving: AbortSignal };
+type PlainRequest = Asked & { readonly place: Place; readonly leaving: AbortSignal };
 
 type Message = Readonly<Record<string, unknown>>;
 
@@ -35,7 +35,7 @@ type Use = { readonly method: string; readonly params: Message; readonly about: 
  * `{"name": …, "arguments": …}` as a call of a tool. The answer is the tool's result.
  * Failures: `body_unreadable`, `body_too_large`, `message_invalid`; and see `inTime`.
  */
-export async function callPlainly(app: McpServing, asked: Asked, place: Place): Promise<Response> {
+export async function callPlainly(app: McpDeps, asked: Asked, place: Place): Promise<Response> {
   const text = Buffer.from(await readBounded(asked.request, mostBodyBytes)).toString("utf8");
   scanJson(text);
   let body: unknown;
@@ -56,7 +56,7 @@ export async function callPlainly(app: McpServing, asked: Asked, place: Place): 
  * A resource by the percent-encoded URI behind `/resources/`.
  * Failures: `message_invalid`; and see `inTime`.
  */
-export async function readPlainly(app: McpServing, asked: Asked, place: Place): Promise<Response> {
+export async function readPlainly(app: McpDeps, asked: Asked, place: Place): Promise<Response> {
   const uri = uriIn(asked.request.url);
   if (uri === undefined) {
     throw new Failure("message_invalid", "Put the percent-encoded URI behind /resources/");
@@ -82,8 +82,8 @@ const longestMs = 50_000;
 
 /** The whole of it within 50 seconds, and nothing of it afterwards. Failures: `upstream_timeout`; and see `ask`. */
 async function inTime(
-  app: McpServing,
-  asked: Omit<Leaving, "leaving">,
+  app: McpDeps,
+  asked: Omit<PlainRequest, "leaving">,
   use: Use,
 ): Promise<Response> {
   const late = new AbortController();
@@ -100,7 +100,7 @@ async function inTime(
  * MCP 2026-07-28 first; an upstream that does not speak it gets a session of its own, for this request alone.
  * Failures: `upstream_invalid`.
  */
-async function ask(app: McpServing, asked: Leaving, use: Use): Promise<Response> {
+async function ask(app: McpDeps, asked: PlainRequest, use: Use): Promise<Response> {
   const { method, params, about } = use;
   const meta = {
     "io.modelcontextprotocol/protocolVersion": modernVersion,
@@ -131,7 +131,7 @@ type Sent = {
 };
 
 /** What an MCP client sends, and what it gets. */
-async function exchange(app: McpServing, asked: Leaving, sent: Sent): Promise<Exchanged> {
+async function exchange(app: McpDeps, asked: PlainRequest, sent: Sent): Promise<Exchanged> {
   const { upstream, path } = asked.place;
   const headers = new Headers({
     ...sent.headers,
@@ -166,8 +166,8 @@ function isOfOlderEra({ status, message }: Exchanged): boolean {
 
 /** MCP before 2026-07-28: `initialize` first, whether the upstream keeps sessions or not. */
 async function askInSession(
-  app: McpServing,
-  asked: Leaving,
+  app: McpDeps,
+  asked: PlainRequest,
   { method, params }: Use,
 ): Promise<Exchanged> {
   const hello = { protocolVersion: olderVersion, capabilities: {}, clientInfo: client };

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { type Budget, budgetPeriods } from "#src/config/guards.ts";
 import { asFailure } from "#src/failure.ts";
 import {
-  budgetStandings,
+  budgetStatuses,
   budgetsOf,
   checkBudgets,
   runningBudgets,
@@ -107,7 +107,7 @@ test("what was spent and came back is there again, and what is used is told as i
   const running = runningBudgets(tally, [budgetOf("day")], owner, counters.now);
   spend(tally, running, 3, counters.now);
   spend(tally, running, -1, counters.now);
-  expect(budgetStandings(tally, [budgetOf("day")], owner, now)).toEqual([
+  expect(budgetStatuses(tally, [budgetOf("day")], owner, now)).toEqual([
     {
       of: "agent",
       period: "day",

@@ -49,7 +49,7 @@ test("Retry-After is never too early: whoever waits that long has room, one requ
       const limits = [limitOf(tally, pace)];
       countTowards(tally, limits, pace.burst, counters.now);
       counters.now += pause;
-      const { remaining } = tally.standing("agent", pace);
+      const { remaining } = tally.status("agent", pace);
       // A batch for which some of the room is there already is another matter.
       const requests = remaining === 0 ? 1 + (more % pace.burst) : 1;
       const seconds = waitOf(() => checkLimits(tally, limits, requests, counters.now));
@@ -74,7 +74,7 @@ test("of several limits the tightest decides, and one that is exceeded refuses a
   countTowards(tally, [wide, narrow], 3, counters.now);
   expect(waitOf(() => checkLimits(tally, [wide, narrow], 1, counters.now))).toBe(20);
   // Looking at it counts nothing.
-  expect(tally.standing("person", wide.pace).remaining).toBe(97);
+  expect(tally.status("person", wide.pace).remaining).toBe(97);
 });
 
 test("what the headers promise is there: so many more requests, and all of it after the reset", async () => {
@@ -88,9 +88,9 @@ test("what the headers promise is there: so many more requests, and all of it af
       const headers = limitHeaders(tightest, requests, counters.now);
       countTowards(tally, limits, requests, counters.now);
       expect(Number(headers["ratelimit-limit"])).toBe(pace.burst);
-      expect(Number(headers["ratelimit-remaining"])).toBe(tally.standing("agent", pace).remaining);
+      expect(Number(headers["ratelimit-remaining"])).toBe(tally.status("agent", pace).remaining);
       counters.now += Number(headers["ratelimit-reset"]) * 1000;
-      expect(tally.standing("agent", pace).remaining).toBe(pace.burst);
+      expect(tally.status("agent", pace).remaining).toBe(pace.burst);
     }),
     { cases: 100 },
   );

@@ -26,14 +26,14 @@ const mostAsked = 32;
 const mostAtOnce = 8;
 const [rememberedMs, dialMs] = [60_000, 5000];
 
-type Finding = Pick<App, "log" | "now">;
+type Deps = Pick<App, "log" | "now">;
 
 /**
  * Finds nodes through Kademlia. Who says to be a node is asked for its document over the connection that Noise
  * has authenticated; addresses that strangers spread are dialled by libp2p alone, never over HTTP.
  */
 export async function openDht(
-  app: Finding,
+  app: Deps,
   node: Pick<OwnNode, "seed">,
   options: {
     readonly directory: Directory;
@@ -78,7 +78,7 @@ export async function openDht(
 }
 
 /** Asks a node for its document, over the connection that Noise has authenticated. */
-function createAsking(app: Finding, host: Host, directory: Directory) {
+function createAsking(app: Deps, host: Host, directory: Directory) {
   const now = () => app.now().getTime();
   const asked = createCache<true>({ freshMs: rememberedMs, staleMs: 0, size: 1000, now });
   let atOnce = 0;
@@ -112,7 +112,7 @@ function createAsking(app: Finding, host: Host, directory: Directory) {
 
 /** Joins, lets itself be found, and looks who is there; one round at a time. */
 function createRounds(
-  app: Finding,
+  app: Deps,
   host: Host,
   { bootstrap, ask }: { bootstrap: readonly string[]; ask: (id: PeerId) => Promise<void> },
 ) {

@@ -4,7 +4,13 @@ import { troubleOf } from "#src/telemetry/trouble.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import { plainName, plainVersion } from "../capabilities.ts";
 import { announcedAddress } from "../peers/address.ts";
-import { type Sighting, dropSightings, mostSightings, sightingMs, saveSightings } from "./store.ts";
+import {
+  type DiscoveredPeer,
+  dropSightings,
+  mostSightings,
+  sightingMs,
+  saveSightings,
+} from "./store.ts";
 
 /** What somebody on the network says about a node. */
 export type Announced = {
@@ -44,7 +50,7 @@ export function createDirectory(
 class BoundedDirectory implements Directory {
   readonly #app: Pick<App, "db" | "log" | "now">;
   readonly #of: string;
-  readonly #waiting = new Map<string, Sighting>();
+  readonly #waiting = new Map<string, DiscoveredPeer>();
   readonly #gone = new Set<string>();
   #isFailing = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -89,7 +95,7 @@ class BoundedDirectory implements Directory {
     }
   }
 
-  #sighting({ origins, from, ...announced }: Announced): Sighting {
+  #sighting({ origins, from, ...announced }: Announced): DiscoveredPeer {
     const { peerId, nodeId, via, version, name } = announced;
     const fresh = origins.flatMap((each) => announcedAddress(each, from) ?? []);
     const before = this.#waiting.get(peerId)?.addresses ?? [];

@@ -21,7 +21,7 @@ const mostAnswers = 64;
 
 type Mdns = ReturnType<typeof makeMdns>;
 
-type Announcing = {
+type AnnouncedNode = {
   readonly publicUrl: string;
   readonly port: number;
   /** What the operator calls the node. */
@@ -33,7 +33,7 @@ type MdnsOptions = {
   /** Address of the one interface; undefined: as the system chooses. */
   readonly interface: string | undefined;
   /** What is announced; undefined: this process only listens. */
-  readonly announced?: Announcing;
+  readonly announced?: AnnouncedNode;
 };
 
 /** DNS-SD over multicast DNS (RFC 6762, RFC 6763): announces this node and writes down others. Throws where there are no interfaces. */
@@ -137,7 +137,7 @@ function isAboutUs({ name, type }: { readonly name: string; readonly type: strin
 
 function recordsOf(
   node: NodeIdentity,
-  about: Announcing & { readonly interface: string | undefined },
+  about: AnnouncedNode & { readonly interface: string | undefined },
 ) {
   const { publicUrl, port, name, interface: only } = about;
   const instance = `${node.nodeId}.${service}`;

@@ -3,10 +3,10 @@ import type { Scope } from "#src/agents/scopes.ts";
 import { clientOf } from "#src/agents/clients/find-client.ts";
 import { clientCredentials } from "#src/agents/grants/client-credentials.ts";
 import { wantedResource } from "#src/agents/grants/request-checks.ts";
-import type { Redeeming } from "#src/agents/grants/token.ts";
+import type { GrantDeps } from "#src/agents/grants/token.ts";
 import { sceneOfCaller, subjectsOf } from "#src/policy/subjects.ts";
 import { bearerOf } from "#src/proxy/bearer.ts";
-import type { McpServing } from "#src/proxy/routes.ts";
+import type { McpDeps } from "#src/proxy/routes.ts";
 import { objectIn } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
@@ -22,7 +22,7 @@ import { peerIdOf, trusted } from "../peers/trust.ts";
 import type { Finder } from "./finder.ts";
 import { peersTold, toldConnection } from "./told.ts";
 
-export type Discovering = McpServing & Redeeming;
+export type DiscoveryDeps = McpDeps & GrantDeps;
 
 /** From one address. */
 const [perMinute, burst] = [60, 30];
@@ -33,7 +33,7 @@ const noStore = { headers: { "cache-control": "no-store" } };
 /** `/discovery/…`: challenges, which any node may begin; the rest is for agents of the operator. */
 export function mountDiscovery(
   routes: PageRoutes,
-  app: Discovering,
+  app: DiscoveryDeps,
   { self, finders, certificate }: Mounted,
 ): void {
   const of = self.node.peerId;
@@ -95,7 +95,7 @@ type Mounted = {
 };
 
 /** Failures: those of `bearerOf`, and `insufficient_scope`. */
-async function operatorOf(app: Discovering, request: Request, scope: Scope): Promise<void> {
+async function operatorOf(app: DiscoveryDeps, request: Request, scope: Scope): Promise<void> {
   const upstream = app.catalog.upstreams.get("node");
   if (upstream === undefined) throw new Failure("not_found");
   const caller = await bearerOf(app, request, upstream);
@@ -107,7 +107,7 @@ async function operatorOf(app: Discovering, request: Request, scope: Scope): Pro
 }
 
 /** What a trusted node may do here; undefined when there is nothing. */
-async function tokenFor(app: Discovering, peer: Peer) {
+async function tokenFor(app: DiscoveryDeps, peer: Peer) {
   if (peer.clientId === null) return undefined;
   const client = await clientOf(app, peer.clientId);
   try {

@@ -2,10 +2,10 @@ import { and, desc, eq, gt, inArray, notInArray, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { peers, sightings } from "#db/schema/edge.ts";
 
-export type Sighting = typeof sightings.$inferSelect;
+export type DiscoveredPeer = typeof sightings.$inferSelect;
 
 /** What a node has met and not yet forgotten, the newest first. */
-export function sightingsOf(db: Database, of: string, now: Date): Promise<Sighting[]> {
+export function sightingsOf(db: Database, of: string, now: Date): Promise<DiscoveredPeer[]> {
   return db
     .select()
     .from(sightings)
@@ -22,7 +22,7 @@ export const sightingMs = 5 * 60_000;
  * Writes down what was met; of more than 256 the oldest go, but nobody about whom something was decided. Where a
  * peer has proven itself stands in its own row, and is tried before what somebody announces.
  */
-export async function saveSightings(db: Database, met: readonly Sighting[]): Promise<void> {
+export async function saveSightings(db: Database, met: readonly DiscoveredPeer[]): Promise<void> {
   const [first] = met;
   if (first === undefined) return;
   const taken = (column: string) => sql.raw(`excluded.${column}`);

@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import type { Connected } from "../peers/connect.ts";
 import { type Peer, peersOf } from "../peers/store.ts";
-import { type Sighting, sightingsOf } from "./store.ts";
+import { type DiscoveredPeer, sightingsOf } from "./store.ts";
 import { trustScore } from "../peers/trust.ts";
 
 /** One node, as people and agents are told of it. */
@@ -16,7 +16,7 @@ export type ToldPeer = {
   readonly trust_score: number | null;
   readonly addresses: readonly string[];
   /** How it was met last: `mdns`, `libp2p` or `challenge`; null: not lately. */
-  readonly via: Sighting["via"] | null;
+  readonly via: DiscoveredPeer["via"] | null;
   readonly version: string | null;
   readonly seen_at: string | null;
   readonly proven_at: string | null;
@@ -45,7 +45,7 @@ export async function peersTold(
   ];
 }
 
-function told(node: Peer | Sighting, met: Sighting | undefined): ToldPeer {
+function told(node: Peer | DiscoveredPeer, met: DiscoveredPeer | undefined): ToldPeer {
   const peer = "trust" in node ? node : undefined;
   return {
     node_id: node.nodeId,
@@ -72,12 +72,12 @@ function decision(peer: Peer) {
   return { trust, trust_score: trustScore(peer), proven_at, certificate, scope, upstreams };
 }
 
-function addressesOf(peer: Peer | undefined, met: Sighting | undefined): readonly string[] {
+function addressesOf(peer: Peer | undefined, met: DiscoveredPeer | undefined): readonly string[] {
   const pinned = peer?.address ?? undefined;
   return pinned === undefined ? (met?.addresses ?? []) : [pinned];
 }
 
-function whenMet(met: Sighting | undefined) {
+function whenMet(met: DiscoveredPeer | undefined) {
   return {
     via: met?.via ?? null,
     version: met?.version ?? null,

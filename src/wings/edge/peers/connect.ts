@@ -20,14 +20,14 @@ export type Connected = Pick<Met, "identity" | "address" | "pin"> & {
 const wholeMs = 10_000;
 const mostAddresses = 4;
 
-type Connecting = Pick<App, "db" | "now" | "catalog">;
+type Deps = Pick<App, "db" | "now" | "catalog">;
 
 /**
  * Challenges a node and answers its challenge, at the address that was typed, else at the pinned one, else
  * wherever it was met. Makes nobody trusted who has not the fleet key.
  * Failures: `peer_unknown`, `peer_unreachable`, `peer_insecure`, `peer_not_proven`.
  */
-export async function connectPeer(app: Connecting, self: Self, wanted: Wanted): Promise<Connected> {
+export async function connectPeer(app: Deps, self: Self, wanted: Wanted): Promise<Connected> {
   const late = () => new Failure("peer_unreachable");
   const ended = new AbortController();
   try {
@@ -41,7 +41,7 @@ export async function connectPeer(app: Connecting, self: Self, wanted: Wanted): 
 type Wanted = { readonly peerId: string; readonly typed?: string | undefined };
 type Limited = Wanted & { readonly ended: AbortSignal };
 
-async function connect(app: Connecting, self: Self, wanted: Limited): Promise<Connected> {
+async function connect(app: Deps, self: Self, wanted: Limited): Promise<Connected> {
   const { peerId, ended } = wanted;
   const of = self.node.peerId;
   const known = await timely(peerOf(app.db, of, peerId));
@@ -75,7 +75,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | Failure> {
 
 /** Where it has proven itself comes before what is announced. */
 async function foundAt(
-  app: Connecting,
+  app: Deps,
   of: string,
   { peerId, known }: { readonly peerId: string; readonly known: Peer | undefined },
 ): Promise<readonly string[]> {
@@ -86,7 +86,7 @@ async function foundAt(
 }
 
 async function admitted(
-  app: Connecting,
+  app: Deps,
   self: Self,
   { met, ended }: { readonly met: Met; readonly ended: AbortSignal },
 ): Promise<Connected> {

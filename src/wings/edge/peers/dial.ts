@@ -21,7 +21,7 @@ export type Line = {
 /** What a node answers, and over which connection. */
 export type DialAnswer = { readonly status: number; readonly text: string; readonly line: Line };
 
-export type Dialling = {
+export type DialOptions = {
   readonly path: string;
   readonly body: object;
   /** The operator has named the address: it may lead anywhere. */
@@ -37,7 +37,7 @@ const mostBytes = 32 * 1024;
  * POSTs JSON to an address of a node, on a connection of its own; five seconds in all.
  * Failures: `peer_unreachable`, `peer_insecure`, and whatever `check` throws.
  */
-export async function dial(address: Address, asked: Dialling): Promise<DialAnswer> {
+export async function dial(address: Address, asked: DialOptions): Promise<DialAnswer> {
   const ended = new AbortController();
   const unreachable = (why: string) =>
     new Failure(
@@ -61,7 +61,7 @@ function reasonOf(error: unknown): string {
 
 async function exchange(
   address: Address,
-  asked: Dialling,
+  asked: DialOptions,
   ended: AbortSignal,
 ): Promise<DialAnswer> {
   const host = await reachable(address, asked.isTyped);

@@ -68,7 +68,7 @@ export function peersNamed(db: Database, of: string, name: string): Promise<Peer
 
 const mostNamesakes = 8;
 
-export type Trusting = Pick<
+export type PeerDeps = Pick<
   Peer,
   "of" | "peerId" | "nodeId" | "address" | "certificate" | "fleetTag"
 > & {
@@ -81,7 +81,7 @@ export type Trusting = Pick<
  * Trusts a peer; what it held before ends. With `fleet` nothing is changed of what an operator has decided.
  * Returns whether it is trusted as asked for.
  */
-export async function saveTrust(db: Database, trusting: Trusting): Promise<boolean> {
+export async function saveTrust(db: Database, trusting: PeerDeps): Promise<boolean> {
   const { agent, ...wanted } = trusting;
   return await db.transaction(async (transaction) => {
     // Two handshakes of one newcomer at a time: the second finds the row of the first.

@@ -8,7 +8,7 @@ import type { Proven } from "./challenges.ts";
 import { type Peer, forgetTrust, noteChallenge, peersNamed, peerOf, saveTrust } from "./store.ts";
 import { sightingsOf } from "../discovery/store.ts";
 
-type Deciding = Pick<App, "db" | "now" | "catalog">;
+type Deps = Pick<App, "db" | "now" | "catalog">;
 
 /** What the operator says about a node. */
 export type WantedTrust = {
@@ -25,11 +25,7 @@ export type WantedTrust = {
 };
 
 /** Pins a node's key. Failures: `usage`. */
-export async function trustPeer(
-  app: Deciding,
-  of: string,
-  wanted: WantedTrust,
-): Promise<NodeIdentity> {
+export async function trustPeer(app: Deps, of: string, wanted: WantedTrust): Promise<NodeIdentity> {
   const identity = identityOfPeer(wanted.peerId);
   if (identity === undefined) {
     throw new Failure("usage", `${wanted.peerId.slice(0, 80)} is not a peer id`, {
@@ -54,7 +50,7 @@ export async function trustPeer(
 }
 
 /** Nobody is served by a trust that leads to no tool. Failures: `usage`. */
-function expectUsable(app: Deciding, { upstreams, account }: WantedTrust): void {
+function expectUsable(app: Deps, { upstreams, account }: WantedTrust): void {
   const [name = app.catalog.defaultUpstream] = upstreams;
   const credential = app.catalog.upstreams.get(name)?.credential;
   if (credential?.kind !== "account" || account !== undefined) return;
@@ -120,7 +116,7 @@ export async function forgetPeer(
 
 /** What was decided about a node that has proven who it is; undefined when it is not trusted. */
 export async function trusted(
-  app: Deciding,
+  app: Deps,
   of: string,
   {
     identity,
@@ -148,7 +144,7 @@ export async function trusted(
 }
 
 /** A newcomer must not take the name of one who is trusted. */
-async function isFree(app: Deciding, of: string, { nodeId }: NodeIdentity): Promise<boolean> {
+async function isFree(app: Deps, of: string, { nodeId }: NodeIdentity): Promise<boolean> {
   return (await peersNamed(app.db, of, nodeId)).length === 0;
 }
 

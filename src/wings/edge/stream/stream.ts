@@ -7,7 +7,7 @@ import { type Scene, subjectsOf } from "#src/policy/subjects.ts";
 import { switchedOff } from "#src/policy/switches.ts";
 import type { Hub, Kept } from "./hub.ts";
 
-type Streaming = Pick<App, "now"> & {
+type Deps = Pick<App, "now"> & {
   readonly heartbeat: Heartbeat;
   readonly openStreams: OpenStreams;
 };
@@ -34,7 +34,7 @@ const longestMs = 2 ** 31 - 1;
  * first; where that is not known any more, one event says that everything may have changed.
  * Failures: `busy` when the caller has too many of them.
  */
-export function openNotices(app: Streaming, hub: Hub, asked: Asked): Response {
+export function openNotices(app: Deps, hub: Hub, asked: Asked): Response {
   const { caller } = asked;
   if (app.openStreams.of(caller.key) >= mostPerCaller) throw new Failure("busy");
   const source = new Notices(app, hub, asked);
@@ -56,7 +56,7 @@ function eventOf({ id, data }: Kept): string {
 class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener {
   readonly isAwaited = false;
   quietSince: number;
-  readonly #app: Streaming;
+  readonly #app: Deps;
   readonly #hub: Hub;
   readonly #caller: Caller;
   readonly #subjects: readonly string[];
@@ -65,7 +65,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #followed: readonly (() => void)[] = [];
 
-  constructor(app: Streaming, hub: Hub, asked: Asked) {
+  constructor(app: Deps, hub: Hub, asked: Asked) {
     this.#app = app;
     this.#hub = hub;
     this.#caller = asked.caller;

@@ -24,7 +24,7 @@ test("no window lets through more than the burst and what its length allows", as
       const passed: number[] = [];
       for (const pause of [...Array<number>(35).fill(0), ...pauses]) {
         counters.now += pause;
-        if (tally.standing("k", pace).remaining < 1) continue;
+        if (tally.status("k", pace).remaining < 1) continue;
         tally.add("k", pace);
         passed.push(counters.now);
       }
@@ -46,10 +46,10 @@ test("so many as remain pass at once, and not one more", async () => {
       const tally = counters.processes[0]!;
       for (const pause of pauses) {
         counters.now += pause;
-        const { remaining } = tally.standing("k", pace);
+        const { remaining } = tally.status("k", pace);
         expect(remaining).toBeLessThanOrEqual(pace.burst);
         if (remaining > 0) tally.add("k", pace, remaining);
-        expect(tally.standing("k", pace).remaining).toBe(0);
+        expect(tally.status("k", pace).remaining).toBe(0);
       }
     }),
     { cases: 60 },
@@ -63,10 +63,10 @@ test("the fractions of a quick pace are kept, whatever the year", async () => {
   const pace = { calls: 99_994, perMs: 60_000, burst: 26 };
   tally.add("k", pace, 26);
   counters.now += 12;
-  const { remaining } = tally.standing("k", pace);
+  const { remaining } = tally.status("k", pace);
   expect(remaining).toBe(19);
   tally.add("k", pace, remaining);
-  expect(tally.standing("k", pace).remaining).toBe(0);
+  expect(tally.status("k", pace).remaining).toBe(0);
 });
 
 test("whoever waits as long as was said passes, and whoever waits less does not", async () => {
@@ -76,13 +76,13 @@ test("whoever waits as long as was said passes, and whoever waits less does not"
       const tally = counters.processes[0]!;
       tally.add("k", pace, pace.burst);
       counters.now += pause;
-      const { remaining, waitMs } = tally.standing("k", pace);
+      const { remaining, waitMs } = tally.status("k", pace);
       expect(waitMs === 0).toBe(remaining > 0);
       const start = counters.now;
       counters.now = start + Math.ceil(waitMs);
-      expect(tally.standing("k", pace).remaining).toBeGreaterThan(0);
+      expect(tally.status("k", pace).remaining).toBeGreaterThan(0);
       counters.now = start + Math.floor(waitMs - (0.01 * pace.perMs) / pace.calls) - 1;
-      if (counters.now > start) expect(tally.standing("k", pace).remaining).toBe(0);
+      if (counters.now > start) expect(tally.status("k", pace).remaining).toBe(0);
     }),
     { cases: 100 },
   );
@@ -94,17 +94,17 @@ test("time alone never takes anything away, and after all of it nothing is used 
       await using counters = openCounters(1);
       const tally = counters.processes[0]!;
       tally.add("k", pace, calls);
-      const { resetMs } = tally.standing("k", pace);
+      const { resetMs } = tally.status("k", pace);
       const end = counters.now + Math.ceil(resetMs);
       let before = -1;
       for (const pause of pauses) {
-        const { remaining } = tally.standing("k", pace);
+        const { remaining } = tally.status("k", pace);
         expect(remaining).toBeGreaterThanOrEqual(before);
         before = remaining;
         counters.now += pause;
       }
       counters.now = Math.max(counters.now, end);
-      expect(tally.standing("k", pace)).toEqual({ remaining: pace.burst, waitMs: 0, resetMs: 0 });
+      expect(tally.status("k", pace)).toEqual({ remaining: pace.burst, waitMs: 0, resetMs: 0 });
     }),
     { cases: 60 },
   );
@@ -146,7 +146,7 @@ test("what two processes count of a sum is counted once, whatever comes between,
       }
       await counters.settle(["a", "b"]);
       for (const tally of counters.processes) {
-        const used = ["a", "b"].map((key) => 1000 - tally.standing(key, sum).remaining);
+        const used = ["a", "b"].map((key) => 1000 - tally.status(key, sum).remaining);
         expect(used).toEqual([totals["a"]!, totals["b"]!]);
       }
     }),
@@ -171,7 +171,7 @@ test("what two processes count of a pace at one moment adds up, and both hear al
         await counters.settle(["k"]);
         const stepMs = pace.perMs / pace.calls;
         for (const tally of counters.processes) {
-          const { remaining, resetMs } = tally.standing("k", pace);
+          const { remaining, resetMs } = tally.status("k", pace);
           expect(Math.abs(resetMs / stepMs - total)).toBeLessThan(0.6);
           expect(Math.abs(remaining - Math.max(pace.burst - total, 0))).toBeLessThanOrEqual(1);
         }
@@ -193,7 +193,7 @@ test("two processes that tell before they are too far behind let through a twent
         for (const who of turns) {
           const tally = counters.processes[who]!;
           while (tally.isBehind("k")) await tally.told();
-          if (tally.standing("k", sum).remaining < 1) continue;
+          if (tally.status("k", sum).remaining < 1) continue;
           tally.add("k", sum);
           passed += 1;
         }
@@ -212,20 +212,20 @@ test("what was forgiven is forgiven everywhere, also what is being told at that 
   one.add("loop:a", sum, 4);
   other.add("loop:a", sum, 3);
   await counters.settle(["loop:a"]);
-  expect(other.standing("loop:a", sum).remaining).toBe(3);
+  expect(other.status("loop:a", sum).remaining).toBe(3);
   counters.meanwhile = () => {
     counters.meanwhile = undefined;
     one.reset("loop:a");
   };
   one.add("loop:a", sum, 1);
   await one.told();
-  expect(one.standing("loop:a", sum).remaining).toBe(10);
+  expect(one.status("loop:a", sum).remaining).toBe(10);
   await counters.settle(["loop:a"]);
-  expect([one, other].map((tally) => tally.standing("loop:a", sum).remaining)).toEqual([10, 10]);
+  expect([one, other].map((tally) => tally.status("loop:a", sum).remaining)).toEqual([10, 10]);
   one.add("loop:b", sum);
   one.add("limit:b", sum);
   one.resetWhere(["loop:"]);
-  expect(["loop:b", "limit:b"].map((key) => one.standing(key, sum).remaining)).toEqual([10, 9]);
+  expect(["loop:b", "limit:b"].map((key) => one.status(key, sum).remaining)).toEqual([10, 9]);
 });
 
 test("while the database is away nobody waits for it, and it is not asked again for a second", async () => {
@@ -239,12 +239,12 @@ test("while the database is away nobody waits for it, and it is not asked again 
   expect(tally.isBehind("k")).toBeTrue();
   await tally.told();
   await tally.told();
-  expect([tally.isBehind("k"), asked, tally.standing("k", sum).remaining]).toEqual([false, 1, 15]);
+  expect([tally.isBehind("k"), asked, tally.status("k", sum).remaining]).toEqual([false, 1, 15]);
   counters.isAway = false;
   counters.now += 1000;
   expect(tally.isBehind("k")).toBeTrue();
   await tally.told();
-  expect([tally.isBehind("k"), tally.standing("k", sum).remaining]).toEqual([false, 15]);
+  expect([tally.isBehind("k"), tally.status("k", sum).remaining]).toEqual([false, 15]);
 });
 
 test("a twentieth of what is allowed may be untold, and always one", () => {
