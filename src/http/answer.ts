@@ -1,6 +1,6 @@
 import type { Flow, Incoming, Sink } from "./exchange.ts";
 import { ConnectionEnded } from "./reason.ts";
-import { takeAnswer } from "./turn.ts";
+import { scheduleAnswer } from "./event-loop.ts";
 import { type Head, type ParserEvents, ResponseParser } from "./response-parser.ts";
 
 /** What an answer asks of the connection that it arrives on. */
@@ -52,7 +52,7 @@ export class Answer implements ParserEvents, Incoming, Flow {
     this.isReusable = isReusable;
     const settle = this.#settle;
     this.#settle = undefined;
-    takeAnswer(() => settle?.resolve(this));
+    scheduleAnswer(() => settle?.resolve(this));
   }
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {

@@ -1,5 +1,9 @@
 import { isIP } from "node:net";
 
+/** By what was said; only addresses are kept. */
+const networks = new Map<string, string>();
+const [mostNetworks, longestKept] = [1000, 64];
+
 /**
  * Whom a limit for each address is about, from the connection or a proxy's header: without a port, and of IPv6 the
  * network of 64 bits, since one household has 2^64 addresses. Undefined for what is no address.
@@ -7,16 +11,14 @@ import { isIP } from "node:net";
 export function networkOf(text: string): string | undefined {
   const known = networks.get(text);
   if (known !== undefined) return known;
-  const network = readNetwork(text);
-  if (network === undefined || text.length > longestKept) return network;
+  // A part of a header would keep all of it in memory.
+  const own = Buffer.from(text).toString();
+  const network = readNetwork(own);
+  if (network === undefined || own.length > longestKept) return network;
   if (networks.size >= mostNetworks) networks.clear();
-  networks.set(text, network);
+  networks.set(own, network);
   return network;
 }
-
-/** Clients come back; what is no address is not kept. */
-const networks = new Map<string, string>();
-const [mostNetworks, longestKept] = [1000, 64];
 
 function readNetwork(text: string): string | undefined {
   const [address = ""] = withoutPort(text.trim()).split("%");

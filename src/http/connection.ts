@@ -2,7 +2,7 @@ import { Answer, type Carrier, type Settle } from "./answer.ts";
 import type { Cancel } from "./cancel.ts";
 import type { Incoming, Pin } from "./exchange.ts";
 import { ConnectionEnded, LostAfterSending, reasonOf } from "./reason.ts";
-import { sendTogether } from "./turn.ts";
+import { scheduleAfterAnswers, scheduleSend } from "./event-loop.ts";
 import { ResponseBroken } from "./response-parser.ts";
 
 /** A socket as far as a connection needs one. */
@@ -67,7 +67,7 @@ export class Connection implements Carrier {
       this.#answer = new Answer(this, method, { resolve, reject });
       cancel.stops(this.#answer);
       this.#isUnsent = true;
-      sendTogether(() => this.#write(bytes));
+      scheduleSend(() => this.#writeOrFail(bytes));
     });
   }
 
@@ -88,8 +88,9 @@ export class Connection implements Carrier {
     this.idleMs = Math.min(keepAliveMs ?? longestIdleMs, longestIdleMs);
     // After a big body nobody knows whether the upstream has read it all or answered before it did.
     const isFree = isReusable && this.#unsent === undefined && this.#sentBytes <= mostSentBytes;
-    if (isFree && !this.#isOver) this.#pool.keep(this);
-    else this.socket?.terminate();
+    if (!isFree || this.#isOver) this.socket?.terminate();
+    // Nobody else has it before its answer was looked at: one that belongs to another request ends it (`distrust`).
+    else scheduleAfterAnswers(() => this.#keep());
   }
 
   /** The connection is over, for whatever reason. */
@@ -135,6 +136,18 @@ export class Connection implements Carrier {
 
   drained(): void {
     if (this.#unsent !== undefined) this.#write(this.#unsent);
+  }
+
+  #keep(): void {
+    if (!this.#isOver) this.#pool.keep(this);
+  }
+
+  #writeOrFail(bytes: Uint8Array): void {
+    try {
+      this.#write(bytes);
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new ConnectionEnded(cutOff));
+    }
   }
 
   #write(bytes: Uint8Array): void {

@@ -103,7 +103,7 @@ export function budgetStatuses(
 
 type PeriodAt = { readonly label: string; readonly endsAt: number };
 
-/** The one that runs, of each kind. */
+/** The current period of each kind: dates are worked out once for it. */
 const periods = new Map<Budget["period"], PeriodAt & { readonly startsAt: number }>();
 
 /** Periods of UTC: the same for every replica and for people who compare notes. */
@@ -119,18 +119,15 @@ function periodAt(period: Budget["period"], now: Date): PeriodAt {
 function readPeriod(period: Budget["period"], now: Date) {
   const [year, month, day] = [now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate()];
   const iso = now.toISOString();
-  const between = (label: string, startsAt: number, endsAt: number) => ({
-    label,
-    startsAt,
-    endsAt,
-  });
   if (period === "month") {
-    return between(iso.slice(0, 7), Date.UTC(year, month), Date.UTC(year, month + 1));
+    const [startsAt, endsAt] = [Date.UTC(year, month), Date.UTC(year, month + 1)];
+    return { label: iso.slice(0, 7), startsAt, endsAt };
   }
   if (period === "day") {
-    return between(iso.slice(0, 10), Date.UTC(year, month, day), Date.UTC(year, month, day + 1));
+    const [startsAt, endsAt] = [Date.UTC(year, month, day), Date.UTC(year, month, day + 1)];
+    return { label: iso.slice(0, 10), startsAt, endsAt };
   }
   const minuteMs = 60_000;
   const startsAt = Math.floor(now.getTime() / minuteMs) * minuteMs;
-  return between(iso.slice(0, 16), startsAt, startsAt + minuteMs);
+  return { label: iso.slice(0, 16), startsAt, endsAt: startsAt + minuteMs };
 }

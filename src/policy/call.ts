@@ -17,13 +17,10 @@ export type Written = {
 /** What hashes of arguments are made with: one that leaves this process, and one that does not. */
 export type HashDeps = { readonly bindingKey: Uint8Array; readonly digest: DigestOf };
 
-/** Characters that are kept until somebody asks for their hash. */
+/** Arguments up to this many characters are kept until their hash is made. */
 const mostKept = 2048;
 
-/**
- * One call of a tool. What it says is worked out when a guard asks for it, and let go of with `settle`: then only
- * digests of fixed size are kept, and of short arguments their text until the first who asks for its hash.
- */
+/** One call of a tool. What it says is worked out when a guard asks for it; `settle` lets go of it. */
 export class ToolInvocation {
   readonly plan: ToolPlan;
   readonly #hashing: HashDeps;
@@ -66,13 +63,20 @@ export class ToolInvocation {
     return request === canonical ? this.hash : this.#tag("request", request ?? "");
   }
 
+  /** Lets go of what the call says; digests of fixed size remain. */
   settle(): void {
     if (this.#written === undefined) return;
-    const { canonical } = this.#written;
-    // Of a short one the hash is made when nobody waits for it any more.
-    if (canonical.length <= mostKept) this.#canonical = canonical;
-    else this.#hash = this.hash;
+    this.#hash = this.hash;
     this.#digest = this.digest;
+    this.#written = undefined;
+  }
+
+  /** The same, but short arguments are kept until `hash` is read: for whoever reads it soon, and nobody waits. */
+  settleWithoutHash(): void {
+    const canonical = this.#written?.canonical;
+    if (canonical === undefined || canonical.length > mostKept) return this.settle();
+    this.#digest = this.digest;
+    this.#canonical = canonical;
     this.#written = undefined;
   }
 

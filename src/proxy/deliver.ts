@@ -81,8 +81,12 @@ export function deliver(
 
 type Body = ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | string | null;
 
-/** Most answers have come in one piece with their head: nothing is waited for. Undefined for others. */
-function takenBody(answer: Incoming, type: MediaType, delivery: Delivery) {
+/** The body, where it came in one piece with the head, as most do; undefined otherwise. */
+function takenBody(
+  answer: Incoming,
+  type: MediaType,
+  delivery: Delivery,
+): Body | Promise<Body> | undefined {
   const isPlain = !type.isStream && delivery.watching.screen === undefined;
   if (!isPlain || bodiless.has(answer.status)) return undefined;
   const body = answer.taken?.(mostWholeBytes);

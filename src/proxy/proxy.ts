@@ -218,6 +218,7 @@ async function send(app: ProxyDeps, request: Request, going: Decided): Promise<R
       context,
       endpoint: isPlainGet ? endpointRewriter(app, request, owner) : undefined,
     });
+    // One that is there is not waited for.
     return delivered instanceof Promise ? await delivered : delivered;
   } catch (error) {
     cancel.cancel();

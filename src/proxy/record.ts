@@ -139,7 +139,7 @@ function count(metrics: App["metrics"], facts: Facts): void {
   if (failure !== undefined && isGuards(failure)) metrics.guardRefusal(upstream, failure);
 }
 
-/** What is left of a call when its answer has gone: nothing that it has sent. */
+/** What is left of a call when its answer has gone. Short arguments are in it until their hash is made, within 20 ms. */
 type Recorded = {
   readonly facts: Facts;
   readonly endedAt: number;
@@ -188,7 +188,7 @@ function factsOf(exchange: Exchange, status: number, durationMs: number) {
     grantId: idOf(caller, "grant"),
     agentId: idOf(caller, "agent"),
     clientId: cleaned(caller?.agent),
-    // Made behind the answer.
+    /** Made behind the answer, in `keep`. */
     argumentsHash: noHash,
     guard: guardOf(exchange),
     reason: cleaned(exchange.reason),
@@ -202,8 +202,8 @@ function idOf(caller: Caller | undefined, kind: Caller["kind"]): string | undefi
 const noHash: string | undefined = undefined;
 
 function settledTool(context: CallContext | undefined): ToolInvocation | undefined {
-  const [tool] = context?.tools.length === 1 ? context.tools : [];
-  tool?.settle();
+  const tool = context?.tools.length === 1 ? context.tools[0] : undefined;
+  tool?.settleWithoutHash();
   return tool;
 }
 

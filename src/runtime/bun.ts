@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { totalmem } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { takeRequest } from "#src/http/turn.ts";
+import { scheduleRequest } from "#src/http/event-loop.ts";
 import { endsWithin } from "#src/once.ts";
 import { bunExchange } from "./bun-exchange.ts";
 import { type Runtime, type ServeOptions, type RunningServer, lastWordsMs } from "./runtime.ts";
@@ -79,7 +79,7 @@ function listen(options: ServeOptions, isShared: boolean): Bun.Server<undefined>
     }),
     fetch: (request, server) => {
       const peer = () => server.requestIP(request)?.address ?? "";
-      const answer = takeRequest(() => options.handle(request, peer));
+      const answer = scheduleRequest(() => options.handle(request, peer));
       if (!(answer instanceof Promise)) return answer;
       // An answer may take its time: what waits for it has limits of its own.
       server.timeout(request, 0);

@@ -19,7 +19,7 @@ export function cleaned(text: string | undefined): string | undefined {
 
 const isPlain = /^[\x20-\x7e]*$/;
 
-/** Of a name no more than is kept; PostgreSQL takes neither NUL nor half a surrogate pair. */
+/** The first 200 characters, without what PostgreSQL refuses: NUL, half a surrogate pair. */
 export function storable(text: string | undefined): string | undefined {
   if (text === undefined || (text.length <= longestName && isPlain.test(text))) return text;
   return copyOf(text, longestName).replaceAll("\0", "");

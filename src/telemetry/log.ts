@@ -12,7 +12,7 @@ export type Log = {
   info(event: string, fields?: Fields): void;
   warn(event: string, fields?: Fields): void;
   error(event: string, fields?: Fields): void;
-  /** The same for a line whose fields hold nothing that is not redacted: there is one for every call. `at`: when it was, in milliseconds. */
+  /** The same for a line whose fields are redacted already: those for calls and tokens. `at`: when it was, in milliseconds. */
   redacted(level: Level, event: string, fields: Fields, at: number): void;
   /**
    * A condition that may last: a warning when it begins, and once a minute while it is reported again, with how often

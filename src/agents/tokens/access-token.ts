@@ -29,14 +29,14 @@ export type AccessClaims = {
   readonly issuedAt: Date;
 };
 
-const signBeside = promisify(sign);
+const signAsync = promisify(sign);
 
 type Deps = Pick<App, "publicUrl"> & { readonly signingKeys: SigningKeys };
 
 /**
  * A JWT access token (RFC 9068), valid for an hour from `issuedAt`. Signed with the runtime's own crypto: it is
- * three parts joined by dots (RFC 7515 section 7.1), and a library costs a third of a token's whole time. Another
- * thread signs: that takes longer than all the rest, and other requests need not wait for it.
+ * three parts joined by dots (RFC 7515 section 7.1), and a library costs a third of a token's whole time. On Bun
+ * another thread signs: a signature takes longer than the rest of a token, and other requests would wait for it.
  */
 export async function signAccessToken(app: Deps, claims: AccessClaims): Promise<string> {
   const { signer } = await app.signingKeys.ring();
@@ -45,8 +45,8 @@ export async function signAccessToken(app: Deps, claims: AccessClaims): Promise<
   const signed = Buffer.from(`${header}.${payload}`);
   const signature =
     algorithm === "EdDSA"
-      ? await signBeside(null, signed, key)
-      : await signBeside("sha256", signed, { key, dsaEncoding: "ieee-p1363" });
+      ? await signAsync(null, signed, key)
+      : await signAsync("sha256", signed, { key, dsaEncoding: "ieee-p1363" });
   return `${header}.${payload}.${signature.toString("base64url")}`;
 }
 

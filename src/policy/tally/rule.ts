@@ -24,13 +24,13 @@ export function mostUntold(rule: Rule): number {
   return Math.max(Math.floor(most / untoldShare), 1);
 }
 
-/** What is told of an entry. Of a pace it is empty in `usedMs`. `now` is in milliseconds. */
-export function toldOf({ key, rule, untold }: Counted, usedMs: number, now: number): Told {
+/** What is told of an entry. `level`: see `Counter.levelAt`; only that of a pace is used. `now` is in milliseconds. */
+export function toldOf({ key, rule, untold }: Counted, level: number, now: number): Told {
   if ("endsAt" in rule) {
     const keepMs = Math.max(rule.endsAt - now, 0) + minuteMs;
     return { key, calls: untold, stepMs: null, most: rule.calls, keepMs };
   }
   const stepMs = rule.perMs / rule.calls;
-  const keepMs = usedMs + rule.perMs + rule.burst * stepMs + minuteMs;
+  const keepMs = level + rule.perMs + rule.burst * stepMs + minuteMs;
   return { key, calls: untold, stepMs, most: null, keepMs };
 }

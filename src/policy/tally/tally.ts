@@ -53,7 +53,7 @@ export class Counter {
   readonly key: string;
   /** Of a pace: how many milliseconds after `at` it is empty. Of a sum: calls. With what was not told yet. */
   level = 0;
-  /** Milliseconds since 1970. A pace that was kept as one such number would lose the fractions of a quick one. */
+  /** When `level` was set, in milliseconds since 1970. One number for both would have no room for fractions of a millisecond. */
   at = 0;
   untold = 0;
   /** Counts how often it was forgiven: what was told before does not come back. */
@@ -85,39 +85,38 @@ export class Counter {
 
   /** Calls that may still be made at `now`. */
   remaining(now: number): number {
-    return remainingOf(this.used(now), this.#rule);
+    return remainingOf(this.levelAt(now), this.#rule);
   }
 
   /** Milliseconds until nothing of it is used any more. */
   resetMs(now: number): number {
-    return "endsAt" in this.#rule ? Math.max(this.#rule.endsAt - now, 0) : this.used(now);
+    return "endsAt" in this.#rule ? Math.max(this.#rule.endsAt - now, 0) : this.levelAt(now);
   }
 
-  /** Of a pace: milliseconds until it is empty. Of a sum: calls. */
-  used(now: number): number {
+  /** The level at `now`: of a pace, milliseconds until it is empty; of a sum, calls. */
+  levelAt(now: number): number {
     return "endsAt" in this.#rule ? this.level : Math.max(this.level - (now - this.at), 0);
   }
 }
 
-/** Of a call: sums of fractions are not exact. */
+/** In calls: sums of fractions are not exact. */
 const tolerance = 1e-7;
 
-function remainingOf(used: number, rule: Rule): number {
-  if ("endsAt" in rule) return Math.max(rule.calls - used, 0);
+function remainingOf(level: number, rule: Rule): number {
+  if ("endsAt" in rule) return Math.max(rule.calls - level, 0);
   const stepMs = rule.perMs / rule.calls;
-  return Math.max(Math.floor(rule.burst - used / stepMs + tolerance), 0);
+  return Math.max(Math.floor(rule.burst - level / stepMs + tolerance), 0);
 }
 
-function statusOf(used: number, rule: Rule, now: number): LimitStatus {
-  const remaining = remainingOf(used, rule);
+function statusOf(level: number, rule: Rule, now: number): LimitStatus {
+  const remaining = remainingOf(level, rule);
   if ("endsAt" in rule) {
     const resetMs = Math.max(rule.endsAt - now, 0);
     return { remaining, waitMs: remaining > 0 ? 0 : resetMs, resetMs };
   }
   const stepMs = rule.perMs / rule.calls;
-  const resetMs = used;
-  const roomMs = rule.burst * stepMs - resetMs;
-  return { remaining, waitMs: remaining > 0 ? 0 : Math.max(stepMs - roomMs, 1), resetMs };
+  const roomMs = rule.burst * stepMs - level;
+  return { remaining, waitMs: remaining > 0 ? 0 : Math.max(stepMs - roomMs, 1), resetMs: level };
 }
 
 const [everyMs, gapMs, longestWaitMs, answerMs, awayMs] = [1000, 20, 100, 800, 1000];
@@ -144,7 +143,7 @@ class SharedTally implements Tally {
 
   status(key: string, rule: Rule): LimitStatus {
     const now = this.#app.now().getTime();
-    return statusOf(this.#entries.get(key)?.used(now) ?? 0, rule, now);
+    return statusOf(this.#entries.get(key)?.levelAt(now) ?? 0, rule, now);
   }
 
   add(key: string, rule: Rule, calls = 1): void {
@@ -157,7 +156,7 @@ class SharedTally implements Tally {
     const { rule } = counter;
     if ("endsAt" in rule) counter.level += calls;
     else {
-      counter.level = counter.used(now) + (calls * rule.perMs) / rule.calls;
+      counter.level = counter.levelAt(now) + (calls * rule.perMs) / rule.calls;
       counter.at = now;
     }
     // What waits to be told is among them already.
@@ -171,7 +170,7 @@ class SharedTally implements Tally {
     // Others may have counted what is not known here.
     if (this.#forgiven.size < mostForgiven) this.#forgiven.add(key);
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.level === 0) return;
+    if (entry === undefined) return;
     entry.level = 0;
     entry.untold = 0;
     entry.forgiven += 1;
@@ -272,7 +271,7 @@ class SharedTally implements Tally {
       // What is told and what is taken off afterwards is the same: nothing may be added between.
       const now = this.#app.now().getTime();
       const before = entries.map(({ untold, forgiven: times }) => ({ untold, times }));
-      const told = entries.map((entry) => toldOf(entry, entry.used(now), now));
+      const told = entries.map((entry) => toldOf(entry, entry.levelAt(now), now));
       const levels = await within(answerMs, tell(this.#app.db, told), late);
       const byKey = new Map(levels.map(({ key, level }: Level) => [key, level]));
       entries.forEach((entry, index) => this.#learn(entry, before[index], byKey.get(entry.key)));
@@ -308,7 +307,7 @@ class SharedTally implements Tally {
     const now = this.#app.now().getTime();
     const learned = Math.max(level, 0) + entry.untold * stepMs;
     // Less than a call apart is the time that asking took: alone, this process counts exactly.
-    if (Math.abs(learned - entry.used(now)) < stepMs / 2) return;
+    if (Math.abs(learned - entry.levelAt(now)) < stepMs / 2) return;
     entry.level = learned;
     entry.at = now;
   }

@@ -16,6 +16,8 @@ test.each([
   ["::1", "0:0:0:0"],
 ])("%j counts as %j", (text, network) => {
   expect(networkOf(text)).toBe(network);
+  // The second time it is known.
+  expect(networkOf(text)).toBe(network);
 });
 
 test.each(["", "unknown", "_hidden", "192.0.2", "192.0.2.1:x", "example.com", "1.2.3.4, 5.6.7.8"])(

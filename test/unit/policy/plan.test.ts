@@ -125,3 +125,29 @@ test("two tools that are called with the same arguments are two calls", async ()
   expect(invoke("read").hash).not.toBe(invoke("write").hash);
   expect(invoke("read").digest).toBe(invoke("read").digest);
 });
+
+test("the hash of arguments is the same before and after the call was settled, short or long", async () => {
+  await using world = await open();
+  const { app, counters } = world;
+  const plan = planFor(app, callerOf("grant:1"), upstreamOf("here"), counters.now);
+  const deps = {
+    bindingKey: new Uint8Array(32),
+    digest: (text: string | Uint8Array) => String(text),
+  };
+  for (const length of [2, 2048, 2049]) {
+    const canonical = "x".repeat(length);
+    const made = () =>
+      new ToolInvocation(
+        planForTool(app, plan, "read"),
+        { arguments: {}, canonical, request: canonical },
+        deps,
+      );
+    const [untouched, settled, later] = [made(), made(), made()];
+    settled.settle();
+    later.settleWithoutHash();
+    const asked = [untouched, settled, later].map(({ hash, digest }) => ({ hash, digest }));
+    expect(asked).toEqual(Array(3).fill(asked[0]));
+    expect([settled.written, later.written]).toEqual([undefined, undefined]);
+    expect(later.requestHash()).toBe(untouched.requestHash());
+  }
+});

@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
-import { sendTogether, takeAnswer, takeRequest } from "#src/http/turn.ts";
+import { scheduleSend, scheduleAnswer, scheduleRequest } from "#src/http/event-loop.ts";
 
 test("whoever is alone waits for nobody", async () => {
   const done: string[] = [];
-  expect(takeRequest(() => "at once")).toBe("at once");
+  expect(scheduleRequest(() => "at once")).toBe("at once");
   const held = Promise.withResolvers<string>();
-  const answer = takeRequest(() => held.promise);
-  takeAnswer(() => done.push("answer"));
-  sendTogether(() => done.push("sent"));
+  const answer = scheduleRequest(() => held.promise);
+  scheduleAnswer(() => done.push("answer"));
+  scheduleSend(() => done.push("sent"));
   expect(done).toEqual(["answer", "sent"]);
   held.resolve("later");
   expect(await answer).toBe("later");
@@ -16,18 +16,18 @@ test("whoever is alone waits for nobody", async () => {
 test("what several need is done step by step, answers first and sends after everybody's", async () => {
   const done: string[] = [];
   const first = Promise.withResolvers<void>();
-  const waiting = [takeRequest(() => first.promise)];
+  const waiting = [scheduleRequest(() => first.promise)];
   for (const name of ["a", "b"]) {
     waiting.push(
-      takeRequest(async () => {
+      scheduleRequest(async () => {
         done.push(`${name} begins`);
         await Promise.resolve();
-        sendTogether(() => done.push(`${name} sent`));
+        scheduleSend(() => done.push(`${name} sent`));
         done.push(`${name} ready`);
       }),
     );
   }
-  takeAnswer(() => done.push("answer"));
+  scheduleAnswer(() => done.push("answer"));
   expect(done).toEqual([]);
   first.resolve();
   for (const each of waiting) await each;
@@ -44,11 +44,11 @@ test("what several need is done step by step, answers first and sends after ever
 
 test("one that fails takes none with it, and is not under way any more", async () => {
   const held = Promise.withResolvers<void>();
-  const before = takeRequest(() => held.promise);
-  const failing = takeRequest(() => {
+  const before = scheduleRequest(() => held.promise);
+  const failing = scheduleRequest(() => {
     throw new Error("no");
   });
-  const next = takeRequest(() => "done");
+  const next = scheduleRequest(() => "done");
   const refused = Promise.resolve(failing).then(
     () => "fine",
     (error: unknown) => String(error),
@@ -58,16 +58,25 @@ test("one that fails takes none with it, and is not under way any more", async (
   held.resolve();
   await before;
   // Nobody is left: the next one is done at once.
-  expect(takeRequest(() => "alone")).toBe("alone");
+  expect(scheduleRequest(() => "alone")).toBe("alone");
 });
 
 test("what comes in while a turn is worked off is done in the next one", async () => {
   const held = Promise.withResolvers<void>();
-  const before = takeRequest(() => held.promise);
-  const other = takeRequest(() => held.promise);
-  const inner = Promise.withResolvers<string>();
-  takeAnswer(() => takeAnswer(() => inner.resolve("done")));
-  expect(await inner.promise).toBe("done");
+  const before = scheduleRequest(() => held.promise);
+  const other = scheduleRequest(() => held.promise);
+  const done: string[] = [];
+  const over = Promise.withResolvers<void>();
+  scheduleAnswer(() => {
+    scheduleAnswer(() => {
+      done.push("next turn");
+      over.resolve();
+    });
+  });
+  scheduleAnswer(() => done.push("this turn"));
+  setImmediate(() => done.push("between"));
+  await over.promise;
+  expect(done).toEqual(["this turn", "between", "next turn"]);
   held.resolve();
   await Promise.all([before, other]);
 });
