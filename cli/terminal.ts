@@ -2,7 +2,7 @@ import { createConsola } from "consola";
 import { asFailure, type Failure } from "#src/failure.ts";
 import { plain } from "#src/telemetry/plain.ts";
 import { redact } from "#src/telemetry/redact.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 
 /** Talk goes to stderr, so that stdout holds results alone; colours only where somebody looks. */
 const talk = createConsola({
@@ -33,7 +33,7 @@ export function tellFailure(error: unknown, isJson = false): Failure {
   const advice = hint === undefined ? "" : `\n  hint: ${hint}`;
   talk.error(redact(`${message}\n  code: ${code} (${doc})${advice}`));
   if (isJson) print(redact(JSON.stringify({ error: { code, message, hint, doc } })));
-  if (code === "internal") talk.log(redact(JSON.stringify(troubleOf(error))));
+  if (code === "internal") talk.log(redact(JSON.stringify(errorFields(error))));
   return failure;
 }
 

@@ -13,7 +13,7 @@ import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { timely, within } from "#src/once.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 
 /*
  * What replicas tell each other. Whoever ends or switches something writes it into `endings` in the same transaction
@@ -50,7 +50,7 @@ export function subscribe(app: Deps, subscriber: Subscriber): Subscription {
   app
     .listen(endingsChannel, (message) => reader.hear(message))
     .catch((error: unknown) => {
-      app.log.warn("endings_not_heard", troubleOf(error));
+      app.log.warn("endings_not_heard", errorFields(error));
     });
   const reading = readOn(app, reader, stopping.signal);
   return {
@@ -66,7 +66,7 @@ async function readOn(app: Deps, reader: Reader, stopping: AbortSignal): Promise
   while (!stopping.aborted) {
     await reader.read().then(
       () => app.log.over("endings_not_read"),
-      (error: unknown) => app.log.lasting("endings_not_read", troubleOf(error)),
+      (error: unknown) => app.log.lasting("endings_not_read", errorFields(error)),
     );
     await sleep(everyMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
   }
@@ -122,7 +122,7 @@ class Reader {
       await this.#acknowledge();
     } catch (error) {
       for (const { id } of fresh) this.#passedOn.delete(id);
-      this.#app.log.lasting("endings_not_followed", troubleOf(error));
+      this.#app.log.lasting("endings_not_followed", errorFields(error));
     }
   }
 
@@ -135,7 +135,7 @@ class Reader {
       this.#app.log.over("acknowledgement_not_stored");
     } catch (error) {
       this.#unwritten = [...done, ...this.#unwritten].slice(-mostUnwritten);
-      this.#app.log.lasting("acknowledgement_not_stored", troubleOf(error));
+      this.#app.log.lasting("acknowledgement_not_stored", errorFields(error));
     }
   }
 }

@@ -1,6 +1,6 @@
 import { openJournal } from "./accounts/journal/journal.ts";
 import { recoverAtStart, startRecovery } from "./accounts/recovery/recover.ts";
-import { createRefreshParts } from "./accounts/refresh/refreshing.ts";
+import { createRefreshParts } from "./accounts/refresh/deps.ts";
 import type { AtStep } from "./accounts/refresh/step.ts";
 import type { App } from "./app.ts";
 import { type Subscriber, subscribe } from "./bus.ts";
@@ -10,8 +10,8 @@ import { Failure, codeOf } from "./failure.ts";
 import type { Handle, Runtime, Tls } from "./runtime/runtime.ts";
 import { createAnswer } from "./server/answer.ts";
 import { openCertificates } from "./server/certificates.ts";
-import { createLeaving } from "./server/leaving.ts";
-import { type Parts, followTopics, stopParts, withParts } from "./server/parts.ts";
+import { createDrain } from "./server/drain.ts";
+import { type Parts, followTopics, stopParts, withParts } from "./server/composition.ts";
 import { startAlerts } from "./upkeep/alerts/alerts.ts";
 import { addGauges } from "./upkeep/gauges.ts";
 import { metricsAnswer } from "./upkeep/routes.ts";
@@ -67,8 +67,8 @@ export async function startGateway(
   const app = { ...parts, exchange: edge?.exchange ?? parts.exchange };
   // From here on nothing fails any more.
   stack.move();
-  const leaving = createLeaving(app, serving);
-  answer = leaving.around(createAnswer({ ...app, edge, isLeaving: leaving.isLeaving }, port));
+  const leaving = createDrain(app, serving);
+  answer = leaving.around(createAnswer({ ...app, edge, isDraining: leaving.isDraining }, port));
   ready.resolve(answer);
   addGauges(app, app.openStreams);
   const beside = [startSchedule(app), startAlerts(app)];

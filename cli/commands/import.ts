@@ -1,6 +1,6 @@
 import { openJournal } from "#src/accounts/journal/journal.ts";
 import { recoverAtStart } from "#src/accounts/recovery/recover.ts";
-import { createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import { createRefreshParts } from "#src/accounts/refresh/deps.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { type Counts, importAccounts } from "#src/upkeep/import/import.ts";

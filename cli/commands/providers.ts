@@ -1,4 +1,4 @@
-import { createAdmission } from "#src/accounts/admission/admission.ts";
+import { createAdmission } from "#src/accounts/circuit-breaker/circuit-breaker.ts";
 import { connectable } from "#src/accounts/registration.ts";
 import { type Tried, tryRegistration } from "#src/accounts/try-registration.ts";
 import { command, group, withApp } from "../command.ts";

@@ -1,7 +1,7 @@
 import { findAccount } from "#src/accounts/find-account.ts";
 import { openJournal } from "#src/accounts/journal/journal.ts";
 import { readHeld } from "#src/accounts/credential.ts";
-import { createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import { createRefreshParts } from "#src/accounts/refresh/deps.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";

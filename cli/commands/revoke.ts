@@ -1,5 +1,5 @@
 import { openJournal } from "#src/accounts/journal/journal.ts";
-import { createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import { createRefreshParts } from "#src/accounts/refresh/deps.ts";
 import type { Disconnected } from "#src/accounts/revocation/disconnect.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";

@@ -15,7 +15,7 @@ import { createRecorder } from "#src/proxy/record.ts";
 import { mayHoldToolList } from "#src/proxy/tool-lists.ts";
 import { contextOf, watchingOf } from "#src/proxy/watching.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
-import { stopParts, withParts } from "#src/server/parts.ts";
+import { stopParts, withParts } from "#src/server/composition.ts";
 import { alignColumns } from "./table.ts";
 import { echoAnswer, echoCall, requestId } from "./messages.ts";
 import { seed } from "./seed.ts";

@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { oauthErrors } from "#src/failure/oauth-errors.ts";
 import { withinAbout } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 
 type Deps = Pick<App, "log">;
 
@@ -31,7 +31,8 @@ export async function oauthAnswer(
   } catch (error) {
     const failure = asFailure(error);
     const { requestId } = asked;
-    if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
+    if (failure.code === "internal")
+      app.log.error("internal", { requestId, ...errorFields(error) });
     else app.log.info("oauth_refused", { requestId, code: failure.code, why: failure.message });
     return refusal(failure, asked.request, headers);
   }

@@ -6,7 +6,7 @@ import { createCache } from "#src/cache.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
 import { createSemaphores } from "#src/http/semaphore.ts";
 import { createGuardedFetch } from "#src/http/guarded-fetch.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { isLoopbackName } from "#src/http/loopback.ts";
 import { type Callers, createCallers, policyChanged } from "./caller.ts";
 import type { Client } from "./clients/client.ts";
@@ -39,7 +39,7 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
   const touched = createCache<true>({ freshMs: 3_600_000, staleMs: 0, size: 10_000, now });
   const noteDrift = (subject: string) =>
     recordEvent(app.db, { name: "client_document_drifted", subject }).catch((error: unknown) =>
-      app.log.lasting("event_not_stored", troubleOf(error)),
+      app.log.lasting("event_not_stored", errorFields(error)),
     );
   const documents = createClientDocuments(
     { ...app, guardedFetch, noteDrift: (clientId) => void noteDrift(clientId) },

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { access, constants, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { closedProviders } from "#src/accounts/admission/store.ts";
+import { closedProviders } from "#src/accounts/circuit-breaker/store.ts";
 import { openAnswers, sealedAnswers } from "#src/accounts/journal/answers.ts";
 import type { App } from "#src/app.ts";
 import { codeOf } from "#src/failure.ts";

@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Used, expectApproval } from "./approvals/approval.ts";
 import { giveBack } from "./approvals/store.ts";
 import type { BodyRoom } from "./body-room.ts";
@@ -238,7 +238,7 @@ export class PolicyDecision {
     if (this.#used?.extent !== "once") return;
     const { db, log } = this.#app;
     timely(giveBack(db, this.#used.id)).catch((error: unknown) =>
-      log.warn("approval_not_given_back", { ...troubleOf(error), code: asFailure(error).code }),
+      log.warn("approval_not_given_back", { ...errorFields(error), code: asFailure(error).code }),
     );
   }
 }

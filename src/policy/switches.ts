@@ -7,11 +7,11 @@ import { acknowledged } from "#src/bus.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { type Mirror, createMirror } from "./mirror.ts";
+import { type ReplicatedTable, createReplicatedTable } from "./replicated-table.ts";
 import { type Switch, allSwitches, isKnownSubject, removeSwitch, saveSwitch } from "./store.ts";
 
 /** What the operator has switched off, and which agents were stopped, as this process knows it. */
-export type Switches = Pick<Mirror, "load" | "stop"> & {
+export type Switches = Pick<ReplicatedTable, "load" | "stop"> & {
   /**
    * Whether none of these is off; the widest first (see `subjectsOf`). Asks nobody.
    * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `database_unavailable`.
@@ -34,10 +34,10 @@ export function switchedOff(subject: string): string {
 
 const retryAfterSeconds = 60;
 
-/** Told within two seconds to every replica; see `createMirror`. */
+/** Told within two seconds to every replica; see `createReplicatedTable`. */
 export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
   let off: ReadonlyMap<string, Switch> = new Map();
-  const mirror = createMirror(app, {
+  const mirror = createReplicatedTable(app, {
     name: "switches",
     read: () => timely(allSwitches(app.db)),
     keep: (rows: readonly Switch[]) => {

@@ -16,7 +16,7 @@ import { readAhead } from "#src/http/read-ahead.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { answersAnother } from "./answer-id.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
-import { AnswerWatch, type Inspection } from "./answer-watch.ts";
+import { ResponseInspector, type Inspection } from "./response-inspector.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
@@ -232,7 +232,7 @@ function flowing(
   };
   deadline.set(app.config.upstreamLimits.totalMs, cancel);
   let flow: Flow | undefined;
-  let watch: AnswerWatch | undefined;
+  let watch: ResponseInspector | undefined;
   const stream = new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -253,7 +253,7 @@ function flowing(
             begun.reject(brokenOff(cancel, error));
           },
         };
-        watch = new AnswerWatch(sink, watching, false);
+        watch = new ResponseInspector(sink, watching, false);
         flow = watch.flow = answer.flow(watch);
       },
       pull: () => flow?.resume(),

@@ -7,10 +7,10 @@ import { decoded } from "#src/http/decoding.ts";
 import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
 import { ResponseBroken } from "#src/http/response-parser.ts";
 import type { Deadline } from "./deadlines.ts";
-import type { Reach } from "./reach.ts";
+import type { ConnectCheck } from "./connect-check.ts";
 
 export type ForwardDeps = Pick<App, "config"> & {
-  readonly reach: Reach;
+  readonly reach: ConnectCheck;
   readonly exchange: Exchange;
 };
 

@@ -8,11 +8,11 @@ import { sceneOfUpstream, subjectsOf } from "#src/policy/subjects.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Outcome, Outcomes } from "./outcomes.ts";
-import type { Reach } from "./reach.ts";
+import type { ConnectCheck } from "./connect-check.ts";
 import { credentialOutages } from "./store.ts";
 
 type Deps = Pick<App, "config" | "catalog" | "publicUrl"> & {
-  readonly reach: Reach;
+  readonly reach: ConnectCheck;
   readonly switches: Switches;
   readonly databaseWatch: DatabaseWatch;
   readonly outcomes: Outcomes;

@@ -6,7 +6,7 @@ import type { Written } from "#src/policy/call.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
 import { type RpcId, asWritten } from "./answer-id.ts";
 import { hasLookalike, scanJson } from "./json-scan.ts";
-import { ownStateIn, withoutOwn, withoutOwnAnswer } from "./own-question.ts";
+import { ownStateIn, withoutOwn, withoutOwnAnswer } from "./elicitation-state.ts";
 
 /** One call of a tool. */
 export type ToolCall = { readonly name: string; readonly written: Written };

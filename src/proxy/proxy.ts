@@ -1,7 +1,7 @@
 import type { Caller, CallerDeps } from "#src/agents/caller.ts";
 import type { Held } from "#src/accounts/credential.ts";
 import { reconnect } from "#src/accounts/refresh/failures.ts";
-import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
@@ -32,14 +32,14 @@ import {
   renewedUpstreamAuth,
   upstreamAuthFor,
   upstreamAuthNow,
-} from "./credential-header.ts";
+} from "./upstream-auth.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { deliver } from "./deliver.ts";
 import { type ForwardDeps, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { type Call, type ReadCall, isBig, readCall, turn } from "./message.ts";
-import { checkHeaders, checkMirrors } from "./mirrored-headers.ts";
+import { checkHeaders, checkMirrors } from "./mcp-headers.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import { isRepeatable } from "./repeatable.ts";
 import type { Reader } from "./stream.ts";

@@ -5,7 +5,7 @@ import { Failure, asFailure, isGuards } from "#src/failure.ts";
 import { within } from "#src/once.ts";
 import { cleaned, storable } from "#src/telemetry/cleaned.ts";
 import type { CallContext, ToolInvocation } from "#src/policy/call.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { chainWith } from "./audit.ts";
 import type { Exchange } from "./proxy.ts";
 import { type CallRow, type Chain, saveCalls } from "./store.ts";
@@ -99,7 +99,7 @@ function createBacklog(log: App["log"], keep: (record: Recorded) => void) {
         keep(record);
       } catch (error) {
         // Nobody waits for this any more who could be told.
-        log.error("internal", { requestId: record.facts.requestId, ...troubleOf(error) });
+        log.error("internal", { requestId: record.facts.requestId, ...errorFields(error) });
       }
     }
   };
@@ -127,7 +127,7 @@ async function attempt(
     app.log.over("calls_not_stored_yet");
     return "stored";
   } catch (error) {
-    app.log.lasting("calls_not_stored_yet", troubleOf(error));
+    app.log.lasting("calls_not_stored_yet", errorFields(error));
     return asFailure(error).code === "database_unavailable" ? "later" : "never";
   }
 }

@@ -4,7 +4,7 @@ import type { App } from "#src/app.ts";
 import { mcpPaths } from "#src/catalog/mcp-paths.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { mayHaveActed, withEffect } from "./effect.ts";
 import { failureAnswer } from "./failure-answer.ts";
 import { upstreamHealth } from "./health.ts";
@@ -13,7 +13,7 @@ import type { Outcomes } from "./outcomes.ts";
 import { type Probes, isProbe } from "./probe.ts";
 import { type Exchange, type ProxyDeps, proxyCall } from "./proxy.ts";
 import type { Recorder } from "./record.ts";
-import { answerInWords } from "./link-answer.ts";
+import { answerInWords } from "./elicitation-response.ts";
 
 export type McpRoute = { readonly kind: "call" | "health"; readonly upstream: Upstream };
 
@@ -72,7 +72,8 @@ export async function answerMcp(
     const failure = told(exchange, asFailure(error));
     exchange.failure = failure.code;
     if (failure.details.reason !== undefined) exchange.reason = failure.details.reason;
-    if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
+    if (failure.code === "internal")
+      app.log.error("internal", { requestId, ...errorFields(error) });
     const origin = originSeenBy(app, request);
     // A tool's failed result is fine HTTP; what the call met is told by its failure.
     if (mayHaveActed(exchange, failure)) status = failure.meaning.http;

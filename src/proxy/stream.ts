@@ -1,10 +1,10 @@
 import type { App } from "#src/app.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
-import { AnswerWatch, type Inspection } from "./answer-watch.ts";
+import { ResponseInspector, type Inspection } from "./response-inspector.ts";
 import { failedResult, withEffect } from "./effect.ts";
 import { internalError } from "./failure-answer.ts";
-import { rewriteEndpoint, withoutByteOrderMark } from "./first-event.ts";
+import { rewriteEndpoint, withoutByteOrderMark } from "./endpoint-event.ts";
 import type { Heartbeat, Listener } from "./heartbeat.ts";
 import type { RpcId } from "./answer-id.ts";
 import type { Cuttable, OpenStreams } from "./open-streams.ts";
@@ -56,7 +56,7 @@ export function relayEvents(
   { subjects, since, reader, endpoint, watching }: Relayed,
 ): ReadableStream<Uint8Array> {
   const relay = new Relay(app, subjects, reader);
-  const watch = (relay.watch = new AnswerWatch(relay, watching, true));
+  const watch = (relay.watch = new ResponseInspector(relay, watching, true));
   const sink = endpoint === undefined ? watch : rewriteEndpoint(watch, endpoint);
   relay.flow = watch.flow = incoming.flow(withoutByteOrderMark(sink));
   const stream = new ReadableStream<Uint8Array>(relay, queue);
@@ -67,7 +67,7 @@ export function relayEvents(
 /** One object for all that a stream needs: thousands of them are open and most have nothing to do. */
 class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Array> {
   flow: Flow | undefined;
-  watch: AnswerWatch | undefined;
+  watch: ResponseInspector | undefined;
   quietSince: number;
   readonly #app: Deps;
   readonly #subjects: readonly string[];

@@ -7,7 +7,7 @@ import type { PolicyDecision } from "#src/policy/guard.ts";
 import { type CallerPlan, type PlanDeps, planForTool } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { type RpcId, standsAt, withoutId } from "./answer-id.ts";
-import { type Inspection, mostTold } from "./answer-watch.ts";
+import { type Inspection, mostTold } from "./response-inspector.ts";
 import { type Call, isBig } from "./message.ts";
 import type { Exchange } from "./proxy.ts";
 import { screened } from "./tool-lists.ts";

@@ -6,7 +6,7 @@ import { DatabaseProblem } from "#db/problem.ts";
 import { connectable } from "#src/accounts/registration.ts";
 import { liveAccounts } from "#src/accounts/store.ts";
 import { openJournal } from "#src/accounts/journal/journal.ts";
-import { type RefreshParts, createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import { type RefreshParts, createRefreshParts } from "#src/accounts/refresh/deps.ts";
 import { mintSession } from "#src/agents/sessions/session.ts";
 import { type App, openApp } from "#src/app.ts";
 import type { Provider } from "#src/catalog/provider.ts";

@@ -1,4 +1,4 @@
-import { closedProviders } from "#src/accounts/admission/store.ts";
+import { closedProviders } from "#src/accounts/circuit-breaker/store.ts";
 import { readHeld } from "#src/accounts/credential.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { accountById } from "#src/accounts/store.ts";

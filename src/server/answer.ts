@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { mountAccounts } from "#src/accounts/routes.ts";
-import type { RefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshParts } from "#src/accounts/refresh/deps.ts";
 import { answerToken, endpoints, tokenEndpointAliases, tokenPath } from "#src/agents/endpoints.ts";
 import { mountAgents } from "#src/agents/routes.ts";
 import type { App } from "#src/app.ts";
@@ -20,16 +20,16 @@ import { mountPeople } from "#src/people/routes.ts";
 import { failurePage } from "#src/screens/page.ts";
 import { languageOf } from "#src/screens/language.ts";
 import { createRequestIds } from "#src/telemetry/request-id.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { mountUpkeep } from "#src/upkeep/routes.ts";
-import type { Parts } from "./parts.ts";
+import type { Parts } from "./composition.ts";
 
 /** Two answers of a provider and a few of the database. */
 const longestPageMs = 60_000;
 
 type Deps = Parts &
   RefreshParts & {
-    readonly isLeaving: () => boolean;
+    readonly isDraining: () => boolean;
     /** Undefined when it is switched off. */
     readonly edge: { mount(routes: PageRoutes, app: Parts & RefreshParts): void } | undefined;
   };
@@ -148,7 +148,8 @@ function createPages(app: Deps, routes: ReadonlyMap<string, McpRoute>): PageRout
   pages.onError((error, { req, env }) => {
     const failure = asFailure(error);
     const { requestId } = env;
-    if (failure.code === "internal") app.log.error("internal", { requestId, ...troubleOf(error) });
+    if (failure.code === "internal")
+      app.log.error("internal", { requestId, ...errorFields(error) });
     else app.log.info("page_refused", { requestId, code: failure.code, ...reasonOf(failure) });
     return renderFailure(app, req.raw, { failure, requestId });
   });

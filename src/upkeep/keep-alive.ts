@@ -2,9 +2,9 @@ import { openHeld } from "#src/accounts/credential.ts";
 import { identify } from "#src/accounts/identity.ts";
 import type { ReadAccount } from "#src/accounts/store.ts";
 import type { Provider } from "#src/catalog/provider.ts";
-import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import { timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { accountsAboutToLapse, takeIdle } from "./store.ts";
 
 export type KeepingAlive = Pick<
@@ -27,7 +27,7 @@ export async function keepAlive(app: KeepingAlive, stopping?: AbortSignal): Prom
     for (const provider of app.catalog.providers.values()) await callIdle(app, provider, stopping);
     app.log.over("keep_alive_failed");
   } catch (error) {
-    app.log.lasting("keep_alive_failed", troubleOf(error));
+    app.log.lasting("keep_alive_failed", errorFields(error));
   }
 }
 
@@ -62,6 +62,6 @@ async function callOnce(app: KeepingAlive, provider: Provider, account: ReadAcco
     await identify(app, provider, { access, fields: undefined });
     app.log.info("account_kept_alive", facts);
   } catch (error) {
-    app.log.warn("keep_alive_failed", { ...facts, ...troubleOf(error) });
+    app.log.warn("keep_alive_failed", { ...facts, ...errorFields(error) });
   }
 }

@@ -7,7 +7,7 @@ import { credentialOutages } from "#src/proxy/store.ts";
 import type { Journal } from "#src/accounts/journal/journal.ts";
 import type { ProviderHealth } from "#src/accounts/provider-health.ts";
 import type { Outcomes } from "#src/proxy/outcomes.ts";
-import type { Reach } from "#src/proxy/reach.ts";
+import type { ConnectCheck } from "#src/proxy/connect-check.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { version } from "#src/runtime/version.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
@@ -17,12 +17,12 @@ import type { UpkeepWatch } from "./upkeep-watch.ts";
 type Deps = Pick<App, "config" | "metrics"> & {
   readonly databaseWatch: DatabaseWatch;
   readonly upkeepWatch: UpkeepWatch;
-  readonly reach: Pick<Reach, "failing">;
+  readonly reach: Pick<ConnectCheck, "failing">;
   readonly switches: Pick<Switches, "off">;
   readonly outcomes: Outcomes;
   readonly providerHealth: ProviderHealth;
   readonly journal: Pick<Journal, "look">;
-  readonly isLeaving: () => boolean;
+  readonly isDraining: () => boolean;
 };
 type Status = "pass" | "warn" | "fail";
 
@@ -37,7 +37,7 @@ type Status = "pass" | "warn" | "fail";
 export function mountUpkeep(routes: PageRoutes, app: Deps): void {
   routes.get("/livez", () => health("pass", {}));
   routes.get("/readyz", () =>
-    app.isLeaving() ? health("fail", { process: "gateway_stopping" }) : readiness(app),
+    app.isDraining() ? health("fail", { process: "gateway_stopping" }) : readiness(app),
   );
   routes.get("/health", () => wholeHealth(app));
   routes.get("/metrics", ({ req }) => {

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { askProvider } from "#src/accounts/refresh/ask.ts";
-import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import { leasedBy } from "#src/accounts/refresh/lease.ts";
 import { isRestored } from "#src/accounts/refresh/renew.ts";
 import { dueProviders, endUnrenewable, leaseDue } from "#src/accounts/refresh/store.ts";
 import { finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
 import { timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type KeepingAlive, keepAlive } from "./keep-alive.ts";
 import { tidy } from "./cleanup/cleanup.ts";
 
@@ -53,7 +53,7 @@ async function finishRevocations(app: RefreshDeps, stopping: AbortSignal): Promi
     await finishDisconnecting(app, stopping);
     app.log.over("revocations_not_finished");
   } catch (error) {
-    app.log.lasting("revocations_not_finished", troubleOf(error));
+    app.log.lasting("revocations_not_finished", errorFields(error));
   }
 }
 
@@ -65,7 +65,7 @@ export async function refreshDue(app: RefreshDeps, stopping?: AbortSignal): Prom
     for (const { provider, due } of all) await refreshSome(app, provider, { due, stopping });
     app.log.over("schedule_failed");
   } catch (error) {
-    app.log.lasting("schedule_failed", troubleOf(error));
+    app.log.lasting("schedule_failed", errorFields(error));
   }
 }
 
@@ -113,7 +113,7 @@ async function refreshNext(app: RefreshDeps, registration: Registration): Promis
   } catch (error) {
     // Without an account it was the provider's turn that failed: closed, busy, or the database is away.
     if (accountId === undefined) return "over";
-    app.log.warn("early_refresh_failed", { accountId, ...troubleOf(error) });
+    app.log.warn("early_refresh_failed", { accountId, ...errorFields(error) });
     return "more";
   }
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Held, readHeld } from "#src/accounts/credential.ts";
 import { createSemaphore } from "#src/http/semaphore.ts";
 import { recoverNow } from "#src/accounts/recovery/recover.ts";
-import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { leaseRefresh, returnLease } from "#src/accounts/refresh/store.ts";
 import { disconnect, finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";

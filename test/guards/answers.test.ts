@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { AnswerRoom, heldInAll, mostListBytes } from "#src/proxy/answer-room.ts";
-import { AnswerWatch, type Inspection } from "#src/proxy/answer-watch.ts";
-import { EventCutter } from "#src/proxy/event-cutter.ts";
+import { ResponseInspector, type Inspection } from "#src/proxy/response-inspector.ts";
+import { SseSplitter } from "#src/proxy/sse-splitter.ts";
 import { until } from "#test/support/until.ts";
 import { openGuarded, call, listed, reading, tool } from "./setup.ts";
 import { post } from "#test/support/mcp.ts";
@@ -12,7 +12,7 @@ import { check } from "#test/support/property.ts";
 async function passed(pieces: readonly string[], watching: Inspection, isStream = true) {
   const out: Buffer[] = [];
   const ended = Promise.withResolvers<string>();
-  const watch = new AnswerWatch(
+  const watch = new ResponseInspector(
     {
       chunk: (bytes) => void out.push(Buffer.from(bytes)),
       end: () => ended.resolve("ended"),
@@ -73,7 +73,7 @@ test("events are cut where the standard says, whatever ends their lines", () => 
   for (const end of ["\n", "\r\n", "\r"]) {
     const whole = `data: a${end}${end}: c${end}data: b${end}${end}`;
     for (let at = 0; at <= whole.length; at += 1) {
-      const cutter = new EventCutter();
+      const cutter = new SseSplitter();
       const parts = [whole.slice(0, at), whole.slice(at)].flatMap((part) =>
         cutter.cut(new Uint8Array(Buffer.from(part))),
       );
@@ -82,13 +82,13 @@ test("events are cut where the standard says, whatever ends their lines", () => 
     }
   }
   const started = performance.now();
-  new EventCutter().cut(new Uint8Array(1024 * 1024).fill(0x0d));
+  new SseSplitter().cut(new Uint8Array(1024 * 1024).fill(0x0d));
   expect(performance.now() - started).toBeLessThan(2000);
 });
 
 test("an event in one-byte pieces is kept in as much memory as it has bytes, about", async () => {
   const bytes = 1024 * 1024;
-  const watch = new AnswerWatch(
+  const watch = new ResponseInspector(
     { chunk: () => undefined, end: () => undefined, fail: () => undefined },
     unchanged,
     true,
@@ -105,7 +105,7 @@ const isEmpty = () => heldInAll() === 0;
 
 test("what is held of an answer is given back, however the answer ends", async () => {
   const piece = new Uint8Array(3 * mebibyte).fill(0x78);
-  const endings: Record<string, (watch: AnswerWatch) => void> = {
+  const endings: Record<string, (watch: ResponseInspector) => void> = {
     "it ends": (watch) => watch.end(),
     "it breaks off": (watch) => watch.fail(new Error("gone")),
     "its reader goes": (watch) => watch.stop(),
@@ -113,7 +113,7 @@ test("what is held of an answer is given back, however the answer ends", async (
     "it becomes too long": (watch) => watch.chunk(new Uint8Array(mostListBytes)),
   };
   for (const [how, ending] of Object.entries(endings)) {
-    const watch = new AnswerWatch(deaf, unchanged, false);
+    const watch = new ResponseInspector(deaf, unchanged, false);
     watch.chunk(piece);
     expect([how, heldInAll()]).toEqual([how, piece.length]);
     ending(watch);
@@ -135,7 +135,7 @@ test("one caller's answers leave room for others'", () => {
 test("a slow reader's answer holds nothing once it is too long to be a list, and comes whole", async () => {
   const out: Buffer[] = [];
   const told = Promise.withResolvers<[string, number]>();
-  const watch = new AnswerWatch(
+  const watch = new ResponseInspector(
     { ...deaf, chunk: (bytes) => void out.push(Buffer.from(bytes)) },
     { ...plain, id: 1, ended: (last, size) => told.resolve([last.toString(), size]) },
     false,
@@ -155,7 +155,7 @@ test("a slow reader's answer holds nothing once it is too long to be a list, and
 
 test("a list is counted until it has been judged", async () => {
   const judged = Promise.withResolvers<undefined>();
-  const watch = new AnswerWatch(deaf, { ...plain, screen: () => judged.promise }, false);
+  const watch = new ResponseInspector(deaf, { ...plain, screen: () => judged.promise }, false);
   watch.chunk(new Uint8Array(Buffer.from(`{"result":{"tools":[],"x":"${"x".repeat(mebibyte)}"}}`)));
   watch.end();
   expect(heldInAll()).toBeGreaterThan(mebibyte);

@@ -136,10 +136,10 @@ test("what two gateways see of one loop counts together, and a person lets a sto
 }, 60_000);
 
 test("a gateway that cannot read what is switched off stops serving after a while", async () => {
-  const { createMirror } = await import("#src/policy/mirror.ts");
+  const { createReplicatedTable } = await import("#src/policy/replicated-table.ts");
   const world = await openWorld();
   await using _ = world;
-  const mirror = createMirror(world.app, {
+  const mirror = createReplicatedTable(world.app, {
     name: "x",
     read: () => Promise.resolve(1),
     keep: () => undefined,

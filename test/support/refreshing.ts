@@ -1,5 +1,5 @@
 import { openJournal } from "#src/accounts/journal/journal.ts";
-import { type RefreshDeps, createRefreshParts } from "#src/accounts/refresh/refreshing.ts";
+import { type RefreshDeps, createRefreshParts } from "#src/accounts/refresh/deps.ts";
 import { createOnce } from "#src/once.ts";
 import type { App } from "#src/app.ts";
 import type { World } from "./world.ts";

@@ -3,8 +3,8 @@ import { Glob } from "bun";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { analyse } from "scslre";
-import { EventCutter } from "#src/proxy/event-cutter.ts";
-import { Gathered } from "#src/proxy/gathered.ts";
+import { SseSplitter } from "#src/proxy/sse-splitter.ts";
+import { ByteBuffer } from "#src/proxy/byte-buffer.ts";
 import { scanJson } from "#src/proxy/json-scan.ts";
 import { readCall } from "#src/proxy/message.ts";
 import { listIn, mayHoldToolList } from "#src/proxy/tool-lists.ts";
@@ -101,13 +101,13 @@ const worst: Readonly<Record<string, (size: number) => unknown>> = {
       }),
     ),
   "a stream: one event in small pieces": (size) => {
-    const [cutter, event] = [new EventCutter(), new Gathered()];
+    const [cutter, event] = [new SseSplitter(), new ByteBuffer()];
     const piece = new Uint8Array(64).fill(97);
     for (let sent = 0; sent < size; sent += piece.length)
       for (const { bytes } of cutter.cut(piece)) event.add(bytes);
   },
   "a stream: line ends": (size) => {
-    const cutter = new EventCutter();
+    const cutter = new SseSplitter();
     cutter.cut(new Uint8Array(Buffer.from("\r".repeat(size))));
   },
   "a peer's answer: one event in small pieces": (size) => {

@@ -17,7 +17,7 @@ import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure, codeOf } from "#src/failure.ts";
 import { within } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Answers, type Version, flushFolder, openAnswers } from "./answers.ts";
 import { type Holders, joinHolders } from "./holders.ts";
 import { type Marks, noMarks, openMarks } from "./marks.ts";
@@ -89,7 +89,7 @@ type Parts = {
 };
 
 async function openParts(app: Deps, folder: string) {
-  const complain = (error: unknown) => app.log.warn("marks_not_written", troubleOf(error));
+  const complain = (error: unknown) => app.log.warn("marks_not_written", errorFields(error));
   return {
     id: await idOf(folder),
     answers: await openAnswers(join(folder, "answers")),
@@ -156,7 +156,7 @@ function createWatch(app: Deps, answers: Answers) {
     state = next;
     const { journal: folder } = app.config;
     if (next === "pass") app.log.info("journal_available", { folder });
-    else app.log.error("journal_not_reserved", { folder, ...troubleOf(error) });
+    else app.log.error("journal_not_reserved", { folder, ...errorFields(error) });
   };
   const tryOut = async () => {
     const late = () => new Failure("journal_unavailable", "The disk does not answer");

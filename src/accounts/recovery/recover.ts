@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "#src/failure.ts";
 import { timely, within } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { newId } from "#src/crypto/ids.ts";
-import { freeSlots } from "../admission/store.ts";
+import { freeSlots } from "../circuit-breaker/store.ts";
 import { saveRefreshEvent } from "../events/store.ts";
 import type { Version } from "../journal/answers.ts";
 import type { Answer } from "../journal/journal.ts";
 import { accountById } from "../store.ts";
-import { keepAnswer } from "../refresh/keep.ts";
-import type { RefreshDeps } from "../refresh/refreshing.ts";
+import { keepAnswer } from "../refresh/commit.ts";
+import type { RefreshDeps } from "../refresh/deps.ts";
 import {
   claimIntent,
   endClaim,
@@ -43,7 +43,7 @@ export async function recoverAtStart(app: Deps): Promise<void> {
     const late = () => new Failure("database_unavailable");
     await within(atStartMs, recoverAll(app), late);
   } catch (error) {
-    app.log.warn("recovery_failed", troubleOf(error));
+    app.log.warn("recovery_failed", errorFields(error));
   }
 }
 
@@ -82,7 +82,7 @@ export function recoverNow(app: Deps): Promise<void> {
   return app.once("recovery", () =>
     recoverLeftBehind(app).then(
       () => app.log.over("recovery_failed"),
-      (error: unknown) => app.log.lasting("recovery_failed", troubleOf(error)),
+      (error: unknown) => app.log.lasting("recovery_failed", errorFields(error)),
     ),
   );
 }
@@ -124,7 +124,7 @@ async function replay(app: Deps, version: Version): Promise<void> {
   app.log.warn("refresh_recovered", facts);
   const event = { id: newId(app.now()), event: "refresh_recovered" as const, ...facts };
   await timely(saveRefreshEvent(app.db, { ...event, requestId: "recovery" })).catch(
-    (error: unknown) => app.log.lasting("refresh_event_lost", troubleOf(error)),
+    (error: unknown) => app.log.lasting("refresh_event_lost", errorFields(error)),
   );
 }
 

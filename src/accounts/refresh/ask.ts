@@ -1,7 +1,7 @@
 import { newId } from "#src/crypto/ids.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Held, openColumn, openHeld, placeOf, readHeld } from "../credential.ts";
 import { saveRefreshEvent, saveRefreshStart } from "../events/store.ts";
 import type { Answer } from "../journal/journal.ts";
@@ -11,9 +11,9 @@ import type { Registration } from "../registration.ts";
 import type { NewCredential, ReadAccount } from "../store.ts";
 import type { Refusal, Tokens } from "../token-answer.ts";
 import { busy, reconnect } from "./failures.ts";
-import { keepAnswer } from "./keep.ts";
-import type { RefreshDeps } from "./refreshing.ts";
-import { settleRefusal } from "./settle.ts";
+import { keepAnswer } from "./commit.ts";
+import type { RefreshDeps } from "./deps.ts";
+import { settleRefusal } from "./handle-refusal.ts";
 import { mostIntents, returnLease } from "./store.ts";
 
 export type AttemptDeps = {
@@ -58,7 +58,7 @@ export async function askProvider(app: RefreshDeps, asking: AttemptDeps): Promis
   const credential = sealed(app, account, { tokens: answer.tokens, at, registration });
   await app.journal.write({ ...versionOf(account), credential }).catch((error: unknown) =>
     // The database is the other place; a process that is killed before it has the answer loses it.
-    app.log.error("journal_not_written", { accountId: account.id, ...troubleOf(error) }),
+    app.log.error("journal_not_written", { accountId: account.id, ...errorFields(error) }),
   );
   await app.atStep("journaled");
   const kept = { answer: { ...versionOf(account), credential }, ahead };
@@ -173,7 +173,7 @@ async function currentAfter(
 
 function dropQuietly(app: RefreshDeps, account: ReadAccount) {
   return app.journal.drop(versionOf(account)).catch((error: unknown) => {
-    app.log.warn("journal_not_cleared", { accountId: account.id, ...troubleOf(error) });
+    app.log.warn("journal_not_cleared", { accountId: account.id, ...errorFields(error) });
   });
 }
 
@@ -189,7 +189,7 @@ function reporter(app: RefreshDeps, account: ReadAccount, requestId: string) {
       saveRefreshEvent(app.db, { ...row, providerStatus: refusal?.status ?? null }),
     ).catch(
       // The event is history; the credential is what must not be lost.
-      (error: unknown) => app.log.lasting("refresh_event_lost", troubleOf(error)),
+      (error: unknown) => app.log.lasting("refresh_event_lost", errorFields(error)),
     );
   };
 }

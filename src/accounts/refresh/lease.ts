@@ -1,7 +1,7 @@
 import { timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { ReadAccount } from "../store.ts";
-import type { RefreshDeps } from "./refreshing.ts";
+import type { RefreshDeps } from "./deps.ts";
 import { type Lease, returnLease } from "./store.ts";
 
 type Deps = Pick<RefreshDeps, "db" | "config" | "replica" | "journal" | "log">;
@@ -44,6 +44,6 @@ async function giveBackLate(app: Deps, taking: Promise<ReadAccount | undefined>)
     const account = await taking;
     if (account !== undefined) await timely(returnLease(app.db, account, app.replica));
   } catch (error) {
-    app.log.warn("lease_not_returned", troubleOf(error));
+    app.log.warn("lease_not_returned", errorFields(error));
   }
 }

@@ -8,7 +8,7 @@ import { type Registration, registrationOf } from "../registration.ts";
 import { askProvider } from "./ask.ts";
 import { busy, reconnect } from "./failures.ts";
 import { leaseMs, leasedBy } from "./lease.ts";
-import type { RefreshDeps } from "./refreshing.ts";
+import type { RefreshDeps } from "./deps.ts";
 import { abandonUnanswered, endUnrenewable, leaseRefresh, mostIntents } from "./store.ts";
 
 const waitForOthersMs = 100;

@@ -3,7 +3,7 @@ import { Failure, asFailure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { columns, openColumn, openHeld } from "../credential.ts";
 import { authenticationOf } from "../provider-client.ts";
-import type { RefreshDeps } from "../refresh/refreshing.ts";
+import type { RefreshDeps } from "../refresh/deps.ts";
 import { renew } from "../refresh/renew.ts";
 import { mostIntents } from "../refresh/store.ts";
 import type { Registration } from "../registration.ts";

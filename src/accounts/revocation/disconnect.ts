@@ -5,7 +5,7 @@ import { OutsideTrouble } from "#src/http/outbound.ts";
 import { timely } from "#src/once.ts";
 import { recoverNow } from "../recovery/recover.ts";
 import { leaseMs } from "../refresh/lease.ts";
-import type { RefreshDeps } from "../refresh/refreshing.ts";
+import type { RefreshDeps } from "../refresh/deps.ts";
 import { registrationOf } from "../registration.ts";
 import { type ReadAccount, accountById } from "../store.ts";
 import { type TakenBack, takeBack } from "./at-provider.ts";

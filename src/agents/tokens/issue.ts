@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
 import { cleaned } from "#src/telemetry/cleaned.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Client } from "../clients/client.ts";
 import type { Clients } from "../clients/find-client.ts";
 import { touchAgent } from "../clients/store.ts";
@@ -127,6 +127,6 @@ function noteUse(app: TokenDeps, { agentId, clientId }: Client): void {
   app.clients.touched.put(clientId, true);
   touchAgent(app.db, agentId, app.now()).catch((error: unknown) => {
     app.clients.touched.forget(clientId);
-    app.log.lasting("client_use_not_noted", troubleOf(error));
+    app.log.lasting("client_use_not_noted", errorFields(error));
   });
 }

@@ -14,7 +14,7 @@ import { type Language, languageOf } from "#src/screens/language.ts";
 import { page, seeOther } from "#src/screens/page.ts";
 import { say } from "#src/screens/words.ts";
 import { plain } from "#src/telemetry/plain.ts";
-import { laidOut } from "../laid-out.ts";
+import { prettyJson } from "../pretty-json.ts";
 import { answerQuestion, argumentsOf, readExtent, takeBack } from "./approval.ts";
 import { type Approval, approvalById } from "./store.ts";
 
@@ -133,7 +133,7 @@ async function questionPage(
   const given = argumentsOf(app, approval) ?? "{}";
   const body = html`<p>${say(language, "approval_lead", { upstream })}</p>
     ${account === undefined ? "" : html`<p><b>${accountName(app, account)}</b></p>`}
-    ${given === "{}" ? html`<p><em>${say(language, "approval_none")}</em></p>` : html`<pre>${laidOut(given)}</pre>`}
+    ${given === "{}" ? html`<p><em>${say(language, "approval_none")}</em></p>` : html`<pre>${prettyJson(given)}</pre>`}
     <form method="post" class="block">
       <input type="hidden" name="form_token" value="${person.formToken}" />
       <p class="note">${say(language, "approval_hint")}</p>

@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { endsWithin, within } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Rule, mostUntold, toldOf } from "./rule.ts";
 import { type Level, forgive, tell } from "./store.ts";
 
@@ -277,7 +277,7 @@ class SharedTally implements Tally {
       entries.forEach((entry, index) => this.#learn(entry, before[index], byKey.get(entry.key)));
       this.#app.log.over("tallies_not_told");
     } catch (error) {
-      this.#app.log.lasting("tallies_not_told", troubleOf(error));
+      this.#app.log.lasting("tallies_not_told", errorFields(error));
       // A database that refuses these would refuse them again, and everything else with them.
       if (asFailure(error).code === "internal") entries.forEach((entry) => this.#giveUp(entry));
       this.#awayUntil = this.#app.now().getTime() + awayMs;

@@ -4,7 +4,7 @@ import type { Upstream } from "#src/catalog/upstream.ts";
 import { isObject } from "#src/config/read.ts";
 import { canonicalJson } from "#src/crypto/canonical-json.ts";
 import { timely } from "#src/once.ts";
-import { type Mirror, createMirror } from "../mirror.ts";
+import { type ReplicatedTable, createReplicatedTable } from "../replicated-table.ts";
 import { type Nature, natures } from "./patterns.ts";
 import { allDefinitions, listedUpstreams, saveDefinitions } from "./store.ts";
 
@@ -32,7 +32,7 @@ export type ListPage = {
 };
 
 /** The definitions of tools that upstreams have shown, as this process knows them. */
-export type Definitions = Pick<Mirror, "load" | "stop"> & {
+export type Definitions = Pick<ReplicatedTable, "load" | "stop"> & {
   /** Another number once something of them has changed. */
   readonly version: number;
   /** What decides is the definition that was seen last. */
@@ -76,7 +76,7 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
   let known: ReadonlyMap<string, Known> = new Map();
   let listed: ReadonlySet<string> = new Set();
   let version = 0;
-  const mirror = createMirror(app, {
+  const mirror = createReplicatedTable(app, {
     name: "tool_definitions",
     read: () => timely(Promise.all([allDefinitions(app.db), listedUpstreams(app.db)])),
     keep: ([rows, upstreams]) => {

@@ -6,7 +6,7 @@ import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { plain } from "#src/telemetry/plain.ts";
-import { laidOut } from "../laid-out.ts";
+import { prettyJson } from "../pretty-json.ts";
 import { toolKey } from "./definitions.ts";
 import {
   type Decision,
@@ -225,7 +225,7 @@ export function expectUpstream({ catalog }: Pick<App, "catalog">, upstream: stri
 }
 
 function linesOf(row: DefinitionRow | undefined): readonly string[] {
-  return row === undefined ? [] : laidOut(row.definition).split("\n");
+  return row === undefined ? [] : prettyJson(row.definition).split("\n");
 }
 
 /** Short enough for a terminal: a text that its writer filled up with blanks must not seem to begin a line. */

@@ -6,7 +6,7 @@ import type { Journal } from "#src/accounts/journal/journal.ts";
 import type { App } from "#src/app.ts";
 import { type Failure, asFailure } from "#src/failure.ts";
 import { endsWithin, timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { cleanupTask, overdueDays } from "../cleanup/cleanup.ts";
 import { secondsSince, takeTask, taskDone } from "../tasks/store.ts";
 import { agentsStopped, budgetsLow, toolsHeld } from "./guards/store.ts";
@@ -85,7 +85,7 @@ async function lookOn(app: Deps, stopping: AbortSignal): Promise<void> {
 
 /** Anything else that goes wrong here is in the log alone. */
 function databaseFailure(app: AlertDeps, error: unknown): Failure | undefined {
-  app.log.lasting("alerts_not_evaluated", troubleOf(error));
+  app.log.lasting("alerts_not_evaluated", errorFields(error));
   const failure = asFailure(error);
   return failure.code.startsWith("database_") ? failure : undefined;
 }
@@ -202,7 +202,7 @@ async function reassure(app: AlertDeps): Promise<void> {
     await app.outbound(healthchecks.reveal(), { method: "POST", headers: {}, body: "" });
     await timely(taskDone(app.db, "healthchecks", {}));
   } catch (error) {
-    app.log.warn("healthchecks_not_pinged", troubleOf(error));
+    app.log.warn("healthchecks_not_pinged", errorFields(error));
   }
 }
 

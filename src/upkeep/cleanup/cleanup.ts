@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import { timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { endSpentGrants } from "#src/agents/grants/store.ts";
 import { taskDone } from "../tasks/store.ts";
 import { type Leftover, countLeft, leftovers, removeSome } from "./store.ts";
@@ -68,6 +68,6 @@ export async function tidy(app: Deps): Promise<void> {
     for (const step of steps) await timely(step());
     app.log.over("tidy_failed");
   } catch (error) {
-    app.log.lasting("tidy_failed", troubleOf(error));
+    app.log.lasting("tidy_failed", errorFields(error));
   }
 }

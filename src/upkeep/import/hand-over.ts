@@ -1,5 +1,5 @@
 import { openColumn, placeOf } from "#src/accounts/credential.ts";
-import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import { beginRevoking, finishRevoking } from "#src/accounts/revocation/store.ts";
 import {
   type Account,

@@ -3,7 +3,7 @@ import { databaseNow } from "#db/ping.ts";
 import { openHeld, placeOf } from "#src/accounts/credential.ts";
 import { identify } from "#src/accounts/identity.ts";
 import { lifetimes } from "#src/accounts/lifetimes.ts";
-import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
 import { accountById } from "#src/accounts/store.ts";
@@ -14,7 +14,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { handOver } from "./hand-over.ts";
 import type { ParseSource, SourceRow } from "./parse-source.ts";
 import { type Import, importOf, saveIdentity, saveImported, saveOutcome } from "./store.ts";
@@ -96,7 +96,7 @@ async function importSafely(
   } catch (error) {
     const { code } = asFailure(error);
     if (fatal.test(code)) throw error;
-    app.log.error("import_failed", { objectId: row.objectId, code, ...troubleOf(error) });
+    app.log.error("import_failed", { objectId: row.objectId, code, ...errorFields(error) });
     return "failed";
   }
 }

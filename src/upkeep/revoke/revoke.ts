@@ -1,7 +1,7 @@
 import { databaseNow } from "#db/ping.ts";
 import type { Acknowledged } from "#db/replicas.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
-import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import { type Disconnected, disconnect } from "#src/accounts/revocation/disconnect.ts";
 import { beginRevoking } from "#src/accounts/revocation/store.ts";
 import type { Account } from "#src/accounts/store.ts";

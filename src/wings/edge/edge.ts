@@ -5,7 +5,7 @@ import { type Exchange, type OutgoingRequest, discard } from "#src/http/exchange
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { endsWithin, timely } from "#src/once.ts";
 import { version } from "#src/runtime/version.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Capabilities, type CapabilityDocument, capabilitiesOf } from "./capabilities.ts";
 import { type Directory, createDirectory } from "./discovery/directory.ts";
 import type { Finder } from "./discovery/finder.ts";
@@ -137,7 +137,7 @@ async function openFinders(
     } catch (error) {
       const reason = error instanceof Failure ? error.message : undefined;
       const about = name === "mdns" ? { interface: only } : { listen: listen.join(",") };
-      app.log.error("discovery_not_started", { name, ...about, reason, ...troubleOf(error) });
+      app.log.error("discovery_not_started", { name, ...about, reason, ...errorFields(error) });
     }
   };
   await start("mdns", async () => {

@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import type { OpenStreams } from "#src/proxy/open-streams.ts";
 import { switchedOff } from "#src/policy/switches.ts";
 import { definitionsChanged } from "#src/policy/tools/store.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { announceSubject } from "./discovery/announce.ts";
 import type { Finder } from "./discovery/finder.ts";
 import { identityOfPeer } from "./identity.ts";
@@ -45,7 +45,7 @@ function announce(app: Deps, finders: readonly Finder[], subject: string): void 
   for (const finder of finders) finder.announce();
   const name = finders.length === 0 ? "announced_nowhere" : "announced";
   recordEvent(app.db, { name, subject }).catch((error: unknown) =>
-    app.log.lasting("event_not_stored", troubleOf(error)),
+    app.log.lasting("event_not_stored", errorFields(error)),
   );
 }
 

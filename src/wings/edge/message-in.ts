@@ -1,6 +1,6 @@
-import { EventCutter, type Piece } from "#src/proxy/event-cutter.ts";
-import { dataOf } from "#src/proxy/event-fields.ts";
-import { Gathered } from "#src/proxy/gathered.ts";
+import { SseSplitter, type Piece } from "#src/proxy/sse-splitter.ts";
+import { dataOf } from "#src/proxy/sse-fields.ts";
+import { ByteBuffer } from "#src/proxy/byte-buffer.ts";
 import { mediaTypeOf } from "#src/proxy/headers.ts";
 import { listBounds, scanJson } from "#src/proxy/json-scan.ts";
 import { isObject } from "#src/config/read.ts";
@@ -40,8 +40,8 @@ async function firstWith(
   id: unknown,
   reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
 ): Promise<Message | undefined> {
-  const cutter = new EventCutter();
-  const event = new Gathered();
+  const cutter = new SseSplitter();
+  const event = new ByteBuffer();
   for (;;) {
     const { value } = (await reader?.read()) ?? {};
     if (value === undefined) return undefined;
@@ -52,7 +52,7 @@ async function firstWith(
 }
 
 /** The message of an event that ends with this piece of it. */
-function messageBehind(event: Gathered, { bytes, isEnd }: Piece): Message | undefined {
+function messageBehind(event: ByteBuffer, { bytes, isEnd }: Piece): Message | undefined {
   event.add(bytes);
   if (event.length > mostBytes) throw tooBig();
   if (!isEnd) return undefined;

@@ -3,7 +3,7 @@ import { peerIdFromString } from "@libp2p/peer-id";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { isObject } from "#src/config/read.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type CapabilityDocument, nameIn, readCapabilities, versionIn } from "../capabilities.ts";
 import type { OwnNode } from "../identity.ts";
 import type { Directory } from "./directory.ts";
@@ -104,7 +104,7 @@ function createAsking(app: Deps, host: Host, directory: Directory) {
     asked.put(name, true);
     atOnce += 1;
     await askOne(id).catch((error: unknown) =>
-      app.log.debug("node_not_asked", { peerId: name, ...troubleOf(error) }),
+      app.log.debug("node_not_asked", { peerId: name, ...errorFields(error) }),
     );
     atOnce -= 1;
   };
@@ -132,7 +132,7 @@ function createRounds(
   return {
     run: () => {
       running ??= round()
-        .catch((error: unknown) => app.log.warn("libp2p_round_failed", troubleOf(error)))
+        .catch((error: unknown) => app.log.warn("libp2p_round_failed", errorFields(error)))
         .finally(() => {
           running = undefined;
         });

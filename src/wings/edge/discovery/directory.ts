@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import { timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import { plainName, plainVersion } from "../capabilities.ts";
 import { announcedAddress } from "../peers/address.ts";
@@ -90,7 +90,7 @@ class BoundedDirectory implements Directory {
       this.#isFailing = false;
     } catch (error) {
       // They will be met again.
-      if (!this.#isFailing) this.#app.log.warn("sightings_not_stored", troubleOf(error));
+      if (!this.#isFailing) this.#app.log.warn("sightings_not_stored", errorFields(error));
       this.#isFailing = true;
     }
   }

@@ -5,7 +5,7 @@ import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { isPublicAddress } from "#src/http/special-addresses.ts";
 import { version } from "#src/runtime/version.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { Directory } from "./directory.ts";
 import type { Finder } from "./finder.ts";
@@ -56,7 +56,7 @@ export function openMdns(
   let trouble = "";
   const complain = (error: Error) => {
     // Port 5353 may be taken, or there is no network: everything else goes on.
-    const { code = "unknown" } = troubleOf(error);
+    const { code = "unknown" } = errorFields(error);
     if (code !== trouble) app.log.warn("mdns_failed", { code });
     trouble = String(code);
   };
@@ -72,7 +72,7 @@ export function openMdns(
     try {
       work();
     } catch (error) {
-      app.log.debug("mdns_packet_unreadable", troubleOf(error));
+      app.log.debug("mdns_packet_unreadable", errorFields(error));
     }
   };
   mdns.on("query", ({ questions = [] }) =>

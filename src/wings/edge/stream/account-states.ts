@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import { timely } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { statesOf } from "./store.ts";
 
 /** Looks whether the accounts of open streams can still be used; nobody is asked while there are none. */
@@ -33,7 +33,7 @@ export function watchAccounts(
       const states = await timely(statesOf(app.db, asked));
       for (const id of asked) note(id, states.get(id) ?? "revoked");
     } catch (error) {
-      app.log.debug("accounts_not_looked_at", troubleOf(error));
+      app.log.debug("accounts_not_looked_at", errorFields(error));
     }
     again();
   }

@@ -1,7 +1,7 @@
 const [leastBytes, mostReused] = [1024, 256 * 1024];
 
 /** Bytes of one event: as many pieces as it comes in, one piece of memory. */
-export class Gathered {
+export class ByteBuffer {
   #bytes = new Uint8Array(0);
   #length = 0;
 

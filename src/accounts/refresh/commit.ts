@@ -1,9 +1,9 @@
 import { Failure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Answer } from "../journal/journal.ts";
 import { type ReadAccount, accountById } from "../store.ts";
-import type { RefreshDeps } from "./refreshing.ts";
+import type { RefreshDeps } from "./deps.ts";
 import { saveRefreshed } from "./store.ts";
 
 type Deps = Pick<RefreshDeps, "db" | "journal" | "log" | "atStep" | "once">;
@@ -29,7 +29,7 @@ export async function keepAnswer(
     const storing = app.once(`store ${id} ${generation}`, () => store(app, answer));
     stored = await within(storeMs, storing, late);
   } catch (error) {
-    app.log.warn("refresh_not_stored_yet", { accountId: id, ...troubleOf(error) });
+    app.log.warn("refresh_not_stored_yet", { accountId: id, ...errorFields(error) });
     return "later";
   }
   if (stored !== "unknown") await app.atStep("stored");
@@ -55,6 +55,6 @@ async function leaveJournal(app: Deps, { id, generation }: Answer, known: number
     await app.atStep("forgotten");
   } catch (error) {
     // It stays in the journal and is found to be old later.
-    app.log.warn("journal_not_cleared", { accountId: id, ...troubleOf(error) });
+    app.log.warn("journal_not_cleared", { accountId: id, ...errorFields(error) });
   }
 }

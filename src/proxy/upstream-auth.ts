@@ -1,12 +1,12 @@
 import type { Caller } from "#src/agents/caller.ts";
 import { type Held, heldCredential, isUsable, readHeld } from "#src/accounts/credential.ts";
 import { reconnect } from "#src/accounts/refresh/failures.ts";
-import type { RefreshDeps } from "#src/accounts/refresh/refreshing.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { mostIntents } from "#src/accounts/refresh/store.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { Failure } from "#src/failure.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 
 /** What stands in for the agent's bearer: an account's credential, one key for all, or nothing. */
 export type UpstreamAuth = {
@@ -58,7 +58,7 @@ const leastPauseMs = 5000;
 /** Beside the call, which does not wait; what fails is not tried again with each call. */
 function renewEarly(app: RefreshDeps, held: Held, requestId: string): void {
   renew(app, held, { requestId, isEarly: true }).catch((error: unknown) => {
-    app.log.warn("early_refresh_failed", { accountId: held.accountId, ...troubleOf(error) });
+    app.log.warn("early_refresh_failed", { accountId: held.accountId, ...errorFields(error) });
     const known = app.credentials.last(held.accountId) ?? held;
     const retryAt = Math.max(known.retryAt, app.now().getTime() + leastPauseMs);
     if (known.generation === held.generation) {

@@ -4,7 +4,7 @@ import { type Held, isUsable, readHeld } from "../credential.ts";
 import type { Registration } from "../registration.ts";
 import type { ReadAccount } from "../store.ts";
 import type { Refusal } from "../token-answer.ts";
-import type { RefreshDeps } from "./refreshing.ts";
+import type { RefreshDeps } from "./deps.ts";
 import { busy, reconnect } from "./failures.ts";
 import { postponeRefresh, requireReconnect } from "./store.ts";
 

@@ -3,9 +3,9 @@ import type { Flow, Sink } from "#src/http/exchange.ts";
 import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { type RpcId, answersAnother } from "./answer-id.ts";
-import { EventCutter, type Piece } from "./event-cutter.ts";
-import { dataOf, valueOf, withData } from "./event-fields.ts";
-import { Gathered } from "./gathered.ts";
+import { SseSplitter, type Piece } from "./sse-splitter.ts";
+import { dataOf, valueOf, withData } from "./sse-fields.ts";
+import { ByteBuffer } from "./byte-buffer.ts";
 import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
 
 export type Inspection = {
@@ -32,21 +32,21 @@ const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
 /** Memory for events that are to come, of all streams: a quiet one needs none. */
-const spares: Gathered[] = [];
+const spares: ByteBuffer[] = [];
 const mostSpares = 16;
 
-function takeSpare(): Gathered {
-  return spares.pop() ?? new Gathered();
+function takeSpare(): ByteBuffer {
+  return spares.pop() ?? new ByteBuffer();
 }
 
-function giveBack(kept: Gathered): void {
+function giveBack(kept: ByteBuffer): void {
   kept.clear();
   if (spares.length < mostSpares) spares.push(kept);
 }
 
 /** An event that is under way. */
 class Event {
-  #kept: Gathered | undefined;
+  #kept: ByteBuffer | undefined;
   /** Also what is not kept any more. */
   size = 0;
   /** How much of it has been passed on. */
@@ -61,7 +61,7 @@ class Event {
     this.room = room;
   }
 
-  get kept(): Gathered {
+  get kept(): ByteBuffer {
     return (this.#kept ??= takeSpare());
   }
 
@@ -95,7 +95,7 @@ class Event {
   }
 
   /** Ready for the next one. What was kept stands in the result with its room, and is another one's from now on. */
-  next(): { readonly kept: Gathered; readonly room: AnswerRoom } {
+  next(): { readonly kept: ByteBuffer; readonly room: AnswerRoom } {
     const { kept, room } = this;
     this.room = room.another();
     this.#lacks = undefined;
@@ -114,11 +114,11 @@ class Event {
  * 1 MiB has come, and everywhere what may be such a list from where it begins, so that no client gets to see another's
  * answer, or a definition that nobody has judged.
  */
-export class AnswerWatch implements Sink {
+export class ResponseInspector implements Sink {
   flow: Flow | undefined;
   readonly #sink: Sink;
   readonly #watching: Inspection;
-  readonly #cutter: EventCutter | undefined;
+  readonly #cutter: SseSplitter | undefined;
   readonly #event: Event;
   /** The last event that said something. */
   #last: Uint8Array<ArrayBuffer> = nothing;
@@ -131,7 +131,7 @@ export class AnswerWatch implements Sink {
     this.#sink = sink;
     this.#watching = watching;
     this.#event = new Event(new AnswerRoom(watching.caller));
-    this.#cutter = isStream ? new EventCutter() : undefined;
+    this.#cutter = isStream ? new SseSplitter() : undefined;
   }
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {
@@ -220,7 +220,7 @@ export class AnswerWatch implements Sink {
   }
 
   #settle(
-    kept: Gathered,
+    kept: ByteBuffer,
     newest: Uint8Array<ArrayBuffer>,
     { size, passed, isSuspect }: Pick<Event, "size" | "passed" | "isSuspect">,
   ): Promise<void> | undefined {
@@ -238,7 +238,7 @@ export class AnswerWatch implements Sink {
   }
 
   /** An answer, and not to the request that waits for one. What the server asks or tells has a method. */
-  #isAnothers(kept: Gathered): boolean {
+  #isAnothers(kept: ByteBuffer): boolean {
     const { id, status } = this.#watching;
     if (id === null) return false;
     const bytes = Buffer.from(kept.view());
@@ -266,7 +266,7 @@ export class AnswerWatch implements Sink {
   }
 
   /** A list of tools. Where none belongs, part of it has passed, or readers could differ, it ends the answer. */
-  #judge(text: string, found: "list" | "unclear", held: Gathered | undefined) {
+  #judge(text: string, found: "list" | "unclear", held: ByteBuffer | undefined) {
     const { screen } = this.#watching;
     if (screen !== undefined && held !== undefined && found === "list") {
       return this.#screen(text, held, screen);
@@ -277,7 +277,7 @@ export class AnswerWatch implements Sink {
 
   async #screen(
     text: string,
-    held: Gathered,
+    held: ByteBuffer,
     screen: NonNullable<Inspection["screen"]>,
   ): Promise<void> {
     this.flow?.pause();
@@ -289,7 +289,7 @@ export class AnswerWatch implements Sink {
   }
 
   /** Comments are not messages. */
-  #remember(kept: Gathered): void {
+  #remember(kept: ByteBuffer): void {
     const bytes = kept.view();
     if (bytes.length > 0 && bytes[0] !== colon) this.#last = bytes.slice(0, mostTold);
   }

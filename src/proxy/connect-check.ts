@@ -6,7 +6,7 @@ import { Failure, type FailureCode, asFailure } from "#src/failure.ts";
 import { reasonOf } from "#src/http/reason.ts";
 
 /** Whether an upstream can be connected to at all; asked only after it was silent for a while. */
-export type Reach = {
+export type ConnectCheck = {
   /** Failures: `upstream_timeout`, `upstream_unreachable`. */
   expect(upstream: Upstream): Promise<void> | undefined;
   answered(upstream: Upstream): void;
@@ -23,7 +23,7 @@ const trustMs = 30_000;
 const failingMs = 5 * 60_000;
 
 /** `fetch` has no limit of its own for connecting, and the limit for an answer is far too long for that. */
-export function createReach(app: Pick<App, "config" | "now" | "once">): Reach {
+export function createConnectCheck(app: Pick<App, "config" | "now" | "once">): ConnectCheck {
   const answeredAt = new Map<string, number>();
   const failedAt = new Map<string, { readonly at: number; readonly code: FailureCode }>();
   const now = () => app.now().getTime();

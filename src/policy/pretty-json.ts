@@ -4,7 +4,7 @@ import { plain } from "#src/telemetry/plain.ts";
 const deepestIndent = 10;
 
 /** JSON over several lines, plain, every token as it was written: numbers are not read. */
-export function laidOut(json: string): string {
+export function prettyJson(json: string): string {
   const visible = plain(json);
   let depth = 0;
   const line = () => `\n${"  ".repeat(Math.min(depth, deepestIndent))}`;

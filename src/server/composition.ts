@@ -16,14 +16,14 @@ import { createSwitches, letAgentGoOn, stopAgent } from "#src/policy/switches.ts
 import { createTally } from "#src/policy/tally/tally.ts";
 import { createDefinitions } from "#src/policy/tools/definitions.ts";
 import { createProbes } from "#src/proxy/probe.ts";
-import { createReach } from "#src/proxy/reach.ts";
+import { createConnectCheck } from "#src/proxy/connect-check.ts";
 import { createOutcomes } from "#src/proxy/outcomes.ts";
 import { createProviderHealth } from "#src/accounts/provider-health.ts";
 import { createRecorder } from "#src/proxy/record.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
 import { createUpkeepWatch } from "#src/upkeep/upkeep-watch.ts";
 import { createDatabaseWatch } from "#src/telemetry/database-health.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
 import type { Language } from "#src/screens/language.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
@@ -51,7 +51,7 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange" | "digest"
     upkeepWatch: createUpkeepWatch(app),
     outcomes: createOutcomes(app),
     providerHealth: createProviderHealth(app),
-    reach: createReach(app),
+    reach: createConnectCheck(app),
     recorder: createRecorder(app),
     refused: createCache<number>({ freshMs: 5 * 60_000, staleMs: 0, size: 10_000, now }),
   };
@@ -72,7 +72,7 @@ function guardParts(app: App) {
   const tally = createTally(app);
   const stop = (caller: string, reason: string) => {
     stopAgent(app, caller, reason).catch((error: unknown) =>
-      app.log.warn("agent_not_stopped", troubleOf(error)),
+      app.log.warn("agent_not_stopped", errorFields(error)),
     );
   };
   const switches = createSwitches(app);

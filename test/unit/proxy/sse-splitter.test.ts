@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { EventCutter } from "#src/proxy/event-cutter.ts";
-import { Gathered } from "#src/proxy/gathered.ts";
+import { SseSplitter } from "#src/proxy/sse-splitter.ts";
+import { ByteBuffer } from "#src/proxy/byte-buffer.ts";
 import { anyText, check, inPieces, pieceSizes } from "#test/support/property.ts";
 
 type Cut = { readonly events: readonly string[]; readonly rest: string; readonly whole: string };
 
 /** What is cut from these chunks. The LF of a CR that stood at the end of an event is of that event. */
 function cut(chunks: readonly Uint8Array<ArrayBuffer>[]): Cut {
-  const cutter = new EventCutter();
+  const cutter = new SseSplitter();
   const events: string[] = [];
   let [rest, whole] = ["", ""];
   for (const { bytes, isEnd } of chunks.flatMap((chunk) => cutter.cut(chunk))) {
@@ -80,7 +80,7 @@ test("lines of one event may end differently", () => {
 
 test("pieces are views of what arrived: nothing is copied", () => {
   const bytes = Uint8Array.from(Buffer.from("data: 1\n\ndata: 2"));
-  const pieces = new EventCutter().cut(bytes);
+  const pieces = new SseSplitter().cut(bytes);
   expect(pieces.map((piece) => piece.bytes.buffer === bytes.buffer)).toEqual([true, true]);
 });
 
@@ -95,7 +95,7 @@ test("what is gathered is everything that was added since it was cleared, howeve
         maxLength: 12,
       }),
       (steps) => {
-        const gathered = new Gathered();
+        const gathered = new ByteBuffer();
         let expected: readonly number[] = [];
         for (const step of steps) {
           if (step === "clear") gathered.clear();

@@ -2,7 +2,7 @@ import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { statePrefix } from "#src/policy/approvals/approval.ts";
 
-/** Our own questions to a modern client (see `link-answer.ts`); their answers are not for the upstream. */
+/** Our own questions to a modern client (see `elicitation-response.ts`); their answers are not for the upstream. */
 export const ownQuestions = {
   reconnect: "smartdash/reconnect",
   approve: "smartdash/approve",

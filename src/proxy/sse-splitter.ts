@@ -11,7 +11,7 @@ const [lineFeed, carriageReturn] = [0x0a, 0x0d];
  * Cuts an event stream behind each event (HTML, server-sent events: an empty line ends one; lines end with LF, CR
  * or both), in whatever chunks its bytes arrive. Nothing is copied.
  */
-export class EventCutter {
+export class SseSplitter {
   /** The last byte ended a line. */
   #isLineStart = true;
   /** The last byte was a CR: an LF that follows belongs to it. */

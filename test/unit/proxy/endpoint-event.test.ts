@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { rewriteEndpoint, withoutByteOrderMark } from "#src/proxy/first-event.ts";
+import { rewriteEndpoint, withoutByteOrderMark } from "#src/proxy/endpoint-event.ts";
 import { check, inPieces, pieceSizes } from "#test/support/property.ts";
 
 /** What comes out of these chunks; `passed` before the stream ends. */

@@ -5,7 +5,7 @@ import type { Handle, RunningServer } from "#src/runtime/runtime.ts";
 
 /** How a gateway goes without anybody behind a proxy noticing. */
 export type Drain = {
-  readonly isLeaving: () => boolean;
+  readonly isDraining: () => boolean;
   /** Every answer, from the moment of leaving on with `Connection: close`. */
   around(handle: Handle): Handle;
   leave(): Promise<void>;
@@ -23,8 +23,8 @@ const stillTurns = 3;
  * to close, so that a proxy does not send one more call down a connection that is going away. Streams that
  * are awaited may finish within DRAIN_MS; what is left is told and ends. Then nothing new is taken.
  */
-export function createLeaving(app: Deps, serving: RunningServer): Drain {
-  let isLeaving = false;
+export function createDrain(app: Deps, serving: RunningServer): Drain {
+  let isDraining = false;
   let activity = 0;
   /** A moment in which nothing begins or ends: a request that has been read already must not lose its connection. */
   const lull = async (limitMs: number) => {
@@ -37,10 +37,10 @@ export function createLeaving(app: Deps, serving: RunningServer): Drain {
     }
   };
   return {
-    isLeaving: () => isLeaving,
+    isDraining: () => isDraining,
     around: (handle) => (request, peer) => {
       const answer = handle(request, peer);
-      if (!isLeaving) return answer;
+      if (!isDraining) return answer;
       activity += 1;
       if (!(answer instanceof Promise)) return closing(answer);
       return answer.then((given) => {
@@ -49,7 +49,7 @@ export function createLeaving(app: Deps, serving: RunningServer): Drain {
       });
     },
     async leave() {
-      isLeaving = true;
+      isDraining = true;
       app.openStreams.stop("listening");
       const { drainMs } = app.config;
       const farewell = Math.min(farewellMs, drainMs / 4);

@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { Failure } from "#src/failure.ts";
 import { timely, within } from "#src/once.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Registration, tagOfRegistration } from "../registration.ts";
 import {
   type CircuitState,
@@ -77,7 +77,7 @@ export function createAdmission(app: Deps): Admission {
   async function tell({ provider }: Registration, telling: Promise<unknown>): Promise<void> {
     circuits.forget(provider.name);
     await timely(telling).catch((error: unknown) =>
-      app.log.lasting("provider_state_lost", troubleOf(error)),
+      app.log.lasting("provider_state_lost", errorFields(error)),
     );
   }
 

@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import { type Admission, createAdmission } from "../admission/admission.ts";
+import { type Admission, createAdmission } from "../circuit-breaker/circuit-breaker.ts";
 import { type Credentials, createCredentials } from "../credential.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { AtStep } from "./step.ts";

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Failure, FailureCode } from "#src/failure.ts";
 import { failedResult } from "./effect.ts";
 import type { Call } from "./message.ts";
-import { ownQuestions } from "./own-question.ts";
+import { ownQuestions } from "./elicitation-state.ts";
 
 const urlElicitationRequired = -32_042;
 const answersQuestions = new Set(["tools/call", "prompts/get", "resources/read"]);

@@ -1,8 +1,8 @@
 import { Failure } from "#src/failure.ts";
 import type { Sink } from "#src/http/exchange.ts";
-import { EventCutter, type Piece } from "./event-cutter.ts";
-import { fieldsOf, withData } from "./event-fields.ts";
-import { Gathered } from "./gathered.ts";
+import { SseSplitter, type Piece } from "./sse-splitter.ts";
+import { fieldsOf, withData } from "./sse-fields.ts";
+import { ByteBuffer } from "./byte-buffer.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
@@ -18,8 +18,8 @@ const seamBytes = 16;
  * Throws `upstream_invalid` for one that is both, and what `rewrite` throws.
  */
 export function rewriteEndpoint(sink: Sink, rewrite: (endpoint: string) => string): Sink {
-  const cutter = new EventCutter();
-  const held = new Gathered();
+  const cutter = new SseSplitter();
+  const held = new ByteBuffer();
   /** The last of an event that is too long. */
   let seam: string | undefined;
   const pass = (bytes: Uint8Array<ArrayBuffer>) => {

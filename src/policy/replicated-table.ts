@@ -1,9 +1,9 @@
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { troubleOf } from "#src/telemetry/trouble.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
 
 /** A small table of the database that every process keeps whole. */
-export type Mirror = {
+export type ReplicatedTable = {
   /** Reads it. Failures: `database_unavailable`: a gateway does not begin to serve without knowing. */
   load(): Promise<void>;
   /** It has changed, or may have. Failures: `database_unavailable` when it could not be read; it is tried again. */
@@ -27,11 +27,11 @@ type Table<T> = {
  * Changes are told like endings: at once where notifications arrive, within a second where they do not. Besides,
  * the table is read every 30 seconds. An answer that was overtaken by a later one does not count.
  */
-export function createMirror<T>(app: Pick<App, "log">, table: Table<T>): Mirror {
+export function createReplicatedTable<T>(app: Pick<App, "log">, table: Table<T>): ReplicatedTable {
   return new TableMirror(app, table);
 }
 
-class TableMirror<T> implements Mirror {
+class TableMirror<T> implements ReplicatedTable {
   readonly #app: Pick<App, "log">;
   readonly #table: Table<T>;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -98,7 +98,7 @@ class TableMirror<T> implements Mirror {
       this.#app.log.over(`${this.#table.name}_not_read`);
       this.#again(everyMs);
     } catch (error) {
-      this.#app.log.lasting(`${this.#table.name}_not_read`, troubleOf(error));
+      this.#app.log.lasting(`${this.#table.name}_not_read`, errorFields(error));
       this.#again(againMs);
       throw new Failure("database_unavailable");
     }
