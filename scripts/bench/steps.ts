@@ -13,7 +13,8 @@ import { readCall } from "#src/proxy/message.ts";
 import type { Exchange } from "#src/proxy/proxy.ts";
 import { createRecorder } from "#src/proxy/record.ts";
 import { mayHoldToolList } from "#src/proxy/tool-lists.ts";
-import { contextOf, watchingOf } from "#src/proxy/watching.ts";
+import { contextOf } from "#src/proxy/call-context.ts";
+import { inspectionOf } from "#src/proxy/inspection.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { stopParts, withParts } from "#src/server/composition.ts";
 import { alignColumns } from "./table.ts";
@@ -83,7 +84,7 @@ async function stepsOf(
   const plan = () => planFor(app, caller, upstream, exchange.startedAt);
   const context = () => contextOf(app, exchange, plan(), { call, at: exchange.startedAt });
   const decision = await decide(app, context(), undefined);
-  const watching = watchingOf(app, { caller, upstream, call, decision, status: 200 });
+  const inspection = inspectionOf(app, { caller, upstream, call, decision, status: 200 });
   const sent = request();
   const credential = { authorization: "Bearer bench-access-token-1" };
   const outgoing = headersIn(app, sent, plan(), credential);
@@ -114,7 +115,7 @@ async function stepsOf(
       () => {
         answersAnother(answer, call.id);
         mayHoldToolList(answer);
-        watching.ended?.(answer, answer.length);
+        inspection.ended?.(answer, answer.length);
       },
     ],
     ["a response with its headers", () => responseOf(answer, decision.headers)],

@@ -39,7 +39,7 @@ type Delivery = {
   /** Milliseconds. */
   readonly startedAt: number;
   readonly reader: Reader;
-  readonly watching: Inspection;
+  readonly inspection: Inspection;
   readonly decision: PolicyDecision;
   /** What the call is about: whatever of it is switched off ends its stream. */
   readonly context: CallContext;
@@ -87,7 +87,7 @@ function takenBody(
   type: MediaType,
   delivery: Delivery,
 ): Body | Promise<Body> | undefined {
-  const isPlain = !type.isStream && delivery.watching.screen === undefined;
+  const isPlain = !type.isStream && delivery.inspection.screen === undefined;
   if (!isPlain || bodiless.has(answer.status)) return undefined;
   const body = answer.taken?.(mostWholeBytes);
   return body === undefined ? undefined : inspected(body, answer, type, delivery);
@@ -103,7 +103,7 @@ async function bodyOf(
   const length = answer.headers.get("content-length");
   const isSmall = typeof length === "string" && Number(length) <= mostWholeBytes;
   const isBodiless = bodiless.has(answer.status);
-  if (isSmall || isBodiless || delivery.watching.screen !== undefined) {
+  if (isSmall || isBodiless || delivery.inspection.screen !== undefined) {
     const body = await whole(app, answer, type, delivery);
     return isBodiless ? null : body;
   }
@@ -120,7 +120,7 @@ async function bodyOf(
 }
 
 function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
-  const { startedAt: since, reader, endpoint, watching, context } = delivery;
+  const { startedAt: since, reader, endpoint, inspection, context } = delivery;
   // It may go on for hours: what was sent is not kept for as long.
   for (const tool of context.tools) tool.settle();
   return relayEvents(app, answer, {
@@ -128,7 +128,7 @@ function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
     since,
     reader,
     endpoint,
-    watching,
+    inspection,
   });
 }
 
@@ -150,12 +150,12 @@ function brokenOff(cancel: Cancel, error?: unknown): Failure {
 }
 
 function whole(app: Deps, answer: Incoming, type: MediaType, delivery: Delivery) {
-  const { cancel, deadline, watching } = delivery;
+  const { cancel, deadline, inspection } = delivery;
   deadline.set(app.config.upstreamLimits.totalMs, cancel);
-  if (watching.screen === undefined) {
+  if (inspection.screen === undefined) {
     return wholeIn({ mostBytes: mostWholeBytes, tooLarge: listTooBig }, answer, type, delivery);
   }
-  const room = new AnswerRoom(watching.caller);
+  const room = new AnswerRoom(inspection.caller);
   const grow = (bytes: number) => room.grow(bytes);
   const limits = { mostBytes: mostListBytes, tooLarge: listTooBig, grow };
   return wholeIn(limits, answer, type, delivery).finally(() => room.leave());
@@ -178,12 +178,12 @@ function inspected(
   body: Uint8Array<ArrayBuffer>,
   answer: Incoming,
   { isJson }: MediaType,
-  { watching, reader }: Delivery,
+  { inspection, reader }: Delivery,
 ): Body | Promise<Body> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   if (isJson) expectOwn(bytes, answer, reader);
-  watching.ended?.(bytes, body.length);
-  return mayHoldToolList(bytes) ? judged(body, watching, isJson) : body;
+  inspection.ended?.(bytes, body.length);
+  return mayHoldToolList(bytes) ? judged(body, inspection, isJson) : body;
 }
 
 /** Failures: `upstream_invalid` for JSON that no reader, or not this one, should see. */
@@ -221,7 +221,7 @@ function screened(text: string, found: "list" | "unclear", screen: Inspection["s
 function flowing(
   app: Deps,
   answer: Incoming,
-  { cancel, watching, decision }: Delivery,
+  { cancel, inspection, decision }: Delivery,
 ): Promise<ReadableStream<Uint8Array>> {
   const deadline = app.deadlines.open();
   const leave = decision.stay();
@@ -253,7 +253,7 @@ function flowing(
             begun.reject(brokenOff(cancel, error));
           },
         };
-        watch = new ResponseInspector(sink, watching, false);
+        watch = new ResponseInspector(sink, inspection, false);
         flow = watch.flow = answer.flow(watch);
       },
       pull: () => flow?.resume(),

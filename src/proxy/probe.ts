@@ -80,7 +80,7 @@ export function createProbes(app: Deps): Probes {
         since: app.now().getTime(),
         reader: { id, acts: false, isAwaited: true, canResume: false },
         endpoint: undefined,
-        watching: {
+        inspection: {
           caller: `probe:${id}`,
           id: null,
           status: 200,

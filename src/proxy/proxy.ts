@@ -43,7 +43,8 @@ import { checkHeaders, checkMirrors } from "./mcp-headers.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import { isRepeatable } from "./repeatable.ts";
 import type { Reader } from "./stream.ts";
-import { contextOf, noteFailure, settle, watchingOf } from "./watching.ts";
+import { contextOf, settle } from "./call-context.ts";
+import { inspectionOf, noteFailure } from "./inspection.ts";
 
 /** What a call leans on. */
 export type ProxyDeps = App &
@@ -213,7 +214,7 @@ async function send(app: ProxyDeps, request: Request, going: Decided): Promise<R
       requestId,
       startedAt: exchange.startedAt,
       reader: readerOf(call),
-      watching: watchingOf(app, { caller, upstream, call, decision, status: answer.status }),
+      inspection: inspectionOf(app, { caller, upstream, call, decision, status: answer.status }),
       decision,
       context,
       endpoint: isPlainGet ? endpointRewriter(app, request, owner) : undefined,

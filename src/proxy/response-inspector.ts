@@ -117,7 +117,7 @@ class Event {
 export class ResponseInspector implements Sink {
   flow: Flow | undefined;
   readonly #sink: Sink;
-  readonly #watching: Inspection;
+  readonly #inspection: Inspection;
   readonly #cutter: SseSplitter | undefined;
   readonly #event: Event;
   /** The last event that said something. */
@@ -127,10 +127,10 @@ export class ResponseInspector implements Sink {
   #chain: Promise<void> | undefined;
   #isOver = false;
 
-  constructor(sink: Sink, watching: Inspection, isStream: boolean) {
+  constructor(sink: Sink, inspection: Inspection, isStream: boolean) {
     this.#sink = sink;
-    this.#watching = watching;
-    this.#event = new Event(new AnswerRoom(watching.caller));
+    this.#inspection = inspection;
+    this.#event = new Event(new AnswerRoom(inspection.caller));
     this.#cutter = isStream ? new SseSplitter() : undefined;
   }
 
@@ -144,7 +144,7 @@ export class ResponseInspector implements Sink {
     this.#inTurn(() => {
       const rest = this.#finish();
       const close = () => {
-        this.#watching.ended?.(this.#lastMessage(), this.#size);
+        this.#inspection.ended?.(this.#lastMessage(), this.#size);
         this.#sink.end();
       };
       if (rest !== undefined) return rest.then(() => (this.#isOver ? undefined : close()));
@@ -194,7 +194,7 @@ export class ResponseInspector implements Sink {
 
   /** Until it is whole: a list is expected, or its id tells whose answer it is. */
   #isHeldBack(): boolean {
-    const { screen, id } = this.#watching;
+    const { screen, id } = this.#inspection;
     return (screen !== undefined || id !== null) && this.#event.size <= mostHeld;
   }
 
@@ -231,7 +231,7 @@ export class ResponseInspector implements Sink {
       return undefined;
     }
     if (found !== "none") return this.#judge(text, found, passed > 0 ? undefined : kept);
-    if (this.#watching.ended !== undefined) this.#remember(kept);
+    if (this.#inspection.ended !== undefined) this.#remember(kept);
     const isAll = newest.length === size - passed;
     this.#pass(isAll ? newest : kept.view().slice(passed));
     return undefined;
@@ -239,7 +239,7 @@ export class ResponseInspector implements Sink {
 
   /** An answer, and not to the request that waits for one. What the server asks or tells has a method. */
   #isAnothers(kept: ByteBuffer): boolean {
-    const { id, status } = this.#watching;
+    const { id, status } = this.#inspection;
     if (id === null) return false;
     const bytes = Buffer.from(kept.view());
     const isAnswer = bytes.includes('"result"') || bytes.includes('"error"');
@@ -267,7 +267,7 @@ export class ResponseInspector implements Sink {
 
   /** A list of tools. Where none belongs, part of it has passed, or readers could differ, it ends the answer. */
   #judge(text: string, found: "list" | "unclear", held: ByteBuffer | undefined) {
-    const { screen } = this.#watching;
+    const { screen } = this.#inspection;
     if (screen !== undefined && held !== undefined && found === "list") {
       return this.#screen(text, held, screen);
     }

@@ -23,7 +23,7 @@ type Relayed = {
   /** Rewrites the first event where it names a 2024-11-05 endpoint. */
   readonly endpoint: ((endpoint: string) => string) | undefined;
   /** Looks at what passes. */
-  readonly watching: Inspection;
+  readonly inspection: Inspection;
 };
 
 /** Who reads a stream. */
@@ -53,10 +53,10 @@ const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 export function relayEvents(
   app: Deps,
   incoming: Incoming,
-  { subjects, since, reader, endpoint, watching }: Relayed,
+  { subjects, since, reader, endpoint, inspection }: Relayed,
 ): ReadableStream<Uint8Array> {
   const relay = new Relay(app, subjects, reader);
-  const watch = (relay.watch = new ResponseInspector(relay, watching, true));
+  const watch = (relay.watch = new ResponseInspector(relay, inspection, true));
   const sink = endpoint === undefined ? watch : rewriteEndpoint(watch, endpoint);
   relay.flow = watch.flow = incoming.flow(withoutByteOrderMark(sink));
   const stream = new ReadableStream<Uint8Array>(relay, queue);

@@ -9,7 +9,7 @@ import { post } from "#test/support/mcp.ts";
 import { check } from "#test/support/property.ts";
 
 /** Everything that passes a watch, in the pieces it was cut into. */
-async function passed(pieces: readonly string[], watching: Inspection, isStream = true) {
+async function passed(pieces: readonly string[], inspection: Inspection, isStream = true) {
   const out: Buffer[] = [];
   const ended = Promise.withResolvers<string>();
   const watch = new ResponseInspector(
@@ -18,7 +18,7 @@ async function passed(pieces: readonly string[], watching: Inspection, isStream 
       end: () => ended.resolve("ended"),
       fail: () => ended.resolve("failed"),
     },
-    watching,
+    inspection,
     isStream,
   );
   for (const piece of pieces) watch.chunk(new Uint8Array(Buffer.from(piece)));

@@ -62,7 +62,7 @@ function open(reader: Partial<Reader> = {}) {
       since: 0,
       reader: { id: 1, acts: false, isAwaited: true, canResume: false, ...reader },
       endpoint: undefined,
-      watching: { caller: "a", id: null, status: 200, screen: undefined, ended: undefined },
+      inspection: { caller: "a", id: null, status: 200, screen: undefined, ended: undefined },
     },
   );
   return { parts, text: () => new Response(stream).text() };

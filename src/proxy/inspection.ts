@@ -2,38 +2,17 @@ import type { Caller } from "#src/agents/caller.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { isObject } from "#src/config/read.ts";
 import { asFailure } from "#src/failure.ts";
-import { type CallContext, type HashDeps, ToolInvocation } from "#src/policy/call.ts";
+import type { CallContext, HashDeps } from "#src/policy/call.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";
-import { type CallerPlan, type PlanDeps, planForTool } from "#src/policy/plan.ts";
+import type { PlanDeps } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { type RpcId, standsAt, withoutId } from "./answer-id.ts";
 import { type Inspection, mostTold } from "./response-inspector.ts";
-import { type Call, isBig } from "./message.ts";
-import type { Exchange } from "./proxy.ts";
+import type { Call } from "./message.ts";
 import { screened } from "./tool-lists.ts";
 
-/** What policy knows about a call, before it is made. */
-export function contextOf(
-  app: PlanDeps & HashDeps,
-  { upstream, address }: Pick<Exchange, "upstream" | "address">,
-  plan: CallerPlan,
-  { call, at }: { readonly call: Call; readonly at: number },
-): CallContext {
-  const tools: ToolInvocation[] = [];
-  for (const { name, written } of call.toolCalls) {
-    tools.push(new ToolInvocation(planForTool(app, plan, name), written, app));
-  }
-  const { httpMethod, rpcMethods: methods } = call;
-  return { plan, caller: plan.caller, upstream, httpMethod, methods, tools, address, at };
-}
-
-/** What policy has looked at is not needed while the upstream works; only of a small call it is kept until its end. */
-export function settle({ tools }: CallContext, body: Uint8Array | undefined): void {
-  if (isBig(body)) for (const tool of tools) tool.settle();
-}
-
 /** What policy wants to see of an answer. */
-export function watchingOf(
+export function inspectionOf(
   app: PlanDeps & { readonly switches: Switches } & Pick<HashDeps, "digest"> & Clock,
   about: {
     readonly caller: Caller;

@@ -1,0 +1,24 @@
+import { type CallContext, type HashDeps, ToolInvocation } from "#src/policy/call.ts";
+import { type CallerPlan, type PlanDeps, planForTool } from "#src/policy/plan.ts";
+import { type Call, isBig } from "./message.ts";
+import type { Exchange } from "./proxy.ts";
+
+/** What policy knows about a call, before it is made. */
+export function contextOf(
+  app: PlanDeps & HashDeps,
+  { upstream, address }: Pick<Exchange, "upstream" | "address">,
+  plan: CallerPlan,
+  { call, at }: { readonly call: Call; readonly at: number },
+): CallContext {
+  const tools: ToolInvocation[] = [];
+  for (const { name, written } of call.toolCalls) {
+    tools.push(new ToolInvocation(planForTool(app, plan, name), written, app));
+  }
+  const { httpMethod, rpcMethods: methods } = call;
+  return { plan, caller: plan.caller, upstream, httpMethod, methods, tools, address, at };
+}
+
+/** What policy has looked at is not needed while the upstream works; only of a small call it is kept until its end. */
+export function settle({ tools }: CallContext, body: Uint8Array | undefined): void {
+  if (isBig(body)) for (const tool of tools) tool.settle();
+}
