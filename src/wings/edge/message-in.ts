@@ -1,7 +1,7 @@
 import { SseSplitter, type Piece } from "#src/proxy/sse-splitter.ts";
 import { dataOf } from "#src/proxy/sse-fields.ts";
 import { ByteBuffer } from "#src/proxy/byte-buffer.ts";
-import { mediaTypeOf } from "#src/proxy/headers.ts";
+import { mediaTypeOf } from "#src/proxy/media-type.ts";
 import { listBounds, scanJson } from "#src/proxy/json-scan.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
