@@ -5,7 +5,7 @@ import {
   type SubCommandsDef,
   defineCommand,
 } from "citty";
-import { loadRuntime } from "#src/runtime/runtime.ts";
+import { loadRuntime } from "#src/runtime/load.ts";
 import { type App, type OpenOptions, openApp } from "#src/app.ts";
 import { Failure, codeOf } from "#src/failure.ts";
 import { environment } from "./environment.ts";

@@ -1,5 +1,4 @@
-/** Every subcommand, loaded when it is used. */
-export const subCommands = {
+const commands = {
   serve: () => import("./commands/serve.ts").then((file) => file.serve),
   demo: () => import("./commands/demo.ts").then((file) => file.demo),
   check: () => import("./commands/check.ts").then((file) => file.check),
@@ -29,5 +28,10 @@ export const subCommands = {
   logs: () => import("./commands/logs.ts").then((file) => file.logs),
   licenses: () => import("./commands/licenses.ts").then((file) => file.licenses),
   bundle: () => import("./commands/bundle.ts").then((file) => file.bundle),
-  complete: () => import("./commands/complete.ts").then((file) => file.complete),
+} as const;
+
+/** Every subcommand, loaded when it is used. */
+export const subCommands = {
+  ...commands,
+  complete: () => import("./commands/complete.ts").then((file) => file.completeFor(commands)),
 } as const;

@@ -58,6 +58,48 @@ test("a file imports from its own word or from words to its left", () => {
   expect(backwards).toEqual([]);
 });
 
+test("no files import each other in a ring, types included", () => {
+  const targets = Map.groupBy(imports, ({ from }) => from.path);
+  const reached = (start: string): ReadonlySet<string> => {
+    const seen = new Set<string>();
+    const open = [start];
+    for (let path = open.pop(); path !== undefined; path = open.pop()) {
+      for (const { from, specifier } of targets.get(path) ?? []) {
+        const target = fileOf(from, specifier);
+        if (target === undefined || seen.has(target)) continue;
+        seen.add(target);
+        open.push(target);
+      }
+    }
+    return seen;
+  };
+  const rings = files.filter(({ path }) => reached(path).has(path));
+  expect(rings.map(({ path }) => path)).toEqual([]);
+});
+
+/** Words of ours for which the field has one. Names of interfaces (codes, events, settings, tables) are no identifiers. */
+const retired =
+  /\b(deed|Scene|sceneOf\w*|Standing|standingFor|Sighting|troubleOf|laidOut|createMirror|Mirror|AnswerWatch|EventCutter|Gathered|createLeaving|isLeaving|watchingOf)\b/;
+const retiredFiles =
+  /\/(watching|answer-watch|event-cutter|gathered|link-answer|own-question|first-event|mirrored-headers|reach|leaving|trouble|laid-out|mirror|admission|standing)\.ts$/;
+
+test("no identifier and no file is named with a word that was given up", () => {
+  const found = files.flatMap(({ path, code }) => {
+    const word = retired.exec(code)?.[0] ?? retiredFiles.exec(path)?.[1];
+    return word === undefined ? [] : [`${path}: ${word}`];
+  });
+  expect(found).toEqual([]);
+});
+
+test("what a function depends on is not named with -ing", () => {
+  const bag = /^(?:export )?type (\w+ing) =\s*(?:Pick<\s*)?(?:App\b|\w+Deps\b)/m;
+  const found = files.flatMap(({ path, code }) => {
+    const name = bag.exec(code)?.[1];
+    return name === undefined ? [] : [`${path}: ${name}`];
+  });
+  expect(found).toEqual([]);
+});
+
 test("App is a word of its own: nothing to its left knows it, not even as a type", () => {
   const early = imports.filter(({ from, specifier }) => {
     const isApp = fileOf(from, specifier) === "src/app.ts";

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { Failure, codeOf } from "#src/failure.ts";
 import { supportBundle } from "#src/check/bundle.ts";
-import { loadRuntime } from "#src/runtime/runtime.ts";
+import { loadRuntime } from "#src/runtime/load.ts";
 import { command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
 import { patiently } from "../terminal.ts";

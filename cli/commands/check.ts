@@ -4,7 +4,7 @@ import { chapters } from "#src/check/chapters.ts";
 import type { Finding } from "#src/check/finding.ts";
 import { type SignedReport, junit, reportOf, verifyReport } from "#src/check/report.ts";
 import { Failure, codeOf } from "#src/failure.ts";
-import { loadRuntime } from "#src/runtime/runtime.ts";
+import { loadRuntime } from "#src/runtime/load.ts";
 import { type Outcome, command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
 import { patiently } from "../terminal.ts";

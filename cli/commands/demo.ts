@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { loadConfig } from "#src/config/load.ts";
-import { loadRuntime } from "#src/runtime/runtime.ts";
+import { loadRuntime } from "#src/runtime/load.ts";
 import { startSandbox } from "#src/sandbox/sandbox.ts";
 import { startGateway } from "#src/server.ts";
 import { catchStray } from "#src/telemetry/stray.ts";

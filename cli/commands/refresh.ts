@@ -8,7 +8,7 @@ import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { openRehearsal } from "#src/rehearsal/rehearsal.ts";
 import { type Consequence, consequences } from "#src/rehearsal/simulate-refresh.ts";
-import { loadRuntime } from "#src/runtime/runtime.ts";
+import { loadRuntime } from "#src/runtime/load.ts";
 import { accountsFor } from "#src/upkeep/accounts/store.ts";
 import { type RefreshDescription, describeRefresh } from "#src/upkeep/refresh/describe.ts";
 import { type Outcome, command, withApp } from "../command.ts";

@@ -6,10 +6,10 @@ import { loadConfig } from "#src/config/load.ts";
 import { unknownNames } from "#src/config/unknown-names.ts";
 import { asFailure } from "#src/failure.ts";
 import { allSwitches } from "#src/policy/store.ts";
-import { sceneOfUpstream, subjectsOf } from "#src/policy/subjects.ts";
+import { topicsOfUpstream } from "#src/policy/topics.ts";
 import { timely } from "#src/once.ts";
 import { isAnybodyHere } from "#src/people/store.ts";
-import { loadRuntime } from "#src/runtime/runtime.ts";
+import { loadRuntime } from "#src/runtime/load.ts";
 import { catchStray } from "#src/telemetry/stray.ts";
 import { version } from "#src/runtime/version.ts";
 import { startGateway } from "#src/server.ts";
@@ -87,9 +87,9 @@ async function upstreamsOn(app: App): Promise<readonly string[]> {
   const configured = new Set(connectable(app).map(({ provider }) => provider.name));
   const all = [...app.catalog.upstreams.values()];
   const on = all.filter((upstream) => {
-    const { provider } = sceneOfUpstream(upstream);
-    const isReady = provider === undefined || configured.has(provider);
-    return isReady && !subjectsOf(sceneOfUpstream(upstream)).some((subject) => off.has(subject));
+    const { credential } = upstream;
+    const isReady = credential.kind !== "account" || configured.has(credential.provider);
+    return isReady && !topicsOfUpstream(upstream).some((topic) => off.has(topic));
   });
   return on.map(({ name }) => name);
 }

@@ -11,7 +11,7 @@ import { answersAnother } from "#src/proxy/answer-id.ts";
 import { headersIn } from "#src/proxy/headers.ts";
 import { mediaTypeOf } from "#src/proxy/media-type.ts";
 import { readCall } from "#src/proxy/message.ts";
-import type { Exchange } from "#src/proxy/proxy.ts";
+import type { McpExchange } from "#src/proxy/mcp-exchange.ts";
 import { createRecorder } from "#src/proxy/record.ts";
 import { mayHoldToolList } from "#src/proxy/tool-lists.ts";
 import { contextOf } from "#src/proxy/call-context.ts";
@@ -176,7 +176,7 @@ function callerAt(): Caller {
   };
 }
 
-function exchangeAt(app: Parts, upstream: Upstream, caller: Caller): Exchange {
+function exchangeAt(app: Parts, upstream: Upstream, caller: Caller): McpExchange {
   return {
     requestId: "bench-1",
     upstream,

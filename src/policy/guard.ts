@@ -12,7 +12,6 @@ import type { Loops, ToolOutcome } from "./loops/loops.ts";
 import type { PlanDeps } from "./plan.ts";
 import type { Place, ProviderPace } from "./provider-pace.ts";
 import type { Switches } from "./switches.ts";
-import { checkTools } from "./tools/rules.ts";
 
 /*
  * May this call go ahead?
@@ -109,6 +108,19 @@ async function furtherChecks(
     decision.withdraw();
     throw error;
   }
+}
+
+/**
+ * Whether every tool in it may be used: by the rules of the upstream, of the agent and of the permission, and
+ * because its definition is approved. Failures: `tool_refused`, `tool_held`, `message_invalid` for one without a name.
+ */
+function checkTools({ methods, tools }: CallContext): void {
+  let calls = 0;
+  for (const method of methods) if (method === "tools/call") calls += 1;
+  if (calls !== tools.length) {
+    throw new Failure("message_invalid", "tools/call needs the name of a tool");
+  }
+  for (const { plan } of tools) if (plan.refusal !== undefined) throw plan.refusal();
 }
 
 function checkSwitches(app: PolicyDeps, { plan, tools }: CallContext): void {

@@ -4,8 +4,8 @@ import type { GuardsConfig, Pace } from "#src/config/guards.ts";
 import type { Failure } from "#src/failure.ts";
 import { type RunningBudget, runningBudgets } from "./budgets.ts";
 import { type Limit, limitOfTool, limitsOfCaller } from "./limits.ts";
-import { failureKeyOf, repeatPaceOf } from "./loops/loops.ts";
-import { sceneOfCaller, subjectsOf } from "./subjects.ts";
+import { failureKeyOf, repeatPaceOf } from "./loops/repeats.ts";
+import { topicsOfCaller } from "./topics.ts";
 import { switchedOff } from "./switches.ts";
 import type { Tally } from "./tally/tally.ts";
 import type { Definitions, KnownTool } from "./tools/definitions.ts";
@@ -92,7 +92,7 @@ export function planFor(
 function planned(app: PlanDeps, caller: Caller, upstream: Upstream, now: number): CallerPlan {
   const { limits, budgets } = app.config.guards;
   const running = runningBudgets(app.tally, budgets, caller, now);
-  const subjects = subjectsOf(sceneOfCaller(caller, upstream));
+  const subjects = topicsOfCaller(caller, upstream);
   const endings = new Set([...caller.subjects, caller.key, ...subjects.map(switchedOff)]);
   return {
     caller,

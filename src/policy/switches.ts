@@ -13,7 +13,7 @@ import { type Switch, allSwitches, isKnownSubject, removeSwitch, saveSwitch } fr
 /** What the operator has switched off, and which agents were stopped, as this process knows it. */
 export type Switches = Pick<ReplicatedTable, "load" | "stop"> & {
   /**
-   * Whether none of these is off; the widest first (see `subjectsOf`). Asks nobody.
+   * Whether none of these is off; the widest first (see `topicsOfCaller`). Asks nobody.
    * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `database_unavailable`.
    */
   check(subjects: readonly string[]): void;

@@ -1,12 +1,12 @@
 import { type CallContext, type HashDeps, ToolInvocation } from "#src/policy/call.ts";
 import { type CallerPlan, type PlanDeps, planForTool } from "#src/policy/plan.ts";
 import { type Call, isBig } from "./message.ts";
-import type { Exchange } from "./proxy.ts";
+import type { McpExchange } from "./mcp-exchange.ts";
 
 /** What policy knows about a call, before it is made. */
 export function contextOf(
   app: PlanDeps & HashDeps,
-  { upstream, address }: Pick<Exchange, "upstream" | "address">,
+  { upstream, address }: Pick<McpExchange, "upstream" | "address">,
   plan: CallerPlan,
   { call, at }: { readonly call: Call; readonly at: number },
 ): CallContext {

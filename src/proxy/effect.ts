@@ -1,5 +1,5 @@
 import type { Failure } from "#src/failure.ts";
-import type { Exchange } from "./proxy.ts";
+import type { McpExchange } from "./mcp-exchange.ts";
 
 const unknown = "Whether the call had an effect is not known; look before you repeat it.";
 
@@ -10,7 +10,7 @@ export function withEffect(message: string): string {
 
 /** Whether a tool may have done its work although the call failed. A server that answers 401 has not begun. */
 export function mayHaveActed(
-  { call, upstreamStatus }: Pick<Exchange, "call" | "upstreamStatus">,
+  { call, upstreamStatus }: Pick<McpExchange, "call" | "upstreamStatus">,
   { details }: Failure,
 ): boolean {
   if (call === undefined || call.toolCalls.length === 0) return false;

@@ -4,7 +4,7 @@ import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { asFailure } from "#src/failure.ts";
-import { sceneOfUpstream, subjectsOf } from "#src/policy/subjects.ts";
+import { topicsOfUpstream } from "#src/policy/topics.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Outcome, Outcomes } from "./outcomes.ts";
@@ -94,7 +94,7 @@ async function serverState(
   upstream: Upstream,
   lately: Outcome | undefined,
 ): Promise<ServerState> {
-  const isOff = await codeOf(() => app.switches.check(subjectsOf(sceneOfUpstream(upstream))));
+  const isOff = await codeOf(() => app.switches.check(topicsOfUpstream(upstream)));
   if (isOff !== "pass") return { code: isOff, tried: "switch" };
   if (lately !== undefined && lately.state !== "pass" && !isOfCredential(lately)) {
     return { code: lately.code ?? "unknown", tried: "calls" };

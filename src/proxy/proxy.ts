@@ -6,7 +6,7 @@ import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import { fromBase64url } from "#src/crypto/base64url.ts";
-import { Failure, type FailureCode } from "#src/failure.ts";
+import { Failure } from "#src/failure.ts";
 import { bigBytes } from "#src/http/body.ts";
 import { Cancel } from "#src/http/cancel.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
@@ -24,7 +24,7 @@ import {
 } from "#src/policy/guard.ts";
 import { planFor } from "#src/policy/plan.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import type { Span, Tracing } from "#src/telemetry/trace.ts";
+import type { Tracing } from "#src/telemetry/trace.ts";
 import { bearerOf, checkScopes } from "./bearer.ts";
 import { bind, unbind } from "./binding.ts";
 import {
@@ -38,6 +38,7 @@ import { deliver } from "./deliver.ts";
 import { type ForwardDeps, forward } from "./forward.ts";
 import { headersIn } from "./headers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
+import type { McpExchange } from "./mcp-exchange.ts";
 import { type Call, type ReadCall, isBig, readCall, turn } from "./message.ts";
 import { checkHeaders, checkMirrors } from "./mcp-headers.ts";
 import type { OpenStreams } from "./open-streams.ts";
@@ -61,26 +62,6 @@ export type ProxyDeps = App &
     readonly refused: Cache<number>;
   };
 
-/** One exchange, filled in as more of it is known; what is known when it fails is still recorded. */
-export type Exchange = {
-  readonly requestId: string;
-  readonly upstream: Upstream;
-  readonly startedAt: number;
-  /** The client's, for limits. */
-  readonly address: () => string;
-  caller: Caller | undefined;
-  call: Call | undefined;
-  /** What policy knows about it, and what the audit trail does. */
-  context: CallContext | undefined;
-  decision: PolicyDecision | undefined;
-  upstreamStatus: number | undefined;
-  failure: FailureCode | undefined;
-  /** What it was, for the log. */
-  reason: string | undefined;
-  /** Where traces are collected. */
-  span: Span | undefined;
-};
-
 /** The name of the query parameter that carries a 2024-11-05 message endpoint. */
 const endpointParameter = "sd";
 
@@ -92,7 +73,7 @@ const endpointParameter = "sd";
 export async function proxyCall(
   app: ProxyDeps,
   request: Request,
-  exchange: Exchange,
+  exchange: McpExchange,
 ): Promise<Response> {
   const { upstream } = exchange;
   const proven = bearerOf(app, request, upstream);
@@ -128,7 +109,7 @@ export async function proxyCall(
 function arrivalOf(
   app: ProxyDeps,
   request: Request,
-  { upstream, address, startedAt: at }: Exchange,
+  { upstream, address, startedAt: at }: McpExchange,
   caller: Caller,
 ): Arrival {
   const streams = app.openStreams.of(caller.key);
@@ -161,7 +142,7 @@ async function readArrival(
 }
 
 type Decided = {
-  readonly exchange: Exchange;
+  readonly exchange: McpExchange;
   readonly caller: Caller;
   readonly call: Call;
   readonly body: ReadCall["body"];
@@ -241,14 +222,19 @@ function readerOf({ id, rpcMethod, httpMethod, isModern, toolCalls }: Call): Rea
 }
 
 /** Of the client's trace, wherever it names it. */
-function beginSpan(tracing: Tracing, { headers }: Request, exchange: Exchange, call: Call): void {
+function beginSpan(
+  tracing: Tracing,
+  { headers }: Request,
+  exchange: McpExchange,
+  call: Call,
+): void {
   exchange.span = tracing.begin("mcp", "server", headers.get("traceparent") ?? call.traceparent);
 }
 
 /** Our own span as the parent; without traces, what the client said in `_meta` where it sent no header. */
 function withTrace(
   headers: Readonly<Record<string, string>>,
-  { span }: Exchange,
+  { span }: McpExchange,
   call: Call,
 ): Readonly<Record<string, string>> {
   const traceparent = span?.traceparent ?? headers["traceparent"] ?? call.traceparent;
@@ -288,7 +274,11 @@ type Refused = {
   readonly send: (auth: UpstreamAuth) => Promise<Incoming>;
 };
 
-async function secondTry(app: ProxyDeps, exchange: Exchange, refused: Refused): Promise<Incoming> {
+async function secondTry(
+  app: ProxyDeps,
+  exchange: McpExchange,
+  refused: Refused,
+): Promise<Incoming> {
   const { first, auth, send } = refused;
   discard(first);
   const { held } = auth;

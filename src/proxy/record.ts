@@ -7,13 +7,13 @@ import { cleaned, storable } from "#src/telemetry/cleaned.ts";
 import type { CallContext, ToolInvocation } from "#src/policy/call.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { chainWith } from "./audit.ts";
-import type { Exchange } from "./proxy.ts";
+import type { McpExchange } from "./mcp-exchange.ts";
 import { type CallRow, type Chain, saveCalls } from "./store.ts";
 
 /** The audit trail, written beside the calls and never in their way. */
 export type Recorder = {
   /** Leaves a flat record of a call; see `flush`. */
-  add(exchange: Exchange, status: number): void;
+  add(exchange: McpExchange, status: number): void;
   /** Makes log lines and rows of what was recorded; by itself within 20 ms, behind the answers. */
   flush(): void;
   /** Writes what is waiting, until the database no longer takes it. */
@@ -155,7 +155,7 @@ type Besides = Pick<CallRow, "httpMethod" | "personId" | "rpcMethod" | "name" | 
   readonly startedAt: number;
 };
 
-function recordOf(exchange: Exchange, status: number, endedAt: number): Recorded {
+function recordOf(exchange: McpExchange, status: number, endedAt: number): Recorded {
   const { call, caller, startedAt } = exchange;
   const facts = factsOf(exchange, status, Math.round(endedAt - startedAt));
   const tool = settledTool(exchange.context);
@@ -172,7 +172,7 @@ function recordOf(exchange: Exchange, status: number, endedAt: number): Recorded
 }
 
 /** What the log has of a call, flat; what others have chosen is redacted. */
-function factsOf(exchange: Exchange, status: number, durationMs: number) {
+function factsOf(exchange: McpExchange, status: number, durationMs: number) {
   const { call, caller, requestId, upstream, upstreamStatus, failure } = exchange;
   return {
     requestId,
@@ -208,7 +208,7 @@ function settledTool(context: CallContext | undefined): ToolInvocation | undefin
 }
 
 /** What policy has said about it. */
-function guardOf({ failure, decision }: Exchange): string | undefined {
+function guardOf({ failure, decision }: McpExchange): string | undefined {
   return failure !== undefined && isGuards(failure) ? failure : decision?.approval;
 }
 
@@ -218,7 +218,7 @@ function rowOf(facts: Facts, { startedAt, ...besides }: Besides): CallRow {
   return { ...facts, ...besides, id: newId(at), at };
 }
 
-function endSpan(span: NonNullable<Exchange["span"]>, facts: Facts): void {
+function endSpan(span: NonNullable<McpExchange["span"]>, facts: Facts): void {
   const { rpcMethod, name, upstream, status, upstreamStatus, requestId } = facts;
   const said = {
     "mcp.method.name": rpcMethod,

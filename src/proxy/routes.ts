@@ -11,7 +11,8 @@ import { upstreamHealth } from "./health.ts";
 import type { ProviderHealth } from "#src/accounts/provider-health.ts";
 import type { Outcomes } from "./outcomes.ts";
 import { type Probes, isProbe } from "./probe.ts";
-import { type Exchange, type ProxyDeps, proxyCall } from "./proxy.ts";
+import type { McpExchange } from "./mcp-exchange.ts";
+import { type ProxyDeps, proxyCall } from "./proxy.ts";
 import type { Recorder } from "./record.ts";
 import { answerInWords } from "./elicitation-response.ts";
 
@@ -90,7 +91,7 @@ function newExchange(
   upstream: Upstream,
   requestId: string,
   address: () => string,
-): Exchange {
+): McpExchange {
   return {
     requestId,
     upstream,
@@ -108,14 +109,14 @@ function newExchange(
 }
 
 /** Whoever repeats a call that may have had an effect has to know that. */
-function told(exchange: Exchange, failure: Failure): Failure {
+function told(exchange: McpExchange, failure: Failure): Failure {
   if (!mayHaveActed(exchange, failure)) return failure;
   const { retryAfterSeconds: _sooner, ...details } = failure.details;
   return new Failure(failure.code, withEffect(failure.message), details);
 }
 
 /** What a person or a model can do something about, answered in the client's own words. */
-function inWords(request: Request, exchange: Exchange, failure: Failure): Response | undefined {
+function inWords(request: Request, exchange: McpExchange, failure: Failure): Response | undefined {
   const version = request.headers.get("mcp-protocol-version");
   const about = { failure, mayHaveActed: mayHaveActed(exchange, failure) };
   const body = answerInWords(exchange.call, version, about);
@@ -126,7 +127,7 @@ function inWords(request: Request, exchange: Exchange, failure: Failure): Respon
 function answerRoute(
   app: McpDeps,
   request: Request,
-  asked: { route: McpRoute; exchange: Exchange },
+  asked: { route: McpRoute; exchange: McpExchange },
 ): Promise<Response> {
   const { method } = request;
   const { kind, upstream } = asked.route;

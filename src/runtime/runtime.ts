@@ -57,9 +57,3 @@ export type Runtime = {
   /** Restarts the process in place, once, so that `fetch` may hold thousands of streams and the heap stays small. */
   restartForService(): void;
 };
-
-export async function loadRuntime(): Promise<Runtime> {
-  return "Deno" in globalThis
-    ? (await import("./deno.ts")).denoRuntime
-    : (await import("./bun.ts")).bunRuntime;
-}

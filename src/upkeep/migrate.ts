@@ -10,7 +10,7 @@ import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
-import { loadRuntime } from "#src/runtime/runtime.ts";
+import { loadRuntime } from "#src/runtime/load.ts";
 
 type Named = { readonly database: string };
 

@@ -8,7 +8,7 @@ import { expectField } from "../fields.ts";
 import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/issue.ts";
 import { scopesFor, personsResource } from "../grants/request-checks.ts";
 import { grantById } from "../grants/store.ts";
-import type { GrantDeps, TokenRequest } from "../grants/token.ts";
+import type { GrantDeps, TokenRequest } from "../grants/deps.ts";
 import { type DeviceCode, pollDevice, redeemDevice, saveDeviceCode } from "./store.ts";
 
 const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code";

@@ -1,7 +1,7 @@
 import { Failure } from "#src/failure.ts";
 import { type TokenAnswer, newTokenId, tokenAnswer } from "../tokens/issue.ts";
 import { scopesFor, wantedResource } from "./request-checks.ts";
-import type { GrantDeps, TokenRequest } from "./token.ts";
+import type { GrantDeps, TokenRequest } from "./deps.ts";
 
 /**
  * `client_credentials` (RFC 6749 section 4.4): an agent that the operator added acts for itself, on its own

@@ -7,7 +7,7 @@ import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/is
 import { endGrant } from "./end.ts";
 import { type Grant, codeWithGrant, redeemCode } from "./store.ts";
 import { checkResource } from "./request-checks.ts";
-import type { GrantDeps, TokenRequest } from "./token.ts";
+import type { GrantDeps, TokenRequest } from "./deps.ts";
 
 /**
  * `authorization_code` (RFC 6749 section 4.1.3, RFC 7636 section 4.5). A code that comes a second time ends

@@ -6,7 +6,7 @@ import { type TokenAnswer, refreshExpiry, tokensOfGrant } from "../tokens/issue.
 import { endGrant } from "./end.ts";
 import { checkResource } from "./request-checks.ts";
 import { type Grant, refreshTokenWithGrant, rotateRefreshToken } from "./store.ts";
-import type { GrantDeps, TokenRequest } from "./token.ts";
+import type { GrantDeps, TokenRequest } from "./deps.ts";
 
 const retryMs = 30_000;
 

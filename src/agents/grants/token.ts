@@ -1,20 +1,13 @@
-import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { type ClientAuthDeps, authenticatedClient } from "../clients/authenticate.ts";
-import { type Client, type GrantType, grantTypes } from "../clients/client.ts";
-import type { LetGo } from "#src/bus.ts";
-import type { TokenDeps, TokenAnswer } from "../tokens/issue.ts";
+import { authenticatedClient } from "../clients/authenticate.ts";
+import { type GrantType, grantTypes } from "../clients/client.ts";
+import type { TokenAnswer } from "../tokens/issue.ts";
 import { expectField } from "../fields.ts";
+import type { GrantDeps, TokenRequest } from "./deps.ts";
 import { clientCredentials } from "./client-credentials.ts";
 import { redeemDeviceCode } from "../devices/device.ts";
 import { redeemAuthorizationCode } from "./redeem-code.ts";
 import { rotate } from "./rotate.ts";
-
-export type GrantDeps = Pick<App, "bindingKey" | "catalog" | "config"> &
-  TokenDeps &
-  ClientAuthDeps & { readonly letGo: LetGo };
-
-export type TokenRequest = { readonly client: Client; readonly form: URLSearchParams };
 
 type Handler = (app: GrantDeps, asked: TokenRequest) => Promise<TokenAnswer>;
 

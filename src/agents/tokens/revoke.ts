@@ -6,7 +6,7 @@ import { authenticatedClient } from "../clients/authenticate.ts";
 import { expectField } from "../fields.ts";
 import { endGrant } from "../grants/end.ts";
 import { refreshTokenWithGrant } from "../grants/store.ts";
-import type { GrantDeps } from "../grants/token.ts";
+import type { GrantDeps } from "../grants/deps.ts";
 import { proveAccessToken } from "./access-token.ts";
 
 /**

@@ -1,11 +1,8 @@
 import type { Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
 import type { Digest } from "#src/runtime/runtime.ts";
 import { type CallContext, type ToolInvocation, onlyTool } from "../call.ts";
-import { inKey } from "../tally/rule.ts";
 import type { Tally } from "../tally/tally.ts";
-import { type Nature, fits } from "../tools/patterns.ts";
 import { type History, Histories, isPolling, notePause, noteResult, noteStep } from "./history.ts";
 
 /** How a call of a tool ended. */
@@ -16,16 +13,6 @@ export type ToolOutcome = {
 };
 
 const second = 1000;
-
-/**
- * How often the same call may bring the same result: so many times at once, then one in so many seconds. Whoever
- * waits for something asks again and again with pauses; whoever has lost the thread asks without.
- */
-const repeats = {
-  reading: { calls: 1, perMs: 10 * second, burst: 30 },
-  unknown: { calls: 1, perMs: 10 * second, burst: 12 },
-  writing: { calls: 1, perMs: 60 * second, burst: 3 },
-} as const satisfies Record<string, Pace>;
 
 /** One failure of a tool after another, whatever its arguments, with no success between them. */
 const failuresInARow: Pace = { calls: 1, perMs: 10 * second, burst: 10 };
@@ -180,23 +167,6 @@ export class Loops {
     const message = `Refused: you have ${what}, and were told about such things before. ${advice} Go on like this and this agent is stopped.`;
     throw new Failure("loop_refused", message, { retryAfterSeconds });
   }
-}
-
-/** How often the same call may bring the same result. Undefined where the operator wants no watch over it. */
-export function repeatPaceOf(
-  upstream: Upstream,
-  name: string,
-  nature: Nature | undefined,
-): Pace | undefined {
-  const own = upstream.tools.repeats.find(([pattern]) => fits(pattern, name, nature));
-  if (own !== undefined) return own[1] === "off" ? undefined : own[1];
-  if (nature === undefined || nature === "unknown") return repeats.unknown;
-  return nature === "reading" ? repeats.reading : repeats.writing;
-}
-
-/** Under which failures of a tool are counted. */
-export function failureKeyOf(caller: string, upstream: Upstream, tool: string): string {
-  return `failures:${caller}:${upstream.name}/${inKey(tool.slice(0, 128))}`;
 }
 
 const repeatKey = (caller: string, { hash }: ToolInvocation) => `repeat:${caller}:${hash}`;

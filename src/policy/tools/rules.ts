@@ -3,24 +3,10 @@ import type { ToolPattern } from "#src/catalog/tool-rules.ts";
 import type { Upstream } from "#src/catalog/upstream.ts";
 import type { GuardsConfig } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { CallContext } from "../call.ts";
 import type { KnownTool } from "./definitions.ts";
 import { type Nature, fits } from "./patterns.ts";
 
 type Owner = { readonly caller: Caller; readonly upstream: Upstream };
-
-/**
- * Whether every tool in it may be used: by the rules of the upstream, of the agent and of the permission, and
- * because its definition is approved. Failures: `tool_refused`, `tool_held`, `message_invalid` for one without a name.
- */
-export function checkTools({ methods, tools }: CallContext): void {
-  let calls = 0;
-  for (const method of methods) if (method === "tools/call") calls += 1;
-  if (calls !== tools.length) {
-    throw new Failure("message_invalid", "tools/call needs the name of a tool");
-  }
-  for (const { plan } of tools) if (plan.refusal !== undefined) throw plan.refusal();
-}
 
 /** Why a tool may not be used; undefined when it may. */
 export function refusalOf(

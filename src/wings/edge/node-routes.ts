@@ -1,4 +1,4 @@
-import { subjectsOf } from "#src/policy/subjects.ts";
+import { topicsOfCaller } from "#src/policy/topics.ts";
 import { type Caller, callerOf } from "#src/agents/caller.ts";
 import { isPeersClient } from "#src/agents/clients/operator.ts";
 import { bearerOf } from "#src/proxy/bearer.ts";
@@ -124,11 +124,12 @@ async function stream(app: McpDeps, request: Request, parts: NodeParts): Promise
   const { upstream } = await placeOf(app, request, undefined);
   const caller = await bearerOf(app, request, upstream);
   if (request.method === "HEAD") return new Response(null);
-  const { accountId, provider, key, agent } = caller;
-  const scene = { upstream: upstream.name, provider, accountId, caller: key, agent, tools: [] };
-  app.switches.check(subjectsOf(scene));
+  const { accountId, provider } = caller;
+  const own = provider === undefined ? [] : [`provider:${provider}`];
+  const topics = [...topicsOfCaller(caller, upstream), ...own];
+  app.switches.check(topics);
   const follow = () =>
     accountId === undefined ? () => undefined : parts.accounts.follow(accountId);
   const lastEventId = request.headers.get("last-event-id");
-  return openNotices(app, parts.hub, { caller, scene, lastEventId, follow });
+  return openNotices(app, parts.hub, { caller, topics, lastEventId, follow });
 }

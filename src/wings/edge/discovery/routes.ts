@@ -3,8 +3,8 @@ import type { Scope } from "#src/agents/scopes.ts";
 import { clientOf } from "#src/agents/clients/find-client.ts";
 import { clientCredentials } from "#src/agents/grants/client-credentials.ts";
 import { wantedResource } from "#src/agents/grants/request-checks.ts";
-import type { GrantDeps } from "#src/agents/grants/token.ts";
-import { sceneOfCaller, subjectsOf } from "#src/policy/subjects.ts";
+import type { GrantDeps } from "#src/agents/grants/deps.ts";
+import { topicsOfCaller } from "#src/policy/topics.ts";
 import { bearerOf } from "#src/proxy/bearer.ts";
 import type { McpDeps } from "#src/proxy/routes.ts";
 import { objectIn } from "#src/config/read.ts";
@@ -99,7 +99,7 @@ async function operatorOf(app: DiscoveryDeps, request: Request, scope: Scope): P
   const upstream = app.catalog.upstreams.get("node");
   if (upstream === undefined) throw new Failure("not_found");
   const caller = await bearerOf(app, request, upstream);
-  app.switches.check(subjectsOf(sceneOfCaller(caller, upstream)));
+  app.switches.check(topicsOfCaller(caller, upstream));
   if (!isOperators(caller)) throw new Failure("operator_agents_only");
   if (!caller.allowed.has(scope)) {
     throw new Failure("insufficient_scope", `This needs the scope ${scope}`, { scope });

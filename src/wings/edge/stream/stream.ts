@@ -3,7 +3,6 @@ import type { App } from "#src/app.ts";
 import type { Heartbeat, Listener } from "#src/proxy/heartbeat.ts";
 import type { Cuttable, OpenStreams } from "#src/proxy/open-streams.ts";
 import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
-import { type Scene, subjectsOf } from "#src/policy/subjects.ts";
 import { switchedOff } from "#src/policy/switches.ts";
 import type { Hub, Kept } from "./hub.ts";
 
@@ -15,7 +14,7 @@ type Deps = Pick<App, "now"> & {
 type Asked = {
   readonly caller: Caller;
   /** What ends it when it is switched off. */
-  readonly scene: Scene;
+  readonly topics: readonly string[];
   readonly lastEventId: string | null;
   /** Begins what has to be looked at while the stream is open; returns how to stop. */
   readonly follow: () => () => void;
@@ -69,7 +68,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
     this.#app = app;
     this.#hub = hub;
     this.#caller = asked.caller;
-    this.#subjects = [...asked.caller.subjects, ...subjectsOf(asked.scene).map(switchedOff)];
+    this.#subjects = [...asked.caller.subjects, ...asked.topics.map(switchedOff)];
     this.#lastEventId = asked.lastEventId;
     this.#follow = asked.follow;
     this.quietSince = app.now().getTime();
