@@ -91,6 +91,13 @@ test("no identifier and no file is named with a word that was given up", () => {
   expect(found).toEqual([]);
 });
 
+test("the glossary of ARCHITECTURE.md has twenty words at most", () => {
+  const document = readFileSync(join(root, "ARCHITECTURE.md"), "utf8");
+  const [, glossary = ""] = /## Words of ours([^]*?)\n## /.exec(document) ?? [];
+  const rows = glossary.split("\n").filter((line) => /^\| (?!Word|-)/.test(line));
+  expect(rows.length).toBeWithin(10, 21);
+});
+
 test("what a function depends on is not named with -ing", () => {
   const bag = /^(?:export )?type (\w+ing) =\s*(?:Pick<\s*)?(?:App\b|\w+Deps\b)/m;
   const found = files.flatMap(({ path, code }) => {
