@@ -8,7 +8,7 @@ import { saveRefreshEvent } from "../events/store.ts";
 import type { Version } from "../journal/answers.ts";
 import type { Answer } from "../journal/journal.ts";
 import { accountById } from "../store.ts";
-import { keepAnswer } from "../refresh/commit.ts";
+import { commitAnswer } from "../refresh/commit.ts";
 import type { RefreshDeps } from "../refresh/deps.ts";
 import {
   claimIntent,
@@ -93,7 +93,7 @@ async function storeWaiting(app: Deps): Promise<void> {
 }
 
 async function storeOne(app: Deps, answer: Answer): Promise<void> {
-  if ((await keepAnswer(app, answer)) === "later") return;
+  if ((await commitAnswer(app, answer)) === "later") return;
   app.credentials.forget(answer.id);
   app.log.info("refresh_stored", { accountId: answer.id, generation: answer.generation + 1 });
 }
@@ -116,7 +116,7 @@ async function replay(app: Deps, version: Version): Promise<void> {
   const answer = await app.journal.read(version).catch(() => undefined);
   if (answer === undefined) return;
   if (answer === "reserved") return await dropIfOver(app, version);
-  const stored = await keepAnswer(app, answer);
+  const stored = await commitAnswer(app, answer);
   if (stored === "later") return;
   app.credentials.forget(version.id);
   const facts = { accountId: version.id, generation: version.generation };

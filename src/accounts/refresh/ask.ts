@@ -11,9 +11,9 @@ import type { Registration } from "../registration.ts";
 import type { NewCredential, ReadAccount } from "../store.ts";
 import type { Refusal, Tokens } from "../token-answer.ts";
 import { busy, reconnect } from "./failures.ts";
-import { keepAnswer } from "./commit.ts";
+import { commitAnswer } from "./commit.ts";
 import type { RefreshDeps } from "./deps.ts";
-import { settleRefusal } from "./handle-refusal.ts";
+import { handleRefusal } from "./handle-refusal.ts";
 import { mostIntents, returnLease } from "./store.ts";
 
 export type AttemptDeps = {
@@ -52,7 +52,7 @@ export async function askProvider(app: RefreshDeps, asking: AttemptDeps): Promis
     await report("refresh_fail", answer.refusal);
     // Before the lease is free: afterwards the room may be the next one's.
     await dropQuietly(app, account);
-    return await settleRefusal(app, { account, registration, refusal: answer.refusal });
+    return await handleRefusal(app, { account, registration, refusal: answer.refusal });
   }
   const at = new Date(app.now().getTime() - ahead);
   const credential = sealed(app, account, { tokens: answer.tokens, at, registration });
@@ -151,7 +151,7 @@ async function storeAnswer(
   account: ReadAccount,
   { answer, ahead }: { answer: Answer; ahead: number },
 ): Promise<Held> {
-  const stored = await keepAnswer(app, answer);
+  const stored = await commitAnswer(app, answer);
   const held =
     stored === "later"
       ? openHeld(app, { ...account, readAt: new Date(app.now().getTime() - ahead) })

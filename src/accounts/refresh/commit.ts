@@ -16,7 +16,7 @@ const storeMs = 2000;
  * twice at once: an older generation never replaces a newer one.
  * The row; `old` when a newer generation is there; `later` when the database does not take it now.
  */
-export async function keepAnswer(
+export async function commitAnswer(
   app: Deps,
   answer: Answer,
 ): Promise<ReadAccount | "old" | "later"> {

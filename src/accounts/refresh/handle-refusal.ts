@@ -21,7 +21,7 @@ type Refused = {
 };
 
 /** What follows from an answer without tokens. Returns a credential when somebody else has a newer one. */
-export async function settleRefusal(app: RefreshDeps, refused: Refused): Promise<Held> {
+export async function handleRefusal(app: RefreshDeps, refused: Refused): Promise<Held> {
   const { registration, refusal } = refused;
   if (refusal.means === "dead") {
     await app.admission.answered(registration);
