@@ -15,7 +15,7 @@ const pageRows = 5000;
  */
 export function chainWith(key: Uint8Array): Chain {
   return {
-    digestsOf: (rows) => Buffer.concat(rows.map(digestOf)),
+    encode: (row) => ({ id: row.id, json: JSON.stringify(row), digest: digestOf(row) }),
     link: (before, { seq, day, digests }) =>
       createHmac("sha256", key)
         .update(before ?? "first")

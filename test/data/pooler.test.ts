@@ -135,7 +135,11 @@ async function liveThrough(db: Db, sellerId: string) {
     },
   );
   const chain = chainWith(new Uint8Array(32));
-  await saveCalls(db, [callOf(personId), callOf(personId), callOf(personId)], chain);
+  await saveCalls(
+    db,
+    [callOf(personId), callOf(personId), callOf(personId)].map((row) => chain.encode(row)),
+    chain,
+  );
   const account = await accountById(db, id);
   return {
     sellerId: account?.sellerId,

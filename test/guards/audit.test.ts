@@ -153,9 +153,21 @@ test("rows that are there already, or of a person who is gone, are left out, and
   const [first, second, third] = [row(null), row(null), row(null)];
   const ofNobody = row(newId(at));
   const chain = chainWith(bindingKey);
-  await saveCalls(db, [first, second], chain);
-  await saveCalls(db, [second, ofNobody, third], chain);
-  await saveCalls(db, [first], chain);
+  await saveCalls(
+    db,
+    [first, second].map((row) => chain.encode(row)),
+    chain,
+  );
+  await saveCalls(
+    db,
+    [second, ofNobody, third].map((row) => chain.encode(row)),
+    chain,
+  );
+  await saveCalls(
+    db,
+    [first].map((row) => chain.encode(row)),
+    chain,
+  );
   const kept = await db.execute<{ id: string }>(sql`select id from calls order by id`);
   expect(kept.map(({ id }) => id)).toEqual([first, second, third].map(({ id }) => id).toSorted());
   const shown = await runBeside(world, ["calls", "verify", "--day", today(), "--json"]);
