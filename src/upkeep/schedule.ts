@@ -8,7 +8,7 @@ import { finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
 import { timely } from "#src/once.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
-import { type KeepingAlive, keepAlive } from "./keep-alive.ts";
+import { type IdleAccountDeps, keepAlive } from "./idle-accounts.ts";
 import { tidy } from "./cleanup/cleanup.ts";
 
 export type Schedule = { stop(): Promise<void> };
@@ -26,7 +26,7 @@ const nowAndThen = 0.05;
  * accounts that no other is picking, and all of them together keep within half of the provider's places.
  * A round every 20 s give or take a quarter. What has expired is removed now and then.
  */
-export function startSchedule(app: RefreshDeps & KeepingAlive): Schedule {
+export function startSchedule(app: RefreshDeps & IdleAccountDeps): Schedule {
   const stopping = new AbortController();
   const running = rounds(app, stopping.signal);
   return {
@@ -37,7 +37,7 @@ export function startSchedule(app: RefreshDeps & KeepingAlive): Schedule {
   };
 }
 
-async function rounds(app: RefreshDeps & KeepingAlive, stopping: AbortSignal): Promise<void> {
+async function rounds(app: RefreshDeps & IdleAccountDeps, stopping: AbortSignal): Promise<void> {
   while (!stopping.aborted) {
     const pauseMs = everyMs * (0.75 + app.random() / 2);
     await sleep(pauseMs, undefined, { signal: stopping }).catch(() => undefined);

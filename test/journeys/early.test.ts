@@ -4,7 +4,7 @@ import { readHeld } from "#src/accounts/credential.ts";
 import { lifetimes } from "#src/accounts/lifetimes.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { createLog } from "#src/telemetry/log.ts";
-import { keepAlive } from "#src/upkeep/keep-alive.ts";
+import { keepAlive } from "#src/upkeep/idle-accounts.ts";
 import { refreshDue } from "#src/upkeep/schedule.ts";
 import { addCrowd } from "#test/support/crowd.ts";
 import { newBearer } from "#test/support/browser-like.ts";

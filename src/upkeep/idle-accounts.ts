@@ -7,7 +7,7 @@ import { timely } from "#src/once.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { accountsAboutToLapse, takeIdle } from "./store.ts";
 
-export type KeepingAlive = Pick<
+export type IdleAccountDeps = Pick<
   RefreshDeps,
   "db" | "log" | "catalog" | "outbound" | "now" | "seal" | "journal"
 >;
@@ -21,7 +21,7 @@ const mostAtOnce = 50;
  * Keeps connections alive that nobody uses, and warns of refresh tokens that end within seven days although
  * they should have been renewed long before. Never rejects.
  */
-export async function keepAlive(app: KeepingAlive, stopping?: AbortSignal): Promise<void> {
+export async function keepAlive(app: IdleAccountDeps, stopping?: AbortSignal): Promise<void> {
   try {
     await warnOfLapses(app);
     for (const provider of app.catalog.providers.values()) await callIdle(app, provider, stopping);
@@ -31,7 +31,7 @@ export async function keepAlive(app: KeepingAlive, stopping?: AbortSignal): Prom
   }
 }
 
-async function warnOfLapses(app: KeepingAlive): Promise<void> {
+async function warnOfLapses(app: IdleAccountDeps): Promise<void> {
   for (const account of await timely(accountsAboutToLapse(app.db, warnDays))) {
     const { id: accountId, provider, refreshExpiresAt, lastError } = account;
     const endsAt = refreshExpiresAt?.toISOString();
@@ -41,7 +41,7 @@ async function warnOfLapses(app: KeepingAlive): Promise<void> {
 
 /** Each account once, by whichever replica takes it first; a failed call is not repeated before its time. */
 async function callIdle(
-  app: KeepingAlive,
+  app: IdleAccountDeps,
   provider: Provider,
   stopping: AbortSignal | undefined,
 ): Promise<void> {
@@ -55,7 +55,7 @@ async function callIdle(
   }
 }
 
-async function callOnce(app: KeepingAlive, provider: Provider, account: ReadAccount) {
+async function callOnce(app: IdleAccountDeps, provider: Provider, account: ReadAccount) {
   const facts = { accountId: account.id, provider: provider.name };
   try {
     const { access } = openHeld(app, account);
