@@ -68,3 +68,18 @@ function seedFrom(text: string | undefined): number {
   if (!Number.isInteger(asked)) throw new Error(`${variable} must be a whole number`);
   return asked;
 }
+
+/** Whether two values of JSON are the same. Not `Bun.deepEquals`, for which `{"__proto__":{}}` and `{"":null}` are the same. */
+export function isSameJson(left: unknown, right: unknown): boolean {
+  if (!isContainer(left) || !isContainer(right)) return left === right;
+  const [names, others] = [Object.keys(left), Object.keys(right)];
+  return (
+    Array.isArray(left) === Array.isArray(right) &&
+    names.length === others.length &&
+    names.every((name) => Object.hasOwn(right, name) && isSameJson(left[name], right[name]))
+  );
+}
+
+function isContainer(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
