@@ -2,6 +2,7 @@
  * Groups the work of requests that the event loop delivers together: each step is done for all of them before the next,
  * so that its code and data stay in the processor's caches (decision 0025). A request that is alone is served at once.
  */
+
 type Job = () => void;
 
 const [answers, requests, sends, later]: [Job[], Job[], Job[], Job[]] = [[], [], [], []];
