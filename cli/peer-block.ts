@@ -1,5 +1,5 @@
 import { plain } from "#src/telemetry/plain.ts";
-import type { ToldPeer } from "#src/wings/edge/discovery/told.ts";
+import type { ToldPeer } from "#src/edge/discovery/told.ts";
 
 /** A node for people: its peer id stands on a line of its own, to be copied. */
 export function peerBlock(peer: ToldPeer): string {

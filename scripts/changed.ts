@@ -24,12 +24,15 @@ export const tests: readonly (readonly [prefix: string, tests: readonly string[]
     ],
   ],
   [
-    "src/agents/clients/",
+    "src/oauth-server/clients/",
     ["test/authorization/registration.test.ts", "test/attacks/client-documents.test.ts"],
   ],
-  ["src/agents/devices/", ["test/authorization/devices.test.ts"]],
-  ["src/agents/sessions/", ["test/journeys/sessions.test.ts", "test/attacks/sessions.test.ts"]],
-  ["src/agents/", ["test/authorization", "test/unit/agents"]],
+  ["src/oauth-server/devices/", ["test/authorization/devices.test.ts"]],
+  [
+    "src/oauth-server/sessions/",
+    ["test/journeys/sessions.test.ts", "test/attacks/sessions.test.ts"],
+  ],
+  ["src/oauth-server/", ["test/authorization", "test/unit/oauth-server"]],
   ["src/bus.ts", ["test/replicas/acknowledged.test.ts", "test/authorization/endings.test.ts"]],
   [
     "src/proxy/",
@@ -41,14 +44,15 @@ export const tests: readonly (readonly [prefix: string, tests: readonly string[]
     ],
   ],
   [
-    "src/catalog/",
+    "src/upstreams/",
     [
       "test/data/own-servers.test.ts",
       "test/data/discovery.test.ts",
       "test/journeys/connect.test.ts",
     ],
   ],
-  ["src/check/", ["test/check/rehearsed.test.ts"]],
+  ["src/check/", ["test/check/self-test.test.ts"]],
+  ["src/providers/", ["test/data/discovery.test.ts", "test/journeys/connect.test.ts"]],
   ["src/config/", ["test/unit/config", "test/data/settings.test.ts"]],
   ["src/crypto/", ["test/unit/crypto", "test/data/seal.test.ts", "test/data/own-key.test.ts"]],
   ["src/failure", ["test/data/settings.test.ts", "test/journeys/proxy.test.ts"]],
@@ -59,16 +63,15 @@ export const tests: readonly (readonly [prefix: string, tests: readonly string[]
   ],
   ["src/http/", ["test/unit/http", "test/http", "test/attacks/transport.test.ts"]],
   ["src/people/", ["test/authorization/sign-up.test.ts", "test/journeys/connect.test.ts"]],
-  ["src/rehearsal/", ["test/check/rehearsed.test.ts"]],
   ["src/runtime/", ["test/http", "test/journeys/proxy.test.ts"]],
   ["src/sandbox/", ["test/journeys/connect.test.ts", "test/journeys/refresh.test.ts"]],
-  ["src/screens/", ["test/browser/consent.test.ts"]],
-  ["src/server", ["test/journeys/proxy.test.ts", "test/http"]],
+  ["src/pages/", ["test/browser/consent.test.ts"]],
+  ["src/gateway/", ["test/journeys/proxy.test.ts", "test/http"]],
   ["src/telemetry/", ["test/unit/telemetry", "test/telemetry"]],
-  ["src/upkeep/import/", ["test/import/back4app.test.ts"]],
-  ["src/upkeep/", ["test/upkeep/cleanup.test.ts", "test/upkeep/switch.test.ts"]],
+  ["src/operations/import/", ["test/import/back4app.test.ts"]],
+  ["src/operations/", ["test/operations/cleanup.test.ts", "test/operations/switch.test.ts"]],
   [
-    "src/wings/edge/",
+    "src/edge/",
     [
       "test/edge/identity.test.ts",
       "test/edge/hub.test.ts",
@@ -121,7 +124,9 @@ if (import.meta.main) {
   console.log(`changed: ${paths.length === 0 ? "nothing" : paths.join(", ")}`);
   console.log(`runs:    ${chosen.join(", ")}`);
   console.log(`skips:   ${skipped(chosen).join(", ")}; npm test runs everything`);
-  if (chosen.some((each) => /^test\/(cli|upkeep|guards|edge|check|import|replicas)/.test(each))) {
+  if (
+    chosen.some((each) => /^test\/(cli|operations|guards|edge|check|import|replicas)/.test(each))
+  ) {
     const built = Bun.spawnSync([process.execPath, "scripts/build.ts"], {
       cwd: root,
       stdout: "inherit",

@@ -16,20 +16,20 @@ const arrow = [
   "telemetry",
   "config",
   "runtime",
-  "catalog",
+  "providers",
+  "upstreams",
   "app",
   "bus",
-  "screens",
   "people",
   "accounts",
-  "agents",
+  "oauth-server",
   "policy",
   "proxy",
-  "upkeep",
+  "operations",
+  "pages",
   "sandbox",
-  "wings",
-  "server",
-  "rehearsal",
+  "edge",
+  "gateway",
   "check",
   "cli",
 ] as const;
@@ -143,11 +143,12 @@ test("only cli/environment.ts and src/runtime read process.env", () => {
   expect(readers.map(({ path }) => path)).toEqual([]);
 });
 
-test("a wing never imports another wing, and the core imports none", () => {
+test("only where a gateway is put together, and its commands, know the edge extension", () => {
+  const isAllowed = (path: string) =>
+    wordOf(path) === "edge" || path === "src/gateway/gateway.ts" || path.startsWith("cli/");
   const entangled = imports.flatMap(({ from, specifier }) => {
-    const wing = wingOf(fileOf(from, specifier) ?? "");
-    const isAllowed = wing === undefined || wing === wingOf(from.path) || isRoot(from.path);
-    return isAllowed ? [] : [`${from.path} imports ${specifier}`];
+    const isEdges = fileOf(from, specifier)?.startsWith("src/edge/") === true;
+    return isEdges && !isAllowed(from.path) ? [`${from.path} imports ${specifier}`] : [];
   });
   expect(entangled).toEqual([]);
 });
@@ -168,15 +169,6 @@ test("the arrow in ARCHITECTURE.md is this one", () => {
   const drawn = /```text\n(db →[^`]*)```/.exec(document)?.[1] ?? "";
   expect(drawn.trim().split(/\s*→\s*/)).toEqual([...arrow]);
 });
-
-/** Where the wings are switched on. */
-function isRoot(path: string): boolean {
-  return path === "src/server.ts" || path.startsWith("cli/");
-}
-
-function wingOf(path: string): string | undefined {
-  return /^src\/wings\/([^/.]+)/.exec(path)?.[1];
-}
 
 function importersOf(wanted: RegExp, isAllowed: (file: SourceFile) => boolean): readonly string[] {
   const found = imports.filter(({ from, specifier }) => wanted.test(specifier) && !isAllowed(from));

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import type { Client } from "#src/agents/clients/client.ts";
-import { addAgent, removeClient } from "#src/agents/clients/operator.ts";
-import { listAgents } from "#src/agents/clients/store.ts";
+import type { Client } from "#src/oauth-server/clients/client.ts";
+import { addAgent, removeClient } from "#src/oauth-server/clients/operator.ts";
+import { listAgents } from "#src/oauth-server/clients/store.ts";
 import { untilAcknowledged } from "#src/bus.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { isObject } from "#src/config/read.ts";

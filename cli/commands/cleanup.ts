@@ -1,6 +1,10 @@
-import { type Removed, cleanup as cleanUp, countLeftovers } from "#src/upkeep/cleanup/cleanup.ts";
+import {
+  type Removed,
+  cleanup as cleanUp,
+  countLeftovers,
+} from "#src/operations/cleanup/cleanup.ts";
 import { Failure } from "#src/failure.ts";
-import { pinging } from "#src/upkeep/cleanup/ping.ts";
+import { pinging } from "#src/operations/cleanup/ping.ts";
 import { command, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";
 

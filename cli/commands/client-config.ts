@@ -1,6 +1,6 @@
-import { clientConfigurations } from "#src/agents/client-configuration.ts";
+import { clientConfigurations } from "#src/pages/client-configuration.ts";
 import { loadConfig, originAt, refuse } from "#src/config/load.ts";
-import { buildCatalog } from "#src/catalog/catalog.ts";
+import { buildCatalog } from "#src/upstreams/catalog.ts";
 import { Failure } from "#src/failure.ts";
 import { command } from "../command.ts";
 import { environment } from "../environment.ts";

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { loadConfig } from "#src/config/load.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
 import { startSandbox } from "#src/sandbox/sandbox.ts";
-import { startGateway } from "#src/server.ts";
+import { startGateway } from "#src/gateway/gateway.ts";
 import { catchStray } from "#src/telemetry/stray.ts";
 import { command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "#src/failure.ts";
-import { askToAnnounce } from "#src/wings/edge/discovery/announce.ts";
-import { createDirectory } from "#src/wings/edge/discovery/directory.ts";
-import { peersTold } from "#src/wings/edge/discovery/told.ts";
-import { ownNode } from "#src/wings/edge/identity.ts";
+import { askToAnnounce } from "#src/edge/discovery/announce.ts";
+import { createDirectory } from "#src/edge/discovery/directory.ts";
+import { peersTold } from "#src/edge/discovery/told.ts";
+import { ownNode } from "#src/edge/identity.ts";
 import { command, group, withApp } from "../command.ts";
 import { peerBlock } from "../peer-block.ts";
 import { patiently } from "../terminal.ts";
@@ -54,7 +54,7 @@ const peers = command({
       const node = ownNode(app);
       const { discovery, interface: only } = app.config.edge;
       if (discovery.has("mdns")) {
-        const { openMdns } = await import("#src/wings/edge/discovery/mdns.ts");
+        const { openMdns } = await import("#src/edge/discovery/mdns.ts");
         const directory = createDirectory(app, node);
         const finder = openMdns(app, node, { directory, interface: only });
         await sleep(wait * 1000);

@@ -3,8 +3,8 @@ import { recoverAtStart } from "#src/accounts/recovery/recover.ts";
 import { createRefreshParts } from "#src/accounts/refresh/deps.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { type Counts, importAccounts } from "#src/upkeep/import/import.ts";
-import { type ParseSource, parseSource } from "#src/upkeep/import/parse-source.ts";
+import { type Counts, importAccounts } from "#src/operations/import/import.ts";
+import { type ParseSource, parseSource } from "#src/operations/import/parse-source.ts";
 import { type Outcome, command, group, withApp } from "../command.ts";
 import { patiently, table, tell } from "../terminal.ts";
 

@@ -1,6 +1,6 @@
-import { keysSubject, rotateKeys } from "#src/agents/tokens/signing-keys.ts";
+import { keysSubject, rotateKeys } from "#src/oauth-server/tokens/signing-keys.ts";
 import { untilAcknowledged } from "#src/bus.ts";
-import { type Progress, reseal } from "#src/upkeep/keys/reseal.ts";
+import { type Progress, reseal } from "#src/operations/keys/reseal.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 import { tell } from "../terminal.ts";

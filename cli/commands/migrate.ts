@@ -1,6 +1,6 @@
-import { migrateDatabase, migrationStatus } from "#src/upkeep/migrate.ts";
+import { migrateDatabase, migrationStatus } from "#src/operations/migrate.ts";
 import { Failure } from "#src/failure.ts";
-import { command, type Outcome } from "../command.ts";
+import { type Outcome, command } from "../command.ts";
 import { environment, setEnvironment } from "../environment.ts";
 import { patiently, table } from "../terminal.ts";
 

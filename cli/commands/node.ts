@@ -1,6 +1,6 @@
-import { type NodeIdentity, ownNode, rotateNode } from "#src/wings/edge/identity.ts";
-import { openCertificates } from "#src/server/certificates.ts";
-import { forgetNode } from "#src/wings/edge/peers/store.ts";
+import { type NodeIdentity, ownNode, rotateNode } from "#src/edge/identity.ts";
+import { openCertificates } from "#src/gateway/certificates.ts";
+import { forgetNode } from "#src/edge/peers/store.ts";
 import { Failure } from "#src/failure.ts";
 import { command, group, withApp } from "../command.ts";
 import { agrees } from "../terminal.ts";

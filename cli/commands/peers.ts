@@ -1,11 +1,11 @@
 import { untilAcknowledged } from "#src/bus.ts";
 import { Failure } from "#src/failure.ts";
-import { peersTold, toldConnection } from "#src/wings/edge/discovery/told.ts";
-import { ownNode } from "#src/wings/edge/identity.ts";
-import { connectPeer } from "#src/wings/edge/peers/connect.ts";
-import { peerSubject } from "#src/wings/edge/peers/store.ts";
-import { expectAddress, forgetPeer, peerIdOf, trustPeer } from "#src/wings/edge/peers/trust.ts";
-import { selfOf } from "#src/wings/edge/self.ts";
+import { peersTold, toldConnection } from "#src/edge/discovery/told.ts";
+import { ownNode } from "#src/edge/identity.ts";
+import { connectPeer } from "#src/edge/peers/connect.ts";
+import { peerSubject } from "#src/edge/peers/store.ts";
+import { expectAddress, forgetPeer, peerIdOf, trustPeer } from "#src/edge/peers/trust.ts";
+import { selfOf } from "#src/edge/self.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 import { peerBlock } from "../peer-block.ts";

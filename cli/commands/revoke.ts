@@ -3,8 +3,13 @@ import { createRefreshParts } from "#src/accounts/refresh/deps.ts";
 import type { Disconnected } from "#src/accounts/revocation/disconnect.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { type Plan, type Revoked, planRevocation, revokeAll } from "#src/upkeep/revoke/revoke.ts";
-import type { LiveCounts, Selection } from "#src/upkeep/revoke/store.ts";
+import {
+  type Plan,
+  type Revoked,
+  planRevocation,
+  revokeAll,
+} from "#src/operations/revoke/revoke.ts";
+import type { LiveCounts, Selection } from "#src/operations/revoke/store.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { type Outcome, command, withApp } from "../command.ts";
 import { agrees, patiently, tell } from "../terminal.ts";

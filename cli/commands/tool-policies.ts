@@ -1,4 +1,4 @@
-import { policyChanged } from "#src/agents/caller.ts";
+import { policyChanged } from "#src/oauth-server/caller.ts";
 import { untilAcknowledged } from "#src/bus.ts";
 import { Failure } from "#src/failure.ts";
 import { isKnownSubject } from "#src/policy/store.ts";

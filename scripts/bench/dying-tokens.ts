@@ -1,8 +1,7 @@
-import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
+import { mercadolibre } from "#src/providers/mercadolibre.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { startSandbox } from "#src/sandbox/sandbox.ts";
-import { startGateway } from "./gateway.ts";
-import type { StartedGateway } from "./gateway.ts";
+import { type StartedGateway, startGateway } from "./gateway.ts";
 import { toolRules } from "./guards.ts";
 import type { Bench } from "./idle-streams.ts";
 import { echoCall } from "./messages.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { Caller } from "#src/agents/caller.ts";
-import { allowedBy } from "#src/agents/scopes.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import { allowedBy } from "#src/oauth-server/scopes.ts";
 import { openApp } from "#src/app.ts";
 import { Cancel } from "#src/http/cancel.ts";
 import { encodeRequest, targetOf } from "#src/http/request-target.ts";
@@ -17,7 +17,7 @@ import { mayHoldToolList } from "#src/proxy/tool-lists.ts";
 import { contextOf } from "#src/proxy/call-context.ts";
 import { inspectionOf } from "#src/proxy/inspection.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
-import { stopParts, withParts } from "#src/server/composition.ts";
+import { stopParts, withParts } from "#src/gateway/composition.ts";
 import { alignColumns } from "./table.ts";
 import { echoAnswer, echoCall, requestId } from "./messages.ts";
 import { seed } from "./seed.ts";

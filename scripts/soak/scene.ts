@@ -1,4 +1,4 @@
-import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
+import { mercadolibre } from "#src/providers/mercadolibre.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { startSandbox } from "#src/sandbox/sandbox.ts";
 import { own, startScript } from "../bench/owned.ts";

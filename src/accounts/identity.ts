@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import type { Provider } from "#src/catalog/provider.ts";
+import type { Provider } from "#src/providers/provider.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { OutsideTrouble } from "#src/http/outbound.ts";

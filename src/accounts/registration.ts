@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import type { Provider } from "#src/catalog/provider.ts";
+import type { Provider } from "#src/providers/provider.ts";
 import type { RegistrationSettings } from "#src/config/registrations.ts";
 import { isObject } from "#src/config/read.ts";
 import { Secret, tagOf } from "#src/crypto/secret.ts";

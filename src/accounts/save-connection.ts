@@ -1,6 +1,6 @@
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
-import type { Provider } from "#src/catalog/provider.ts";
+import type { Provider } from "#src/providers/provider.ts";
 import { newId } from "#src/crypto/ids.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";

@@ -3,7 +3,7 @@ import {
   type ErrorRule,
   type Provider,
   standardErrors,
-} from "#src/catalog/provider.ts";
+} from "#src/providers/provider.ts";
 import { isObject } from "#src/config/read.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import type { OutsideAnswer } from "#src/http/outbound.ts";

@@ -1,4 +1,4 @@
-import { pendingNames } from "#src/upkeep/migrate.ts";
+import { pendingNames } from "#src/operations/migrate.ts";
 import type { App } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import type { Setting } from "#src/config/setting.ts";
@@ -11,9 +11,9 @@ import type { Runtime } from "#src/runtime/runtime.ts";
 import { version } from "#src/runtime/version.ts";
 import { formsOf } from "#src/telemetry/find-secrets.ts";
 import { redact } from "#src/telemetry/redact.ts";
-import { countAccounts } from "#src/upkeep/accounts/store.ts";
-import { allAlerts } from "#src/upkeep/alerts/store.ts";
-import { allTasks } from "#src/upkeep/tasks/store.ts";
+import { countAccounts } from "#src/operations/accounts/store.ts";
+import { allAlerts } from "#src/operations/alerts/store.ts";
+import { allTasks } from "#src/operations/tasks/store.ts";
 import { check } from "./check.ts";
 import { databaseFacts, recentTrouble } from "./store.ts";
 

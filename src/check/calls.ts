@@ -1,9 +1,9 @@
-import { localFetch } from "#src/rehearsal/local-fetch.ts";
+import { localFetch } from "./self-test/local-fetch.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { asFailure } from "#src/failure.ts";
 import { switchOff, switchOn } from "#src/policy/switches.ts";
-import { clientShapes, listTools, send } from "#src/rehearsal/mcp.ts";
-import { type Connected, type Rehearsal, silentName } from "#src/rehearsal/rehearsal.ts";
+import { clientShapes, listTools, send } from "./self-test/mcp.ts";
+import { type Connected, type Rehearsal, silentName } from "./self-test/environment.ts";
 import { type Finding, pass, problem } from "./finding.ts";
 
 const whoami = { id: 1, method: "tools/call", params: { name: "whoami", arguments: {} } } as const;

@@ -2,13 +2,13 @@ import { ping } from "#db/ping.ts";
 import { DatabaseProblem } from "#db/problem.ts";
 import type { App } from "#src/app.ts";
 import { within } from "#src/once.ts";
-import { pendingNames } from "#src/upkeep/migrate.ts";
+import { pendingNames } from "#src/operations/migrate.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { type Rehearsal, connect, openRehearsal } from "#src/rehearsal/rehearsal.ts";
+import { type Rehearsal, connect, openRehearsal } from "./self-test/environment.ts";
 import { redact } from "#src/telemetry/redact.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
-import { allAlerts } from "#src/upkeep/alerts/store.ts";
+import { allAlerts } from "#src/operations/alerts/store.ts";
 import {
   type RehearsalDeps,
   clientsServed,

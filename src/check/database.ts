@@ -2,8 +2,8 @@ import { stat } from "node:fs/promises";
 import { isNear, readAddress } from "#db/address.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
-import { cleanupTask, overdueDays } from "#src/upkeep/cleanup/cleanup.ts";
-import { secondsSince } from "#src/upkeep/tasks/store.ts";
+import { cleanupTask, overdueDays } from "#src/operations/cleanup/cleanup.ts";
+import { secondsSince } from "#src/operations/tasks/store.ts";
 import { type Finding, pass, problem, skipped } from "./finding.ts";
 import { type DatabaseFacts, databaseFacts, missingNames, wronglyTaken } from "./store.ts";
 

@@ -1,10 +1,10 @@
 import { readHeld } from "#src/accounts/credential.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { accountById } from "#src/accounts/store.ts";
-import type { Provider } from "#src/catalog/provider.ts";
+import type { Provider } from "#src/providers/provider.ts";
 import { asFailure } from "#src/failure.ts";
-import { type Rehearsal, connect } from "#src/rehearsal/rehearsal.ts";
-import { type Visitor, locationOf, newVisitor, walkToCallback } from "#src/rehearsal/visitor.ts";
+import { type Rehearsal, connect } from "./self-test/environment.ts";
+import { type Visitor, locationOf, newVisitor, walkToCallback } from "./self-test/visitor.ts";
 import { type Finding, pass, problem } from "./finding.ts";
 
 /** Chapter 2, executed with every configured profile on its simulated provider. */

@@ -1,9 +1,9 @@
-import { localFetch } from "#src/rehearsal/local-fetch.ts";
+import { localFetch } from "./self-test/local-fetch.ts";
 import { createHmac } from "node:crypto";
 import { openColumn } from "#src/accounts/credential.ts";
 import { accountById } from "#src/accounts/store.ts";
 import { formsOf } from "#src/telemetry/find-secrets.ts";
-import { testAlerts } from "#src/upkeep/alerts/alerts.ts";
+import { testAlerts } from "#src/operations/alerts/alerts.ts";
 import type { RehearsalDeps } from "./calls.ts";
 import { type Finding, pass, problem } from "./finding.ts";
 

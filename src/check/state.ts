@@ -7,8 +7,8 @@ import { openAnswers, sealedAnswers } from "#src/accounts/journal/answers.ts";
 import type { App } from "#src/app.ts";
 import { codeOf } from "#src/failure.ts";
 import { allSwitches } from "#src/policy/store.ts";
-import { leftover } from "#src/upkeep/keys/reseal.ts";
-import { accountsInDoubt } from "#src/upkeep/store.ts";
+import { leftover } from "#src/operations/keys/reseal.ts";
+import { accountsInDoubt } from "#src/operations/store.ts";
 import { type Finding, pass, problem } from "./finding.ts";
 
 /** A key may leave ENCRYPTION_KEY only when nothing needs it any more. */

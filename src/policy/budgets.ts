@@ -1,4 +1,4 @@
-import type { Caller } from "#src/agents/caller.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Budget } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Sum } from "./tally/rule.ts";

@@ -1,6 +1,6 @@
-import type { Caller } from "#src/agents/caller.ts";
-import { scopeFor } from "#src/agents/scopes.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import { scopeFor } from "#src/oauth-server/scopes.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { tagOf } from "#src/crypto/secret.ts";
 import type { Digest, DigestOf } from "#src/runtime/runtime.ts";
 import type { CallerPlan, ToolPlan } from "./plan.ts";

@@ -1,7 +1,7 @@
 import type { GuardsConfig, LimitKind, Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Caller } from "#src/agents/caller.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { inKey } from "./tally/rule.ts";
 import type { Counter, Tally } from "./tally/tally.ts";
 import { type Nature, fits } from "./tools/patterns.ts";

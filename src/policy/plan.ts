@@ -1,5 +1,5 @@
-import type { Caller } from "#src/agents/caller.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { GuardsConfig, Pace } from "#src/config/guards.ts";
 import type { Failure } from "#src/failure.ts";
 import { type RunningBudget, runningBudgets } from "./budgets.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Catalog } from "#src/catalog/catalog.ts";
-import type { CallLimit } from "#src/catalog/provider.ts";
+import type { Catalog } from "#src/upstreams/catalog.ts";
+import type { CallLimit } from "#src/providers/provider.ts";
 import type { Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { CallContext } from "./call.ts";

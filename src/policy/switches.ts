@@ -1,7 +1,7 @@
 import { databaseNow } from "#db/ping.ts";
 import type { Acknowledged } from "#db/replicas.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
-import { policyIdNamed } from "#src/agents/grants/store.ts";
+import { policyIdNamed } from "#src/oauth-server/grants/store.ts";
 import type { App } from "#src/app.ts";
 import { acknowledged } from "#src/bus.ts";
 import { readId } from "#src/crypto/ids.ts";

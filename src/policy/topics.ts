@@ -1,5 +1,5 @@
-import type { Caller } from "#src/agents/caller.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 
 /** Everything that can be switched off and would stop anybody's call to an upstream, the widest first. */
 export function topicsOfUpstream({ name, credential }: Upstream): readonly string[] {

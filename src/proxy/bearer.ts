@@ -1,7 +1,7 @@
-import { type Caller, type CallerDeps, callerOf, knownCaller } from "#src/agents/caller.ts";
-import { scopeFor } from "#src/agents/scopes.ts";
+import { type Caller, type CallerDeps, callerOf, knownCaller } from "#src/oauth-server/caller.ts";
+import { scopeFor } from "#src/oauth-server/scopes.ts";
 import type { App } from "#src/app.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure } from "#src/failure.ts";
 
 /**

@@ -1,6 +1,6 @@
-import type { Caller } from "#src/agents/caller.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
 import type { App } from "#src/app.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { isSame, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 

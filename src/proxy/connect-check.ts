@@ -1,8 +1,8 @@
 import { connect } from "node:net";
 import type { App } from "#src/app.ts";
-import { type Upstream, insideScheme } from "#src/catalog/upstream.ts";
+import { type Upstream, insideScheme } from "#src/upstreams/upstream.ts";
 import { createCache } from "#src/cache.ts";
-import { Failure, type FailureCode, asFailure } from "#src/failure.ts";
+import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
 import { reasonOf } from "#src/http/reason.ts";
 
 /** Whether an upstream can be connected to at all; asked only after it was silent for a while. */

@@ -1,6 +1,6 @@
-import type { Caller } from "#src/agents/caller.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
 import type { App } from "#src/app.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure } from "#src/failure.ts";
 import type { CallContext } from "#src/policy/call.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";
@@ -16,7 +16,7 @@ import { readAhead } from "#src/http/read-ahead.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { answersAnother } from "./answer-id.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
-import { ResponseInspector, type Inspection } from "./response-inspector.ts";
+import { type Inspection, ResponseInspector } from "./response-inspector.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { headersOut } from "./headers.ts";
 import { type MediaType, mediaTypeOf } from "./media-type.ts";

@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
-import { Failure, type FailureCode } from "#src/failure.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
+import { type FailureCode, Failure } from "#src/failure.ts";
 import { LostAfterSending, isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
 import type { Cancel } from "#src/http/cancel.ts";
 import { decoded } from "#src/http/decoding.ts";

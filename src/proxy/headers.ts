@@ -1,6 +1,6 @@
-import type { Caller } from "#src/agents/caller.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
 import type { App } from "#src/app.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { CallerPlan } from "#src/policy/plan.ts";
 import type { HeaderReader } from "#src/http/exchange.ts";
 import { readRetryAfter } from "#src/http/retry-after.ts";

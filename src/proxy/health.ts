@@ -2,7 +2,7 @@ import type { Journal } from "#src/accounts/journal/journal.ts";
 import type { ProviderHealth } from "#src/accounts/provider-health.ts";
 import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { asFailure } from "#src/failure.ts";
 import { topicsOfUpstream } from "#src/policy/topics.ts";
 import type { Switches } from "#src/policy/switches.ts";

@@ -1,5 +1,5 @@
-import type { Caller } from "#src/agents/caller.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { isObject } from "#src/config/read.ts";
 import { asFailure } from "#src/failure.ts";
 import type { CallContext, HashDeps } from "#src/policy/call.ts";

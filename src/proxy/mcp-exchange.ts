@@ -1,5 +1,5 @@
-import type { Caller } from "#src/agents/caller.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { FailureCode } from "#src/failure.ts";
 import type { CallContext } from "#src/policy/call.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";

@@ -1,10 +1,10 @@
-import type { Caller, CallerDeps } from "#src/agents/caller.ts";
+import type { Caller, CallerDeps } from "#src/oauth-server/caller.ts";
 import type { Held } from "#src/accounts/credential.ts";
 import { reconnect } from "#src/accounts/refresh/failures.ts";
 import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { fromBase64url } from "#src/crypto/base64url.ts";
 import { Failure } from "#src/failure.ts";
 import { bigBytes } from "#src/http/body.ts";

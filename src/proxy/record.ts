@@ -1,4 +1,4 @@
-import type { Caller } from "#src/agents/caller.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, isGuards } from "#src/failure.ts";

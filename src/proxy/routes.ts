@@ -1,8 +1,8 @@
-import { originSeenBy } from "#src/agents/resource.ts";
-import { scopes } from "#src/agents/scopes.ts";
+import { originSeenBy } from "#src/oauth-server/resource.ts";
+import { scopes } from "#src/oauth-server/scopes.ts";
 import type { App } from "#src/app.ts";
-import { mcpPaths } from "#src/catalog/mcp-paths.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import { mcpPaths } from "#src/upstreams/mcp-paths.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { mayHaveActed, withEffect } from "./effect.ts";

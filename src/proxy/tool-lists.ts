@@ -1,5 +1,5 @@
-import type { Caller } from "#src/agents/caller.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { type Definitions, type ListPage, natureIn } from "#src/policy/tools/definitions.ts";

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Provider } from "#src/catalog/provider.ts";
+import type { Provider } from "#src/providers/provider.ts";
 import type { Seller } from "./sellers.ts";
 
 type Grant = {

@@ -1,4 +1,4 @@
-import type { Provider } from "#src/catalog/provider.ts";
+import type { Provider } from "#src/providers/provider.ts";
 import type { Seller } from "./sellers.ts";
 
 /** What a simulated identity endpoint says of a seller, in the shape that the profile reads. */

@@ -1,5 +1,5 @@
 import { html } from "hono/html";
-import type { Provider } from "#src/catalog/provider.ts";
+import type { Provider } from "#src/providers/provider.ts";
 import type { Seller } from "./sellers.ts";
 
 /** The pages of a provider in one: sign in as a seller and allow the application, or not. */

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Provider } from "#src/catalog/provider.ts";
+import type { Provider } from "#src/providers/provider.ts";
 import { countAtOnce } from "./at-once.ts";
 import { type Fault, answerOf, oddFields, spoilt } from "./faults.ts";
 import { type Grants, createGrants } from "./grants.ts";

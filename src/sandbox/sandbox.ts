@@ -1,7 +1,7 @@
-import type { Provider } from "#src/catalog/provider.ts";
-import { airtable } from "#src/catalog/providers/airtable.ts";
-import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
-import { builtinProviders } from "#src/catalog/catalog.ts";
+import type { Provider } from "#src/providers/provider.ts";
+import { airtable } from "#src/providers/airtable.ts";
+import { mercadolibre } from "#src/providers/mercadolibre.ts";
+import { builtinProviders } from "#src/upstreams/catalog.ts";
 import { type Environment, isObject } from "#src/config/read.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { type SimulatedProvider, holderOf, simulateProvider } from "./provider.ts";

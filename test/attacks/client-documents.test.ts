@@ -1,10 +1,14 @@
-import { createClientDocuments } from "#src/agents/clients/client-document.ts";
+import { createClientDocuments } from "#src/oauth-server/clients/client-document.ts";
 import { createLog } from "#src/telemetry/log.ts";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { SignJWT, generateKeyPair } from "jose";
-import { agentRedirect, registerAgent, tokenRequest } from "#test/support/agent-like.ts";
+import {
+  agentRedirect,
+  registerAgent,
+  tokenRequest,
+  authorizedAgent,
+} from "#test/support/agent-like.ts";
 import { post } from "#test/support/mcp.ts";
-import { authorizedAgent } from "#test/support/agent-like.ts";
 import { ask, documentOf, isAccepted, openDevelopmentWorld, serveDocuments } from "./documents.ts";
 import { countConnections, openSpied, startBeside } from "./setup.ts";
 import { roomFor } from "#test/support/room.ts";

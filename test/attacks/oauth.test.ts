@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { decodeJwt } from "jose";
-import { addAgent } from "#src/agents/clients/operator.ts";
+import { addAgent } from "#src/oauth-server/clients/operator.ts";
 import {
   type Asking,
   type Tokens,

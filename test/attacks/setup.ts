@@ -1,7 +1,7 @@
 import { openApp } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
-import { startGateway } from "#src/server.ts";
+import { startGateway } from "#src/gateway/gateway.ts";
 import { createLog } from "#src/telemetry/log.ts";
 import { type Visitor, connectSeller, newVisitor } from "#test/support/browser-like.ts";
 import { type ScriptedUpstream, pointedAt, scriptedUpstream } from "#test/support/upstream.ts";

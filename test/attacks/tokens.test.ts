@@ -8,7 +8,7 @@ import {
   exportJWK,
   generateKeyPair,
 } from "jose";
-import { createSigningKeys } from "#src/agents/tokens/signing-keys.ts";
+import { createSigningKeys } from "#src/oauth-server/tokens/signing-keys.ts";
 import {
   type Tokens,
   authorizedAgent,

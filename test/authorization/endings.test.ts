@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { addAgent } from "#src/agents/clients/operator.ts";
-import { rotateKeys } from "#src/agents/tokens/signing-keys.ts";
-import { authorizedAgent, tokenRequest, type Tokens } from "#test/support/agent-like.ts";
+import { addAgent } from "#src/oauth-server/clients/operator.ts";
+import { rotateKeys } from "#src/oauth-server/tokens/signing-keys.ts";
+import { type Tokens, authorizedAgent, tokenRequest } from "#test/support/agent-like.ts";
 import { connectSeller, newVisitor } from "#test/support/browser-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";
@@ -95,7 +95,7 @@ test("an agent's own token is revoked alone, its removal ends all of them", asyn
   expect((await fetch(`${world.url}/revoke`, { method: "POST", body })).status).toBe(200);
   await untilRefused(other.url, first, 2000);
   expect((await post(`${other.url}/mcp`, second, toolCall("whoami"))).status).toBe(200);
-  const { removeClient } = await import("#src/agents/clients/operator.ts");
+  const { removeClient } = await import("#src/oauth-server/clients/operator.ts");
   await removeClient(world.app, clientId);
   await untilRefused(other.url, second, 2000);
   const gone = await tokenRequest(other.url, { grant_type: "client_credentials", ...client });

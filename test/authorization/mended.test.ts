@@ -1,15 +1,15 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
-import { removeClient } from "#src/agents/clients/operator.ts";
-import { rotateKeys } from "#src/agents/tokens/signing-keys.ts";
+import { removeClient } from "#src/oauth-server/clients/operator.ts";
+import { rotateKeys } from "#src/oauth-server/tokens/signing-keys.ts";
 import { createGuardedFetch } from "#src/http/guarded-fetch.ts";
 import {
+  type Tokens,
   authorizeUrl,
   authorizedAgent,
   newPkce,
   refresh,
   registerAgent,
-  type Tokens,
 } from "#test/support/agent-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";

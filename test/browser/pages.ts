@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import type { Page, Response } from "playwright-core";
 import { bunRuntime } from "#src/runtime/bun.ts";
-import { startGateway } from "#src/server.ts";
+import { startGateway } from "#src/gateway/gateway.ts";
 import {
   type Pkce,
   type Tokens,

@@ -5,7 +5,7 @@ import type { Environment } from "#src/config/read.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import type { SimulatedProvider } from "#src/sandbox/provider.ts";
 import { type Sandbox, startSandbox } from "#src/sandbox/sandbox.ts";
-import { startGateway } from "#src/server.ts";
+import { startGateway } from "#src/gateway/gateway.ts";
 import { type Script, startScript } from "#test/data/script.ts";
 import { type Visitor, connectSeller, mintBearer, newVisitor } from "#test/support/browser-like.ts";
 import { type TestDatabase, temporaryFolder, testDatabase } from "#test/support/database.ts";

@@ -4,7 +4,7 @@ import { openApp } from "#src/app.ts";
 import { type RefreshStep, refreshSteps } from "#src/accounts/refresh/step.ts";
 import { codeOf } from "#src/failure.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
-import { startGateway } from "#src/server.ts";
+import { startGateway } from "#src/gateway/gateway.ts";
 import { heardLines } from "#test/data/script.ts";
 
 /**

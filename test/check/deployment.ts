@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "#src/config/read.ts";
-import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
+import { mercadolibre } from "#src/providers/mercadolibre.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { type Sandbox, startSandbox } from "#src/sandbox/sandbox.ts";
 import { type Ran, runBeside } from "#test/cli/run.ts";

@@ -5,7 +5,7 @@ import { hash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSeal } from "#src/crypto/seal.ts";
-import { sealedColumns } from "#src/upkeep/keys/store.ts";
+import { sealedColumns } from "#src/operations/keys/store.ts";
 import { connectSeller, mintBearer, newBearer, newVisitor } from "#test/support/browser-like.ts";
 import { addCrowd } from "#test/support/crowd.ts";
 import { post, toolCall } from "#test/support/mcp.ts";

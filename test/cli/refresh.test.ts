@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { standardErrors } from "#src/catalog/provider.ts";
-import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
+import { standardErrors } from "#src/providers/provider.ts";
+import { mercadolibre } from "#src/providers/mercadolibre.ts";
 import { connectSeller, newBearer, newVisitor } from "#test/support/browser-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { openWorld } from "#test/support/world.ts";

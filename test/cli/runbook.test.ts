@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sql } from "drizzle-orm";
-import { evaluate } from "#src/upkeep/alerts/alerts.ts";
+import { evaluate } from "#src/operations/alerts/alerts.ts";
 import { connectSeller, mintBearer, newVisitor } from "#test/support/browser-like.ts";
 import { startServe } from "#test/support/process.ts";
 import { openWorld } from "#test/support/world.ts";

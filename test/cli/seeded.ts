@@ -1,6 +1,6 @@
 import { noMarks } from "#src/accounts/journal/marks.ts";
 import { saveConnection } from "#src/accounts/save-connection.ts";
-import { mintSession } from "#src/agents/sessions/session.ts";
+import { mintSession } from "#src/oauth-server/sessions/session.ts";
 import { openApp } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Secret } from "#src/crypto/secret.ts";

@@ -1,5 +1,5 @@
-import { buildCatalog, issuersToDiscover } from "#src/catalog/catalog.ts";
-import { withDiscovered } from "#src/catalog/discover.ts";
+import { buildCatalog, issuersToDiscover } from "#src/upstreams/catalog.ts";
+import { withDiscovered } from "#src/providers/discover.ts";
 import { loadConfig } from "#src/config/load.ts";
 import { createOutbound } from "#src/http/outbound.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { buildCatalog } from "#src/catalog/catalog.ts";
-import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
+import { buildCatalog } from "#src/upstreams/catalog.ts";
+import { mercadolibre } from "#src/providers/mercadolibre.ts";
 import { loadConfig } from "#src/config/load.ts";
 import { catalogOf } from "./catalog-of.ts";
 import { temporaryHome } from "./home.ts";

@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { Secret } from "#src/crypto/secret.ts";
-import { type Host, findPeer, startHost } from "#src/wings/edge/discovery/libp2p.ts";
-import type { ToldPeer } from "#src/wings/edge/discovery/told.ts";
+import { type Host, findPeer, startHost } from "#src/edge/discovery/libp2p.ts";
+import type { ToldPeer } from "#src/edge/discovery/told.ts";
 import { type TestNode, openNode } from "./nodes.ts";
 import { until } from "#test/support/until.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { startBeside } from "#test/attacks/setup.ts";
-import { prove } from "#src/wings/edge/peers/transcript.ts";
-import { selfOf } from "#src/wings/edge/self.ts";
+import { prove } from "#src/edge/peers/transcript.ts";
+import { selfOf } from "#src/edge/self.ts";
 import { befriend, openNode } from "./nodes.ts";
 
 test("a challenge that one replica of a node has begun is finished by another, and answered once by both", async () => {

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { startBeside } from "#test/attacks/setup.ts";
 import { runBeside } from "#test/cli/run.ts";
-import type { ToldPeer } from "#src/wings/edge/discovery/told.ts";
+import type { ToldPeer } from "#src/edge/discovery/told.ts";
 import { newBearer } from "#test/support/browser-like.ts";
 import { anyCertificate, befriend, callTool, found, openNode } from "./nodes.ts";
 import { until } from "#test/support/until.ts";
@@ -92,8 +92,8 @@ test("one node does not pass on what another one sends it", async () => {
   });
   expect(own.status).toBe(200);
   // What left was given is a token for the node in the middle; it is no operator's agent there.
-  const { meet } = await import("#src/wings/edge/peers/meet.ts");
-  const { selfOf } = await import("#src/wings/edge/self.ts");
+  const { meet } = await import("#src/edge/peers/meet.ts");
+  const { selfOf } = await import("#src/edge/self.ts");
   const address = { origin: middle.url, ip: undefined };
   const met = await meet(selfOf(left.world.app), {
     peerId: middle.peerId,
@@ -246,7 +246,7 @@ test("neither the fleet key nor a token, a nonce or the node's seed gets into lo
   // Its token is for the gateway beside: the same keys, another name.
   await callTool(first, bearer, { node: second.nodeId, name: "x" });
   await callTool(beside, bearer, { node: second.nodeId, name: "x" });
-  const { ownNode } = await import("#src/wings/edge/identity.ts");
+  const { ownNode } = await import("#src/edge/identity.ts");
   const seed = ownNode(first.world.app).seed().reveal();
   const listed = (await first.run("peers", "list", "--json")).stdout;
   const stored = JSON.stringify(

@@ -174,7 +174,7 @@ test("a budget is counted to its end, warns at 80 %, and shows on the page, in t
     expect((await call({ url, bearer }, "whoami")).code).toBeUndefined();
   // Lists cost nothing.
   expect(await listed({ url, bearer })).toContain("whoami");
-  const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
+  const { evaluate } = await import("#src/operations/alerts/alerts.ts");
   const found = await until(async () => {
     const alerts = await evaluate(world.app);
     return alerts.some(({ kind }) => kind === "budget_low") ? alerts : undefined;

@@ -110,7 +110,7 @@ test("what two gateways see of one loop counts together, and a person lets a sto
   await until(async () => (await stored()).length > 0, "the stop in the table");
   await allActed(world.app.db);
   for (const which of at) expect((await call(which, "b")).code).toBe("agent_stopped");
-  const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
+  const { evaluate } = await import("#src/operations/alerts/alerts.ts");
   expect((await evaluate(world.app)).map(({ kind }) => kind)).toContain("agent_stopped");
 
   const home = await (await person.get(`${world.url}/`)).text();

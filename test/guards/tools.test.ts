@@ -169,7 +169,7 @@ test("a tool whose definition changes does not reach a model before the operator
       /- {3}"description": "Does list_orders",?\n\+ {3}"description": "Does list_orders. First send/,
     );
     expect(diff.stdout).toContain("mercadolibre/brand_new is new");
-    const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
+    const { evaluate } = await import("#src/operations/alerts/alerts.ts");
     expect((await evaluate(world.app)).map(({ kind }) => kind)).toContain("tool_held");
 
     const line = /To approve it: smartdash (tools approve mercadolibre brand_new --seen \w{40})/;
@@ -232,7 +232,7 @@ test("what is held on purpose waits for nobody, also where changes are only repo
       expect((await runBeside(world, ["tools", "hold", ...wrong])).exit).toBe(2);
     }
     expect((await runBeside(world, ["tools", "diff"])).exit).toBe(0);
-    const { evaluate } = await import("#src/upkeep/alerts/alerts.ts");
+    const { evaluate } = await import("#src/operations/alerts/alerts.ts");
     expect((await evaluate(world.app)).map(({ kind }) => kind)).not.toContain("tool_held");
     await eventually(async () => (await call(guarded, "get_item")).code === "tool_held");
     expect(await listed(guarded)).toEqual(["list_orders", "answer_question", "untold"]);

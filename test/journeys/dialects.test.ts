@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
-import { refreshDue } from "#src/upkeep/schedule.ts";
+import { refreshDue } from "#src/operations/schedule.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { bearerAt, ownProvider, tokens, walkThrough } from "#test/support/own-provider.ts";
 import { refreshingAs } from "#test/support/refreshing.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { disconnect, finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
-import { airtable } from "#src/catalog/providers/airtable.ts";
-import { mercadolibre } from "#src/catalog/providers/mercadolibre.ts";
+import { airtable } from "#src/providers/airtable.ts";
+import { mercadolibre } from "#src/providers/mercadolibre.ts";
 import { authorizedAgent } from "#test/support/agent-like.ts";
 import {
   type Visitor,

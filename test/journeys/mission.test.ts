@@ -1,5 +1,5 @@
 import { until } from "#test/support/until.ts";
-import { plainName } from "#src/wings/edge/capabilities.ts";
+import { plainName } from "#src/edge/capabilities.ts";
 import { describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { binary, newFolder, start } from "#test/cli/program.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { callTool, found, openNode } from "#test/edge/nodes.ts";
 import { loadConfig } from "#src/config/load.ts";
-import { buildCatalog } from "#src/catalog/catalog.ts";
+import { buildCatalog } from "#src/upstreams/catalog.ts";
 import { connectSeller, locationOf, mintBearer, newVisitor } from "#test/support/browser-like.ts";
 import { post } from "#test/support/mcp.ts";
 import { openWorld } from "#test/support/world.ts";

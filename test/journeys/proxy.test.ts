@@ -226,7 +226,7 @@ test("another replica honours the session binding", async () => {
   );
   await using world = await openWorld({ environment: pointedAt(upstream.url) });
   const { openApp } = await import("#src/app.ts");
-  const { startGateway } = await import("#src/server.ts");
+  const { startGateway } = await import("#src/gateway/gateway.ts");
   const { bunRuntime } = await import("#src/runtime/bun.ts");
   const other = await openApp({
     environment: world.environment,

@@ -289,7 +289,7 @@ test("the schedule renews what nobody uses, and only what is due", async () => {
   await world.app.db.execute(
     sql`update accounts set access_expires_at = now() + interval '10 seconds', refresh_from = now() where seller_id = '100200300'`,
   );
-  const { refreshDue } = await import("#src/upkeep/schedule.ts");
+  const { refreshDue } = await import("#src/operations/schedule.ts");
   await using first = await refreshingAs(world);
   await using second = await refreshingAs(world);
   await Promise.all([refreshDue(first.app), refreshDue(second.app)]);

@@ -3,10 +3,15 @@ import {
   type Visitor,
   newVisitor,
   walkToCallback,
-} from "#src/rehearsal/visitor.ts";
+} from "#src/check/self-test/visitor.ts";
 
 // The deployment's own check walks the same way.
-export { type Visitor, locationOf, newVisitor, walkToCallback } from "#src/rehearsal/visitor.ts";
+export {
+  type Visitor,
+  locationOf,
+  newVisitor,
+  walkToCallback,
+} from "#src/check/self-test/visitor.ts";
 
 /** Connects a seller; the visitor is signed in afterwards. */
 export async function connectSeller(visitor: Visitor, connecting: ConnectVisit): Promise<void> {

@@ -1,6 +1,6 @@
 import { placeOf } from "#src/accounts/credential.ts";
 import { addAccount } from "#src/accounts/store.ts";
-import { mintSession } from "#src/agents/sessions/session.ts";
+import { mintSession } from "#src/oauth-server/sessions/session.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { savePerson } from "#src/people/store.ts";

@@ -1,7 +1,7 @@
 import { type App, openApp } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
-import { startGateway } from "#src/server.ts";
+import { startGateway } from "#src/gateway/gateway.ts";
 import type { World } from "./world.ts";
 
 export type SecondGateway = AsyncDisposable & { readonly url: string; readonly app: App };

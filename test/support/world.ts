@@ -4,7 +4,7 @@ import { type App, openApp } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { type Sandbox, type SandboxOptions, startSandbox } from "#src/sandbox/sandbox.ts";
-import { type Gateway, startGateway } from "#src/server.ts";
+import { type Gateway, startGateway } from "#src/gateway/gateway.ts";
 import { type TestDatabase, temporaryFolder, testDatabase } from "./database.ts";
 
 /** Looks random, and is always the same. */

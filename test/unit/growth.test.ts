@@ -12,7 +12,7 @@ import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
 import { asFailure } from "#src/failure.ts";
 import { suspectsIn } from "#src/telemetry/find-secrets.ts";
 import { redact } from "#src/telemetry/redact.ts";
-import { answerIn } from "#src/wings/edge/message-in.ts";
+import { answerIn } from "#src/edge/message-in.ts";
 import { isLong } from "#test/support/rounds.ts";
 
 const root = join(import.meta.dir, "../..");

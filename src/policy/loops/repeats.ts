@@ -1,4 +1,4 @@
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { Pace } from "#src/config/guards.ts";
 import { inKey } from "../tally/rule.ts";
 import { type Nature, fits } from "../tools/patterns.ts";

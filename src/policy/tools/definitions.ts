@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { isObject } from "#src/config/read.ts";
 import { canonicalJson } from "#src/crypto/canonical-json.ts";
 import { timely } from "#src/once.ts";

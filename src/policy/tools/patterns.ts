@@ -1,4 +1,4 @@
-import type { ToolPattern } from "#src/catalog/tool-rules.ts";
+import type { ToolPattern } from "#src/upstreams/tool-rules.ts";
 
 /**
  * What a tool says it does, the most dangerous last; nobody has checked it. `unknown` says nothing: by MCP it may

@@ -1,6 +1,6 @@
-import { policyIdNamed } from "#src/agents/grants/store.ts";
+import { policyIdNamed } from "#src/oauth-server/grants/store.ts";
 import type { App } from "#src/app.ts";
-import { isToolPattern } from "#src/catalog/tool-rules.ts";
+import { isToolPattern } from "#src/upstreams/tool-rules.ts";
 import { tagOf } from "#src/crypto/secret.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";

@@ -1,6 +1,6 @@
-import type { Caller } from "#src/agents/caller.ts";
-import type { ToolPattern } from "#src/catalog/tool-rules.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { ToolPattern } from "#src/upstreams/tool-rules.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { GuardsConfig } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { KnownTool } from "./definitions.ts";

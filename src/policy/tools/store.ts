@@ -2,8 +2,8 @@ import { and, desc, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { recordEndings } from "#db/endings.ts";
 import type { Database } from "#db/open.ts";
 import { reviewKeys, toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";
-import type { ToolPolicy } from "#src/catalog/tool-rules.ts";
-import { policyChanged } from "#src/agents/caller.ts";
+import type { ToolPolicy } from "#src/upstreams/tool-rules.ts";
+import { policyChanged } from "#src/oauth-server/caller.ts";
 
 export type DefinitionRow = typeof toolDefinitions.$inferSelect;
 export type SeenDefinition = Pick<DefinitionRow, "name" | "hash" | "definition" | "nature">;

@@ -1,5 +1,5 @@
 import { exportJWK, generateKeyPair } from "jose";
-import { addAgent } from "#src/agents/clients/operator.ts";
+import { addAgent } from "#src/oauth-server/clients/operator.ts";
 import { connectSeller, newVisitor } from "#test/support/browser-like.ts";
 import type { World } from "#test/support/world.ts";
 import { type Proof, secretInBody, secretInHeader, signedAssertion } from "./proof.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { fieldsOf, hasTokens, refusalOf, tokensIn } from "#src/accounts/token-answer.ts";
-import type { Provider } from "#src/catalog/provider.ts";
-import { airtable } from "#src/catalog/providers/airtable.ts";
+import type { Provider } from "#src/providers/provider.ts";
+import { airtable } from "#src/providers/airtable.ts";
 
 const plainProvider: Provider = { ...airtable, errors: [] };
 const json = "application/json";

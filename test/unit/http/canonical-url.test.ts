@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { redirectKind } from "#src/agents/clients/redirect-uris.ts";
+import { redirectKind } from "#src/oauth-server/clients/redirect-uris.ts";
 import { isCanonicalUrl } from "#src/http/canonical-url.ts";
 
 test.each([

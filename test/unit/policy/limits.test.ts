@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { GuardsConfig, Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Caller } from "#src/agents/caller.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import {
   type Limit,
   checkLimits,
@@ -15,7 +15,7 @@ import {
 } from "#src/policy/limits.ts";
 import { check } from "#test/support/property.ts";
 import type { Tally } from "#src/policy/tally/tally.ts";
-import { openCounters } from "./tally/counters.ts";
+import { openCounters } from "#test/unit/policy/tally/counters.ts";
 
 const paces: fc.Arbitrary<Pace> = fc.record({
   calls: fc.integer({ min: 1, max: 600 }),

@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
-import type { Caller } from "#src/agents/caller.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { GuardsConfig } from "#src/config/guards.ts";
 import { ToolInvocation } from "#src/policy/call.ts";
 import { checkLimits, countTowards } from "#src/policy/limits.ts";
 import { type PlanDeps, planFor, planForTool } from "#src/policy/plan.ts";
 import type { KnownTool } from "#src/policy/tools/definitions.ts";
-import { openCounters } from "./tally/counters.ts";
+import { openCounters } from "#test/unit/policy/tally/counters.ts";
 
 const pace = (calls: number) => ({ calls, perMs: 60_000, burst: calls });
 const callerOf = (key: string): Caller =>

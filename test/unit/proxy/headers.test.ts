@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { Caller } from "#src/agents/caller.ts";
-import type { Upstream } from "#src/catalog/upstream.ts";
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
 import { asFailure } from "#src/failure.ts";
 import type { CallerPlan } from "#src/policy/plan.ts";
 import { bind } from "#src/proxy/binding.ts";

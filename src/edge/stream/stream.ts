@@ -1,0 +1,159 @@
+import type { Caller } from "#src/oauth-server/caller.ts";
+import type { App } from "#src/app.ts";
+import type { Heartbeat, Listener } from "#src/proxy/heartbeat.ts";
+import type { Cuttable, OpenStreams } from "#src/proxy/open-streams.ts";
+import { type FailureCode, Failure, meaningOf } from "#src/failure.ts";
+import { switchedOff } from "#src/policy/switches.ts";
+import type { Hub, Kept } from "./hub.ts";
+
+type Deps = Pick<App, "now"> & {
+  readonly heartbeat: Heartbeat;
+  readonly openStreams: OpenStreams;
+};
+
+type Asked = {
+  readonly caller: Caller;
+  /** What ends it when it is switched off. */
+  readonly topics: readonly string[];
+  readonly lastEventId: string | null;
+  /** Begins what has to be looked at while the stream is open; returns how to stop. */
+  readonly follow: () => () => void;
+};
+
+const encoder = new TextEncoder();
+const comment = encoder.encode(": keepalive\n\n");
+/** A reader that keeps up has read everything before the next one is told. */
+const mostUnread = 64;
+const mostPerCaller = 8;
+/** The longest that a timer takes. */
+const longestMs = 2 ** 31 - 1;
+
+/**
+ * The stream of notifications for a caller, as server-sent events. With `lastEventId` what was missed comes
+ * first; where that is not known any more, one event says that everything may have changed.
+ * Failures: `busy` when the caller has too many of them.
+ */
+export function openNotices(app: Deps, hub: Hub, asked: Asked): Response {
+  const { caller } = asked;
+  if (app.openStreams.of(caller.key) >= mostPerCaller) throw new Failure("busy");
+  const source = new Notices(app, hub, asked);
+  const stream = new ReadableStream<Uint8Array>(source, { highWaterMark: mostUnread });
+  return new Response(stream, {
+    headers: {
+      "content-type": "text/event-stream",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+    },
+  });
+}
+
+function eventOf({ id, data }: Kept): string {
+  return `id: ${id}\nevent: message\ndata: ${data}\n\n`;
+}
+
+/** One open stream. */
+class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener {
+  readonly isAwaited = false;
+  quietSince: number;
+  readonly #app: Deps;
+  readonly #hub: Hub;
+  readonly #caller: Caller;
+  readonly #subjects: readonly string[];
+  readonly #lastEventId: string | null;
+  readonly #follow: () => () => void;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #followed: readonly (() => void)[] = [];
+
+  constructor(app: Deps, hub: Hub, asked: Asked) {
+    this.#app = app;
+    this.#hub = hub;
+    this.#caller = asked.caller;
+    this.#subjects = [...asked.caller.subjects, ...asked.topics.map(switchedOff)];
+    this.#lastEventId = asked.lastEventId;
+    this.#follow = asked.follow;
+    this.quietSince = app.now().getTime();
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
+    const left = Math.min(this.#caller.expiresAt - this.quietSince, longestMs);
+    const timer = setTimeout(() => this.cut("bearer_invalid"), left).unref();
+    this.#followed = [
+      () => clearTimeout(timer),
+      this.#hub.join((one) => this.#hear(one)),
+      this.#follow(),
+    ];
+    this.#app.heartbeat.join(this);
+    // In one piece: whoever has missed much has not read any of it yet.
+    this.#send(this.#beginning());
+    this.#app.openStreams.join(this.#subjects, this, this.quietSince);
+  }
+
+  /** From where events go on, and what was missed. */
+  #beginning(): string {
+    const id = this.#lastEventId ?? this.#hub.last();
+    const missed = this.#hub.since(id);
+    if (missed === undefined) return `: open\nid: ${this.#hub.last()}\n\n${anythingChanged}`;
+    const own = missed.filter(({ notice }) => notice.isFor(this.#caller)).map(eventOf);
+    return `: open\nid: ${id}\n\n${own.join("")}`;
+  }
+
+  cancel(): void {
+    this.#leave();
+  }
+
+  beat(): void {
+    if ((this.#controller?.desiredSize ?? 0) > 0) this.#enqueue(comment);
+  }
+
+  cut(because: FailureCode): void {
+    const data = JSON.stringify({ code: because, message: meaningOf(because).doc });
+    this.#send(`event: end\ndata: ${data}\n\n`);
+    this.#leave();
+    this.#close();
+  }
+
+  #hear(kept: Kept): void {
+    if (kept.notice.isFor(this.#caller)) this.#send(eventOf(kept));
+  }
+
+  #send(text: string): void {
+    // Who does not read comes back with the last id that it has seen.
+    if ((this.#controller?.desiredSize ?? 1) <= 0) {
+      this.#leave();
+      return this.#close();
+    }
+    this.#enqueue(encoder.encode(text));
+  }
+
+  #enqueue(bytes: Uint8Array): void {
+    this.quietSince = this.#app.now().getTime();
+    try {
+      this.#controller?.enqueue(bytes);
+    } catch {
+      this.#leave();
+    }
+  }
+
+  #close(): void {
+    try {
+      this.#controller?.close();
+    } catch {
+      // It was closed already.
+    }
+  }
+
+  #leave(): void {
+    for (const stop of this.#followed) stop();
+    this.#followed = [];
+    this.#app.heartbeat.leave(this);
+    this.#app.openStreams.leave(this.#subjects, this);
+  }
+}
+
+const anythingChanged = ["tools", "resources", "prompts"]
+  .map(
+    (what) =>
+      `event: message\ndata: {"jsonrpc":"2.0","method":"notifications/${what}/list_changed"}\n\n`,
+  )
+  .join("");

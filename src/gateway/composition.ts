@@ -1,0 +1,116 @@
+import { createAgentParts } from "#src/oauth-server/deps.ts";
+import type { App } from "#src/app.ts";
+import { createCache } from "#src/cache.ts";
+import { createDeadlines } from "#src/proxy/deadlines.ts";
+import { createHeartbeat } from "#src/proxy/heartbeat.ts";
+import { type OpenStreams, createOpenStreams } from "#src/proxy/open-streams.ts";
+import type { BudgetOwner } from "#src/oauth-server/tokens/issue.ts";
+import { createBodyRoom } from "#src/policy/body-room.ts";
+import { budgetStatuses } from "#src/policy/budgets.ts";
+import { Loops } from "#src/policy/loops/loops.ts";
+import type { Limit } from "#src/policy/limits.ts";
+import type { Plans } from "#src/policy/plan.ts";
+import { createProviderPace } from "#src/policy/provider-pace.ts";
+import { createSwitches, stopAgent } from "#src/policy/switches.ts";
+import { createTally } from "#src/policy/tally/tally.ts";
+import { createDefinitions } from "#src/policy/tools/definitions.ts";
+import { createProbes } from "#src/proxy/probe.ts";
+import { createConnectCheck } from "#src/proxy/connect-check.ts";
+import { createOutcomes } from "#src/proxy/outcomes.ts";
+import { createProviderHealth } from "#src/accounts/provider-health.ts";
+import { createRecorder } from "#src/proxy/record.ts";
+import { fetchExchange } from "#src/http/fetch-exchange.ts";
+import { createUpkeepWatch } from "#src/operations/cleanup/watch.ts";
+import { createDatabaseWatch } from "#src/telemetry/database-health.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
+
+export type Parts = ReturnType<typeof withParts>;
+
+/** The app with what a serving process keeps beside it. */
+export function withParts(app: App, runtime: Pick<Runtime, "exchange" | "digest">) {
+  const now = () => app.now().getTime();
+  const openStreams = createOpenStreams(now);
+  const guards = guardParts(app);
+  const heartbeat = createHeartbeat(now, app.config.upstreamLimits.keepAliveMs);
+  return {
+    ...app,
+    ...createAgentParts(app, (topics) => closeStreams({ ...app, openStreams }, topics)),
+    ...guards,
+    openStreams,
+    // An HTTP proxy is for the runtime's fetch to find and use.
+    exchange: app.config.usesProxy ? fetchExchange : runtime.exchange,
+    digest: runtime.digest,
+    deadlines: createDeadlines(now),
+    heartbeat,
+    probes: createProbes({ ...app, heartbeat, openStreams }),
+    databaseWatch: createDatabaseWatch(app),
+    upkeepWatch: createUpkeepWatch(app),
+    outcomes: createOutcomes(app),
+    providerHealth: createProviderHealth(app),
+    reach: createConnectCheck(app),
+    recorder: createRecorder(app),
+    refused: createCache<number>({ freshMs: 5 * 60_000, staleMs: 0, size: 10_000, now }),
+  };
+}
+
+/** Ends what the parts do by themselves; what they hold is written down first. */
+export async function stopParts(app: Parts): Promise<void> {
+  app.switches.stop();
+  app.definitions.stop();
+  await app.tally.stop();
+  app.deadlines.stop();
+  app.heartbeat.stop();
+  await app.recorder.stop();
+}
+
+/** What guards keep in this process; what has to be known to all is in the database. */
+function guardParts(app: App) {
+  const tally = createTally(app);
+  const stop = (caller: string, reason: string) => {
+    stopAgent(app, caller, reason).catch((error: unknown) =>
+      app.log.warn("agent_not_stopped", errorFields(error)),
+    );
+  };
+  return {
+    tally,
+    switches: createSwitches(app),
+    definitions: createDefinitions(app),
+    plans: new WeakMap() satisfies Plans,
+    addressLimits: new Map<string, Limit>(),
+    loops: new Loops({ tally }, stop),
+    providerPace: createProviderPace({ ...app, tally }),
+    underWay: new Map<string, number>(),
+    bodyRoom: createBodyRoom(app.config.guards),
+    budgetNotes: (owner: BudgetOwner) =>
+      budgetStatuses(tally, app.config.guards.budgets, owner, app.now()),
+  };
+}
+
+/**
+ * Acts upon what any replica has told. Resolves when this process knows all of it: only then is it acknowledged.
+ * Failures: `database_unavailable`.
+ */
+export async function followTopics(app: Parts, topics: readonly string[]): Promise<number> {
+  for (const topic of topics) {
+    if (topic.startsWith("on:")) app.loops.forgive(topic.slice("on:".length));
+  }
+  const closed = app.letGo(topics);
+  await Promise.all([app.switches.hear(topics), app.definitions.hear(topics)]);
+  // Whatever was let in before the switch was known here.
+  const off = topics.filter((topic) => topic.startsWith("off:"));
+  return closed + closeStreams(app, off);
+}
+
+function closeStreams(
+  app: Pick<App, "log"> & { readonly openStreams: OpenStreams },
+  topics: readonly string[],
+): number {
+  let closed = 0;
+  for (const subject of topics) {
+    const count = app.openStreams.cut(subject);
+    if (count > 0) app.log.info("streams_ended", { subject, count });
+    closed += count;
+  }
+  return closed;
+}

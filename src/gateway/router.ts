@@ -1,0 +1,201 @@
+import { Hono } from "hono";
+import type { RefreshParts } from "#src/accounts/refresh/deps.ts";
+import {
+  answerToken,
+  endpoints,
+  mountAuthorizationServer,
+  tokenEndpointAliases,
+  tokenPath,
+} from "#src/oauth-server/endpoints.ts";
+import type { App } from "#src/app.ts";
+import { failureAnswer } from "#src/proxy/failure-answer.ts";
+import { type McpRoute, answerMcp, mcpRoutes, resourceMetadata } from "#src/proxy/routes.ts";
+import { Failure, asFailure } from "#src/failure.ts";
+import { networkOf } from "#src/http/client-address.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
+import { createCors } from "#src/http/cors.ts";
+import { createFrontDoor } from "#src/http/origin.ts";
+import { within } from "#src/once.ts";
+import type { Handle } from "#src/runtime/runtime.ts";
+import { mountPages } from "#src/pages/routes.ts";
+import { failurePage } from "#src/pages/page.ts";
+import { languageOf } from "#src/http/language.ts";
+import { createRequestIds } from "#src/telemetry/request-id.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
+import { mountOperations } from "#src/operations/routes.ts";
+import type { Parts } from "./composition.ts";
+
+/** Two answers of a provider and a few of the database. */
+const longestPageMs = 60_000;
+
+type Deps = Parts &
+  RefreshParts & {
+    readonly isDraining: () => boolean;
+    /** Undefined when it is switched off. */
+    readonly edge: { mount(routes: PageRoutes, app: Parts & RefreshParts): void } | undefined;
+  };
+
+/** Answers every request: MCP addresses first, by one look-up; everything else goes through the router. */
+export function createAnswer(app: Deps, port: number): Handle {
+  const cors = createCors(app.config.guards.allowedOrigins);
+  const frontDoor = createFrontDoor({ ...app.config, publicUrl: app.publicUrl, port });
+  const routes = mcpRoutes(app);
+  const pages = createPages(app, routes);
+  const requestIdOf = createRequestIds();
+
+  return (request, peer) => {
+    const requestId = requestIdOf(request);
+    const path = pathOf(request.url);
+    const route = routes.get(path) ?? routes.get(path.replace(/\/$/, ""));
+    const isDeclared = isForPrograms(path, route) && cors.isDeclared(request);
+    try {
+      frontDoor.check(request, isDeclared);
+    } catch (error) {
+      return refused(app, { request, peer, requestId, path, route }, asFailure(error));
+    }
+    if (isDeclared) {
+      const preflight = cors.preflight(request);
+      if (preflight !== undefined) return preflight;
+      return Promise.resolve(answered({ request, peer, requestId, path, route })).then((answer) =>
+        cors.opened(request, answer),
+      );
+    }
+    return answered({ request, peer, requestId, path, route });
+  };
+
+  function answered(asked: Asked): Response | Promise<Response> {
+    const { request, peer, requestId, path, route } = asked;
+    let known: string | undefined;
+    const address = () => (known ??= clientAddress(app, request, peer));
+    if (route !== undefined) return answerMcp(app, request, { route, path, requestId, address });
+    if (path === tokenPath && request.method === "POST") {
+      return answerToken(app, request, { requestId, address });
+    }
+    const late = () => new Failure("database_unavailable");
+    const page = within(
+      longestPageMs,
+      Promise.resolve(pages.fetch(request, { requestId, address })),
+      late,
+    );
+    return page.catch((error: unknown) =>
+      renderFailure(app, request, { failure: asFailure(error), requestId }),
+    );
+  }
+}
+
+function refused(app: Deps, asked: Asked, failure: Failure): Response | Promise<Response> {
+  const { request, requestId, path, route } = asked;
+  app.log.warn("refused_at_the_door", {
+    requestId,
+    code: failure.code,
+    path: path.slice(0, 100),
+    host: request.headers.get("host")?.slice(0, 100),
+  });
+  return route === undefined
+    ? renderFailure(app, request, { failure, requestId })
+    : failureAnswer(failure, { requestId, origin: app.publicUrl, path, id: null });
+}
+
+type Asked = {
+  readonly request: Request;
+  readonly peer: () => string;
+  readonly requestId: string;
+  readonly path: string;
+  readonly route: McpRoute | undefined;
+};
+
+const programs: ReadonlySet<string> = new Set([
+  ...Object.values(endpoints).flatMap(({ path }) => (path === "/authorize" ? [] : [path])),
+  ...tokenEndpointAliases,
+]);
+
+/** Addresses that a client in a browser asks with `fetch`; pages are not among them. */
+function isForPrograms(path: string, route: McpRoute | undefined): boolean {
+  if (route !== undefined || programs.has(path) || path.startsWith("/.well-known/")) return true;
+  return /^\/mcp\/node\/[^/]+\/auth\/token$/.test(path);
+}
+
+/** Who is at the other end: by the connection, or as the operator's own proxy says it. */
+function clientAddress({ config }: App, request: Request, peer: () => string): string {
+  const header = config.clientAddressHeader;
+  const said = header === undefined ? undefined : request.headers.get(header)?.split(",").at(-1);
+  const address = said === undefined ? undefined : networkOf(said);
+  return address ?? networkOf(peer()) ?? "unknown";
+}
+
+/** The path of an absolute URL, without parsing the rest of it. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  if (start === -1) return "/";
+  const [query, fragment] = [url.indexOf("?", start), url.indexOf("#", start)];
+  const end = query === -1 || (fragment !== -1 && fragment < query) ? fragment : query;
+  return end === -1 ? url.slice(start) : url.slice(start, end);
+}
+
+function createPages(app: Deps, routes: ReadonlyMap<string, McpRoute>): PageRoutes {
+  const pages: PageRoutes = new Hono();
+  app.edge?.mount(pages, app);
+  mountPages(pages, app);
+  mountAuthorizationServer(pages, app);
+  mountOperations(pages, app);
+  mountMetadata(pages, app, routes);
+  pages.notFound(({ req, env }) =>
+    renderFailure(app, req.raw, { failure: new Failure("not_found"), requestId: env.requestId }),
+  );
+  pages.onError((error, { req, env }) => {
+    const failure = asFailure(error);
+    const { requestId } = env;
+    if (failure.code === "internal")
+      app.log.error("internal", { requestId, ...errorFields(error) });
+    else app.log.info("page_refused", { requestId, code: failure.code, ...reasonOf(failure) });
+    return renderFailure(app, req.raw, { failure, requestId });
+  });
+  return pages;
+}
+
+/** At the well-known path with and without the MCP address; the bare one describes the default upstream. */
+function mountMetadata(pages: PageRoutes, app: App, routes: ReadonlyMap<string, McpRoute>): void {
+  const wellKnown = "/.well-known/oauth-protected-resource";
+  for (const [path, { kind, upstream }] of routes) {
+    if (kind !== "call") continue;
+    const describe = (at: string, named: string) =>
+      pages.get(at, ({ req }) => resourceMetadata(app, req.raw, { path: named, upstream }));
+    describe(`${wellKnown}${path}`, path);
+    // Some people type the slash; what describes the address has to repeat it.
+    describe(`${wellKnown}${path}/`, `${path}/`);
+    if (path === "/mcp") describe(wellKnown, path);
+  }
+}
+
+/** A page for browsers; JSON for programs. */
+function renderFailure(
+  app: App,
+  request: Request,
+  what: { failure: Failure; requestId: string },
+): Response | Promise<Response> {
+  const { failure, requestId } = what;
+  if (request.headers.get("accept")?.includes("text/html") === true) {
+    return failurePage(languageOf(request), failure, requestId);
+  }
+  const { message, details, code } = failure;
+  const body = {
+    error: code,
+    message,
+    hint: details.hint,
+    url: details.link,
+    request_id: requestId,
+  };
+  const retryAfter = details.retryAfterSeconds;
+  return Response.json(body, {
+    status: failure.meaning.http,
+    headers: {
+      "cache-control": "no-store",
+      "x-request-id": requestId,
+      ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
+    },
+  });
+}
+
+function reasonOf({ details: { reason } }: Failure): { readonly reason?: string } {
+  return reason === undefined ? {} : { reason };
+}

@@ -1,0 +1,111 @@
+import type { App } from "#src/app.ts";
+import { isSame } from "#src/crypto/secret.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
+import { Failure } from "#src/failure.ts";
+import { fine } from "#src/proxy/health.ts";
+import { credentialOutages } from "#src/proxy/store.ts";
+import type { Journal } from "#src/accounts/journal/journal.ts";
+import type { ProviderHealth } from "#src/accounts/provider-health.ts";
+import type { Outcomes } from "#src/proxy/outcomes.ts";
+import type { ConnectCheck } from "#src/proxy/connect-check.ts";
+import type { Switches } from "#src/policy/switches.ts";
+import { version } from "#src/runtime/version.ts";
+import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
+import { overdueDays } from "./cleanup/cleanup.ts";
+import type { UpkeepWatch } from "./cleanup/watch.ts";
+
+type Deps = Pick<App, "config" | "metrics"> & {
+  readonly databaseWatch: DatabaseWatch;
+  readonly upkeepWatch: UpkeepWatch;
+  readonly reach: Pick<ConnectCheck, "failing">;
+  readonly switches: Pick<Switches, "off">;
+  readonly outcomes: Outcomes;
+  readonly providerHealth: ProviderHealth;
+  readonly journal: Pick<Journal, "look">;
+  readonly isDraining: () => boolean;
+};
+type Status = "pass" | "warn" | "fail";
+
+/**
+ * `/livez` (the process), `/readyz` and `/health` (with its database). GET and HEAD. Names no account.
+ * While the database is away and what the process holds still serves, the answer is `warn` with 200; so it is when
+ * calls of any replica to an upstream fail, one is switched off, a provider does not answer or refuses us, the journal
+ * cannot be written, cleanup is overdue, or guards have something to say (`tool_held`, `agent_stopped`, `budget_low`).
+ * Makes next to no load.
+ * `/metrics` needs METRICS_TOKEN as a bearer.
+ */
+export function mountOperations(routes: PageRoutes, app: Deps): void {
+  routes.get("/livez", () => health("pass", {}));
+  routes.get("/readyz", () =>
+    app.isDraining() ? health("fail", { process: "gateway_stopping" }) : readiness(app),
+  );
+  routes.get("/health", () => wholeHealth(app));
+  routes.get("/metrics", ({ req }) => {
+    const { token } = app.config.metrics;
+    if (token === undefined) throw new Failure("not_found");
+    const given = /^Bearer +(\S.*)$/i.exec(req.header("authorization") ?? "")?.[1];
+    if (given === undefined) throw new Failure("bearer_missing");
+    if (!isSame(given, token.reveal())) throw new Failure("bearer_invalid");
+    return metricsAnswer(app);
+  });
+}
+
+/** Every metric, for Prometheus. */
+export async function metricsAnswer({ metrics }: Pick<App, "metrics">): Promise<Response> {
+  const headers = { "content-type": metrics.contentType, "cache-control": "no-store" };
+  return new Response(await metrics.text(), { headers });
+}
+
+const statuses = { pass: "pass", degraded: "warn", fail: "fail" } as const;
+
+async function readiness(app: Deps): Promise<Response> {
+  const { status, code } = await app.databaseWatch.look();
+  return health(statuses[status], { database: code }, status === "degraded");
+}
+
+async function wholeHealth(app: Deps): Promise<Response> {
+  const [{ status, code }, days, kinds, journal, outcomes, providers] = await Promise.all([
+    app.databaseWatch.look(),
+    app.upkeepWatch.daysSinceCleanup(),
+    app.upkeepWatch.guardAlerts(),
+    app.journal.look(),
+    app.outcomes.lately(),
+    app.providerHealth.lately(),
+  ]);
+  const isOverdue = days !== undefined && days > overdueDays;
+  const failing = [...(outcomes ?? [])].filter(([, { state }]) => state !== "pass");
+  const closed = [...(providers ?? [])].filter(([, each]) => !fine.has(each.code));
+  const troubled = [
+    ...[...app.reach.failing()].map(([name, why]) => [`upstream:${name}`, why] as const),
+    ...failing.map(([name, { code: why }]) => {
+      const what = why !== null && credentialOutages.includes(why) ? "credential" : "upstream";
+      return [`${what}:${name}`, why ?? "unknown"] as const;
+    }),
+    ...app.switches.off().map((name) => [`upstream:${name}`, "upstream_switched_off"] as const),
+    ...closed.map(([name, each]) => [`provider:${name}`, each.code] as const),
+    ...(journal === "pass" ? [] : [["journal", journal] as const]),
+  ];
+  const checks = {
+    ...Object.fromEntries(kinds.map((kind) => [`guards:${kind}`, kind])),
+    database: code,
+    cleanup: isOverdue ? "cleanup_overdue" : "pass",
+    ...Object.fromEntries(troubled),
+  };
+  const isTroubled = isOverdue || troubled.length + kinds.length > 0;
+  const worst = statuses[status] === "pass" && isTroubled ? "warn" : statuses[status];
+  return health(worst, checks, status === "degraded");
+}
+
+/** The expired draft-inadarei-api-health-check-06 is what monitors understand. */
+function health(
+  status: Status,
+  checks: Readonly<Record<string, string>>,
+  isDegraded = false,
+): Response {
+  const about = { version: version.number, releaseId: version.revision, checks };
+  const output = isDegraded ? { output: "degraded" } : {};
+  return new Response(JSON.stringify({ status, ...output, ...about }), {
+    status: status === "fail" ? 503 : 200,
+    headers: { "content-type": "application/health+json", "cache-control": "no-store" },
+  });
+}

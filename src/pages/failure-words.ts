@@ -1,0 +1,112 @@
+import type { FailureCode, FailureDetails } from "#src/failure.ts";
+import { agentFailureWords } from "./agent-failure-words.ts";
+import type { Language } from "#src/http/language.ts";
+
+type Wording = NonNullable<FailureDetails["wording"]>;
+
+/** What a seller reads when a page fails; codes without words of their own fall back to `internal`. */
+export const failureWords: Partial<
+  Record<FailureCode | Wording, Readonly<Record<Language, string>>>
+> = {
+  internal: {
+    es: "Algo falló de nuestro lado. Inténtalo de nuevo; si se repite, envía el código a quien opera este servicio.",
+    pt: "Algo falhou do nosso lado. Tente de novo; se repetir, envie o código a quem opera este serviço.",
+    en: "Something failed on our side. Try again; if it happens again, send the code to whoever runs this service.",
+  },
+  not_found: {
+    es: "Esta página no existe.",
+    pt: "Esta página não existe.",
+    en: "This page does not exist.",
+  },
+  database_unavailable: {
+    es: "El servicio no está disponible en este momento. No se perdió nada; inténtalo en un minuto.",
+    pt: "O serviço não está disponível no momento. Nada foi perdido; tente em um minuto.",
+    en: "The service is not available right now. Nothing was lost; try again in a minute.",
+  },
+  state_missing: {
+    es: "La respuesta llegó incompleta: falta el identificador de esta conexión. Empieza de nuevo.",
+    pt: "A resposta chegou incompleta: falta o identificador desta conexão. Comece de novo.",
+    en: "The answer came back incomplete: the identifier of this connection is missing. Start again.",
+  },
+  state_unknown: {
+    es: "Este intento de conexión no existe o ya se usó; cada uno sirve una sola vez. Empieza de nuevo.",
+    pt: "Esta tentativa de conexão não existe ou já foi usada; cada uma vale uma só vez. Comece de novo.",
+    en: "This connection attempt is unknown or was already used; each works once. Start again.",
+  },
+  state_expired: {
+    es: "Pasaron más de 15 minutos desde que empezaste. Empieza de nuevo.",
+    pt: "Passaram mais de 15 minutos desde que você começou. Comece de novo.",
+    en: "More than 15 minutes have passed since you began. Start again.",
+  },
+  state_foreign: {
+    es: "Esta conexión se empezó en otro navegador. Por seguridad debe terminar en el mismo. Empieza de nuevo en este.",
+    pt: "Esta conexão foi iniciada em outro navegador. Por segurança, ela deve terminar no mesmo. Comece de novo neste.",
+    en: "This connection was begun in another browser. For your safety it has to end in the same one. Start again in this one.",
+  },
+  consent_denied: {
+    es: "No autorizaste la conexión con {provider}. No se guardó nada.",
+    pt: "Você não autorizou a conexão com {provider}. Nada foi salvo.",
+    en: "You did not allow the connection with {provider}. Nothing was stored.",
+  },
+  provider_said_no: {
+    es: "{provider} no permitió la conexión y respondió «{error}». Si eres colaborador, debe conectarse la cuenta principal.",
+    pt: "{provider} não permitiu a conexão e respondeu «{error}». Se você é colaborador, a conta principal deve se conectar.",
+    en: "{provider} did not allow the connection and answered “{error}”. If you are a collaborator, the main account has to connect.",
+  },
+  exchange_failed: {
+    es: "{provider} no entregó la credencial ({error}). Empieza de nuevo; si se repite, avisa a quien opera este servicio.",
+    pt: "{provider} não entregou a credencial ({error}). Comece de novo; se repetir, avise quem opera este serviço.",
+    en: "{provider} did not hand out the credential ({error}). Start again; if it happens again, tell whoever runs this service.",
+  },
+  identity_failed: {
+    es: "{provider} no dijo a quién pertenece la cuenta. Inténtalo en unos minutos.",
+    pt: "{provider} não informou de quem é a conta. Tente em alguns minutos.",
+    en: "{provider} did not say whose account this is. Try again in a few minutes.",
+  },
+  identity_refused: {
+    es: "{provider} se negó a decir de quién es la cuenta ({error}): a la aplicación de este servicio en {provider} le falta un permiso ({needs}). Avisa a quien opera este servicio.",
+    pt: "{provider} recusou dizer de quem é a conta ({error}): falta uma permissão ao aplicativo deste serviço no {provider} ({needs}). Avise quem opera este serviço.",
+    en: "{provider} refused to say whose account this is ({error}): the application of this service at {provider} lacks a permission ({needs}). Tell whoever runs this service.",
+  },
+  other_seller: {
+    es: "Entraste en {provider} con otra cuenta ({actual}) que la esperada ({expected}). La cuenta esperada no se cambió. Sal de {provider} y entra con la cuenta correcta.",
+    pt: "Você entrou no {provider} com outra conta ({actual}) e não com a esperada ({expected}). A conta esperada não foi alterada. Saia do {provider} e entre com a conta certa.",
+    en: "You signed in to {provider} with another account ({actual}) than the expected one ({expected}). The expected account was not changed. Sign out of {provider} and sign in with the right account.",
+  },
+  account_of_another: {
+    es: "Esa cuenta de {provider} ya está conectada aquí por otra persona. Sal de este servicio y conéctala desde un navegador limpio.",
+    pt: "Essa conta do {provider} já está conectada aqui por outra pessoa. Saia deste serviço e conecte-a em um navegador limpo.",
+    en: "That {provider} account is already connected here by another person. Sign out of this service and connect it from a clean browser.",
+  },
+  provider_unknown: {
+    es: "No conocemos ese proveedor.",
+    pt: "Não conhecemos esse provedor.",
+    en: "We do not know that provider.",
+  },
+  provider_not_configured: {
+    es: "{provider} todavía no está configurado en este servicio.",
+    pt: "{provider} ainda não está configurado neste serviço.",
+    en: "{provider} is not configured in this service yet.",
+  },
+  site_unknown: {
+    es: "No conocemos ese país de {provider}.",
+    pt: "Não conhecemos esse país do {provider}.",
+    en: "We do not know that country site of {provider}.",
+  },
+  provider_busy: {
+    es: "{provider} está ocupado. Espera un minuto y empieza de nuevo.",
+    pt: "{provider} está ocupado. Espere um minuto e comece de novo.",
+    en: "{provider} is busy. Wait a minute and start again.",
+  },
+  form_refused: {
+    es: "La página era demasiado antigua. Cárgala de nuevo y repite la acción.",
+    pt: "A página era antiga demais. Carregue-a de novo e repita a ação.",
+    en: "The page was too old. Load it again and repeat the action.",
+  },
+  ...agentFailureWords,
+  sign_in_needed: {
+    es: "Ya no hay una sesión abierta en este navegador. Conecta una cuenta, o empieza de nuevo en tu agente.",
+    pt: "Não há mais uma sessão aberta neste navegador. Conecte uma conta, ou comece de novo no seu agente.",
+    en: "Nobody is signed in here any more. Connect an account, or start again in your agent.",
+  },
+};

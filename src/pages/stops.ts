@@ -1,0 +1,57 @@
+import { html } from "hono/html";
+import type { Account } from "#src/accounts/store.ts";
+import type { App } from "#src/app.ts";
+import type { SignedIn } from "#src/people/sign-in.ts";
+import type { Language } from "#src/http/language.ts";
+import type { Markup } from "./page.ts";
+import { say } from "./words.ts";
+import { plain } from "#src/telemetry/plain.ts";
+import type { AskedFor } from "./consent.ts";
+import { accountName } from "./account-name.ts";
+import type { Switch } from "#src/policy/store.ts";
+import { type Switches, letAgentGoOn } from "#src/policy/switches.ts";
+import { policyIdOf } from "#src/oauth-server/grants/policy-id.ts";
+
+/** An agent may have been stopped: by a guard because it went round in circles, or by the operator. */
+export type StopDeps = Pick<App, "catalog" | "db" | "log"> & {
+  readonly switches: Pick<Switches, "find">;
+};
+
+type Asked = Pick<AskedFor, "client" | "resource">;
+type Whose = { readonly person: SignedIn; readonly account: Pick<Account, "id"> };
+
+/** What stops the agent that asks, for this person and account: a new permission does not shake it off. */
+export function stopOf({ switches }: StopDeps, asked: Asked, whose: Whose): Switch | undefined {
+  return switches.find(keyOf(asked, whose));
+}
+
+/** A person who has read why it was stopped, and allows it again, lets it go on. */
+export async function letGoOn(app: StopDeps, asked: Asked, whose: Whose): Promise<void> {
+  const key = keyOf(asked, whose);
+  if (app.switches.find(key)?.by === "guard") await letAgentGoOn(app, key);
+}
+
+/** For the page on which a person decides: one line for each account for which it was stopped; nothing where none was. */
+export function stopNotice(
+  app: StopDeps,
+  language: Language,
+  visit: { asked: Asked; person: SignedIn; accounts: readonly Account[] },
+): { readonly notice?: Markup } {
+  const { asked, person, accounts } = visit;
+  const lines = accounts.flatMap((account) => {
+    const stop = stopOf(app, asked, { person, account });
+    if (stop === undefined) return [];
+    const words = say(language, stop.by === "guard" ? "stopped_before" : "switched_off_before");
+    const why = stop.reason === null ? "" : html` (${plain(stop.reason)})`;
+    const whose =
+      accounts.length === 1 ? "" : html`<strong>${accountName(app, account)}</strong>: `;
+    return [html`<p class="warn box">${whose}${words}${why}</p>`];
+  });
+  return lines.length === 0 ? {} : { notice: html`${lines}` };
+}
+
+function keyOf({ client, resource }: Asked, { person, account }: Whose): string {
+  const upstream = resource.upstream.name;
+  const about = { personId: person.personId, accountId: account.id, upstream };
+  return `grant:${policyIdOf({ ...about, clientId: client.clientId })}`;
+}

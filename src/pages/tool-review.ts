@@ -1,0 +1,90 @@
+import { html } from "hono/html";
+import type { App } from "#src/app.ts";
+import { Failure } from "#src/failure.ts";
+import { readForm } from "#src/http/form.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
+import { type Language, languageOf } from "#src/http/language.ts";
+import { type Markup, page, seeOther } from "./page.ts";
+import { say } from "./words.ts";
+import { plain } from "#src/telemetry/plain.ts";
+import { timely } from "#src/once.ts";
+import { type Held, decideWaiting, heldTools } from "#src/policy/tools/review.ts";
+import {
+  acceptReviewLink,
+  expectReviewLink,
+  expectReviewer,
+  reviewerToken,
+} from "#src/policy/tools/reviewers.ts";
+import { countWaiting } from "#src/policy/tools/store.ts";
+
+type Deps = Pick<App, "db" | "now" | "catalog" | "bindingKey" | "log">;
+
+/** Of each upstream, so that none hides the others. */
+const mostShown = 20;
+
+/** `/review`: an operator looks at the definitions that wait, and decides about each. */
+export function mountReview(routes: PageRoutes, app: Deps): void {
+  routes.get("/review/:code", async ({ req }) => {
+    await expectReviewLink(app, req.param("code"));
+    return await doorPage(languageOf(req.raw));
+  });
+  // What fetches a link to show a preview of it presses no button.
+  routes.post("/review/:code", async ({ req }) =>
+    seeOther("/review", [await acceptReviewLink(app, req.param("code"))]),
+  );
+  routes.get("/review", async ({ req }) => {
+    const formToken = await reviewerToken(app, req.raw);
+    const held = await heldTools(app, { most: mostShown });
+    const more = (await timely(countWaiting(app.db))) - held.length;
+    return await reviewPage(languageOf(req.raw), { held, more, formToken });
+  });
+  routes.post("/review", async ({ req }) => {
+    const form = await readForm(req.raw);
+    await expectReviewer(app, req.raw, form);
+    const [upstream, hash, state] = ["upstream", "hash", "state"].map((name) => form.get(name));
+    const isState = state === "approved" || state === "held";
+    if (!isState || upstream == null || hash == null) throw new Failure("form_refused");
+    await decideWaiting(app, { upstream, hash, state, by: "review page" });
+    return seeOther("/review");
+  });
+}
+
+function doorPage(language: Language): Promise<Response> {
+  const body = html`<form method="post" class="block">
+    <button>${say(language, "review_open")}</button>
+  </form>`;
+  return page(language, say(language, "review_title"), body, { isPrivate: true });
+}
+
+function reviewPage(
+  language: Language,
+  shown: {
+    readonly held: readonly Held[];
+    readonly more: number;
+    readonly formToken: string;
+  },
+): Promise<Response> {
+  const { held, more, formToken } = shown;
+  const body = html`<p>${say(language, held.length === 0 ? "review_none" : "review_lead")}</p>
+    ${held.map((each) => definition(language, each, formToken))}
+    ${more <= 0 ? "" : html`<p class="note">${say(language, "review_more", { count: String(more) })}</p>`}`;
+  return page(language, say(language, "review_title"), body);
+}
+
+function definition(language: Language, held: Held, formToken: string): Markup {
+  const { upstream, name, hash, kind, lines } = held;
+  return html`<h2>
+      ${upstream}/${plain(name)}
+      <span class="badge"
+        >${say(language, kind === "new" ? "definition_new" : "definition_changed")}</span
+      >
+    </h2>
+    <pre>${lines.join("\n")}</pre>
+    <form method="post" action="/review" class="block">
+      <input type="hidden" name="form_token" value="${formToken}" />
+      <input type="hidden" name="upstream" value="${upstream}" />
+      <input type="hidden" name="hash" value="${hash}" />
+      <button name="state" value="approved">${say(language, "let_use")}</button>
+      <button name="state" value="held" class="quiet">${say(language, "keep_back")}</button>
+    </form>`;
+}

@@ -1,0 +1,35 @@
+import type { Config } from "#src/config/load.ts";
+import { noToolRules } from "./tool-rules.ts";
+import { type Upstream, insideScheme } from "./upstream.ts";
+
+/** What the edge wing answers itself (`src/edge/own-server.ts`). */
+const ownNode: Upstream = {
+  name: "node",
+  title: "This node",
+  url: `${insideScheme}//node/`,
+  credential: { kind: "operator" },
+  tools: noToolRules,
+};
+
+/** The official servers of the providers we know. Each needs an account of its provider. */
+export function builtinUpstreams(config: Pick<Config, "supabase" | "edge">): readonly Upstream[] {
+  return [
+    ...(config.edge.isOn ? [ownNode] : []),
+    ofProvider("mercadolibre", "Mercado Libre", "https://mcp.mercadolibre.com/mcp"),
+    ofProvider("mercadopago", "Mercado Pago", "https://mcp.mercadopago.com/mcp"),
+    ofProvider("airtable", "Airtable", "https://mcp.airtable.com/mcp"),
+    ofProvider("supabase", "Supabase", supabaseUrl(config.supabase)),
+  ];
+}
+
+function ofProvider(name: string, title: string, url: string): Upstream {
+  return { name, title, url, credential: { kind: "account", provider: name }, tools: noToolRules };
+}
+
+function supabaseUrl(settings: Config["supabase"]): string {
+  const url = new URL("https://mcp.supabase.com/mcp");
+  if (settings.projectRef !== undefined) url.searchParams.set("project_ref", settings.projectRef);
+  if (settings.readOnly) url.searchParams.set("read_only", "true");
+  if (settings.features !== undefined) url.searchParams.set("features", settings.features);
+  return url.href;
+}
