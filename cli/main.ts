@@ -1,5 +1,5 @@
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
-import { version } from "#src/runtime/version.ts";
+import { version } from "#src/runtime/runtime.ts";
 import { Failure } from "#src/failure.ts";
 import { examplesOf } from "./command.ts";
 import { subCommands } from "./table-of-commands.ts";

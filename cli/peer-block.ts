@@ -1,4 +1,4 @@
-import { plain } from "#src/telemetry/plain.ts";
+import { plain } from "#src/telemetry/redact.ts";
 import type { ToldPeer } from "#src/edge/discovery/told.ts";
 
 /** A node for people: its peer id stands on a line of its own, to be copied. */

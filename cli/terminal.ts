@@ -1,7 +1,6 @@
 import { createConsola } from "consola";
-import { asFailure, type Failure } from "#src/failure.ts";
-import { plain } from "#src/telemetry/plain.ts";
-import { redact } from "#src/telemetry/redact.ts";
+import { type Failure, asFailure } from "#src/failure.ts";
+import { plain, redact } from "#src/telemetry/redact.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 
 /** Talk goes to stderr, so that stdout holds results alone; colours only where somebody looks. */

@@ -17,7 +17,7 @@ export type DatabaseAddress = {
 };
 
 /** libpq's modes; `files`: paths of PEM files. */
-export type TlsWish = {
+type TlsWish = {
   readonly mode: TlsMode;
   readonly files: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   readonly leastVersion: "TLSv1.2" | "TLSv1.3" | undefined;

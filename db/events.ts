@@ -3,7 +3,7 @@ import type { Database } from "./open.ts";
 import { events } from "./schema/operations.ts";
 
 /** What one process notes for all: see the readers of each. */
-export type EventName =
+type EventName =
   | "client_document_drifted"
   | "journal_unavailable"
   | "announced"

@@ -13,7 +13,7 @@ export type Home = {
   readonly serverUser: { readonly uid: number; readonly gid: number } | undefined;
 };
 
-export type HomeLock = { release(): void };
+type HomeLock = { release(): void };
 
 /** The folder of the bundled server's data, within the home. */
 const dataFolder = (folder: string) => join(folder, "data");

@@ -1,4 +1,4 @@
-export type DatabaseProblemCode =
+type DatabaseProblemCode =
   | "home_in_use"
   | "home_unusable"
   | "bundled_database_failed"

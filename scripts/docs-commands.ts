@@ -1,6 +1,5 @@
 import type { CommandDef, CommandMeta } from "citty";
-import { chapters } from "#src/check/chapters.ts";
-import { problems } from "#src/check/problems.ts";
+import { chapters, problems } from "#src/check/rules.ts";
 import { subCommands } from "#cli/table-of-commands.ts";
 import { code, table } from "./markdown.ts";
 

@@ -9,19 +9,17 @@ import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
 import { explaining } from "#db/explain.ts";
 import { type Catalog, buildCatalog, issuersToDiscover } from "./upstreams/catalog.ts";
 import { withDiscovered } from "./providers/discover.ts";
-import { refuseUnaskedDatabase } from "./config/new-database.ts";
+import { refuseUnaskedDatabase } from "./config/database-address.ts";
 import { type Config, loadConfig, originAt, refuse } from "./config/load.ts";
 import type { Environment } from "./config/read.ts";
 import { type Seal, createSeal, deriveKey, readKey } from "./crypto/seal.ts";
 import { Failure } from "./failure.ts";
-import { type Outbound, createOutbound } from "./http/outbound.ts";
+import { type Outbound, createOutbound } from "./http/fetch-exchange.ts";
 import { type Once, createOnce, within } from "./once.ts";
-import type { Runtime } from "./runtime/runtime.ts";
-import { type Log, createLog } from "./telemetry/log.ts";
-import { type Write, boundedWriter } from "./telemetry/output.ts";
+import { type Runtime, version } from "./runtime/runtime.ts";
+import { type Log, type Write, createLog, boundedWriter } from "./telemetry/log.ts";
 import { type Metrics, createMetrics } from "./telemetry/metrics.ts";
 import { type Tracing, createTracing } from "./telemetry/trace.ts";
-import { version } from "./runtime/version.ts";
 
 /** What an operation may lean on. Operations ask for the parts they use. */
 export type App = {

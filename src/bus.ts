@@ -31,7 +31,7 @@ export type LetGo = (topics: readonly string[]) => number;
  */
 export type Subscriber = (topics: readonly string[]) => Promise<number>;
 
-export type Subscription = { stop(): Promise<void> };
+type Subscription = { stop(): Promise<void> };
 
 const everyMs = 1000;
 const answerMs = 800;

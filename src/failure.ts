@@ -1,9 +1,11 @@
 import { DatabaseProblem } from "#db/problem.ts";
-import { commandFailures } from "./failure/command-failures.ts";
-import { edgeFailures } from "./failure/edge-failures.ts";
-import { guardFailures } from "./failure/guard-failures.ts";
-import { oauthErrors } from "./failure/oauth-errors.ts";
-import { pageFailures } from "./failure/page-failures.ts";
+import {
+  commandFailures,
+  edgeFailures,
+  guardFailures,
+  oauthErrors,
+  pageFailures,
+} from "./failure/failures.ts";
 
 type Meaning = {
   /** HTTP status when it answers a request. */

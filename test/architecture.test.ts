@@ -115,8 +115,9 @@ test("App is a word of its own: nothing to its left knows it, not even as a type
   expect(early.map(({ from }) => from.path)).toEqual([]);
 });
 
-test("SQL and its driver stay in db and in files named store.ts", () => {
-  const isData = ({ path }: SourceFile) => path.startsWith("db/") || basename(path) === "store.ts";
+test("SQL and its driver stay in db and in stores", () => {
+  const isData = ({ path }: SourceFile) =>
+    path.startsWith("db/") || /^([a-z-]+-)?store\.ts$/.test(basename(path));
   expect(importersOf(/^(drizzle-orm|postgres)(\/|$)/, isData)).toEqual([]);
 });
 
@@ -153,8 +154,13 @@ test("only where a gateway is put together, and its commands, know the edge exte
   expect(entangled).toEqual([]);
 });
 
-test("no file is longer than 400 lines", () => {
-  const long = files.filter(({ text }) => text.trimEnd().split("\n").length > 400);
+/** One row below the other, looked up by name: they may be as long as they are. */
+const tables = new Set(["src/check/rules.ts", "src/pages/words.ts"]);
+
+test("no file is longer than 400 lines, tables aside", () => {
+  const long = files.filter(
+    ({ path, text }) => !tables.has(path) && text.trimEnd().split("\n").length > 400,
+  );
   expect(long.map(({ path }) => path)).toEqual([]);
 });
 

@@ -6,7 +6,7 @@ import { endpoints, metadataPaths, tokenEndpointAliases } from "#src/oauth-serve
 import { mcpRoutes } from "#src/proxy/routes.ts";
 import { noToolRules } from "#src/upstreams/tool-rules.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import { problems } from "#src/check/problems.ts";
+import { problems } from "#src/check/rules.ts";
 import { settings } from "#src/config/settings.ts";
 import { failures } from "#src/failure.ts";
 import { subCommands } from "#cli/table-of-commands.ts";

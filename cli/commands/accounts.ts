@@ -1,9 +1,9 @@
-import { plain } from "#src/telemetry/plain.ts";
+import { plain } from "#src/telemetry/redact.ts";
 import { accountStates } from "#db/schema/accounts.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
 import { whatEndsWith } from "#src/accounts/revocation/store.ts";
 import { Failure } from "#src/failure.ts";
-import { type ListedAccount, accountsFor, openAccess } from "#src/operations/accounts/store.ts";
+import { type ListedAccount, accountsFor, openAccess } from "#src/operations/store.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
 

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { type CheckOptions, check as checkDeployment } from "#src/check/check.ts";
-import { chapters } from "#src/check/chapters.ts";
-import type { Finding } from "#src/check/finding.ts";
+import { chapters } from "#src/check/rules.ts";
+import type { Finding } from "#src/check/result.ts";
 import { type SignedReport, junit, reportOf, verifyReport } from "#src/check/report.ts";
 import { Failure, codeOf } from "#src/failure.ts";
 import { loadRuntime } from "#src/runtime/load.ts";

@@ -2,9 +2,9 @@ import {
   type Removed,
   cleanup as cleanUp,
   countLeftovers,
+  pinging,
 } from "#src/operations/cleanup/cleanup.ts";
 import { Failure } from "#src/failure.ts";
-import { pinging } from "#src/operations/cleanup/ping.ts";
 import { command, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";
 

@@ -1,6 +1,6 @@
 import tab from "@bomb.sh/tab/citty";
 import { type SubCommandsDef, defineCommand, runCommand } from "citty";
-import { version } from "#src/runtime/version.ts";
+import { version } from "#src/runtime/runtime.ts";
 import { Failure } from "#src/failure.ts";
 import { tellFailure } from "../terminal.ts";
 

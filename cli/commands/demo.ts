@@ -3,7 +3,7 @@ import { loadConfig } from "#src/config/load.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
 import { startSandbox } from "#src/sandbox/sandbox.ts";
 import { startGateway } from "#src/gateway/gateway.ts";
-import { catchStray } from "#src/telemetry/stray.ts";
+import { catchStray } from "#src/telemetry/error-fields.ts";
 import { command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
 import { print } from "../terminal.ts";

@@ -1,7 +1,7 @@
 import { loadConfig, localGateway } from "#src/config/load.ts";
 import { objectIn } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
-import { createOutbound } from "#src/http/outbound.ts";
+import { createOutbound } from "#src/http/fetch-exchange.ts";
 import { type Outcome, command } from "../command.ts";
 import { environment } from "../environment.ts";
 

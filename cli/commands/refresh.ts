@@ -9,7 +9,7 @@ import { Failure } from "#src/failure.ts";
 import { openRehearsal } from "#src/check/self-test/environment.ts";
 import { type Consequence, consequences } from "#src/check/self-test/simulate-refresh.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
-import { accountsFor } from "#src/operations/accounts/store.ts";
+import { accountsFor } from "#src/operations/store.ts";
 import { type RefreshDescription, describeRefresh } from "#src/operations/refresh/describe.ts";
 import { type Outcome, command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";

@@ -1,15 +1,15 @@
 import type { App } from "#src/app.ts";
 import { untilAcknowledged } from "#src/bus.ts";
 import { definitionsChanged, definitionsOf } from "#src/policy/tools/store.ts";
-import { plain } from "#src/telemetry/plain.ts";
+import { plain } from "#src/telemetry/redact.ts";
 import {
   approveTools,
   codeOf,
   expectUpstream,
   heldTools,
   holdTool,
+  createReviewLink,
 } from "#src/policy/tools/review.ts";
-import { createReviewLink } from "#src/policy/tools/reviewers.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
 import { table } from "../terminal.ts";

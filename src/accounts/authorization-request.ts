@@ -3,7 +3,7 @@ import { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Registration } from "./registration.ts";
 
-export type AuthorizationRequest = {
+type AuthorizationRequest = {
   readonly url: string;
   readonly state: string;
   readonly verifier: Secret;

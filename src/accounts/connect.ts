@@ -18,9 +18,9 @@ import type { Refusal, Tokens } from "./token-answer.ts";
  *   GET /auth/authorize  → beginConnect  → the provider's pages
  *   GET callback         → finishConnect → take the attempt (once) → exchange → whose? → seal → save
  */
-export type ConnectDeps = Pick<App, "outbound" | "log" | "catalog" | "publicUrl"> & SaveDeps;
+type ConnectDeps = Pick<App, "outbound" | "log" | "catalog" | "publicUrl"> & SaveDeps;
 
-export type ConnectRequest = {
+type ConnectRequest = {
   readonly provider: string;
   readonly site: string | undefined;
   /** Which agent the person wants to use; only shown to them later. */
@@ -89,7 +89,7 @@ async function beginAttempt(
   return { url };
 }
 
-export type Callback = {
+type Callback = {
   readonly requestId: string;
   readonly path: string;
   readonly query: URLSearchParams;
@@ -97,7 +97,7 @@ export type Callback = {
   readonly invite: string | undefined;
 };
 
-export type Connected = {
+type Connected = {
   readonly accountId: string;
   readonly personId: string;
   readonly provider: string;

@@ -38,7 +38,7 @@ export function createCredentials(app: Pick<App, "now">): Credentials {
   });
 }
 
-export type CredentialDeps = Pick<App, "db" | "seal" | "now"> & { readonly journal: Journal };
+type CredentialDeps = Pick<App, "db" | "seal" | "now"> & { readonly journal: Journal };
 
 /** Failures: `reconnect_needed` when the account is gone, `database_unavailable`, `credential_unreadable`. */
 export async function heldCredential(

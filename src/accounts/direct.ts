@@ -7,12 +7,12 @@ import { type SaveDeps, saveConnection } from "./save-connection.ts";
 
 type Direct = Pick<App, "outbound" | "catalog" | "log"> & SaveDeps;
 
-export type DirectKey = {
+type DirectKey = {
   readonly key: string;
   readonly provider: string | undefined;
   readonly invite: string | undefined;
 };
-export type DirectConnected = {
+type DirectConnected = {
   readonly accountId: string;
   readonly personId: string;
   readonly provider: Provider;

@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import type { Provider } from "#src/providers/provider.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { OutsideTrouble } from "#src/http/outbound.ts";
+import { OutsideTrouble } from "#src/http/fetch-exchange.ts";
 
 /** Whose credential it is, in the provider's words. */
 export type Identity = {

@@ -1,7 +1,7 @@
 import * as oauth from "oauth4webapi";
 import type { App } from "#src/app.ts";
 import type { Secret } from "#src/crypto/secret.ts";
-import { type OutsideAnswer, OutsideTrouble } from "#src/http/outbound.ts";
+import { type OutsideAnswer, OutsideTrouble } from "#src/http/fetch-exchange.ts";
 import type { Registration } from "./registration.ts";
 import {
   type Refusal,
@@ -12,7 +12,7 @@ import {
   tokensIn,
 } from "./token-answer.ts";
 
-export type TokenAnswer = { readonly tokens: Tokens } | { readonly refusal: Refusal };
+type TokenAnswer = { readonly tokens: Tokens } | { readonly refusal: Refusal };
 
 type Deps = Pick<App, "outbound" | "now">;
 

@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import type { FailureCode } from "#src/failure.ts";
 import { createLately } from "#src/cache.ts";
 import { connectable, tagOfRegistration } from "./registration.ts";
-import { type ProviderLately, providersLately } from "./events/store.ts";
+import { type ProviderLately, providersLately } from "./store.ts";
 
 /** How a provider has been answering all replicas: its refreshes of the last day, and whether it is closed. */
 export type ProviderHealth = {
@@ -10,7 +10,7 @@ export type ProviderHealth = {
   lately(): Promise<ReadonlyMap<string, ProviderState> | undefined>;
 };
 
-export type ProviderState = ProviderLately & {
+type ProviderState = ProviderLately & {
   /** What is wrong; `pass` when a refresh has gone well lately, `not_tried` when none was made. */
   readonly code: "pass" | "not_tried" | FailureCode;
 };

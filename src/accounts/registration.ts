@@ -16,7 +16,7 @@ export type Registration = {
   readonly site: string | undefined;
 };
 
-export const defaultCallbackPath = "/auth/callback";
+const defaultCallbackPath = "/auth/callback";
 
 type Settings = Pick<App, "catalog" | "config" | "publicUrl">;
 

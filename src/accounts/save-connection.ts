@@ -8,10 +8,10 @@ import { admit } from "#src/people/sign-up.ts";
 import { placeOf } from "./credential.ts";
 import type { Identity } from "./identity.ts";
 import type { Journal } from "./journal/journal.ts";
-import { lifetimes } from "./lifetimes.ts";
+import { lifetimes } from "./token-answer.ts";
 import { type Account, addAccount, endAccessTo, liveAccount, replaceCredential } from "./store.ts";
 
-export type Connection = {
+type Connection = {
   readonly provider: Provider;
   readonly kind: Account["kind"];
   /** Who is signed in at the browser, if anybody. */

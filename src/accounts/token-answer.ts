@@ -6,8 +6,9 @@ import {
 } from "#src/providers/provider.ts";
 import { isObject } from "#src/config/read.ts";
 import { Secret } from "#src/crypto/secret.ts";
-import type { OutsideAnswer } from "#src/http/outbound.ts";
-import { readRetryAfter } from "#src/http/retry-after.ts";
+import type { OutsideAnswer } from "#src/http/fetch-exchange.ts";
+import { readRetryAfter } from "#src/http/reason.ts";
+import type { Account } from "./store.ts";
 
 /** What a token endpoint handed out. */
 export type Tokens = {
@@ -180,4 +181,43 @@ function textsIn(fields: Fields): string {
   const values = Object.values(fields);
   const inside = values.filter(isObject).flatMap((each) => Object.values(each));
   return [...values, ...inside].filter((each) => typeof each === "string").join("\n");
+}
+
+const leastSeconds = 5;
+const mostSeconds = 10 * 365 * 86_400;
+const longestHeadStartMs = 10 * 60_000;
+const thirtyDaysMs = 30 * 86_400_000;
+
+/** The moment an answer arrived, by the database's clock, and a number from 0 to 1. */
+type Arrival = { readonly at: Date; readonly jitter: number };
+
+/**
+ * When a credential ends, counted from the moment its answer arrived, and from when on it is renewed early:
+ * a tenth of the access token's lifetime before its end (ten minutes at most), or a third of the refresh
+ * token's (thirty days at most), whichever comes first. Spread by half of that, so that accounts connected
+ * together are not refreshed together.
+ */
+export function lifetimes(
+  arrival: Arrival,
+  tokens: { readonly accessSeconds: number; readonly refreshSeconds: number | undefined },
+): Pick<Account, "accessExpiresAt" | "refreshExpiresAt" | "refreshFrom"> {
+  const now = arrival.at.getTime();
+  const spread = 1 + arrival.jitter / 2;
+  const access = bounded(tokens.accessSeconds) * 1000;
+  const refresh =
+    tokens.refreshSeconds === undefined ? Infinity : bounded(tokens.refreshSeconds) * 1000;
+  const early = Math.min(
+    access - spread * Math.min(access / 10, longestHeadStartMs),
+    refresh - spread * Math.min(refresh / 3, thirtyDaysMs),
+  );
+  return {
+    accessExpiresAt: new Date(now + access),
+    refreshExpiresAt: Number.isFinite(refresh) ? new Date(now + refresh) : null,
+    refreshFrom: new Date(now + early),
+  };
+}
+
+/** A lifetime of nothing would mean a refresh for every call, one of ages no date. */
+function bounded(seconds: number): number {
+  return Math.min(Math.max(seconds, leastSeconds), mostSeconds);
 }

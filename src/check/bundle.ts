@@ -7,13 +7,11 @@ import { settings } from "#src/config/settings.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
 import { allSwitches } from "#src/policy/store.ts";
-import type { Runtime } from "#src/runtime/runtime.ts";
-import { version } from "#src/runtime/version.ts";
+import { type Runtime, version } from "#src/runtime/runtime.ts";
 import { formsOf } from "#src/telemetry/find-secrets.ts";
 import { redact } from "#src/telemetry/redact.ts";
-import { countAccounts } from "#src/operations/accounts/store.ts";
+import { countAccounts, allTasks } from "#src/operations/store.ts";
 import { allAlerts } from "#src/operations/alerts/store.ts";
-import { allTasks } from "#src/operations/tasks/store.ts";
 import { check } from "./check.ts";
 import { databaseFacts, recentTrouble } from "./store.ts";
 

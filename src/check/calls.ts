@@ -1,10 +1,10 @@
-import { localFetch } from "./self-test/local-fetch.ts";
+import { localFetch } from "./self-test/visitor.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { asFailure } from "#src/failure.ts";
 import { switchOff, switchOn } from "#src/policy/switches.ts";
-import { clientShapes, listTools, send } from "./self-test/mcp.ts";
+import { clientShapes, listTools, send } from "./self-test/mcp-client.ts";
 import { type Connected, type Rehearsal, silentName } from "./self-test/environment.ts";
-import { type Finding, pass, problem } from "./finding.ts";
+import { type Finding, pass, problem } from "./result.ts";
 
 const whoami = { id: 1, method: "tools/call", params: { name: "whoami", arguments: {} } } as const;
 

@@ -34,11 +34,10 @@ import {
   constraintsThere,
   databaseItself,
 } from "./database.ts";
-import { type Finding, pass, problem } from "./finding.ts";
+import { type Finding, type Part, pass, problem, notExecuted } from "./result.ts";
 import { oauthFlows } from "./flows.ts";
 import { liveAccountsWork, providersKnowUs } from "./live.ts";
 import { alertsArrive, canariesSilent } from "./observed.ts";
-import { type Part, notExecuted } from "./part.ts";
 import { type Patience, partsOutside, throughPublicUrl } from "./public.ts";
 import {
   addressesSafe,

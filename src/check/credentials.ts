@@ -5,7 +5,7 @@ import type { Environment } from "#src/config/read.ts";
 import { secretValues } from "#src/config/secret-values.ts";
 import { nodeKeySealedBy, openNodeKey } from "#src/crypto/node-key.ts";
 import { asFailure } from "#src/failure.ts";
-import { type Finding, pass, problem, skipped } from "./finding.ts";
+import { type Finding, pass, problem, skipped } from "./result.ts";
 import { signingKeyAge } from "./store.ts";
 
 type Deps = Pick<App, "config" | "db" | "now"> & { readonly environment: Environment };

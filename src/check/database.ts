@@ -3,8 +3,8 @@ import { isNear, readAddress } from "#db/address.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
 import { cleanupTask, overdueDays } from "#src/operations/cleanup/cleanup.ts";
-import { secondsSince } from "#src/operations/tasks/store.ts";
-import { type Finding, pass, problem, skipped } from "./finding.ts";
+import { secondsSince } from "#src/operations/store.ts";
+import { type Finding, pass, problem, skipped } from "./result.ts";
 import { type DatabaseFacts, databaseFacts, missingNames, wronglyTaken } from "./store.ts";
 
 type Deps = Pick<App, "db" | "config" | "now">;

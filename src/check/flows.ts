@@ -5,7 +5,7 @@ import type { Provider } from "#src/providers/provider.ts";
 import { asFailure } from "#src/failure.ts";
 import { type Rehearsal, connect } from "./self-test/environment.ts";
 import { type Visitor, locationOf, newVisitor, walkToCallback } from "./self-test/visitor.ts";
-import { type Finding, pass, problem } from "./finding.ts";
+import { type Finding, pass, problem } from "./result.ts";
 
 /** Chapter 2, executed with every configured profile on its simulated provider. */
 export async function oauthFlows(rehearsal: Rehearsal): Promise<readonly Finding[]> {

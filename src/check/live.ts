@@ -5,7 +5,7 @@ import { tryRegistration } from "#src/accounts/try-registration.ts";
 import { accountById, liveAccounts } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { asFailure } from "#src/failure.ts";
-import { type Finding, pass, problem, skipped } from "./finding.ts";
+import { type Finding, pass, problem, skipped } from "./result.ts";
 
 /** Whether providers know this application; touches nobody's account. */
 export async function providersKnowUs(app: App): Promise<readonly Finding[]> {

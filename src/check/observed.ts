@@ -1,11 +1,11 @@
-import { localFetch } from "./self-test/local-fetch.ts";
+import { localFetch } from "./self-test/visitor.ts";
 import { createHmac } from "node:crypto";
 import { openColumn } from "#src/accounts/credential.ts";
 import { accountById } from "#src/accounts/store.ts";
 import { formsOf } from "#src/telemetry/find-secrets.ts";
 import { testAlerts } from "#src/operations/alerts/alerts.ts";
 import type { RehearsalDeps } from "./calls.ts";
-import { type Finding, pass, problem } from "./finding.ts";
+import { type Finding, pass, problem } from "./result.ts";
 
 /** Chapter 5: an alert reaches its receiver, signed. */
 export async function alertsArrive(world: RehearsalDeps): Promise<readonly Finding[]> {

@@ -5,9 +5,8 @@ import type { App } from "#src/app.ts";
 import { probeMethod, probeTicket } from "#src/proxy/probe.ts";
 import { localGateway, publicInit } from "#src/config/load.ts";
 import { isObject } from "#src/config/read.ts";
-import { type Finding, pass, problem, skipped } from "./finding.ts";
+import { type Finding, pass, problem, skipped, notExecuted } from "./result.ts";
 import { type Heard, listen } from "./listen.ts";
-import { notExecuted } from "./part.ts";
 
 type Deps = Pick<App, "config" | "catalog" | "publicUrl" | "bindingKey" | "now">;
 

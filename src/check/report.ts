@@ -1,18 +1,17 @@
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { App } from "#src/app.ts";
-import type { Environment } from "#src/config/read.ts";
-import { isObject, objectIn } from "#src/config/read.ts";
+import { type Environment, isObject, objectIn } from "#src/config/read.ts";
 import type { Setting } from "#src/config/setting.ts";
 import { settings } from "#src/config/settings.ts";
 import { fingerprintOf, isSignedBy, openNodeKey } from "#src/crypto/node-key.ts";
 import { Failure } from "#src/failure.ts";
-import { version } from "#src/runtime/version.ts";
-import { chapters } from "./chapters.ts";
-import type { Finding } from "./finding.ts";
+import { version } from "#src/runtime/runtime.ts";
+import { chapters } from "./rules.ts";
+import type { Finding } from "./result.ts";
 
 /** What was checked, when, with which binary and settings. */
-export type Report = {
+type Report = {
   readonly status: "pass" | "warn" | "fail";
   readonly checkedAt: string;
   readonly build: { readonly number: string; readonly revision: string };
@@ -35,7 +34,7 @@ export type SignedReport = Report & {
 };
 
 /** A keyed hash over every setting that is given, by name. */
-export function configHash(app: Pick<App, "bindingKey">, environment: Environment): string {
+function configHash(app: Pick<App, "bindingKey">, environment: Environment): string {
   const names = Object.keys(settings).toSorted();
   const given = names.flatMap((name) => {
     const value = environment[name]?.trim();
@@ -93,7 +92,7 @@ function signatureOf(app: Pick<App, "config" | "seal">, text: string): SignedRep
   }
 }
 
-export type Verified = {
+type Verified = {
   readonly checkedAt: string;
   readonly status: string;
   readonly fingerprint: string;

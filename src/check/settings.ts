@@ -3,8 +3,8 @@ import { type Registration, connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import { aboutUnknown, unknownNames } from "#src/config/unknown-names.ts";
-import { isLoopbackName } from "#src/http/loopback.ts";
-import { type Finding, pass, problem, skipped } from "./finding.ts";
+import { isLoopbackName } from "#src/http/address.ts";
+import { type Finding, pass, problem, skipped } from "./result.ts";
 
 type Deps = Pick<App, "config" | "catalog" | "publicUrl">;
 

@@ -9,7 +9,7 @@ import { codeOf } from "#src/failure.ts";
 import { allSwitches } from "#src/policy/store.ts";
 import { leftover } from "#src/operations/keys/reseal.ts";
 import { accountsInDoubt } from "#src/operations/store.ts";
-import { type Finding, pass, problem } from "./finding.ts";
+import { type Finding, pass, problem } from "./result.ts";
 
 /** A key may leave ENCRYPTION_KEY only when nothing needs it any more. */
 export async function keysInUse(

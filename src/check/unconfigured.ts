@@ -1,11 +1,11 @@
 import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
-import { type Finding, pass, problem } from "./finding.ts";
+import { type Finding, pass, problem } from "./result.ts";
 import { oauthAccounts } from "./store.ts";
 
 type Deps = Pick<App, "db" | "catalog" | "config" | "publicUrl">;
 
-export type Unconfigured = {
+type Unconfigured = {
   readonly provider: string;
   readonly accounts: number;
   /** The MCP servers that need these accounts. */

@@ -4,7 +4,7 @@ import type { SettingName } from "./settings.ts";
 /** So many calls in a time, and so many of them at once. */
 export type Pace = { readonly calls: number; readonly perMs: number; readonly burst: number };
 
-export const limitKinds = ["agent", "person", "account", "upstream", "tool", "address"] as const;
+const limitKinds = ["agent", "person", "account", "upstream", "tool", "address"] as const;
 export type LimitKind = (typeof limitKinds)[number];
 
 export const budgetPeriods = ["minute", "day", "month"] as const;

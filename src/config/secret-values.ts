@@ -4,7 +4,7 @@ import type { Setting } from "./setting.ts";
 import { settings } from "./settings.ts";
 
 /** A secret that is configured, by the setting that holds it. */
-export type SecretValue = { readonly name: string; readonly value: string };
+type SecretValue = { readonly name: string; readonly value: string };
 
 /** Shorter ones would be found everywhere. */
 const shortest = 8;

@@ -1,4 +1,4 @@
-export type SettingKind =
+type SettingKind =
   | "text"
   | "url"
   | "port"

@@ -1,8 +1,199 @@
-import { edgeSettings } from "./edge-settings.ts";
-import { guardSettings } from "./guard-settings.ts";
-import { operationSettings } from "./operation-settings.ts";
 import type { Setting } from "./setting.ts";
-import { tlsSettings } from "./tls-settings.ts";
+
+/** The wing of edge nodes: gateways that know each other. */
+const edgeSettings = {
+  SMARTDASH_EDGE: {
+    kind: "flag",
+    default: "off",
+    doc: "Makes this gateway a node: `/mcp/node/…`, `/mcp/tools/call`, `/discovery/…`, and an MCP server of its own named `node` ([edge.md](edge.md)). Off, nothing of it is loaded.",
+  },
+  EDGE_NODE_NAME: {
+    kind: "text",
+    doc: "A name of your own for this node, beside the one that comes from its key: `/mcp/node/node-1/info`. Lower-case letters, digits and hyphens.",
+  },
+  SMARTDASH_EDGE_DISCOVERY: {
+    kind: "list",
+    default: "mdns",
+    doc: "How a node looks for others: `mdns` (the local network), `libp2p` (TCP, Noise, Kademlia), both separated by a comma, or `none`. What is found is a hint, and never trusted for that.",
+  },
+  SMARTDASH_EDGE_INTERFACE: {
+    kind: "text",
+    doc: "Address of the one network interface that mDNS uses, e.g. `192.168.1.100`. Default: as the system chooses.",
+  },
+  SMARTDASH_EDGE_LISTEN: {
+    kind: "list",
+    default: "/ip4/0.0.0.0/tcp/4001",
+    doc: "Multiaddrs on which libp2p listens, comma separated; with `/ip4/0.0.0.0/udp/4001/quic-v1` also QUIC.",
+  },
+  SMARTDASH_EDGE_BOOTSTRAP: {
+    kind: "list",
+    doc: "Multiaddrs of nodes that are in the DHT already, comma separated: `/ip4/192.168.1.100/tcp/4001/p2p/12D3KooW…`.",
+  },
+  SMARTDASH_FLEET_KEY: {
+    kind: "keys",
+    secret: true,
+    doc: "32 bytes that the nodes of one fleet share, in any form that ENCRYPTION_KEY takes. Who has it is trusted without `smartdash peers trust`; to put a node out, change it everywhere.",
+  },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+/** What may be called, how often, and who is asked. */
+const guardSettings = {
+  SMARTDASH_LIMITS: {
+    kind: "list",
+    default: "agent=100/60s",
+    doc: "Rate limits, comma separated: `agent` (each permission of an agent), `person`, `account`, `upstream`, `tool` (one tool of an upstream, for all) or `address`, then calls per seconds: `agent=100/60s,address=1200/60s`. So many may come at once; `agent=100/60s:20` allows 20 at once. `off` for none.",
+  },
+  SMARTDASH_BUDGETS: {
+    kind: "list",
+    default: "agent=5000/day",
+    doc: "Calls that each `agent` permission or `account` may make per `minute`, `day` or `month` (UTC): `agent=5000/day,account=100000/month`. At 80 % there is an alert. `off` for none.",
+  },
+  SMARTDASH_CALLS_AT_ONCE: {
+    kind: "count",
+    default: "64",
+    doc: "Calls of one agent permission that may wait for their answer at the same time.",
+  },
+  SMARTDASH_STREAMS_AT_ONCE: {
+    kind: "count",
+    default: "100",
+    doc: "Event streams of one agent permission that may be open at the same time.",
+  },
+  SMARTDASH_BODY_MIB_AT_ONCE: {
+    kind: "count",
+    default: "16",
+    doc: "Mebibytes of request bodies of one agent permission that may be under way at the same time: read, or kept until the MCP server has answered. 4 at least, for the longest body.",
+  },
+  SMARTDASH_BODY_MIB_IN_ALL: {
+    kind: "count",
+    default: "64",
+    doc: "The same for all callers of this process together; more is answered with 503 until there is room.",
+  },
+  SMARTDASH_LOOPS: {
+    kind: "flag",
+    default: "on",
+    doc: "Notice agents that go round in circles: tell them, then refuse, then stop them until a person lets them go on.",
+  },
+  SMARTDASH_TOOL_PINNING: {
+    kind: "choice",
+    choices: ["hold", "report", "off"],
+    default: "hold",
+    doc: "A tool that is new or has changed since an upstream's list was first seen: `hold` it back until `smartdash tools approve`, only `report` it, or `off`.",
+  },
+  SMARTDASH_APPROVAL: {
+    kind: "choice",
+    choices: ["destructive", "policy", "off"],
+    default: "destructive",
+    doc: "Which calls wait for a person's yes: tools that say they are `destructive` and those that a policy names, those of a `policy` alone, or none.",
+  },
+  ALLOWED_ORIGINS: {
+    kind: "list",
+    doc: "Origins of browser clients, comma separated and exact (`https://app.example.com`): they get CORS headers at MCP addresses and at the authorization server's. None by default.",
+  },
+} as const satisfies Record<string, Setting>;
+
+/** What is measured, told, kept and taken over for the operator. */
+const operationSettings = {
+  METRICS_TOKEN: {
+    kind: "text",
+    secret: true,
+    doc: "Bearer with which `/metrics` (Prometheus) may be read, 16 characters or more. Not set: there is no such address, unless METRICS_PORT is set.",
+  },
+  METRICS_PORT: {
+    kind: "port",
+    doc: "Port of loopback on which `/metrics` may be read without a bearer.",
+  },
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    kind: "url",
+    doc: "OpenTelemetry collector (OTLP over HTTP) that traces of calls and refreshes are sent to, e.g. `http://127.0.0.1:4318`. Not set: none are made.",
+  },
+  OTEL_EXPORTER_OTLP_HEADERS: {
+    kind: "text",
+    secret: true,
+    doc: "Headers for that collector: `name=value`, comma separated.",
+  },
+  OTEL_SERVICE_NAME: {
+    kind: "text",
+    default: "smartdash",
+    doc: "Name of this service in traces.",
+  },
+  ALERT_WEBHOOK_URL: {
+    kind: "url",
+    secret: true,
+    doc: "Where alerts are POSTed, signed as Standard Webhooks say (`webhook-id`, `webhook-timestamp`, `webhook-signature`).",
+  },
+  ALERT_WEBHOOK_SECRET: {
+    kind: "text",
+    secret: true,
+    doc: "Secret of that signature: `whsec_` and base64, or any text of 24 characters or more.",
+  },
+  ALERT_SLACK_URL: { kind: "url", secret: true, doc: "Slack incoming webhook for alerts." },
+  ALERT_DISCORD_URL: { kind: "url", secret: true, doc: "Discord webhook for alerts." },
+  ALERT_HEALTHCHECKS_URL: {
+    kind: "url",
+    secret: true,
+    doc: "Ping address of a healthchecks.io check: pinged every minute while nothing is wrong, `/fail` when an alert begins.",
+  },
+  ALERT_COOLDOWN_MS: {
+    kind: "milliseconds",
+    default: "3600000",
+    doc: "An alert that has ended and begins again is told again only after so long.",
+  },
+  SMARTDASH_KEEP_CALLS_DAYS: {
+    kind: "count",
+    default: "90",
+    doc: "`smartdash cleanup` removes calls of the audit trail after so many days.",
+  },
+  SMARTDASH_KEEP_EVENTS_DAYS: {
+    kind: "count",
+    default: "90",
+    doc: "`smartdash cleanup` removes refresh events, ended sessions and grants, and alerts that are over after so many days.",
+  },
+  SMARTDASH_KEEP_REVOKED_DAYS: {
+    kind: "count",
+    default: "30",
+    doc: "`smartdash cleanup` removes disconnected accounts after so many days; their credentials are erased at once.",
+  },
+  SMARTDASH_BACKUP_STAMP: {
+    kind: "text",
+    doc: "File that your backup job touches when it has ended: `smartdash check` says when that was more than two days ago.",
+  },
+  PARSE_SERVER_URL: {
+    kind: "url",
+    default: "https://parseapi.back4app.com",
+    doc: "`smartdash import back4app`: the Parse server.",
+  },
+  PARSE_APP_ID: { kind: "text", doc: "`smartdash import back4app`: application id." },
+  PARSE_MASTER_KEY: {
+    kind: "text",
+    secret: true,
+    doc: "`smartdash import back4app`: master key.",
+  },
+  PARSE_FERNET_KEYS: {
+    kind: "keys",
+    secret: true,
+    doc: "`smartdash import back4app`: the Fernet keys that sealed the tokens there, comma separated; those of ENCRYPTION_KEY are tried too.",
+  },
+} as const satisfies Record<string, Setting>;
+
+/** HTTPS in the binary, for whoever has no proxy in front. */
+const tlsSettings = {
+  TLS_CERT_FILE: {
+    kind: "text",
+    doc: "File with the certificate chain (PEM): the gateway speaks HTTPS itself. A new one is taken within two seconds, without ending streams.",
+  },
+  TLS_KEY_FILE: { kind: "text", doc: "File with the private key of that certificate (PEM)." },
+  TLS_SELF_SIGNED: {
+    kind: "flag",
+    default: "off",
+    doc: "HTTPS with a certificate of the node's own, which other nodes pin (`smartdash node show` prints its fingerprint). Not for browsers.",
+  },
+  TLS_MIN_VERSION: {
+    kind: "choice",
+    choices: ["1.2", "1.3"],
+    default: "1.3",
+    doc: "Lowest version of TLS.",
+  },
+} as const satisfies Readonly<Record<string, Setting>>;
 
 /** Every setting of the gateway, all read from the environment. A test keeps the documents equal to this table. */
 export const settings = {

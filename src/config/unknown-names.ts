@@ -2,7 +2,7 @@ import type { Environment } from "./read.ts";
 import { settings } from "./settings.ts";
 
 /** A name in the environment that looks like a setting's and is none. What it holds is never looked at by others. */
-export type UnknownName = {
+type UnknownName = {
   readonly name: string;
   /** The setting that is likely meant. */
   readonly meant: string | undefined;

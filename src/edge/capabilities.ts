@@ -4,7 +4,7 @@ import { isOwnName } from "#src/config/edge.ts";
 import { isObject, objectIn } from "#src/config/read.ts";
 import { canonicalJson } from "#src/crypto/canonical-json.ts";
 import { isSignedBy } from "#src/crypto/node-key.ts";
-import { version } from "#src/runtime/version.ts";
+import { version } from "#src/runtime/runtime.ts";
 import { type Node, type NodeIdentity, identityOf } from "./identity.ts";
 
 /** What a node says about itself; signed, so that whoever passes it on cannot change it. */
@@ -119,7 +119,7 @@ function loadNow(): { readonly cpu: number; readonly memory: number } {
 }
 
 /** A document that its node has signed; what it says is that node's word, and no more. */
-export type ReadDocument = {
+type ReadDocument = {
   readonly identity: NodeIdentity;
   readonly document: Readonly<Record<string, unknown>>;
   readonly expiresAt: Date;

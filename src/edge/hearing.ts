@@ -5,11 +5,11 @@ import { switchedOff } from "#src/policy/switches.ts";
 import { definitionsChanged } from "#src/policy/tools/store.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { announceSubject } from "./discovery/announce.ts";
-import type { Finder } from "./discovery/finder.ts";
+import type { Finder } from "./discovery/backend.ts";
 import { identityOfPeer } from "./identity.ts";
 import type { PeerSessions } from "./peers/sessions.ts";
 import { peerSubject } from "./peers/store.ts";
-import type { Hub } from "./stream/hub.ts";
+import type { Hub } from "./stream/stream.ts";
 
 type Deps = Pick<App, "db" | "log"> & { readonly openStreams: Pick<OpenStreams, "cut"> };
 

@@ -3,7 +3,7 @@ import type { Exchange, Incoming, OutgoingRequest } from "#src/http/exchange.ts"
 import { incomingFrom } from "#src/http/fetch-exchange.ts";
 
 /** What answers at `edge-hive://NAME/`. */
-export type Inside = (name: string, request: OutgoingRequest) => Promise<Incoming>;
+type Inside = (name: string, request: OutgoingRequest) => Promise<Incoming>;
 
 /** Exchanges with the node itself and with the nodes behind it; everything else goes the usual way. */
 export function exchangeInside(usual: Exchange, inside: Inside): Exchange {

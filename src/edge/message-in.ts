@@ -1,7 +1,5 @@
-import { type Piece, SseSplitter } from "#src/proxy/sse-splitter.ts";
-import { dataOf } from "#src/proxy/sse-fields.ts";
-import { ByteBuffer } from "#src/proxy/byte-buffer.ts";
-import { mediaTypeOf } from "#src/proxy/media-type.ts";
+import { type Piece, SseSplitter, dataOf, ByteBuffer } from "#src/proxy/sse.ts";
+import { mediaTypeOf } from "#src/proxy/headers.ts";
 import { listBounds, scanJson } from "#src/proxy/json-scan.ts";
 import { isObject } from "#src/config/read.ts";
 import { parseExactly } from "#src/crypto/canonical-json.ts";

@@ -1,21 +1,20 @@
-import { topicsOfCaller } from "#src/policy/topics.ts";
+import { topicsOfCaller } from "#src/policy/plan.ts";
 import { type Caller, callerOf } from "#src/oauth-server/caller.ts";
 import { isPeersClient } from "#src/oauth-server/clients/operator.ts";
-import { bearerOf } from "#src/proxy/bearer.ts";
+import { bearerOf } from "#src/proxy/auth.ts";
 import type { McpDeps } from "#src/proxy/routes.ts";
 import { type Upstream, insideScheme } from "#src/upstreams/upstream.ts";
 import { nodeAlias } from "#src/config/edge.ts";
 import { noToolRules } from "#src/upstreams/tool-rules.ts";
 import { Failure } from "#src/failure.ts";
-import type { PageRoutes } from "#src/http/page-routes.ts";
+import type { PageRoutes } from "#src/http/forms.ts";
 import type { CapabilityDocument } from "./capabilities.ts";
 import { callPlainly, readPlainly } from "./plain-requests.ts";
 import type { PeerSessions } from "./peers/sessions.ts";
 import type { AccountStates } from "./stream/account-states.ts";
-import type { Hub } from "./stream/hub.ts";
-import { openNotices } from "./stream/stream.ts";
+import { type Hub, openNotices } from "./stream/stream.ts";
 
-export type NodeParts = {
+type NodeParts = {
   readonly nodeId: string;
   /** What the operator calls it. */
   readonly alias: string | undefined;

@@ -7,10 +7,10 @@ import { scanJson } from "#src/proxy/json-scan.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { within } from "#src/once.ts";
-import { version } from "#src/runtime/version.ts";
+import { version } from "#src/runtime/runtime.ts";
 import { answerIn } from "./message-in.ts";
 
-export type Asked = {
+type Asked = {
   readonly request: Request;
   readonly requestId: string;
   readonly address: () => string;

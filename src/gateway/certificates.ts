@@ -8,7 +8,7 @@ import { Failure } from "#src/failure.ts";
 import type { Tls } from "#src/runtime/runtime.ts";
 
 /** What this process shows whoever connects. */
-export type Certificates = {
+type Certificates = {
   current(): Tls;
   /** SHA-256 in hex of the one that is shown. */
   readonly fingerprint: () => string;

@@ -4,7 +4,7 @@ import type { OpenStreams } from "#src/proxy/open-streams.ts";
 import type { Handle, RunningServer } from "#src/runtime/runtime.ts";
 
 /** How a gateway goes without anybody behind a proxy noticing. */
-export type Drain = {
+type Drain = {
   readonly isDraining: () => boolean;
   /** Every answer, from the moment of leaving on with `Connection: close`. */
   around(handle: Handle): Handle;

@@ -1,7 +1,6 @@
 import { openJournal } from "#src/accounts/journal/journal.ts";
 import { recoverAtStart, startRecovery } from "#src/accounts/recovery/recover.ts";
-import { createRefreshParts } from "#src/accounts/refresh/deps.ts";
-import type { AtStep } from "#src/accounts/refresh/step.ts";
+import { type AtStep, createRefreshParts } from "#src/accounts/refresh/deps.ts";
 import type { App } from "#src/app.ts";
 import { type Subscriber, subscribe } from "#src/bus.ts";
 import { originAt } from "#src/config/load.ts";
@@ -13,8 +12,7 @@ import { openCertificates } from "./certificates.ts";
 import { createDrain } from "./drain.ts";
 import { type Parts, followTopics, stopParts, withParts } from "./composition.ts";
 import { startAlerts } from "#src/operations/alerts/alerts.ts";
-import { addGauges } from "#src/operations/gauges.ts";
-import { metricsAnswer } from "#src/operations/routes.ts";
+import { addGauges, metricsAnswer } from "#src/operations/routes.ts";
 import { startSchedule } from "#src/operations/schedule.ts";
 import type { Edge, EdgeDeps } from "#src/edge/edge.ts";
 

@@ -1,12 +1,11 @@
-import { Answer, type Carrier, type Settle } from "./answer.ts";
-import type { Cancel } from "./cancel.ts";
-import type { Incoming, Pin } from "./exchange.ts";
+import { type Carrier, type Settle, Answer } from "./answer.ts";
+import type { Cancel, Incoming, Pin } from "./exchange.ts";
 import { ConnectionEnded, LostAfterSending, reasonOf } from "./reason.ts";
 import { scheduleAfterAnswers, scheduleSend } from "./event-loop.ts";
 import { ResponseBroken } from "./response-parser.ts";
 
 /** A socket as far as a connection needs one. */
-export type Wire = {
+type Wire = {
   /** How many bytes were taken; negative when the socket is closed. */
   write(bytes: Uint8Array): number;
   pause(): unknown;
@@ -157,4 +156,65 @@ export class Connection implements Carrier {
     if (written < 0) return this.fail(new ConnectionEnded(cutOff));
     this.#unsent = written < bytes.length ? bytes.subarray(written) : undefined;
   }
+}
+
+/** Connections that wait for their next exchange, by origin. They keep no process alive. */
+type IdleConnections = {
+  /** One that its server has not been silent on for too long. */
+  take(origin: string): Connection | undefined;
+  keep(connection: Connection): void;
+  forget(connection: Connection): void;
+};
+
+const mostPerOrigin = 256;
+const sweepMs = 1000;
+
+export function createIdleConnections(now: () => number): IdleConnections {
+  const idle = new Map<string, Connection[]>();
+  let sweeper: ReturnType<typeof setInterval> | undefined;
+
+  const isFresh = ({ idleSince, idleMs }: Connection) => now() - idleSince < idleMs;
+  const tooLong = () => new Error("idle for too long");
+
+  function sweep(): void {
+    for (const [origin, connections] of idle) {
+      for (const connection of connections.filter((each) => !isFresh(each))) {
+        connection.fail(tooLong());
+      }
+      if (connections.length === 0) idle.delete(origin);
+    }
+    if (idle.size > 0) return;
+    clearInterval(sweeper);
+    sweeper = undefined;
+  }
+
+  return {
+    take(origin) {
+      const connections = idle.get(origin);
+      for (;;) {
+        const connection = connections?.pop();
+        if (connection === undefined) return undefined;
+        if (isFresh(connection)) {
+          connection.socket?.ref();
+          return connection;
+        }
+        connection.fail(tooLong());
+      }
+    },
+    keep(connection) {
+      const others = idle.get(connection.origin) ?? [];
+      idle.set(connection.origin, others);
+      connection.idleSince = now();
+      connection.resume();
+      connection.socket?.unref();
+      others.push(connection);
+      if (others.length > mostPerOrigin) others[0]?.fail(new Error("too many idle connections"));
+      sweeper ??= setInterval(sweep, sweepMs).unref();
+    },
+    forget(connection) {
+      const others = idle.get(connection.origin);
+      const index = others?.indexOf(connection) ?? -1;
+      if (index !== -1) others?.splice(index, 1);
+    },
+  };
 }

@@ -3,8 +3,8 @@ import { type Socket, connect as connectPlain } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { codeOf } from "#src/failure.ts";
 import { within } from "#src/once.ts";
-import { AnswerUnusable, type SocketAnswer, answerOn } from "./socket-answer.ts";
-import { isLoopbackAddress, isPublicAddress } from "./special-addresses.ts";
+import { type SocketAnswer, AnswerUnusable, answerOn } from "./socket-answer.ts";
+import { isLoopbackAddress, isPublicAddress } from "./address.ts";
 
 export type GuardedAnswer = SocketAnswer;
 
@@ -27,7 +27,7 @@ export class FetchRefused extends Error {
   }
 }
 
-export type GuardedFetchOptions = {
+type GuardedFetchOptions = {
   /** For development on loopback: its addresses may be fetched, there also over http. */
   readonly allowsLoopback: boolean;
   readonly limitMs?: number;

@@ -9,7 +9,7 @@ import { type Scope, allowedBy, scopes } from "./scopes.ts";
 import { sessionByFingerprint } from "./sessions/store.ts";
 import { type ProvenToken, proveAccessToken } from "./tokens/access-token.ts";
 import { type SigningKeys, keysSubject } from "./tokens/signing-keys.ts";
-import { policyKeyOf } from "./grants/policy-id.ts";
+import { policyKeyOf } from "./grants/consent.ts";
 import { agentById, isEnded, openGrant, policiesOf } from "./tokens/store.ts";
 
 /** Who a bearer stands for. */

@@ -7,7 +7,7 @@ import { createFloodGate } from "#src/http/flood-gate.ts";
 import { createSemaphores } from "#src/http/semaphore.ts";
 import { createGuardedFetch } from "#src/http/guarded-fetch.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
-import { isLoopbackName } from "#src/http/loopback.ts";
+import { isLoopbackName } from "#src/http/address.ts";
 import { type Callers, createCallers, policyChanged } from "./caller.ts";
 import type { Client } from "./clients/client.ts";
 import type { Clients } from "./clients/find-client.ts";

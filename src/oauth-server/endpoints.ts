@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { type FailureCode, Failure, asFailure, meaningOf } from "#src/failure.ts";
 import type { createSemaphores } from "#src/http/semaphore.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
-import type { PageRoutes } from "#src/http/page-routes.ts";
+import type { PageRoutes } from "#src/http/forms.ts";
 import { languages } from "#src/http/language.ts";
 import { readFields, readJsonObject } from "./fields.ts";
 import type { CallerDeps } from "./caller.ts";
@@ -17,7 +17,7 @@ import { scopes } from "./scopes.ts";
 import { introspect } from "./tokens/introspect.ts";
 import { revoke } from "./tokens/revoke.ts";
 
-export type AuthorizationServer = App &
+type AuthorizationServer = App &
   GrantDeps &
   CallerDeps & {
     readonly registrationGate: FloodGate;
@@ -82,7 +82,7 @@ export function mountAuthorizationServer(routes: PageRoutes, app: AuthorizationS
 }
 
 /** RFC 8414 section 2, RFC 9207 section 3, the client id metadata document draft. */
-export function authorizationServerMetadata(app: Pick<App, "publicUrl" | "config">) {
+function authorizationServerMetadata(app: Pick<App, "publicUrl" | "config">) {
   const addresses = Object.entries(endpoints).map(
     ([name, { path }]) => [name, `${app.publicUrl}${path}`] as const,
   );

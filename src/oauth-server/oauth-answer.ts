@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { oauthErrors } from "#src/failure/oauth-errors.ts";
+import { oauthErrors } from "#src/failure/failures.ts";
 import { withinAbout } from "#src/once.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 

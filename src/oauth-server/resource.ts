@@ -2,9 +2,9 @@ import type { App } from "#src/app.ts";
 import { mcpPaths } from "#src/upstreams/mcp-paths.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure } from "#src/failure.ts";
-import { isCanonicalUrl } from "#src/http/canonical-url.ts";
+import { isCanonicalUrl } from "#src/http/public-url.ts";
 import { plainHost } from "#src/http/origin.ts";
-import { isLoopbackName } from "#src/http/loopback.ts";
+import { isLoopbackName } from "#src/http/address.ts";
 
 /** An MCP address as clients name it (RFC 8707), with the upstream behind it. */
 export type Resource = { readonly url: string; readonly upstream: Upstream };

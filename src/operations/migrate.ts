@@ -4,8 +4,7 @@ import { type Migration, type MigrationOutcome, migrate, pendingMigrations } fro
 import { migrations } from "#db/migrations/embedded.ts";
 import { ping } from "#db/ping.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
-import { refuseUnaskedDatabase } from "#src/config/new-database.ts";
-import { databaseAddress } from "#src/config/database-address.ts";
+import { refuseUnaskedDatabase, databaseAddress } from "#src/config/database-address.ts";
 import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
@@ -19,7 +18,7 @@ export function migrateDatabase(environment: Environment): Promise<MigrationOutc
   return onDatabase(environment, ({ sql }) => migrate(sql));
 }
 
-export type MigrationStatus = Named & {
+type MigrationStatus = Named & {
   readonly migrations: readonly (Migration & { readonly isApplied: boolean })[];
 };
 

@@ -1,18 +1,20 @@
 import type { App } from "#src/app.ts";
 import { isSame } from "#src/crypto/secret.ts";
-import type { PageRoutes } from "#src/http/page-routes.ts";
+import type { PageRoutes } from "#src/http/forms.ts";
 import { Failure } from "#src/failure.ts";
-import { fine } from "#src/proxy/health.ts";
+import { type Outcomes, fine } from "#src/proxy/health.ts";
 import { credentialOutages } from "#src/proxy/store.ts";
 import type { Journal } from "#src/accounts/journal/journal.ts";
 import type { ProviderHealth } from "#src/accounts/provider-health.ts";
-import type { Outcomes } from "#src/proxy/outcomes.ts";
-import type { ConnectCheck } from "#src/proxy/connect-check.ts";
+import type { ConnectCheck } from "#src/proxy/forward.ts";
 import type { Switches } from "#src/policy/switches.ts";
-import { version } from "#src/runtime/version.ts";
+import { version } from "#src/runtime/runtime.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import { overdueDays } from "./cleanup/cleanup.ts";
-import type { UpkeepWatch } from "./cleanup/watch.ts";
+import { type UpkeepWatch, overdueDays, cleanupTask } from "./cleanup/cleanup.ts";
+import { createCache } from "#src/cache.ts";
+import { timely } from "#src/once.ts";
+import { countAccounts, secondsSince } from "./store.ts";
+import { allAlerts } from "./alerts/store.ts";
 
 type Deps = Pick<App, "config" | "metrics"> & {
   readonly databaseWatch: DatabaseWatch;
@@ -109,3 +111,37 @@ function health(
     headers: { "content-type": "application/health+json", "cache-control": "no-store" },
   });
 }
+
+/** What Prometheus asks the database for, through one process: at most once in 15 seconds each. */
+export function addGauges(
+  app: Pick<App, "db" | "metrics" | "now">,
+  openStreams: { readonly streams: () => number },
+): void {
+  const { db, metrics } = app;
+  const now = () => app.now().getTime();
+  const known = createCache<readonly Sample[]>({ freshMs: 15_000, staleMs: 0, size: 10, now });
+  const add = (name: string, help: string, read: () => Promise<readonly Sample[]>) =>
+    metrics.gauge(name, help, async () => (await known.get(name, () => timely(read()))) ?? []);
+  metrics.gauge("smartdash_open_streams", "Event streams that are open now", () => [
+    { labels: {}, value: openStreams.streams() },
+  ]);
+  add("smartdash_accounts", "Accounts by provider and state", async () =>
+    (await countAccounts(db)).map(({ provider, state, count }) => ({
+      labels: { provider, state },
+      value: count,
+    })),
+  );
+  add("smartdash_alerts_firing", "Alerts that fire now, by kind", async () => {
+    const firing = (await allAlerts(db)).filter(({ state }) => state === "firing");
+    const kinds = new Set(firing.map(({ kind }) => kind));
+    return [...kinds].map((kind) => ({
+      labels: { kind },
+      value: firing.filter((each) => each.kind === kind).length,
+    }));
+  });
+  add("smartdash_cleanup_age_seconds", "Since smartdash cleanup ran", async () => [
+    { labels: {}, value: await secondsSince(db, cleanupTask) },
+  ]);
+}
+
+type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number };

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { askProvider } from "#src/accounts/refresh/ask.ts";
+import { askProvider } from "#src/accounts/refresh/attempt.ts";
 import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
-import { leasedBy } from "#src/accounts/refresh/lease.ts";
-import { isRestored } from "#src/accounts/refresh/renew.ts";
+import { leasedBy, isRestored } from "#src/accounts/refresh/renew.ts";
 import { dueProviders, endUnrenewable, leaseDue } from "#src/accounts/refresh/store.ts";
 import { finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";

@@ -1,7 +1,21 @@
-import { and, eq, gt, inArray, isNotNull, isNull, lt, or, sql } from "drizzle-orm";
+import {
+  and,
+  eq,
+  gt,
+  inArray,
+  isNotNull,
+  isNull,
+  lt,
+  or,
+  sql,
+  desc,
+  getTableColumns,
+} from "drizzle-orm";
 import type { Database } from "#db/open.ts";
-import { accounts } from "#db/schema/accounts.ts";
+import { type accountStates, accounts } from "#db/schema/accounts.ts";
 import { type Account, type ReadAccount, readColumns } from "#src/accounts/store.ts";
+import { tasks } from "#db/schema/operations.ts";
+import { grants, sessions } from "#db/schema/agents.ts";
 
 const inUse = inArray(accounts.state, ["active", "ambiguous"]);
 
@@ -73,4 +87,131 @@ export function accountsInDoubt(
     .where(inArray(accounts.state, ["ambiguous", "reconnect_required", "revoking"]))
     .groupBy(accounts.state, accounts.lastError)
     .orderBy(accounts.state);
+}
+
+/** Notes that a task was done now, and what it did. */
+export async function taskDone(
+  db: Database,
+  name: string,
+  outcome: Readonly<Record<string, number>>,
+): Promise<void> {
+  const done = { doneAt: sql`now()`, outcome, takenBy: null, takenUntil: null };
+  await db
+    .insert(tasks)
+    .values({ name, ...done })
+    .onConflictDoUpdate({ target: tasks.name, set: done });
+}
+
+/**
+ * Takes a task for one replica, when it was not done for `everySeconds` and nobody else is at it. Whoever takes it
+ * and dies gives it back after a minute.
+ */
+export async function takeTask(
+  db: Database,
+  task: { readonly name: string; readonly holder: string; readonly everySeconds: number },
+): Promise<boolean> {
+  const { name, holder, everySeconds } = task;
+  const rows = await db.execute(sql`
+    insert into ${tasks} as t (name, taken_by, taken_until)
+    values (${name}, ${holder}::uuid, now() + interval '1 minute')
+    on conflict (name) do update set taken_by = ${holder}::uuid, taken_until = now() + interval '1 minute'
+    where (t.taken_until is null or t.taken_until < now())
+      and (t.done_at is null or t.done_at < now() - ${everySeconds} * interval '1 second')
+    returning name`);
+  return rows.length === 1;
+}
+
+/** How long ago a task was done; of one that never was, how long this database has existed. Seconds. */
+export async function secondsSince(db: Database, name: string): Promise<number> {
+  const [row] = await db.execute<{ seconds: number }>(sql`
+    select extract(epoch from now() - coalesce(
+      (select done_at from ${tasks} where name = ${name}),
+      (select min(applied_at) from smartdash_migrations)))::float8 as seconds`);
+  return row?.seconds ?? 0;
+}
+
+/** Every task with when it was done and what it did. */
+export function allTasks(db: Database): Promise<(typeof tasks.$inferSelect)[]> {
+  return db.select().from(tasks).orderBy(tasks.name);
+}
+
+export type ListedAccount = Omit<Account, "accessToken" | "refreshToken">;
+
+/** One page of the accounts, without their credentials: those in trouble first, then the newest; and how many there are. */
+export async function accountsFor(
+  db: Database,
+  which: {
+    readonly provider?: string | undefined;
+    readonly state?: string | undefined;
+    readonly most: number;
+    /** From 1. */
+    readonly page: number;
+  },
+): Promise<{ readonly accounts: readonly ListedAccount[]; readonly total: number }> {
+  const { accessToken: _, refreshToken: __, ...columns } = getTableColumns(accounts);
+  const { provider, state, most, page } = which;
+  const fits = and(
+    provider === undefined ? undefined : eq(accounts.provider, provider),
+    state === undefined ? undefined : sql`${accounts.state} = ${state}`,
+  );
+  const rows = await db
+    .select(columns)
+    .from(accounts)
+    .where(fits)
+    .orderBy(
+      sql`${accounts.state} in ('active', 'revoked')`,
+      desc(accounts.createdAt),
+      desc(accounts.id),
+    )
+    .limit(most)
+    .offset((page - 1) * most);
+  return { accounts: rows, total: await db.$count(accounts, fits) };
+}
+
+const mostIds = 100;
+
+/** Ids of what is open for an account, the newest first, as `revoke` takes them. */
+export async function openAccess(
+  db: Database,
+  id: string,
+): Promise<{ readonly sessions: readonly string[]; readonly grants: readonly string[] }> {
+  const isOpen = and(
+    eq(sessions.accountId, id),
+    isNull(sessions.endedAt),
+    sql`${sessions.expiresAt} > now()`,
+  );
+  const [open, allowed] = await Promise.all([
+    db
+      .select({ id: sessions.id })
+      .from(sessions)
+      .where(isOpen)
+      .orderBy(desc(sessions.id))
+      .limit(mostIds),
+    db
+      .select({ id: grants.id })
+      .from(grants)
+      .where(and(eq(grants.accountId, id), isNull(grants.endedAt)))
+      .orderBy(desc(grants.id))
+      .limit(mostIds),
+  ]);
+  return { sessions: open.map((row) => row.id), grants: allowed.map((row) => row.id) };
+}
+
+type AccountCount = {
+  readonly provider: string;
+  readonly state: (typeof accountStates)[number];
+  readonly count: number;
+};
+
+/** How many accounts are in which state. */
+export function countAccounts(db: Database): Promise<AccountCount[]> {
+  return db
+    .select({
+      provider: accounts.provider,
+      state: accounts.state,
+      count: sql<number>`count(*)::int`,
+    })
+    .from(accounts)
+    .groupBy(accounts.provider, accounts.state)
+    .orderBy(accounts.provider, accounts.state);
 }

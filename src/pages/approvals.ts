@@ -1,19 +1,17 @@
 import { html } from "hono/html";
 import { isUsable, openColumn } from "#src/accounts/credential.ts";
 import { type Account, accountById, accountsOf } from "#src/accounts/store.ts";
-import { accountName } from "./account-name.ts";
+import { accountName, page, seeOther } from "./page.ts";
 import type { App } from "#src/app.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { isSame } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
-import { readForm } from "#src/http/form.ts";
-import type { PageRoutes } from "#src/http/page-routes.ts";
+import { type PageRoutes, readForm } from "#src/http/forms.ts";
 import { type SignedIn, beginSignIn, formSender, signedIn } from "#src/people/sign-in.ts";
 import { type Language, languageOf } from "#src/http/language.ts";
-import { page, seeOther } from "./page.ts";
 import { say } from "./words.ts";
-import { plain } from "#src/telemetry/plain.ts";
+import { plain } from "#src/telemetry/redact.ts";
 import { prettyJson } from "#src/policy/pretty-json.ts";
 import {
   answerQuestion,

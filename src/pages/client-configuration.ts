@@ -1,5 +1,5 @@
 /** How one MCP client is told about an upstream. */
-export type ClientConfiguration = {
+type ClientConfiguration = {
   readonly client: string;
   /** The file; undefined for a command in the shell. */
   readonly where: string | undefined;

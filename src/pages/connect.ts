@@ -1,11 +1,10 @@
 import type { App } from "#src/app.ts";
 import type { LetGo } from "#src/bus.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
-import type { PageRoutes } from "#src/http/page-routes.ts";
+import { type PageRoutes, hostCookie, readHostCookie } from "#src/http/forms.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { isSame, newToken, tokenPrefixes } from "#src/crypto/secret.ts";
-import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
 import { atPublicUrl } from "#src/http/public-url.ts";
 import { beginSignIn, signedIn } from "#src/people/sign-in.ts";
 import { inviteOf } from "#src/people/sign-up.ts";

@@ -4,9 +4,8 @@ import type { Account } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
 import type { Language } from "#src/http/language.ts";
-import { type Markup, page } from "./page.ts";
+import { type Markup, page, accountName } from "./page.ts";
 import { say } from "./words.ts";
-import { accountName } from "./account-name.ts";
 import { redirectHost, redirectKind } from "#src/oauth-server/clients/redirect-uris.ts";
 import type { AuthorizationRequest } from "#src/oauth-server/grants/authorization-request.ts";
 

@@ -9,9 +9,8 @@ import { type Account, accountById, isDisconnected } from "#src/accounts/store.t
 import { Failure } from "#src/failure.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
 import type { Language } from "#src/http/language.ts";
-import { type Markup, page } from "./page.ts";
+import { type Markup, page, accountName } from "./page.ts";
 import { say } from "./words.ts";
-import { accountName } from "./account-name.ts";
 
 type Asked = { readonly accountId: string; readonly person: SignedIn };
 

@@ -4,10 +4,9 @@ import { type Account, accountsOf, isDisconnected } from "#src/accounts/store.ts
 import type { App } from "#src/app.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
 import type { Language } from "#src/http/language.ts";
-import { type Markup, page } from "./page.ts";
+import { type Markup, page, accountName } from "./page.ts";
 import { say } from "./words.ts";
 import { guardNotes } from "./guard-notes.ts";
-import { accountName } from "./account-name.ts";
 import { clientConfigurations } from "./client-configuration.ts";
 import { type Grant, openGrants } from "#src/oauth-server/grants/store.ts";
 import { readScopes } from "#src/oauth-server/scopes.ts";

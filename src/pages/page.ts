@@ -5,6 +5,8 @@ import type { Failure } from "#src/failure.ts";
 import { failureWords } from "./failure-words.ts";
 import type { Language } from "#src/http/language.ts";
 import { fill, say } from "./words.ts";
+import type { Account } from "#src/accounts/store.ts";
+import type { App } from "#src/app.ts";
 
 export type Markup = HtmlEscapedString | Promise<HtmlEscapedString>;
 
@@ -115,4 +117,11 @@ export function seeOther(location: string, cookies: readonly string[] = []): Res
   });
   for (const cookie of cookies) headers.append("set-cookie", cookie);
   return new Response(null, { status: 303, headers });
+}
+
+/** An account as its person knows it: `Mercado Libre TIENDA_DEMO (MLA)`. */
+export function accountName(app: Pick<App, "catalog">, account: Account): string {
+  const title = app.catalog.providers.get(account.provider)?.title ?? account.provider;
+  const site = account.site === null ? "" : ` (${account.site})`;
+  return `${title} ${account.label ?? account.sellerId}${site}`;
 }

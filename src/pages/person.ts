@@ -3,16 +3,15 @@ import type { DisconnectDeps } from "#src/accounts/revocation/disconnect.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { readId } from "#src/crypto/ids.ts";
-import type { PageRoutes } from "#src/http/page-routes.ts";
+import { type PageRoutes, readForm } from "#src/http/forms.ts";
 import { Failure } from "#src/failure.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
-import { readForm } from "#src/http/form.ts";
 import { formSender, signOut, signedIn } from "#src/people/sign-in.ts";
 import { acceptInvite, expectInvite, inviteOf } from "#src/people/sign-up.ts";
 import { languageOf } from "#src/http/language.ts";
 import { seeOther } from "./page.ts";
 import { disconnectPage, disconnectedPage } from "./disconnect.ts";
-import { endGrant } from "#src/oauth-server/grants/end.ts";
+import { endGrant } from "#src/oauth-server/grants/consent.ts";
 import { bearerPage, homePage } from "./home.ts";
 import { endSession, mintSession } from "#src/oauth-server/sessions/session.ts";
 

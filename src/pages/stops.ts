@@ -3,14 +3,13 @@ import type { Account } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
 import type { Language } from "#src/http/language.ts";
-import type { Markup } from "./page.ts";
+import { type Markup, accountName } from "./page.ts";
 import { say } from "./words.ts";
-import { plain } from "#src/telemetry/plain.ts";
+import { plain } from "#src/telemetry/redact.ts";
 import type { AskedFor } from "./consent.ts";
-import { accountName } from "./account-name.ts";
 import type { Switch } from "#src/policy/store.ts";
 import { type Switches, letAgentGoOn } from "#src/policy/switches.ts";
-import { policyIdOf } from "#src/oauth-server/grants/policy-id.ts";
+import { policyIdOf } from "#src/oauth-server/grants/consent.ts";
 
 /** An agent may have been stopped: by a guard because it went round in circles, or by the operator. */
 export type StopDeps = Pick<App, "catalog" | "db" | "log"> & {

@@ -1,20 +1,21 @@
 import { html } from "hono/html";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { readForm } from "#src/http/form.ts";
-import type { PageRoutes } from "#src/http/page-routes.ts";
+import { type PageRoutes, readForm } from "#src/http/forms.ts";
 import { type Language, languageOf } from "#src/http/language.ts";
 import { type Markup, page, seeOther } from "./page.ts";
 import { say } from "./words.ts";
-import { plain } from "#src/telemetry/plain.ts";
+import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/once.ts";
-import { type Held, decideWaiting, heldTools } from "#src/policy/tools/review.ts";
 import {
+  type Held,
+  decideWaiting,
+  heldTools,
   acceptReviewLink,
   expectReviewLink,
   expectReviewer,
   reviewerToken,
-} from "#src/policy/tools/reviewers.ts";
+} from "#src/policy/tools/review.ts";
 import { countWaiting } from "#src/policy/tools/store.ts";
 
 type Deps = Pick<App, "db" | "now" | "catalog" | "bindingKey" | "log">;

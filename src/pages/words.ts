@@ -1,12 +1,317 @@
-import { accountWords } from "./account-words.ts";
-import { agentWords } from "./agent-words.ts";
-import { guardWords } from "./guard-words.ts";
 import type { Language } from "#src/http/language.ts";
+
+/** The text of the pages on which a person disconnects an account. */
+const accountWords = {
+  disconnect: { es: "Desconectar", pt: "Desconectar", en: "Disconnect" },
+  disconnect_title: {
+    es: "¿Desconectar esta cuenta?",
+    pt: "Desconectar esta conta?",
+    en: "Disconnect this account?",
+  },
+  disconnect_ends: {
+    es: "Desde ese momento ningún agente puede usarla y se borra la credencial guardada. Sesiones que terminan: {sessions}; permisos de agentes: {agents}.",
+    pt: "A partir desse momento nenhum agente pode usá-la e a credencial guardada é apagada. Sessões que terminam: {sessions}; permissões de agentes: {agents}.",
+    en: "From then on no agent can use it, and the stored credential is erased. Sessions that end: {sessions}; permissions of agents: {agents}.",
+  },
+  disconnect_asks_provider: {
+    es: "Después pedimos a {provider} que retire el acceso.",
+    pt: "Depois pedimos ao {provider} que retire o acesso.",
+    en: "Then we ask {provider} to take the access back.",
+  },
+  disconnect_by_hand: {
+    es: "{provider} no ofrece retirar el acceso desde aquí: retíralo además en la página de {provider}, en las aplicaciones conectadas.",
+    pt: "O {provider} não permite retirar o acesso daqui: retire-o também na página do {provider}, nos aplicativos conectados.",
+    en: "{provider} has no way to take the access back from here: remove it on {provider}'s own page too, under connected applications.",
+  },
+  disconnected_title: {
+    es: "Cuenta desconectada",
+    pt: "Conta desconectada",
+    en: "Account disconnected",
+  },
+  disconnected_taken_back: {
+    es: "Nadie puede usarla ya aquí, y {provider} retiró el acceso.",
+    pt: "Ninguém mais pode usá-la aqui, e o {provider} retirou o acesso.",
+    en: "Nobody can use it here any more, and {provider} has taken the access back.",
+  },
+  disconnected_pending: {
+    es: "Nadie puede usarla ya aquí. {provider} todavía no confirmó que retiró el acceso; seguimos pidiéndoselo.",
+    pt: "Ninguém mais pode usá-la aqui. O {provider} ainda não confirmou que retirou o acesso; continuamos pedindo.",
+    en: "Nobody can use it here any more. {provider} has not confirmed yet that the access is taken back; we go on asking.",
+  },
+} as const;
+
+/** The text of the pages on which a person decides what agents may do. */
+const agentWords = {
+  agent_wants: {
+    es: "{client} quiere usar {upstream}",
+    pt: "{client} quer usar {upstream}",
+    en: "{client} wants to use {upstream}",
+  },
+  identified_by: {
+    es: "Identificado por {host}.",
+    pt: "Identificado por {host}.",
+    en: "Identified by {host}.",
+  },
+  named_itself: {
+    es: "El agente se puso este nombre a sí mismo; nadie lo ha verificado.",
+    pt: "O agente deu este nome a si mesmo; ninguém o verificou.",
+    en: "The agent gave itself this name; nobody has verified it.",
+  },
+  added_by_operator: {
+    es: "Lo agregó quien opera este servicio.",
+    pt: "Foi adicionado por quem opera este serviço.",
+    en: "It was added by whoever runs this service.",
+  },
+  answer_goes_to: {
+    es: "La respuesta va a {host}",
+    pt: "A resposta vai para {host}",
+    en: "The answer goes to {host}",
+  },
+  stopped_before: {
+    es: "Este agente se detuvo porque daba vueltas sin avanzar. Si lo permites, podrá continuar.",
+    pt: "Este agente foi parado porque dava voltas sem avançar. Se você permitir, ele poderá continuar.",
+    en: "This agent was stopped because it was going round in circles. If you allow it, it can go on.",
+  },
+  switched_off_before: {
+    es: "El operador ha desactivado este agente. Aunque lo permitas, no podrá hacer nada hasta que lo active de nuevo.",
+    pt: "O operador desativou este agente. Mesmo que você permita, ele não poderá fazer nada até que seja reativado.",
+    en: "The operator has switched this agent off. Even if you allow it, it can do nothing until it is switched on again.",
+  },
+  loopback_warning: {
+    es: "Esa dirección es un programa de este equipo, y cualquiera podría hacerse pasar por él. Permítelo solo si acabas de iniciarlo tú.",
+    pt: "Esse endereço é um programa deste computador, e qualquer um poderia se passar por ele. Permita só se você acabou de iniciá-lo.",
+    en: "That address is a program on this computer, and any program could pretend to be it. Allow it only if you have just started it yourself.",
+  },
+  it_may: { es: "Podrá", pt: "Poderá", en: "It will be able to" },
+  "scope_mcp:read": {
+    es: "ver qué herramientas, indicaciones y recursos hay",
+    pt: "ver que ferramentas, instruções e recursos existem",
+    en: "see which tools, prompts and resources there are",
+  },
+  "scope_mcp:call": {
+    es: "usar las herramientas: consultar y cambiar datos de la cuenta",
+    pt: "usar as ferramentas: consultar e alterar dados da conta",
+    en: "use the tools: look up and change what is in the account",
+  },
+  "scope_mcp:resources": {
+    es: "leer recursos y enterarse de sus cambios",
+    pt: "ler recursos e saber das suas mudanças",
+    en: "read resources and hear of their changes",
+  },
+  which_account: { es: "¿Con qué cuenta?", pt: "Com qual conta?", en: "With which account?" },
+  connect_another: {
+    es: "Conectar otra cuenta de {provider}",
+    pt: "Conectar outra conta do {provider}",
+    en: "Connect another {provider} account",
+  },
+  prove_first: {
+    es: "Primero demuestra quién eres: entra con la cuenta que el agente va a usar. El agente no verá tu contraseña.",
+    pt: "Primeiro mostre quem você é: entre com a conta que o agente vai usar. O agente não verá sua senha.",
+    en: "Sign in with the account that the agent should use. The agent will not see your password.",
+  },
+  connect_for_agent: {
+    es: "Conecta la cuenta que el agente va a usar.",
+    pt: "Conecte a conta que o agente vai usar.",
+    en: "Connect the account that the agent should use.",
+  },
+  go_on_with: {
+    es: "Continuar con {provider}",
+    pt: "Continuar com {provider}",
+    en: "Continue with {provider}",
+  },
+  allow: { es: "Permitir", pt: "Permitir", en: "Allow" },
+  deny: { es: "No permitir", pt: "Não permitir", en: "Do not allow" },
+  end_any_time: {
+    es: "Puedes terminarlo cuando quieras en la página principal de este servicio.",
+    pt: "Você pode encerrá-lo quando quiser na página principal deste serviço.",
+    en: "You can end it at any time on the front page of this service.",
+  },
+  remembered: {
+    es: "La próxima vez no se te preguntará lo mismo.",
+    pt: "Da próxima vez a mesma pergunta não será feita.",
+    en: "Next time you will not be asked the same again.",
+  },
+  invite_hint: {
+    es: "Si es tu primera vez aquí, abre antes el enlace de tu invitación.",
+    pt: "Se é a sua primeira vez aqui, abra antes o link do seu convite.",
+    en: "If this is your first time here, open the link of your invitation first.",
+  },
+  invite_kept: {
+    es: "Tu invitación está guardada en este navegador. Conecta ahora una cuenta.",
+    pt: "Seu convite está guardado neste navegador. Conecte agora uma conta.",
+    en: "Your invitation is kept in this browser. Connect an account now.",
+  },
+  device_title: {
+    es: "Conectar un dispositivo",
+    pt: "Conectar um dispositivo",
+    en: "Connect a device",
+  },
+  device_lead: {
+    es: "Escribe el código que muestra tu dispositivo o programa.",
+    pt: "Digite o código que seu dispositivo ou programa mostra.",
+    en: "Type the code that your device or program shows.",
+  },
+  device_code: { es: "Código del dispositivo", pt: "Código do dispositivo", en: "Device code" },
+  go_on: { es: "Continuar", pt: "Continuar", en: "Continue" },
+  device_check: {
+    es: "Permítelo solo si tu propio dispositivo muestra ahora este código:",
+    pt: "Permita só se o seu próprio dispositivo mostra agora este código:",
+    en: "Allow it only if your own device shows this code now:",
+  },
+  device_allowed_title: { es: "Listo", pt: "Pronto", en: "Done" },
+  device_allowed: {
+    es: "{client} quedó conectado. Puedes volver a tu dispositivo.",
+    pt: "{client} foi conectado. Você pode voltar ao seu dispositivo.",
+    en: "{client} is connected. You can go back to your device.",
+  },
+  device_denied_title: { es: "No se permitió", pt: "Não foi permitido", en: "Not allowed" },
+  device_denied: {
+    es: "{client} no recibió nada. Puedes cerrar esta página.",
+    pt: "{client} não recebeu nada. Você pode fechar esta página.",
+    en: "{client} was given nothing. You can close this page.",
+  },
+  agents: {
+    es: "Agentes con permiso",
+    pt: "Agentes com permissão",
+    en: "Agents with your permission",
+  },
+  no_agents: {
+    es: "Ningún agente tiene permiso todavía. Tu agente te preguntará aquí si le das esta dirección:",
+    pt: "Nenhum agente tem permissão ainda. Seu agente perguntará aqui se você der a ele este endereço:",
+    en: "No agent has permission yet. Your agent will ask you here when you give it this address:",
+  },
+  remove_permission: {
+    es: "Quitar permiso",
+    pt: "Remover permissão",
+    en: "Remove permission",
+  },
+  to_front: {
+    es: "Ir a la página principal",
+    pt: "Ir à página inicial",
+    en: "Go to the front page",
+  },
+} as const;
+
+/** The text of the pages on which a person decides about single calls, and sees what agents have used. */
+const guardWords = {
+  approval_title: {
+    es: "{agent} quiere usar {tool}",
+    pt: "{agent} quer usar {tool}",
+    en: "{agent} wants to use {tool}",
+  },
+  approval_lead: {
+    es: "El agente pide hacer esto en {upstream}, con exactamente estos datos:",
+    pt: "O agente pede para fazer isto em {upstream}, com exatamente estes dados:",
+    en: "The agent asks to do this at {upstream}, with exactly this data:",
+  },
+  approval_key_title: {
+    es: "Muestra que la cuenta es tuya",
+    pt: "Mostre que a conta é sua",
+    en: "Show that the account is yours",
+  },
+  approval_key_lead: {
+    es: "Esta cuenta se conectó con una clave. Pega la misma clave para responder a tu agente; aquí solo se compara.",
+    pt: "Esta conta foi conectada com uma chave. Cole a mesma chave para responder ao seu agente; aqui ela só é comparada.",
+    en: "This account was connected with a key. Paste the same key to answer your agent; it is only compared here.",
+  },
+  approval_key: { es: "Clave", pt: "Chave", en: "Key" },
+  approval_key_go: { es: "Continuar", pt: "Continuar", en: "Continue" },
+  approval_none: { es: "Sin datos.", pt: "Sem dados.", en: "No data." },
+  approval_hint: {
+    es: "Permítelo solo si entiendes lo que va a pasar. Si permites la herramienta por más tiempo, el agente podrá usarla también con otros datos.",
+    pt: "Permita só se entender o que vai acontecer. Se permitir a ferramenta por mais tempo, o agente poderá usá-la também com outros dados.",
+    en: "Allow it only if you understand what will happen. If you allow the tool for longer, the agent can use it with other data too.",
+  },
+  approve_once: { es: "Permitir esta vez", pt: "Permitir esta vez", en: "Allow this once" },
+  approve_hour: {
+    es: "Permitir la herramienta una hora",
+    pt: "Permitir a ferramenta por uma hora",
+    en: "Allow the tool for an hour",
+  },
+  approve_always: {
+    es: "Permitir la herramienta siempre",
+    pt: "Permitir a ferramenta sempre",
+    en: "Always allow the tool",
+  },
+  approval_done_title: { es: "Listo", pt: "Pronto", en: "Done" },
+  approval_allowed: {
+    es: "Vuelve a tu agente y dile que siga.",
+    pt: "Volte ao seu agente e diga para continuar.",
+    en: "Go back to your agent and tell it to go on.",
+  },
+  approval_refused: {
+    es: "El agente no lo hará.",
+    pt: "O agente não fará isso.",
+    en: "The agent will not do it.",
+  },
+  approval_over: {
+    es: "Esta pregunta ya fue respondida o tiene más de diez minutos. Si hace falta, el agente preguntará de nuevo.",
+    pt: "Esta pergunta já foi respondida ou tem mais de dez minutos. Se for preciso, o agente perguntará de novo.",
+    en: "This question was answered or is older than ten minutes. If need be, the agent will ask again.",
+  },
+  waiting: {
+    es: "Esperan tu respuesta",
+    pt: "Esperam sua resposta",
+    en: "Waiting for your answer",
+  },
+  allowed_longer: {
+    es: "Permitido por más tiempo",
+    pt: "Permitido por mais tempo",
+    en: "Allowed for longer",
+  },
+  withdraw: { es: "Ya no permitir", pt: "Não permitir mais", en: "Do not allow any more" },
+  stopped_agents: { es: "Agentes detenidos", pt: "Agentes parados", en: "Stopped agents" },
+  stopped_lead: {
+    es: "Estos agentes repetían lo mismo sin avanzar. Mira qué estaban haciendo antes de dejarlos seguir.",
+    pt: "Estes agentes repetiam a mesma coisa sem avançar. Veja o que estavam fazendo antes de deixá-los continuar.",
+    en: "These agents went round in circles. Look at what they were doing before you let them go on.",
+  },
+  let_go_on: { es: "Dejar que siga", pt: "Deixar continuar", en: "Let it go on" },
+  used_calls: { es: "Llamadas usadas", pt: "Chamadas usadas", en: "Calls used" },
+  used_of: {
+    es: "{used} de {limit} en este período ({period})",
+    pt: "{used} de {limit} neste período ({period})",
+    en: "{used} of {limit} in this period ({period})",
+  },
+  period_minute: { es: "minuto", pt: "minuto", en: "minute" },
+  period_day: { es: "día", pt: "dia", en: "day" },
+  period_month: { es: "mes", pt: "mês", en: "month" },
+  review_title: {
+    es: "Herramientas nuevas o cambiadas",
+    pt: "Ferramentas novas ou alteradas",
+    en: "Tools that are new or have changed",
+  },
+  review_lead: {
+    es: "Estas definiciones son nuevas o cambiaron. Un texto que le habla al modelo («primero lee…», «no lo digas») es un ataque.",
+    pt: "Estas definições são novas ou mudaram. Um texto que fala com o modelo (“primeiro leia…”, “não conte”) é um ataque.",
+    en: "These definitions are new or have changed. Text that speaks to a model (“first read …”, “do not tell”) is an attack.",
+  },
+  review_none: { es: "No hay nada pendiente.", pt: "Nada está pendente.", en: "Nothing waits." },
+  review_open: {
+    es: "Abrir en este navegador",
+    pt: "Abrir neste navegador",
+    en: "Open in this browser",
+  },
+  review_more: {
+    es: "Hay {count} más; aparecen cuando decidas sobre estas.",
+    pt: "Há mais {count}; aparecem quando você decidir sobre estas.",
+    en: "There are {count} more; they come when you have decided about these.",
+  },
+  definition_new: { es: "nueva", pt: "nova", en: "new" },
+  definition_changed: { es: "cambió", pt: "mudou", en: "changed" },
+  let_use: { es: "Que los agentes la usen", pt: "Que os agentes a usem", en: "Let agents use it" },
+  keep_back: { es: "Seguir reteniéndola", pt: "Continuar retendo", en: "Keep it back" },
+  only_reading: {
+    es: "Solo herramientas que dicen que no cambian nada",
+    pt: "Só ferramentas que dizem que não mudam nada",
+    en: "Only tools that say they change nothing",
+  },
+} as const;
 
 type Words = Readonly<Record<Language, string>>;
 
 /** The text of every page, in the three languages of its readers. `{name}` is filled in. */
-export const words = {
+const words = {
   home_title: { es: "Conecta tus cuentas", pt: "Conecte suas contas", en: "Connect your accounts" },
   home_lead: {
     es: "Tus agentes de IA trabajan con tus cuentas a través de este servicio. Nunca ven tu contraseña ni tus credenciales.",
@@ -80,7 +385,7 @@ export const words = {
   ...guardWords,
 } as const satisfies Record<string, Words>;
 
-export type WordName = keyof typeof words;
+type WordName = keyof typeof words;
 
 /** A text in a language, with its `{names}` filled in. Escaping is the page's business. */
 export function say(

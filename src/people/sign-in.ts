@@ -2,8 +2,7 @@ import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { fingerprint, newToken, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { expectFormToken } from "#src/http/form.ts";
-import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
+import { expectFormToken, hostCookie, readHostCookie } from "#src/http/forms.ts";
 import { endSignIn, saveSignIn, signedInPerson } from "./store.ts";
 
 const cookieName = "person";

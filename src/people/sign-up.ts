@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { fingerprint, newToken, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
+import { hostCookie, readHostCookie } from "#src/http/forms.ts";
 import { isInviteOpen, saveInvite, saveInvitedPerson, savePerson } from "./store.ts";
 
 const cookieName = "invite";

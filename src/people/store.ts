@@ -3,7 +3,7 @@ import type { Database } from "#db/open.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
 
 export type Attempt = typeof connectAttempts.$inferSelect;
-export type NewAttempt = Omit<Attempt, "createdAt">;
+type NewAttempt = Omit<Attempt, "createdAt">;
 
 export async function savePerson(db: Database, id: string): Promise<void> {
   await db.insert(people).values({ id });

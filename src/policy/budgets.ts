@@ -1,13 +1,12 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Budget } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Sum } from "./tally/rule.ts";
-import type { Counter, Tally } from "./tally/tally.ts";
+import type { Sum, Counter, Tally } from "./tally/tally.ts";
 
 type Owner = Pick<Caller, "key" | "accountId">;
 
 /** A budget in the period that runs. */
-export type BudgetPeriod = {
+type BudgetPeriod = {
   readonly key: string;
   readonly budget: Budget;
   readonly sum: Sum;
@@ -16,7 +15,7 @@ export type BudgetPeriod = {
 export type RunningBudget = BudgetPeriod & { counter: Counter };
 
 /** What is used of a budget. */
-export type BudgetStatus = {
+type BudgetStatus = {
   readonly of: Budget["of"];
   readonly period: Budget["period"];
   readonly limit: number;

@@ -2,8 +2,7 @@ import type { GuardsConfig, LimitKind, Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import { inKey } from "./tally/rule.ts";
-import type { Counter, Tally } from "./tally/tally.ts";
+import { type Counter, type Tally, inKey } from "./tally/tally.ts";
 import { type Nature, fits } from "./tools/patterns.ts";
 
 /** One limit that a call counts towards. */

@@ -5,7 +5,6 @@ import type { Failure } from "#src/failure.ts";
 import { type RunningBudget, runningBudgets } from "./budgets.ts";
 import { type Limit, limitOfTool, limitsOfCaller } from "./limits.ts";
 import { failureKeyOf, repeatPaceOf } from "./loops/repeats.ts";
-import { topicsOfCaller } from "./topics.ts";
 import { switchedOff } from "./switches.ts";
 import type { Tally } from "./tally/tally.ts";
 import type { Definitions, KnownTool } from "./tools/definitions.ts";
@@ -140,4 +139,23 @@ function plannedTool(
     endings: [...endings, switchedOff(subject)],
     hashContext: JSON.stringify([upstream.name, name]),
   };
+}
+
+/** Everything that can be switched off and would stop anybody's call to an upstream, the widest first. */
+export function topicsOfUpstream({ name, credential }: Upstream): readonly string[] {
+  const provider = credential.kind === "account" ? [`provider:${credential.provider}`] : [];
+  return ["all", `upstream:${name}`, ...provider];
+}
+
+/** The same of the calls of one caller, but for their tools. */
+export function topicsOfCaller(
+  { accountId, agent, key }: Caller,
+  upstream: Upstream,
+): readonly string[] {
+  return [
+    ...topicsOfUpstream(upstream),
+    ...(accountId === undefined ? [] : [`account:${accountId}`]),
+    ...(agent === undefined ? [] : [`agent:${agent}`]),
+    key,
+  ];
 }

@@ -1,4 +1,4 @@
-import { plain } from "#src/telemetry/plain.ts";
+import { plain } from "#src/telemetry/redact.ts";
 
 /** Deeper than that a nested text would be many times its size. */
 const deepestIndent = 10;

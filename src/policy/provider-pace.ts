@@ -4,8 +4,7 @@ import type { CallLimit } from "#src/providers/provider.ts";
 import type { Pace } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { CallContext } from "./call.ts";
-import { inKey } from "./tally/rule.ts";
-import type { Tally } from "./tally/tally.ts";
+import { type Tally, inKey } from "./tally/tally.ts";
 
 /** A limit of the provider that this call counts towards. */
 export type Place = { readonly key: string; readonly pace: Pace; readonly penaltySeconds: number };

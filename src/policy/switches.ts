@@ -84,7 +84,7 @@ function refusal({ subject, reason, by }: Switch): Failure {
   );
 }
 
-export type SwitchedOff = {
+type SwitchedOff = {
   readonly subject: string;
   /** Whether anything of the name has been here; an upstream, provider or account always. */
   readonly isKnown: boolean;
@@ -113,7 +113,7 @@ export async function switchOff(
 }
 
 /** What was switched on; `wasOff` is false when it was on already. */
-export type SwitchedOn = Pick<SwitchedOff, "subject" | "acknowledged"> & {
+type SwitchedOn = Pick<SwitchedOff, "subject" | "acknowledged"> & {
   readonly wasOff: boolean;
 };
 

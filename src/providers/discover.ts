@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { type Problem, isObject } from "#src/config/read.ts";
-import type { Outbound } from "#src/http/outbound.ts";
-import { isLoopbackAddress, isPublicAddress } from "#src/http/special-addresses.ts";
+import type { Outbound } from "#src/http/fetch-exchange.ts";
+import { isLoopbackAddress, isPublicAddress } from "#src/http/address.ts";
 
 /**
  * Endpoints of an issuer (RFC 8414 section 3; the OpenID Connect address as second choice).

@@ -11,7 +11,7 @@ const blank: Omit<Provider, "name" | "title" | "endpoints"> = {
   errors: [],
 };
 
-export type ReadProvider = {
+type ReadProvider = {
   readonly provider?: Provider;
   readonly problems: readonly string[];
 };

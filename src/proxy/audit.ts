@@ -38,7 +38,7 @@ function digestOf(row: CallRow): Buffer {
   return hash("sha256", JSON.stringify(fields), "buffer");
 }
 
-export type Verified = {
+type Verified = {
   readonly day: string;
   readonly batches: number;
   readonly calls: number;

@@ -4,26 +4,30 @@ import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure } from "#src/failure.ts";
 import type { CallContext } from "#src/policy/call.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";
-import type { Cancel } from "#src/http/cancel.ts";
 import {
+  type Cancel,
   type BodyLimits,
   type Flow,
   type Incoming,
   type Sink,
   wholeBody,
 } from "#src/http/exchange.ts";
-import { readAhead } from "#src/http/read-ahead.ts";
-import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
-import { answersAnother } from "./answer-id.ts";
+import { readAhead } from "#src/http/body.ts";
+import {
+  anothers,
+  strayList,
+  unclearList,
+  unreadable,
+  answersAnother,
+  listIn,
+  mayHoldToolList,
+} from "./answer-checks.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { type Inspection, ResponseInspector } from "./response-inspector.ts";
-import type { Deadline, Deadlines } from "./deadlines.ts";
-import { headersOut } from "./headers.ts";
-import { type MediaType, mediaTypeOf } from "./media-type.ts";
-import type { Heartbeat } from "./heartbeat.ts";
-import type { OpenStreams } from "./open-streams.ts";
+import type { Deadline, Deadlines } from "./forward.ts";
+import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
+import type { Heartbeat, OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";
-import { listIn, mayHoldToolList } from "./tool-lists.ts";
 
 type Deps = Pick<App, "config" | "bindingKey" | "now"> & {
   readonly deadlines: Deadlines;

@@ -1,8 +1,6 @@
 import { Failure } from "#src/failure.ts";
 import type { Sink } from "#src/http/exchange.ts";
-import { SseSplitter, type Piece } from "./sse-splitter.ts";
-import { fieldsOf, withData } from "./sse-fields.ts";
-import { ByteBuffer } from "./byte-buffer.ts";
+import { type Piece, SseSplitter, fieldsOf, withData, ByteBuffer } from "./sse.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();

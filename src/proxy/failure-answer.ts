@@ -1,5 +1,5 @@
 import type { Failure } from "#src/failure.ts";
-import type { RpcId } from "./answer-id.ts";
+import type { RpcId } from "./answer-checks.ts";
 
 /** JSON-RPC's code for whatever has none of its own. */
 export const internalError = -32603;

@@ -1,20 +1,19 @@
 import type { App } from "#src/app.ts";
-import type { Upstream } from "#src/upstreams/upstream.ts";
-import { type FailureCode, Failure } from "#src/failure.ts";
+import { type Upstream, insideScheme } from "#src/upstreams/upstream.ts";
+import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
 import { LostAfterSending, isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
-import type { Cancel } from "#src/http/cancel.ts";
+import { type Cancel, type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
 import { decoded } from "#src/http/decoding.ts";
-import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
 import { ResponseBroken } from "#src/http/response-parser.ts";
-import type { Deadline } from "./deadlines.ts";
-import type { ConnectCheck } from "./connect-check.ts";
+import { connect } from "node:net";
+import { createCache } from "#src/cache.ts";
 
 export type ForwardDeps = Pick<App, "config"> & {
   readonly reach: ConnectCheck;
   readonly exchange: Exchange;
 };
 
-export type Outgoing = {
+type Outgoing = {
   readonly upstream: Upstream;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -107,4 +106,160 @@ function unusable({ headers }: Incoming, isRedirect: boolean, url: string): Fail
 
 function failed(code: FailureCode, reason: string, isSent = false): Failure {
   return new Failure(code, undefined, { reason, isSent });
+}
+
+/** Whether an upstream can be connected to at all; asked only after it was silent for a while. */
+export type ConnectCheck = {
+  /** Failures: `upstream_timeout`, `upstream_unreachable`. */
+  expect(upstream: Upstream): Promise<void> | undefined;
+  answered(upstream: Upstream): void;
+  failed(upstream: Upstream, code: FailureCode): void;
+  /** The upstreams whose last exchange of the last five minutes failed, with the code of the failure. */
+  failing(): ReadonlyMap<string, FailureCode>;
+  /** The same as a code, `pass` or that of the failure; asked once in five seconds, whoever wants to know. */
+  state(upstream: Upstream): Promise<string>;
+  /** When the upstream last answered anything, in milliseconds; undefined when it never did. */
+  lastAnswer(upstream: Upstream): number | undefined;
+};
+
+const trustMs = 30_000;
+const failingMs = 5 * 60_000;
+
+/** `fetch` has no limit of its own for connecting, and the limit for an answer is far too long for that. */
+export function createConnectCheck(app: Pick<App, "config" | "now" | "once">): ConnectCheck {
+  const answeredAt = new Map<string, number>();
+  const failedAt = new Map<string, { readonly at: number; readonly code: FailureCode }>();
+  const now = () => app.now().getTime();
+  const states = createCache<string>({ freshMs: 5000, staleMs: 0, size: 1000, now });
+  const expect = ({ name, url }: Upstream) => {
+    const last = answeredAt.get(name);
+    if (app.config.usesProxy || url.startsWith(insideScheme)) return undefined;
+    if (last !== undefined && now() - last < trustMs) return undefined;
+    return app.once(`reach ${name}`, () => knock(url, app.config.upstreamLimits.connectMs));
+  };
+  const stateOf = async (upstream: Upstream) => {
+    try {
+      await expect(upstream);
+      return "pass";
+    } catch (error) {
+      return asFailure(error).code;
+    }
+  };
+  return {
+    expect,
+    state: async (upstream) => (await states.get(upstream.name, () => stateOf(upstream))) ?? "pass",
+    answered({ name }) {
+      answeredAt.set(name, now());
+      if (failedAt.size > 0) failedAt.delete(name);
+    },
+    failed: ({ name }, code) => void failedAt.set(name, { at: now(), code }),
+    failing() {
+      const recent = [...failedAt].filter(([, { at }]) => now() - at < failingMs);
+      return new Map(recent.map(([name, { code }]) => [name, code]));
+    },
+    lastAnswer: ({ name }) => answeredAt.get(name),
+  };
+}
+
+async function knock(url: string, limitMs: number): Promise<void> {
+  const { hostname, port, protocol } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const socket = connect({ host, port: Number(port) || (protocol === "https:" ? 443 : 80) });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.setTimeout(limitMs, () =>
+        reject(
+          new Failure("upstream_timeout", "No connection within the limit", {
+            reason: "no connection within the limit",
+          }),
+        ),
+      );
+      socket.once("connect", () => resolve());
+      socket.once("error", (error) => {
+        reject(new Failure("upstream_unreachable", undefined, { reason: reasonOf(error) }));
+      });
+    });
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** One clock for every running call: cheaper than a timer each. Expires at most 50 ms late. */
+export type Deadlines = {
+  /** Begins to watch a call. `onTick` is called once, if the call still runs at the next tick. */
+  open(onTick?: () => void): Deadline;
+  stop(): void;
+};
+
+export type Deadline = {
+  /** Lets `running` expire once, unless the deadline is closed or set anew before. */
+  set(milliseconds: number, running: Expirable): void;
+  /** Without a limit again. */
+  lift(): void;
+  close(): void;
+};
+
+/** What has a time limit. */
+type Expirable = { expire(): void };
+
+const tickMs = 50;
+
+class Watched implements Deadline {
+  at = Number.POSITIVE_INFINITY;
+  running: Expirable | undefined;
+  onTick: (() => void) | undefined;
+  readonly #all: Set<Watched>;
+  readonly #now: () => number;
+
+  constructor(all: Set<Watched>, now: () => number) {
+    this.#all = all;
+    this.#now = now;
+    all.add(this);
+  }
+
+  set(milliseconds: number, running: Expirable): void {
+    this.at = this.#now() + milliseconds;
+    this.running = running;
+  }
+
+  lift(): void {
+    this.at = Number.POSITIVE_INFINITY;
+  }
+
+  close(): void {
+    this.#all.delete(this);
+  }
+}
+
+export function createDeadlines(now: () => number): Deadlines {
+  const all = new Set<Watched>();
+  const timer = setInterval(() => {
+    const time = now();
+    for (const watched of all) tickAlone(watched, time);
+  }, tickMs);
+  return {
+    open(onTick) {
+      const watched = new Watched(all, now);
+      watched.onTick = onTick;
+      return watched;
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+/** One that fails must not keep the others waiting. */
+function tickAlone(watched: Watched, time: number): void {
+  try {
+    tick(watched, time);
+  } catch {
+    watched.close();
+  }
+}
+
+function tick(watched: Watched, time: number): void {
+  watched.onTick?.();
+  watched.onTick = undefined;
+  if (watched.at > time) return;
+  watched.lift();
+  watched.running?.expire();
 }

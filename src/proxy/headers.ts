@@ -3,8 +3,10 @@ import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { CallerPlan } from "#src/policy/plan.ts";
 import type { HeaderReader } from "#src/http/exchange.ts";
-import { readRetryAfter } from "#src/http/retry-after.ts";
+import { readRetryAfter } from "#src/http/reason.ts";
 import { bind, unbind } from "./binding.ts";
+import { Failure } from "#src/failure.ts";
+import type { Call } from "./message.ts";
 
 type Owner = { readonly caller: Caller; readonly upstream: Upstream };
 
@@ -124,4 +126,100 @@ export function headersOut(
   if (typeof session === "string")
     (out ??= {})["mcp-session-id"] = bind(app, { ...owner, purpose: "session" }, session);
   return out;
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * MCP 2026-07-28, Streamable HTTP: a server that processes the body refuses headers that say something else.
+ * Failures: `header_mismatch`.
+ */
+export function checkHeaders(request: Request, call: Call): void {
+  // Of other revisions, what is passed on is checked: see `checkMirrors`.
+  if (!call.isModern) return;
+  checkVersion(request, call);
+  // What notifications have to mirror is not defined; what they do mirror has to be right.
+  const isRequest = call.id !== null;
+  const method = request.headers.get("mcp-method");
+  if (method === null ? isRequest : method !== call.rpcMethod) throw mismatch("Mcp-Method");
+  if (call.name === undefined) return;
+  const name = request.headers.get("mcp-name");
+  if (name === null ? isRequest : decodeHeader(name) !== call.name) throw mismatch("Mcp-Name");
+}
+
+/**
+ * Clients of other revisions need not mirror anything; whoever reads a mirror behind us may believe it.
+ * Failures: `header_mismatch`.
+ */
+export function checkMirrors(passedOn: Readonly<Record<string, string>>, call: Call): void {
+  const { "mcp-method": method, "mcp-name": name } = passedOn;
+  if (method !== undefined && method !== call.rpcMethod) throw mismatch("Mcp-Method");
+  if (name !== undefined && decodeHeader(name) !== call.name) throw mismatch("Mcp-Name");
+}
+
+function checkVersion({ headers }: Request, { bodyVersion }: Call): void {
+  const version = headers.get("mcp-protocol-version");
+  const isOther = bodyVersion !== undefined && version !== bodyVersion;
+  if (version === null || isOther) throw mismatch("MCP-Protocol-Version");
+}
+
+/** Undoes the Base64 form `=?base64?…?=`; anything else stands for itself. */
+function decodeHeader(value: string): string | undefined {
+  const encoded = /^=\?base64\?(.*)\?=$/s.exec(value)?.[1];
+  if (encoded === undefined) return value;
+  const bytes = Buffer.from(encoded, "base64");
+  if (bytes.toString("base64") !== encoded) return undefined;
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function mismatch(header: string): Failure {
+  return new Failure(
+    "header_mismatch",
+    `Header mismatch: ${header} is missing or differs from the body`,
+  );
+}
+
+/** What the type of an answer's body means for whoever passes it on. */
+export type MediaType = {
+  readonly isStream: boolean;
+  /** It could be a message for some client. */
+  readonly isJson: boolean;
+  /** What every answer of this type is sent with. */
+  readonly headers: Headers;
+};
+
+const mediaTypes = new Map<string | null, MediaType>();
+const mostMediaTypes = 100;
+
+/** Upstreams use few of them. Failures: `upstream_invalid` for what some clients take for a stream of events. */
+export function mediaTypeOf(type: string | null | undefined): MediaType {
+  const known = mediaTypes.get(type ?? null);
+  if (known !== undefined) return known;
+  const read = readMediaType(type ?? undefined);
+  if (mediaTypes.size >= mostMediaTypes) mediaTypes.clear();
+  mediaTypes.set(type ?? null, read);
+  return read;
+}
+
+function readMediaType(type: string | undefined): MediaType {
+  const isStream = /^\s*text\/event-stream\s*(;|$)/i.test(type ?? "");
+  if (!isStream && /text\/event-stream/i.test(type ?? "")) throw new Failure("upstream_invalid");
+  const headers = new Headers({
+    "cache-control": isStream ? "no-cache, no-transform" : "no-store",
+    "x-content-type-options": "nosniff",
+  });
+  if (isStream) headers.set("x-accel-buffering", "no");
+  if (type !== undefined) headers.set("content-type", plainType(type));
+  return { isStream, isJson: type === undefined || /json/i.test(type), headers };
+}
+
+/** Messages are UTF-8 and were judged as that: no other charset goes on with them. */
+function plainType(type: string): string {
+  return (
+    /^\s*(text\/event-stream|application\/json)\s*(;|$)/i.exec(type)?.[1]?.toLowerCase() ?? type
+  );
 }

@@ -4,12 +4,12 @@ import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { asFailure } from "#src/failure.ts";
-import { topicsOfUpstream } from "#src/policy/topics.ts";
+import { topicsOfUpstream } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import type { Outcome, Outcomes } from "./outcomes.ts";
-import type { ConnectCheck } from "./connect-check.ts";
-import { credentialOutages } from "./store.ts";
+import type { ConnectCheck } from "./forward.ts";
+import { type Lately, credentialOutages, callsLately } from "./store.ts";
+import { createLately } from "#src/cache.ts";
 
 type Deps = Pick<App, "config" | "catalog" | "publicUrl"> & {
   readonly reach: ConnectCheck;
@@ -123,4 +123,36 @@ async function codeOf(look: () => unknown): Promise<string> {
   } catch (error) {
     return asFailure(error).code;
   }
+}
+
+/**
+ * What calls have met lately on any replica, for health and alerts. `failing`: more than half of at least ten calls
+ * failed, of at least two agents. `troubled`: some failed, and none has gone well since.
+ */
+type Outcome = Lately & { readonly state: "pass" | "troubled" | "failing" };
+
+export type Outcomes = {
+  /** By upstream; undefined while the database does not say. Five seconds old at most. */
+  lately(): Promise<ReadonlyMap<string, Outcome> | undefined>;
+};
+
+const [fewestCalls, fewestCallers] = [10, 2];
+
+/** See `createLately`. */
+export function createOutcomes(app: Pick<App, "db" | "now">): Outcomes {
+  const load = async () =>
+    new Map((await callsLately(app.db)).map((row) => [row.upstream, outcomeOf(row)]));
+  return { lately: createLately(app, load) };
+}
+
+/** What the figures of one upstream mean. */
+export function outcomeOf(row: Lately): Outcome {
+  const { calls, failed, callers, lastSuccess, lastFailure } = row;
+  const isFailing = calls >= fewestCalls && callers >= fewestCallers && failed > calls / 2;
+  if (isFailing) return { ...row, state: "failing" };
+  const isLast =
+    lastFailure !== null && (lastSuccess === null || lastFailure.getTime() > lastSuccess.getTime());
+  // One account's dead credential says nothing about the server.
+  const isOnes = row.code === "upstream_refuses_credential" && callers < fewestCallers;
+  return { ...row, state: isLast && !isOnes ? "troubled" : "pass" };
 }

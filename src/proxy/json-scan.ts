@@ -5,7 +5,7 @@ const [quote, backslash, openBrace, closeBrace, openBracket, closeBracket, colon
 ];
 
 /** What costs more to read than its bytes are worth. */
-export type JsonBounds = {
+type JsonBounds = {
   /** Arrays and objects inside each other. */
   readonly depth: number;
   /** Members of objects and elements of arrays, in all. */
@@ -18,7 +18,7 @@ export type JsonBounds = {
  * Of a message of a client: fifty messages of four hundred values each. A text counts as one value, however long it
  * is. Documented in docs/guards.md.
  */
-export const messageBounds: JsonBounds = { depth: 200, values: 20_000, digits: 1000 };
+const messageBounds: JsonBounds = { depth: 200, values: 20_000, digits: 1000 };
 
 /** Of an answer that holds a list of tools: a hundred values for each of the two thousand that are kept. */
 export const listBounds: JsonBounds = { depth: 200, values: 200_000, digits: 1000 };

@@ -4,12 +4,12 @@ import { bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
 import type { Written } from "#src/policy/call.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
-import { type RpcId, asWritten } from "./answer-id.ts";
+import { type RpcId, asWritten } from "./answer-checks.ts";
 import { hasLookalike, scanJson } from "./json-scan.ts";
 import { ownStateIn, withoutOwn, withoutOwnAnswer } from "./elicitation-state.ts";
 
 /** One call of a tool. */
-export type ToolCall = { readonly name: string; readonly written: Written };
+type ToolCall = { readonly name: string; readonly written: Written };
 
 /** One MCP exchange as its body describes it; the body decides, headers only mirror it. */
 export type Call = {

@@ -4,9 +4,8 @@ import { Secret, isSame, newToken, tagOf, tokenPrefixes } from "#src/crypto/secr
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
-import { version } from "#src/runtime/version.ts";
-import type { Heartbeat } from "./heartbeat.ts";
-import type { OpenStreams } from "./open-streams.ts";
+import { version } from "#src/runtime/runtime.ts";
+import type { Heartbeat, OpenStreams } from "./open-streams.ts";
 import { relayEvents } from "./stream.ts";
 
 /**
@@ -21,7 +20,7 @@ export type Probes = {
 
 export const probeMethod = "smartdash/probe";
 
-export type ProbeWish = {
+type ProbeWish = {
   readonly id: string;
   /** `stream`: five events, `silentMs` of silence, one more. `status`: how the stream of this id ended. */
   readonly act: "stream" | "status";

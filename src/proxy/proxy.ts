@@ -5,13 +5,11 @@ import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import { fromBase64url } from "#src/crypto/base64url.ts";
+import { fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { bigBytes } from "#src/http/body.ts";
-import { Cancel } from "#src/http/cancel.ts";
-import { type Incoming, discard } from "#src/http/exchange.ts";
-import { placeOf } from "#src/http/reason.ts";
-import { readRetryAfter } from "#src/http/retry-after.ts";
+import { type Incoming, Cancel, discard } from "#src/http/exchange.ts";
+import { placeOf, readRetryAfter } from "#src/http/reason.ts";
 import type { BodyPlace } from "#src/policy/body-room.ts";
 import type { CallContext, HashDeps } from "#src/policy/call.ts";
 import {
@@ -25,23 +23,21 @@ import {
 import { planFor } from "#src/policy/plan.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Tracing } from "#src/telemetry/trace.ts";
-import { bearerOf, checkScopes } from "./bearer.ts";
-import { bind, unbind } from "./binding.ts";
 import {
   type UpstreamAuth,
+  bearerOf,
+  checkScopes,
   renewedUpstreamAuth,
   upstreamAuthFor,
   upstreamAuthNow,
-} from "./upstream-auth.ts";
-import type { Deadlines } from "./deadlines.ts";
+} from "./auth.ts";
+import { bind, unbind } from "./binding.ts";
+import { type Deadlines, type ForwardDeps, forward } from "./forward.ts";
 import { deliver } from "./deliver.ts";
-import { type ForwardDeps, forward } from "./forward.ts";
-import { headersIn } from "./headers.ts";
-import type { Heartbeat } from "./heartbeat.ts";
+import { headersIn, checkHeaders, checkMirrors } from "./headers.ts";
+import type { Heartbeat, OpenStreams } from "./open-streams.ts";
 import type { McpExchange } from "./mcp-exchange.ts";
 import { type Call, type ReadCall, isBig, readCall, turn } from "./message.ts";
-import { checkHeaders, checkMirrors } from "./mcp-headers.ts";
-import type { OpenStreams } from "./open-streams.ts";
 import { isRepeatable } from "./repeatable.ts";
 import type { Reader } from "./stream.ts";
 import { contextOf, settle } from "./call-context.ts";

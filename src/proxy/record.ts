@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, isGuards } from "#src/failure.ts";
 import { within } from "#src/once.ts";
-import { cleaned, storable } from "#src/telemetry/cleaned.ts";
+import { cleaned, storable } from "#src/telemetry/redact.ts";
 import type { CallContext, ToolInvocation } from "#src/policy/call.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { chainWith } from "./audit.ts";

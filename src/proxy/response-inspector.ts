@@ -1,12 +1,18 @@
 import { Failure } from "#src/failure.ts";
 import type { Flow, Sink } from "#src/http/exchange.ts";
 import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
-import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
-import { type RpcId, answersAnother } from "./answer-id.ts";
-import { SseSplitter, type Piece } from "./sse-splitter.ts";
-import { dataOf, valueOf, withData } from "./sse-fields.ts";
-import { ByteBuffer } from "./byte-buffer.ts";
-import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
+import {
+  type RpcId,
+  anothers,
+  strayList,
+  unclearList,
+  unreadable,
+  answersAnother,
+  listIn,
+  mayHoldToolList,
+  seamBytes,
+} from "./answer-checks.ts";
+import { type Piece, SseSplitter, dataOf, valueOf, withData, ByteBuffer } from "./sse.ts";
 
 export type Inspection = {
   /** Whose answer it is: what one caller's answers hold has a limit of its own. */

@@ -5,16 +5,14 @@ import { mcpPaths } from "#src/upstreams/mcp-paths.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
-import { mayHaveActed, withEffect } from "./effect.ts";
+import { mayHaveActed, withEffect, answerInWords } from "./elicitation-response.ts";
 import { failureAnswer } from "./failure-answer.ts";
-import { upstreamHealth } from "./health.ts";
+import { type Outcomes, upstreamHealth } from "./health.ts";
 import type { ProviderHealth } from "#src/accounts/provider-health.ts";
-import type { Outcomes } from "./outcomes.ts";
 import { type Probes, isProbe } from "./probe.ts";
 import type { McpExchange } from "./mcp-exchange.ts";
 import { type ProxyDeps, proxyCall } from "./proxy.ts";
 import type { Recorder } from "./record.ts";
-import { answerInWords } from "./elicitation-response.ts";
 
 export type McpRoute = { readonly kind: "call" | "health"; readonly upstream: Upstream };
 

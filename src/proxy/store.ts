@@ -77,7 +77,7 @@ function amongThem(rows: readonly EncodedRow[], ids: string | null): readonly En
   return rows.filter(({ id }) => known.has(id));
 }
 
-export type CallFilter = {
+type CallFilter = {
   readonly since: Date;
   readonly upstream?: string | undefined;
   readonly tool?: string | undefined;

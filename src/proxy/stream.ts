@@ -1,13 +1,12 @@
 import type { App } from "#src/app.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
-import { Failure, type FailureCode, meaningOf } from "#src/failure.ts";
-import { ResponseInspector, type Inspection } from "./response-inspector.ts";
-import { failedResult, withEffect } from "./effect.ts";
+import { type FailureCode, Failure, meaningOf } from "#src/failure.ts";
+import { type Inspection, ResponseInspector } from "./response-inspector.ts";
+import { failedResult, withEffect } from "./elicitation-response.ts";
 import { internalError } from "./failure-answer.ts";
 import { rewriteEndpoint, withoutByteOrderMark } from "./endpoint-event.ts";
-import type { Heartbeat, Listener } from "./heartbeat.ts";
-import type { RpcId } from "./answer-id.ts";
-import type { Cuttable, OpenStreams } from "./open-streams.ts";
+import type { Heartbeat, Listener, Cuttable, OpenStreams } from "./open-streams.ts";
+import type { RpcId } from "./answer-checks.ts";
 
 type Deps = Pick<App, "now"> & {
   readonly heartbeat: Heartbeat;

@@ -1,9 +1,7 @@
 import { hash } from "node:crypto";
-import type { Cancel } from "#src/http/cancel.ts";
-import { Connection } from "#src/http/connection.ts";
-import type { Exchange, Pin } from "#src/http/exchange.ts";
+import type { Cancel, Exchange, Pin } from "#src/http/exchange.ts";
+import { Connection, createIdleConnections } from "#src/http/connection.ts";
 import { ConnectionEnded } from "#src/http/reason.ts";
-import { createIdleConnections } from "#src/http/idle-connections.ts";
 import { type Target, encodeRequest, targetOf } from "#src/http/request-target.ts";
 
 /**

@@ -10,8 +10,8 @@ type Grant = {
   readonly used: Map<string, number>;
 };
 
-export type Issued = { readonly access: string; readonly refresh: string; readonly seller: Seller };
-export type Redeemed = Issued | "unknown" | "just_refreshed";
+type Issued = { readonly access: string; readonly refresh: string; readonly seller: Seller };
+type Redeemed = Issued | "unknown" | "just_refreshed";
 
 export type Grants = {
   issue(seller: Seller): Issued;

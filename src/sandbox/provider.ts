@@ -4,9 +4,8 @@ import type { Provider } from "#src/providers/provider.ts";
 import { countAtOnce } from "./at-once.ts";
 import { type Fault, answerOf, oddFields, spoilt } from "./faults.ts";
 import { type Grants, createGrants } from "./grants.ts";
-import { identityOf } from "./identity.ts";
-import { loginPage } from "./login-page.ts";
 import { type Seller, sellers } from "./sellers.ts";
+import { html } from "hono/html";
 
 export type SimulatedProvider = {
   /** Answers under `/{profile name}/`; undefined for any other path. */
@@ -22,7 +21,7 @@ export type SimulatedProvider = {
   readonly most: () => number;
 };
 
-export type SimulationOptions = {
+type SimulationOptions = {
   readonly profile: Provider;
   readonly clientId: string;
   readonly clientSecret: string;
@@ -243,4 +242,56 @@ async function revokeToken(simulation: Simulation, request: Request): Promise<Re
 export function holderOf(grants: Grants, request: Request): Seller | undefined {
   const bearer = /^Bearer (.+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
   return bearer === undefined ? undefined : grants.holder(bearer);
+}
+
+/** The pages of a provider in one: sign in as a seller and allow the application, or not. */
+async function loginPage(
+  profile: Provider,
+  asked: URLSearchParams,
+  sellers: readonly Seller[],
+): Promise<Response> {
+  const application = asked.get("client_id");
+  const document = await html`<!doctype html>
+    <html lang="es">
+      <head>
+        <meta charset="utf-8" />
+        <title>${profile.title} (simulado)</title>
+        <link rel="icon" href="data:," />
+      </head>
+      <body>
+        <h1>${profile.title} <small>(simulado)</small></h1>
+        <p>
+          La aplicación <b>${application}</b> quiere acceder a tu cuenta. ¿Con qué cuenta entras?
+        </p>
+        <form method="post">
+          ${sellers.map(
+            (seller) =>
+              html`<p>
+                <button name="seller" value="${seller.id}">Permitir como ${seller.name}</button>
+              </p>`,
+          )}
+          <p><button name="seller" value="">No permitir</button></p>
+        </form>
+      </body>
+    </html>`;
+  return new Response(document.toString(), {
+    headers: { "content-type": "text/html; charset=utf-8" },
+  });
+}
+
+/** What a simulated identity endpoint says of a seller, in the shape that the profile reads. */
+function identityOf(profile: Provider, seller: Seller): object {
+  const rule = profile.identity;
+  const email = `${seller.name.toLowerCase()}@example.com`;
+  const about = { nickname: seller.name, site_id: seller.site, email };
+  if (rule.from === "token") return { id: Number(seller.id), ...about };
+  const id = `usr${seller.id}`;
+  // `0.id`: a list, as of organizations.
+  if (rule.idField.startsWith("0.")) return [{ id, name: seller.name }];
+  return { ...about, ...placed(rule.idField.split("."), id) };
+}
+
+/** `user`, `id` → `{ user: { id } }` */
+function placed([key = "id", ...rest]: readonly string[], value: string): object {
+  return { [key]: rest.length === 0 ? value : placed(rest, value) };
 }

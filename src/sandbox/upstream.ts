@@ -8,7 +8,7 @@ import {
 import { type Seller } from "./sellers.ts";
 import { buildShopServer } from "./shop.ts";
 
-export type SimulatedUpstream = {
+type SimulatedUpstream = {
   /** Answers MCP for whoever `holder` says the request is from; 401 for anybody else. */
   fetch(request: Request): Promise<Response>;
   close(): Promise<void>;

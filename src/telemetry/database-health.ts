@@ -5,7 +5,7 @@ import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
 import { within } from "#src/once.ts";
 
 /** How the database is, as far as it concerns whoever sends us calls. */
-export type DatabaseHealth = {
+type DatabaseHealth = {
   /** `degraded`: it is away, and what this process holds still serves. */
   readonly status: "pass" | "degraded" | "fail";
   /** `pass`, or the code of what is wrong. */

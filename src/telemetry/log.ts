@@ -1,6 +1,4 @@
-import type { Write } from "./output.ts";
-import { plain } from "./plain.ts";
-import { redact } from "./redact.ts";
+import { plain, redact } from "./redact.ts";
 
 export const levels = ["debug", "info", "warn", "error"] as const;
 export type Level = (typeof levels)[number];
@@ -28,7 +26,7 @@ export type Log = {
   flush(): void;
 };
 
-export type LogOptions = {
+type LogOptions = {
   readonly level: Level;
   /** For people at a terminal; otherwise JSON lines. */
   readonly isPretty?: boolean;
@@ -156,4 +154,32 @@ function prettyLine(time: string, what: string, fields: Fields = {}): string {
   const facts = Object.entries(fields).filter(([, value]) => value !== undefined);
   const text = facts.map(([name, value]) => `${name}=${plain(String(value))}`).join(" ");
   return `${time.slice(11, 19)} ${what} ${text}`.trimEnd();
+}
+
+/** Takes text for a log; false when nobody reads and it was dropped. */
+export type Write = (text: string) => boolean;
+
+type Output = Pick<NodeJS.WriteStream, "write" | "on">;
+
+const mostUnread = 8 * 1024 * 1024;
+
+/** Writes to a stream that nobody may be reading: 8 MiB wait at most, and a reader that has gone ends nothing. */
+export function boundedWriter(output: () => Output): Write {
+  let unread = 0;
+  let isWatched = false;
+  return (text) => {
+    const stream = output();
+    if (!isWatched) {
+      isWatched = true;
+      stream.on("drain", () => {
+        unread = 0;
+      });
+      stream.on("error", () => {
+        unread = Infinity;
+      });
+    }
+    if (unread > mostUnread) return false;
+    if (!stream.write(text)) unread += text.length;
+    return true;
+  };
 }

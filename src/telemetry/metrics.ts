@@ -24,7 +24,7 @@ export type Metrics = {
   readonly contentType: string;
 };
 
-export type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
+type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
 
 /** Whatever else a client may call a method is counted as `other`: labels have to stay few. */
 const methods = new Set([

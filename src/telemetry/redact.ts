@@ -101,3 +101,47 @@ export function jsonWebTokens(text: string): readonly Found[] {
     return isToken ? [{ index: index + start, found: run.slice(start) }] : [];
   });
 }
+
+const longestName = 200;
+const known = new Map<string, string>();
+/** A secret that is cut could not be known for one: more is looked at than is kept. */
+const [mostKnown, mostLooked] = [1000, 2 * longestName];
+
+/** A name that others have chosen, redacted, for the log. They are few: what came of a short text is remembered. */
+export function cleaned(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  if (text.length > longestName) return storable(redact(copyOf(text, mostLooked)));
+  const before = known.get(text);
+  if (before !== undefined) return before;
+  const clean = storable(redact(text)) ?? "";
+  if (known.size >= mostKnown) known.clear();
+  known.set(text, clean);
+  return clean;
+}
+
+const isPlain = /^[\x20-\x7e]*$/;
+
+/** The first 200 characters, without what PostgreSQL refuses: NUL, half a surrogate pair. */
+export function storable(text: string | undefined): string | undefined {
+  if (text === undefined || (text.length <= longestName && isPlain.test(text))) return text;
+  return copyOf(text, longestName).replaceAll("\0", "");
+}
+
+/** The beginning of a text, well-formed. A part of a string keeps all of it in memory: this is none. */
+function copyOf(text: string, most: number): string {
+  return Buffer.from(text.slice(0, most)).toString();
+}
+
+/**
+ * Text that somebody else wrote, as a person can trust it: what could turn its direction, move a cursor, look like
+ * something else or cannot be seen, is shown by its code.
+ */
+export function plain(text: string): string {
+  return text.replace(
+    unplain,
+    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
+  );
+}
+
+const unplain =
+  /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}|(?<=\p{M}{2})\p{M}/gu;

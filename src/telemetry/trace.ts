@@ -1,6 +1,7 @@
 import type { Span as OtelSpan } from "@opentelemetry/api";
 import type { Secret } from "#src/crypto/secret.ts";
 import { redact } from "./redact.ts";
+import { randomBytes } from "node:crypto";
 
 /** A piece of work in a trace (W3C Trace Context). */
 export type Span = {
@@ -17,7 +18,7 @@ export type Tracing = {
   stop(): Promise<void>;
 };
 
-export type TracingConfig = {
+type TracingConfig = {
   readonly endpoint: string;
   readonly headers: Secret | undefined;
   readonly serviceName: string;
@@ -28,7 +29,7 @@ export type TracingConfig = {
 const form = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/;
 const zeros = /^0+$/;
 
-export type TraceParent = {
+type TraceParent = {
   readonly traceId: string;
   readonly spanId: string;
   readonly flags: number;
@@ -116,4 +117,24 @@ function decoded(value: string): string {
   } catch {
     return value;
   }
+}
+
+/** Names one request in logs, answers and the audit trail. */
+type RequestIds = (request: Request) => string;
+
+const acceptable = /^[\w.:+/=-]{4,64}$/;
+
+/** What `X-Request-Id` says, else the trace id of `traceparent`, else one of our own: a prefix for this process and a count. */
+export function createRequestIds(): RequestIds {
+  const prefix = randomBytes(6).toString("base64url");
+  let count = 0;
+  return ({ headers }) => {
+    count += 1;
+    const given = headers.get("x-request-id");
+    // A credential that strayed into this header must not become a name.
+    if (given !== null && acceptable.test(given) && redact(given) === given) return given;
+    const trace = headers.get("traceparent");
+    const traceId = trace === null ? undefined : readTraceparent(trace)?.traceId;
+    return traceId ?? `${prefix}-${count.toString(36)}`;
+  };
 }

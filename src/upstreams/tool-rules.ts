@@ -31,7 +31,7 @@ export const noToolRules: ToolRules = {
   pinning: undefined,
 };
 
-export type ReadToolRules = { readonly rules: ToolRules; readonly problems: readonly string[] };
+type ReadToolRules = { readonly rules: ToolRules; readonly problems: readonly string[] };
 
 const fields = ["allow", "deny", "approve", "limits", "repeats", "pinning"];
 

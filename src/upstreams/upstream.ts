@@ -4,7 +4,7 @@ import { type ToolRules, readToolRules } from "./tool-rules.ts";
 import { isHttpUrl } from "#src/providers/generic.ts";
 
 /** What an upstream is given in place of the agent's bearer. */
-export type CredentialRule =
+type CredentialRule =
   /** The access token of the caller's account at this provider. */
   | { readonly kind: "account"; readonly provider: string }
   /** One key for every caller. */
@@ -27,7 +27,7 @@ export type Upstream = {
 /** The MCP server inside this gateway, and other nodes behind it: not addresses of a network. */
 export const insideScheme = "edge-hive:";
 
-export type ReadUpstream = {
+type ReadUpstream = {
   readonly upstream?: Upstream;
   readonly problems: readonly string[];
 };

@@ -3,7 +3,7 @@ import { createServer } from "node:tls";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { FetchRefused, createGuardedFetch } from "#src/http/guarded-fetch.ts";
-import { isPublicAddress } from "#src/http/special-addresses.ts";
+import { isPublicAddress } from "#src/http/address.ts";
 import { openWorld } from "#test/support/world.ts";
 import { ask, isAccepted, openDevelopmentWorld, serveDocuments } from "./documents.ts";
 import { type Listener, countConnections } from "./setup.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
-import { createReviewLink } from "#src/policy/tools/reviewers.ts";
+import { createReviewLink } from "#src/policy/tools/review.ts";
 import { saveDefinitions } from "#src/policy/tools/store.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { type World, openWorld } from "#test/support/world.ts";

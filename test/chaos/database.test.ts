@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { startBundled } from "#db/embedded.ts";
-import { type RefreshStep, refreshSteps } from "#src/accounts/refresh/step.ts";
+import { type RefreshStep, refreshSteps } from "#src/accounts/refresh/deps.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { startSandbox } from "#src/sandbox/sandbox.ts";
 import { forwardTcp } from "#test/cli/forwarder.ts";

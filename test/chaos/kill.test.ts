@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { rounds } from "#test/support/rounds.ts";
-import { refreshSteps } from "#src/accounts/refresh/step.ts";
+import { refreshSteps } from "#src/accounts/refresh/deps.ts";
 import { type ChaosWorld, type Victim, chaosWorld, isAnswered, settledCall } from "./chaos.ts";
 import { type Moment, killAt, moments } from "./moments.ts";
 import { printTable } from "./table.ts";

@@ -1,4 +1,4 @@
-import type { RefreshStep } from "#src/accounts/refresh/step.ts";
+import type { RefreshStep } from "#src/accounts/refresh/deps.ts";
 import type { Fault } from "#src/sandbox/faults.ts";
 import type { ChaosWorld, Victim } from "./chaos.ts";
 

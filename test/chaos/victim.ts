@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openApp } from "#src/app.ts";
-import { type RefreshStep, refreshSteps } from "#src/accounts/refresh/step.ts";
+import { type RefreshStep, refreshSteps } from "#src/accounts/refresh/deps.ts";
 import { codeOf } from "#src/failure.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { startGateway } from "#src/gateway/gateway.ts";

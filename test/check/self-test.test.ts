@@ -8,7 +8,7 @@ import {
   oneRefresh,
   streamOpensAndEnds,
 } from "#src/check/calls.ts";
-import type { Finding } from "#src/check/finding.ts";
+import type { Finding } from "#src/check/result.ts";
 import { oauthFlows } from "#src/check/flows.ts";
 import { alertsArrive, canariesSilent } from "#src/check/observed.ts";
 import { connect, openRehearsal } from "#src/check/self-test/environment.ts";

@@ -1,7 +1,7 @@
 import { buildCatalog, issuersToDiscover } from "#src/upstreams/catalog.ts";
 import { withDiscovered } from "#src/providers/discover.ts";
 import { loadConfig } from "#src/config/load.ts";
-import { createOutbound } from "#src/http/outbound.ts";
+import { createOutbound } from "#src/http/fetch-exchange.ts";
 
 const twoSeconds = 2000;
 

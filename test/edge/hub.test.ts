@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { createHub } from "#src/edge/stream/hub.ts";
+import { createHub } from "#src/edge/stream/stream.ts";
 
 test("the last 256 notifications are kept, and an id that is not among them is not known", () => {
   const hub = createHub("own");

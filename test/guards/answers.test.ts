@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { AnswerRoom, heldInAll, mostListBytes } from "#src/proxy/answer-room.ts";
-import { ResponseInspector, type Inspection } from "#src/proxy/response-inspector.ts";
-import { SseSplitter } from "#src/proxy/sse-splitter.ts";
+import { type Inspection, ResponseInspector } from "#src/proxy/response-inspector.ts";
+import { SseSplitter } from "#src/proxy/sse.ts";
 import { until } from "#test/support/until.ts";
 import { openGuarded, call, listed, reading, tool } from "./setup.ts";
 import { post } from "#test/support/mcp.ts";

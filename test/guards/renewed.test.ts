@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { policyIdOf } from "#src/oauth-server/grants/policy-id.ts";
+import { policyIdOf } from "#src/oauth-server/grants/consent.ts";
 import { stopAgent } from "#src/policy/switches.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { allActed } from "#test/support/acknowledged.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { hash } from "node:crypto";
-import { createReviewLink } from "#src/policy/tools/reviewers.ts";
+import { createReviewLink } from "#src/policy/tools/review.ts";
 import { saveDefinitions } from "#src/policy/tools/store.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { formIn } from "#test/support/agent-like.ts";

@@ -1,5 +1,4 @@
-import { wholeBody } from "#src/http/exchange.ts";
-import { Cancel } from "#src/http/cancel.ts";
+import { wholeBody, Cancel } from "#src/http/exchange.ts";
 import { bunExchange } from "#src/runtime/bun-exchange.ts";
 
 /** Asks each URL of the command line once and prints what came of it. Runs in a process with its own trust. */

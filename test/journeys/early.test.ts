@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { readHeld } from "#src/accounts/credential.ts";
-import { lifetimes } from "#src/accounts/lifetimes.ts";
+import { lifetimes } from "#src/accounts/token-answer.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { createLog } from "#src/telemetry/log.ts";
 import { keepAlive } from "#src/operations/idle-accounts.ts";

@@ -19,14 +19,14 @@ import {
 } from "./store.ts";
 import { type Semaphore, createSemaphore } from "#src/http/semaphore.ts";
 
-export type Pass = {
+type Pass = {
   /** By `performance.now()`; whoever has no turn by then is told to come back. */
   readonly deadline: number;
   /** Nobody waits for it: it leaves half of the places to those for whom somebody does. */
   readonly isEarly: boolean;
 };
 
-export type Failed = {
+type Failed = {
   readonly retryAfterSeconds: number | undefined;
   /** The account's first failure in a row. */
   readonly isFirst: boolean;

@@ -76,7 +76,7 @@ export function closedProviders(
     .from(providerStates)
     .where(or(isNotNull(providerStates.refusedCode), isNotNull(providerStates.closedUntil)));
 }
-export type FailureRule = {
+type FailureRule = {
   /** So many failures in a row close the provider for a while. */
   readonly mostFailures: number;
   readonly firstSeconds: number;
@@ -116,7 +116,7 @@ export async function countFailure(
   return row ?? { failures: 0, before: 0 };
 }
 
-export type RefusedApplication = {
+type RefusedApplication = {
   readonly code: string;
   readonly registration: string;
   readonly seconds: number;
@@ -148,7 +148,7 @@ export async function makeSlots(db: Database, provider: string, count: number): 
     on conflict do nothing`);
 }
 
-export type SlotWish = {
+type SlotWish = {
   readonly holder: string;
   readonly seconds: number;
   /** Slots from 0 up to this one may be taken. */

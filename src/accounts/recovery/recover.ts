@@ -4,10 +4,9 @@ import { timely, within } from "#src/once.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { freeSlots } from "../circuit-breaker/store.ts";
-import { saveRefreshEvent } from "../events/store.ts";
+import { saveRefreshEvent, accountById } from "../store.ts";
 import type { Version } from "../journal/answers.ts";
 import type { Answer } from "../journal/journal.ts";
-import { accountById } from "../store.ts";
 import { commitAnswer } from "../refresh/commit.ts";
 import type { RefreshDeps } from "../refresh/deps.ts";
 import {
@@ -26,7 +25,7 @@ type Deps = Pick<
   "db" | "journal" | "log" | "atStep" | "credentials" | "now" | "random" | "once" | "replica"
 >;
 
-export type Recovery = { stop(): Promise<void> };
+type Recovery = { stop(): Promise<void> };
 
 const lookMs = 1000;
 /** How often this process looks for what others left behind, in looks. */

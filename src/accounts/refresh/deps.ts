@@ -2,7 +2,6 @@ import type { App } from "#src/app.ts";
 import { type Admission, createAdmission } from "../circuit-breaker/circuit-breaker.ts";
 import { type Credentials, createCredentials } from "../credential.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { AtStep } from "./step.ts";
 
 /** What a refresh leans on. */
 export type RefreshDeps = Pick<
@@ -32,7 +31,7 @@ export type RefreshParts = {
   readonly stopping: AbortSignal;
 };
 
-export type RefreshOptions = {
+type RefreshOptions = {
   readonly atStep?: AtStep | undefined;
   readonly stopping?: AbortSignal;
 };
@@ -46,3 +45,20 @@ export function createRefreshParts(
   const [credentials, admission] = [createCredentials(app), createAdmission(app)];
   return { credentials, journal, admission, atStep, stopping };
 }
+
+/** What is behind a refresh when it reaches the next step. Tests stop the process at each. */
+export const refreshSteps = [
+  "begun",
+  "intent_committed",
+  "room_made",
+  "answered",
+  "journaled",
+  "stored",
+  "marked",
+  "forgotten",
+] as const;
+
+export type RefreshStep = (typeof refreshSteps)[number];
+
+/** Called between every two steps; in a gateway that serves it does nothing. */
+export type AtStep = (step: RefreshStep) => Promise<void> | void;

@@ -5,11 +5,19 @@ import { type Held, isUsable, readHeld } from "../credential.ts";
 import { recoverNow } from "../recovery/recover.ts";
 import { markRestored } from "../recovery/store.ts";
 import { type Registration, registrationOf } from "../registration.ts";
-import { askProvider } from "./ask.ts";
+import { askProvider } from "./attempt.ts";
 import { busy, reconnect } from "./failures.ts";
-import { leaseMs, leasedBy } from "./lease.ts";
 import type { RefreshDeps } from "./deps.ts";
-import { abandonUnanswered, endUnrenewable, leaseRefresh, mostIntents } from "./store.ts";
+import {
+  type Lease,
+  abandonUnanswered,
+  endUnrenewable,
+  leaseRefresh,
+  mostIntents,
+  returnLease,
+} from "./store.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
+import type { ReadAccount } from "../store.ts";
 
 const waitForOthersMs = 100;
 /** About once a second, whether the process that is waited for is gone. */
@@ -29,7 +37,7 @@ export function renew(app: RefreshDeps, known: Held, wish: Wish): Promise<Held> 
   return app.once(key, () => renewOnce(app, known, wish));
 }
 
-export type Wish = {
+type Wish = {
   readonly requestId: string;
   /** Nobody waits for it. */
   readonly isEarly?: boolean;
@@ -106,4 +114,48 @@ export async function isRestored(
   if (restored.length === 0) return false;
   app.log.error("account_restored", { accountId: id, generation, known: highest });
   return true;
+}
+
+type Deps = Pick<RefreshDeps, "db" | "config" | "replica" | "journal" | "log">;
+
+type Leased = {
+  readonly account: ReadAccount;
+  /** See `Asking`. */
+  readonly isOverdue: () => boolean;
+};
+
+const graceMs = 10_000;
+/** What is left of the grace when a question may still be sent. */
+const leastLeftMs = 3000;
+
+/** How long a lease holds: longer than a provider may take, so that nobody else begins while its answer may come. */
+export function leaseMs({ config }: Pick<Deps, "config">): number {
+  return config.providerTimeoutMs + graceMs;
+}
+
+/** Takes a lease by `take`. One that comes after everybody has stopped waiting for it goes back. */
+export async function leasedBy(
+  app: Deps,
+  take: (lease: Lease) => Promise<ReadAccount | undefined>,
+): Promise<Leased | undefined> {
+  const begun = performance.now();
+  const seconds = Math.ceil(leaseMs(app) / 1000);
+  const taking = take({ holder: app.replica, journal: app.journal.id, seconds });
+  try {
+    const account = await timely(taking);
+    const isOverdue = () => performance.now() - begun > graceMs - leastLeftMs;
+    return account === undefined ? undefined : { account, isOverdue };
+  } catch (error) {
+    void giveBackLate(app, taking);
+    throw error;
+  }
+}
+
+async function giveBackLate(app: Deps, taking: Promise<ReadAccount | undefined>): Promise<void> {
+  try {
+    const account = await taking;
+    if (account !== undefined) await timely(returnLease(app.db, account, app.replica));
+  } catch (error) {
+    app.log.warn("lease_not_returned", errorFields(error));
+  }
 }

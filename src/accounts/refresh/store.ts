@@ -191,7 +191,7 @@ export async function requireReconnect(
   return marked.length === 1;
 }
 
-export type Trouble = {
+type Trouble = {
   readonly code: string;
   readonly waitMs: number;
   readonly holder: string;

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LetGo } from "#src/bus.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { OutsideTrouble } from "#src/http/outbound.ts";
+import { OutsideTrouble } from "#src/http/fetch-exchange.ts";
 import { timely } from "#src/once.ts";
 import { recoverNow } from "../recovery/recover.ts";
-import { leaseMs } from "../refresh/lease.ts";
+import { leaseMs } from "../refresh/renew.ts";
 import type { RefreshDeps } from "../refresh/deps.ts";
 import { registrationOf } from "../registration.ts";
 import { type ReadAccount, accountById } from "../store.ts";

@@ -6,7 +6,7 @@ import { agents, grants, sessions } from "#db/schema/agents.ts";
 import { type Account, type ReadAccount, endAccessIn, readColumns } from "../store.ts";
 import type { Version } from "../journal/answers.ts";
 
-export type Begun = {
+type Begun = {
   readonly account: ReadAccount;
   /** What ended with it, for this process to let go of. */
   readonly ended: readonly string[];

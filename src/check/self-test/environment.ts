@@ -18,8 +18,12 @@ import type { Runtime } from "#src/runtime/runtime.ts";
 import { type Sandbox, startSandbox } from "#src/sandbox/sandbox.ts";
 import { type Gateway, startGateway } from "#src/gateway/gateway.ts";
 import { newHome, onSignals } from "./abandoned.ts";
-import { type Receiver, startReceiver } from "./receiver.ts";
-import { type SilentUpstream, startSilentUpstream } from "./silent-upstream.ts";
+import {
+  type Receiver,
+  type SilentUpstream,
+  startReceiver,
+  startSilentUpstream,
+} from "./receiver.ts";
 import { type Visitor, newVisitor, walkToCallback } from "./visitor.ts";
 
 /**
@@ -206,7 +210,7 @@ export type Connected = {
   readonly bearer: string;
 };
 
-export const usualSeller = "100200300";
+const usualSeller = "100200300";
 
 /** Walks the way of a person's browser, of one that is signed in already where it is given. Failures: an error whose text names the step. */
 export async function connect(

@@ -25,7 +25,7 @@ export type Consequence = {
 type Trial = { readonly answer: string; readonly fault: Fault | undefined };
 
 /** Every answer that the profile knows, and those that no profile has to name. */
-export function trialsFor(profile: Provider): readonly Trial[] {
+function trialsFor(profile: Provider): readonly Trial[] {
   const named = [...profile.errors, ...standardErrors].flatMap((rule) => trialOf(rule));
   const all: Trial[] = [
     { answer: "200 with tokens", fault: undefined },

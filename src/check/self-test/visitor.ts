@@ -1,5 +1,3 @@
-import { localFetch } from "./local-fetch.ts";
-
 /** A cookie jar and a way to fetch with it: what a browser does between two pages. */
 export type Visitor = {
   readonly cookies: Map<string, string>;
@@ -65,3 +63,17 @@ async function linkParameter(visitor: Visitor, url: string): Promise<string> {
   const token = /link=([\w-]{43})/.exec(home)?.[1];
   return token === undefined ? "" : `&link=${token}`;
 }
+
+/** `fetch` on this machine: not through HTTP_PROXY, redirects not followed, ten seconds. */
+export function localFetch(url: string, init: RequestInit = {}): Promise<Response> {
+  // `proxy` is Bun's own.
+  const options: RequestInit & { proxy: false } = {
+    redirect: "manual",
+    signal: AbortSignal.timeout(limitMs),
+    ...init,
+    proxy: false,
+  };
+  return fetch(url, options);
+}
+
+const limitMs = 10_000;

@@ -7,7 +7,7 @@ import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type CapabilityDocument, nameIn, readCapabilities, versionIn } from "../capabilities.ts";
 import type { OwnNode } from "../identity.ts";
 import type { Directory } from "./directory.ts";
-import type { Finder } from "./finder.ts";
+import type { Finder } from "./backend.ts";
 import { askDocument, documentProtocol, sendDocument } from "./document-stream.ts";
 import {
   type Host,

@@ -1,6 +1,6 @@
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import { identify } from "@libp2p/identify";
-import type { Connection, PeerId } from "@libp2p/interface";
+import type { Connection, PeerId, ConnectionGater } from "@libp2p/interface";
 import { kadDHT, passthroughMapper } from "@libp2p/kad-dht";
 import { noise, pureJsCrypto } from "@libp2p/noise";
 import { peerIdFromString } from "@libp2p/peer-id";
@@ -13,18 +13,19 @@ import { CID } from "multiformats/cid";
 import { code as rawCodec } from "multiformats/codecs/raw";
 import { sha256 } from "multiformats/hashes/sha2";
 import { provideQuicLibrary } from "#src/runtime/native-quic.ts";
-import { version } from "#src/runtime/version.ts";
+import { version } from "#src/runtime/runtime.ts";
 import type { OwnNode } from "../identity.ts";
-import { BoundedDatastore } from "./bounded-datastore.ts";
-import { createGater } from "./gater.ts";
+import { isNeverANode, isLoopbackAddress, isPublicAddress } from "#src/http/address.ts";
+import { MemoryDatastore } from "datastore-core/memory";
+import { Key } from "interface-datastore/key";
 
 /** Not the DHT of the public network: nodes are found by nodes. */
-export const dhtProtocol = "/libp2p/kad/1.0.0";
+const dhtProtocol = "/libp2p/kad/1.0.0";
 
 const most = { connections: 64, incomingPending: 16, bucket: 20 };
 const dialMs = 5000;
 
-export type HostOptions = {
+type HostOptions = {
   /** Multiaddrs. */
   readonly listen: readonly string[];
   readonly bootstrap?: readonly string[];
@@ -140,4 +141,54 @@ export async function join(host: Host, bootstrap: readonly string[]): Promise<nu
 /** The IP address at the other end. */
 export function remoteIp(connection: Connection): string {
   return /^\/ip[46]\/([^/]+)/.exec(connection.remoteAddr.toString())?.[1] ?? "";
+}
+
+type Kind = "public" | "loopback" | "private" | "never";
+
+/**
+ * Whom libp2p may dial: strangers spread addresses, and nobody sends us to a place that the operator's own multiaddrs
+ * do not name the like of. Names are looked up for nobody but the operator.
+ */
+export function createGater(own: readonly string[]): ConnectionGater {
+  const kinds = new Set<Kind>(["public", ...own.map(kindOf)]);
+  const given = new Set(own);
+  return {
+    denyDialMultiaddr: (address) => {
+      const text = address.toString();
+      if (given.has(text)) return false;
+      const kind = kindOf(text);
+      return kind === "never" || !kinds.has(kind);
+    },
+  };
+}
+
+function kindOf(multiaddr: string): Kind {
+  const address = /^\/ip[46]\/([^/]+)\//.exec(multiaddr)?.[1];
+  // What listens on every interface says nothing about where it may go.
+  if (address === undefined || isNeverANode(address)) return "never";
+  if (isPublicAddress(address)) return "public";
+  return isLoopbackAddress(address) ? "loopback" : "private";
+}
+
+const mostEntries = 4096;
+const [longestKey, longestValue] = [256, 16 * 1024];
+
+/** What libp2p remembers of others. Strangers fill it: what is too long is not kept, and the oldest make room. */
+export class BoundedDatastore extends MemoryDatastore {
+  readonly #order = new Set<string>();
+
+  override async put(key: Key, value: Uint8Array): Promise<Key> {
+    const name = key.toString();
+    if (name.length > longestKey || value.length > longestValue) return key;
+    this.#order.delete(name);
+    this.#order.add(name);
+    const [oldest] = this.#order;
+    if (this.#order.size > mostEntries && oldest !== undefined) await this.delete(new Key(oldest));
+    return await super.put(key, value);
+  }
+
+  override async delete(key: Key): Promise<void> {
+    this.#order.delete(key.toString());
+    await super.delete(key);
+  }
 }

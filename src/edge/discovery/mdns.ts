@@ -3,12 +3,12 @@ import type { Answer, Packet, StringAnswer, TxtAnswer } from "dns-packet";
 import makeMdns from "multicast-dns";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { isPublicAddress } from "#src/http/special-addresses.ts";
-import { version } from "#src/runtime/version.ts";
+import { isPublicAddress } from "#src/http/address.ts";
+import { version } from "#src/runtime/runtime.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { Directory } from "./directory.ts";
-import type { Finder } from "./finder.ts";
+import type { Finder } from "./backend.ts";
 import { atMostEvery, repeat } from "./pace.ts";
 
 const service = "_edge-hive._tcp.local";

@@ -2,8 +2,12 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { within } from "#src/once.ts";
 import { Failure } from "#src/failure.ts";
-import { isLoopbackName } from "#src/http/loopback.ts";
-import { isLoopbackAddress, isNeverANode, isPublicAddress } from "#src/http/special-addresses.ts";
+import {
+  isLoopbackName,
+  isLoopbackAddress,
+  isNeverANode,
+  isPublicAddress,
+} from "#src/http/address.ts";
 
 /** Where a node may be reached: an origin, and the IP address behind its name where that is not to be looked up. */
 export type Address = { readonly origin: string; readonly ip: string | undefined };

@@ -18,7 +18,7 @@ export type Proven = {
 };
 
 /** The side that is asked. Any replica can finish what another one has begun. */
-export type Challenges = {
+type Challenges = {
   /** Proves who we are, and asks who that is. Failures: `message_invalid`. */
   begin(body: unknown, place: Place): object;
   /** Failures: `challenge_refused`, `database_unavailable`. */
@@ -28,7 +28,7 @@ export type Challenges = {
 const answerWithinMs = 10_000;
 
 /** Remembers which challenges were answered: false for one that was. */
-export type UseOnce = (id: string, until: Date) => Promise<boolean>;
+type UseOnce = (id: string, until: Date) => Promise<boolean>;
 
 export function useOnceIn(app: Pick<App, "db">): UseOnce {
   return (id, until) =>

@@ -21,7 +21,7 @@ export type Line = {
 /** What a node answers, and over which connection. */
 export type DialAnswer = { readonly status: number; readonly text: string; readonly line: Line };
 
-export type DialOptions = {
+type DialOptions = {
   readonly path: string;
   readonly body: object;
   /** The operator has named the address: it may lead anywhere. */

@@ -68,10 +68,7 @@ export function peersNamed(db: Database, of: string, name: string): Promise<Peer
 
 const mostNamesakes = 8;
 
-export type PeerDeps = Pick<
-  Peer,
-  "of" | "peerId" | "nodeId" | "address" | "certificate" | "fleetTag"
-> & {
+type PeerDeps = Pick<Peer, "of" | "peerId" | "nodeId" | "address" | "certificate" | "fleetTag"> & {
   readonly trust: "pinned" | "fleet";
   /** What it may do here from now on. */
   readonly agent: NewAgent;

@@ -22,7 +22,7 @@ export type Transcript = Place & {
 /** `challenge`: by the node that was asked; `response`: by the one that began. Neither can stand in for the other. */
 type Role = "challenge" | "response";
 
-export type Proof = {
+type Proof = {
   readonly signature: string;
   /** That the node has the key of a fleet; says nothing about the key. */
   readonly fleet?: string;

@@ -11,7 +11,7 @@ import { sightingsOf } from "../discovery/store.ts";
 type Deps = Pick<App, "db" | "now" | "catalog">;
 
 /** What the operator says about a node. */
-export type WantedTrust = {
+type WantedTrust = {
   /** The whole peer id: it is the key that is pinned. */
   readonly peerId: string;
   /** Where it is; undefined: wherever it is found. */

@@ -9,12 +9,11 @@ import {
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import { isObject } from "#src/config/read.ts";
-import { fingerprint } from "#src/crypto/secret.ts";
+import { fingerprint, isCompactToken } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { GuardedFetch } from "#src/http/guarded-fetch.ts";
 import type { Client } from "./client.ts";
 import { useAssertion } from "./store.ts";
-import { isCompactToken } from "#src/crypto/base64url.ts";
 
 export type AssertionChecks = Pick<App, "db" | "now" | "publicUrl" | "config"> & {
   readonly guardedFetch: GuardedFetch;

@@ -5,11 +5,9 @@ import { createCache } from "#src/cache.ts";
 import { Failure } from "#src/failure.ts";
 import { type GuardedAnswer, type GuardedFetch, FetchRefused } from "#src/http/guarded-fetch.ts";
 import { scopes } from "../scopes.ts";
-import { type AuthMethod, type Client, fingerprintOf, grantTypes } from "./client.ts";
-import { shownName } from "./client-metadata.ts";
-import { knownDocuments } from "./known-documents.ts";
+import { type AuthMethod, type Client, fingerprintOf, grantTypes, shownName } from "./client.ts";
 import { isUsableRedirect } from "./redirect-uris.ts";
-import { isCanonicalUrl } from "#src/http/canonical-url.ts";
+import { isCanonicalUrl } from "#src/http/public-url.ts";
 
 /** The client whose id is the address of its metadata document. Failures: `client_unknown`. */
 export type ClientDocuments = {
@@ -191,3 +189,58 @@ function freshFor(cacheControl: string | undefined): number {
   const wanted = seconds === undefined ? usualMs : Number(seconds) * 1000;
   return Math.min(Math.max(wanted, shortestMs), longestMs);
 }
+
+/**
+ * Metadata documents of well-known clients (as served in September 2026), for when theirs cannot be fetched:
+ * some are behind bot protection that refuses servers. Found by their exact URL, never by domain.
+ */
+const knownDocuments: ReadonlyMap<string, Readonly<Record<string, unknown>>> = new Map(
+  [
+    {
+      client_id: "https://claude.ai/oauth/mcp-oauth-client-metadata",
+      client_name: "Claude",
+      redirect_uris: ["https://claude.ai/api/mcp/auth_callback"],
+      grant_types: ["authorization_code", "refresh_token"],
+      response_types: ["code"],
+      token_endpoint_auth_method: "none",
+    },
+    {
+      client_id: "https://claude.ai/oauth/claude-code-client-metadata",
+      client_name: "Claude Code",
+      redirect_uris: ["http://localhost/callback", "http://127.0.0.1/callback"],
+      grant_types: ["authorization_code", "refresh_token"],
+      response_types: ["code"],
+      token_endpoint_auth_method: "none",
+    },
+    {
+      client_id: "https://chatgpt.com/oauth/client.json",
+      client_name: "ChatGPT",
+      redirect_uris: ["https://chatgpt.com/connector_platform_oauth_redirect"],
+      grant_types: ["authorization_code", "refresh_token"],
+      response_types: ["code"],
+      token_endpoint_auth_method: "private_key_jwt",
+      token_endpoint_auth_methods_supported: ["none", "private_key_jwt"],
+      jwks_uri: "https://chatgpt.com/oauth/jwks.json",
+    },
+    {
+      client_id: "https://chatgpt.com/oauth/codex/client.json",
+      client_name: "Codex",
+      redirect_uris: ["http://127.0.0.1/callback", "http://localhost/callback"],
+      grant_types: ["authorization_code", "refresh_token"],
+      response_types: ["code"],
+      token_endpoint_auth_method: "none",
+    },
+    {
+      client_id: "https://vscode.dev/oauth/client-metadata.json",
+      client_name: "Visual Studio Code",
+      redirect_uris: ["http://127.0.0.1:33418/", "https://vscode.dev/redirect"],
+      grant_types: [
+        "authorization_code",
+        "refresh_token",
+        "urn:ietf:params:oauth:grant-type:device_code",
+      ],
+      response_types: ["code"],
+      token_endpoint_auth_method: "none",
+    },
+  ].map((document) => [document.client_id, document]),
+);

@@ -5,8 +5,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { type Scope, readScopes, scopes } from "../scopes.ts";
-import type { AuthMethod, GrantType } from "./client.ts";
-import { shownName } from "./client-metadata.ts";
+import { type AuthMethod, type GrantType, shownName } from "./client.ts";
 import { isUsableRedirect } from "./redirect-uris.ts";
 import { type NewAgent, removeAgent, saveAgent } from "./store.ts";
 

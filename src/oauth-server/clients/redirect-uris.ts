@@ -1,5 +1,5 @@
-import { isCanonicalUrl } from "#src/http/canonical-url.ts";
-import { isLoopbackName } from "#src/http/loopback.ts";
+import { isCanonicalUrl } from "#src/http/public-url.ts";
+import { isLoopbackName } from "#src/http/address.ts";
 
 /** Schemes of desktop clients that cannot be reached otherwise; they prove nothing, so a public client is asked about each time. */
 const privateSchemes = new Set([

@@ -5,8 +5,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { readScopes, scopes } from "../scopes.ts";
-import { type AuthMethod, type GrantType, grantTypes } from "./client.ts";
-import { shownName } from "./client-metadata.ts";
+import { type AuthMethod, type GrantType, grantTypes, shownName } from "./client.ts";
 import { isUsableRedirect, redirectKind } from "./redirect-uris.ts";
 import { type NewAgent, forgetOldestUnused, saveAgent, unusedAgents } from "./store.ts";
 
@@ -14,7 +13,7 @@ const mostRedirectUris = 20;
 const mostUnused = 10_000;
 
 /** What a client registered itself as, in the words of RFC 7591 section 3.2.1. */
-export type Registered = Readonly<Record<string, unknown>>;
+type Registered = Readonly<Record<string, unknown>>;
 
 /**
  * Dynamic client registration (RFC 7591). What we do not know is passed over; redirect URIs that we cannot

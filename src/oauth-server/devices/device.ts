@@ -6,7 +6,7 @@ import { Failure } from "#src/failure.ts";
 import { authenticatedClient } from "../clients/authenticate.ts";
 import { expectField } from "../fields.ts";
 import { type TokenAnswer, firstRefreshToken, tokensOfGrant } from "../tokens/issue.ts";
-import { scopesFor, personsResource } from "../grants/request-checks.ts";
+import { scopesFor, personsResource } from "../grants/authorization-request.ts";
 import { grantById } from "../grants/store.ts";
 import type { GrantDeps, TokenRequest } from "../grants/deps.ts";
 import { type DeviceCode, pollDevice, redeemDevice, saveDeviceCode } from "./store.ts";

@@ -7,7 +7,9 @@ import { Failure } from "#src/failure.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
 import { redirectHost, redirectKind } from "../clients/redirect-uris.ts";
 import type { AuthorizationRequest } from "./authorization-request.ts";
-import { consentOf, saveDecision } from "./store.ts";
+import { type Grant, consentOf, saveDecision, endGrants } from "./store.ts";
+import { createHash } from "node:crypto";
+import type { LetGo } from "#src/bus.ts";
 
 const fifteenMinutesMs = 15 * 60_000;
 const codeMinutes = 5;
@@ -149,4 +151,36 @@ export function grantFrom(
     scope: scopes.join(" "),
     onlyReading: by.onlyReading,
   };
+}
+
+/** What makes two grants the same for policy. */
+type PolicySubject = Pick<Grant, "personId" | "accountId" | "upstream" | "clientId">;
+
+/**
+ * What limits, budgets, stops, policies and approvals of a grant hang on: the same for every grant that a person gives
+ * a client for an upstream and an account, so that a client cannot shake them off with a new one. The database works it
+ * out by itself (`grants.policy_id`). No secret: a short name for the four together.
+ */
+export function policyIdOf({ personId, accountId, upstream, clientId }: PolicySubject): string {
+  const text = [personId, accountId, upstream, clientId].join("|");
+  const hex = createHash("md5").update(text).digest("hex");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+/** How policy, switches and the audit trail name it. */
+export function policyKeyOf(grant: Pick<Grant, "policyId">): string {
+  return `grant:${grant.policyId}`;
+}
+
+type EndingGrants = Pick<App, "db" | "now" | "log"> & { readonly letGo: LetGo };
+
+/** Ends a grant with everything that rests on it, here at once, elsewhere within two seconds. */
+export async function endGrant(
+  app: EndingGrants,
+  which: { id: string; personId?: string },
+  why: string,
+): Promise<void> {
+  const subjects = await endGrants(app.db, which, app.now());
+  app.letGo(subjects);
+  if (subjects.length > 0) app.log.info("grant_ended", { grantId: which.id, why });
 }

@@ -3,8 +3,8 @@ import { Failure } from "#src/failure.ts";
 import { expectField } from "../fields.ts";
 import { type Scope, readScopes } from "../scopes.ts";
 import { type TokenAnswer, refreshExpiry, tokensOfGrant } from "../tokens/issue.ts";
-import { endGrant } from "./end.ts";
-import { checkResource } from "./request-checks.ts";
+import { endGrant } from "./consent.ts";
+import { checkResource } from "./authorization-request.ts";
 import { type Grant, refreshTokenWithGrant, rotateRefreshToken } from "./store.ts";
 import type { GrantDeps, TokenRequest } from "./deps.ts";
 

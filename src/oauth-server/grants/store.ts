@@ -5,7 +5,7 @@ import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/
 
 export type Grant = typeof grants.$inferSelect;
 export type NewGrant = Omit<Grant, "createdAt" | "activatedAt" | "endedAt" | "policyId">;
-export type Consent = typeof consents.$inferInsert;
+type Consent = typeof consents.$inferInsert;
 
 /** What a person allowed, its code, and that they did: all of it or nothing. */
 export async function saveDecision(

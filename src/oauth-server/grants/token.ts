@@ -1,13 +1,22 @@
 import { Failure } from "#src/failure.ts";
 import { authenticatedClient } from "../clients/authenticate.ts";
-import { type GrantType, grantTypes } from "../clients/client.ts";
-import type { TokenAnswer } from "../tokens/issue.ts";
+import { type GrantType, type Client, grantTypes } from "../clients/client.ts";
+import {
+  type TokenAnswer,
+  firstRefreshToken,
+  tokensOfGrant,
+  newTokenId,
+  tokenAnswer,
+} from "../tokens/issue.ts";
 import { expectField } from "../fields.ts";
 import type { GrantDeps, TokenRequest } from "./deps.ts";
-import { clientCredentials } from "./client-credentials.ts";
 import { redeemDeviceCode } from "../devices/device.ts";
-import { redeemAuthorizationCode } from "./redeem-code.ts";
 import { rotate } from "./rotate.ts";
+import { createHash } from "node:crypto";
+import { fingerprint, isSame } from "#src/crypto/secret.ts";
+import { endGrant } from "./consent.ts";
+import { type Grant, codeWithGrant, redeemCode } from "./store.ts";
+import { checkResource, scopesFor, wantedResource } from "./authorization-request.ts";
 
 type Handler = (app: GrantDeps, asked: TokenRequest) => Promise<TokenAnswer>;
 
@@ -35,4 +44,85 @@ export async function answerTokenRequest(
   const client = await authenticatedClient(app, request, form);
   if (!client.grantTypes.includes(grantType)) throw new Failure("unauthorized_client");
   return await grantHandlers[grantType](app, { client, form });
+}
+
+/**
+ * `authorization_code` (RFC 6749 section 4.1.3, RFC 7636 section 4.5). A code that comes a second time ends
+ * everything it has brought. Failures: `invalid_grant`, `invalid_target`, `invalid_request`.
+ */
+async function redeemAuthorizationCode(
+  app: GrantDeps,
+  { client, form }: TokenRequest,
+): Promise<TokenAnswer> {
+  const key = fingerprint(expectField(form, "code"));
+  const verifier = expectField(form, "code_verifier");
+  const now = app.now();
+  const { code, grant } = await livingCode(app, key, { client, now });
+  checkRedirect(form.get("redirect_uri"), code.redirectUri);
+  checkVerifier(verifier, code.challenge);
+  checkResource(app, form, grant);
+  const refresh = firstRefreshToken(client, now);
+  const use = { code: key, grantId: grant.id, refresh: refresh?.row, now };
+  if (!(await redeemCode(app.db, use))) throw await replayed(app, grant);
+  return await tokensOfGrant(app, grant, { client, refresh: refresh?.token });
+}
+
+/** Failures: `invalid_grant`. */
+async function livingCode(app: GrantDeps, key: Uint8Array, by: { client: Client; now: Date }) {
+  const found = await codeWithGrant(app.db, key);
+  if (found === undefined || found.grant.clientId !== by.client.clientId) throw refused("code");
+  const { code, grant } = found;
+  if (code.usedAt !== null) throw await replayed(app, grant);
+  if (code.expiresAt <= by.now || grant.endedAt !== null) throw refused("code");
+  return found;
+}
+
+/** Somebody has a copy of the code: nobody can tell who came first. */
+async function replayed(app: GrantDeps, grant: Grant): Promise<Failure> {
+  await endGrant(app, { id: grant.id }, "code_replayed");
+  return refused("code");
+}
+
+/** OAuth 2.1 no longer sends it with the code; where it is sent it has to be the same. */
+function checkRedirect(sent: string | null, asked: string): void {
+  if (sent !== null && sent !== asked) throw refused("redirect_uri");
+}
+
+function checkVerifier(verifier: string, challenge: string): void {
+  const made = createHash("sha256").update(verifier).digest("base64url");
+  if (!/^[\w.~-]{43,128}$/.test(verifier) || !isSame(made, challenge))
+    throw refused("code_verifier");
+}
+
+function refused(what: string): Failure {
+  return new Failure("invalid_grant", `The ${what} is not valid here`);
+}
+
+/**
+ * `client_credentials` (RFC 6749 section 4.4): an agent that the operator added acts for itself, on its own
+ * account. Failures: `unauthorized_client`, `invalid_target`, `invalid_scope`.
+ */
+export async function clientCredentials(
+  app: GrantDeps,
+  { client, form }: TokenRequest,
+): Promise<TokenAnswer> {
+  const { agentId } = client;
+  if (client.kind !== "operator" || agentId === undefined) throw new Failure("unauthorized_client");
+  const { url, upstream } = wantedResource(app, client, form.getAll("resource"));
+  const { credential } = upstream;
+  if (credential.kind === "account" && client.account?.provider !== credential.provider) {
+    throw new Failure(
+      "invalid_target",
+      `${upstream.name} needs an account at ${credential.provider}, and this agent has none`,
+    );
+  }
+  return await tokenAnswer(app, client, {
+    subject: client.clientId,
+    audience: url,
+    scopes: scopesFor(client, form.get("scope")),
+    basis: `agent:${agentId}`,
+    accountId: client.account?.id,
+    tokenId: newTokenId(),
+    issuedAt: app.now(),
+  });
 }

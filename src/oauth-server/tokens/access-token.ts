@@ -10,12 +10,12 @@ import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
 import { type Scope, readScopes } from "../scopes.ts";
 import type { SigningKeys } from "./signing-keys.ts";
-import { isCompactToken } from "#src/crypto/base64url.ts";
+import { isCompactToken } from "#src/crypto/secret.ts";
 
 export const accessTokenSeconds = 3600;
 
 /** What an access token says (RFC 9068 section 2.2). */
-export type AccessClaims = {
+type AccessClaims = {
   readonly subject: string;
   readonly clientId: string;
   /** The MCP address that it is for. */

@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
-import { cleaned } from "#src/telemetry/cleaned.ts";
+import { cleaned } from "#src/telemetry/redact.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Client } from "../clients/client.ts";
 import type { Clients } from "../clients/find-client.ts";
 import { touchAgent } from "../clients/store.ts";
-import { policyKeyOf } from "../grants/policy-id.ts";
+import { policyKeyOf } from "../grants/consent.ts";
 import type { Grant } from "../grants/store.ts";
 import { type Scope, readScopes } from "../scopes.ts";
 import { accessTokenSeconds, signAccessToken } from "./access-token.ts";

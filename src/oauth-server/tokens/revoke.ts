@@ -4,7 +4,7 @@ import { Failure } from "#src/failure.ts";
 import type { Client } from "../clients/client.ts";
 import { authenticatedClient } from "../clients/authenticate.ts";
 import { expectField } from "../fields.ts";
-import { endGrant } from "../grants/end.ts";
+import { endGrant } from "../grants/consent.ts";
 import { refreshTokenWithGrant } from "../grants/store.ts";
 import type { GrantDeps } from "../grants/deps.ts";
 import { proveAccessToken } from "./access-token.ts";

@@ -19,14 +19,14 @@ import {
 
 type Key = CryptoKey | Uint8Array;
 
-export type Signer = {
+type Signer = {
   /** The protected header, in base64url. */
   readonly header: string;
   readonly algorithm: TokenAlgorithm;
   readonly key: KeyObject;
 };
 
-export type KeyRing = {
+type KeyRing = {
   /** Opened when something is signed: without ENCRYPTION_KEY, tokens are still proven. Failures: `credential_unreadable`. */
   readonly signer: () => Signer;
   /** By key id. */

@@ -8,7 +8,7 @@ import { type Failure, asFailure } from "#src/failure.ts";
 import { endsWithin, timely } from "#src/once.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { cleanupTask, overdueDays } from "../cleanup/cleanup.ts";
-import { secondsSince, takeTask, taskDone } from "../tasks/store.ts";
+import { secondsSince, takeTask, taskDone } from "../store.ts";
 import { agentsStopped, budgetsLow, toolsHeld } from "./guards/store.ts";
 import {
   callsBroken,

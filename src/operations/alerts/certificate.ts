@@ -1,7 +1,7 @@
 import { connect } from "node:tls";
 import type { App } from "#src/app.ts";
 import { timely } from "#src/once.ts";
-import { takeTask, taskDone } from "../tasks/store.ts";
+import { takeTask, taskDone } from "../store.ts";
 
 const everySeconds = 12 * 3600;
 const limitMs = 5000;
@@ -23,7 +23,7 @@ export async function lookAtCertificate(
 }
 
 /** When the certificate that an https address shows ends; undefined when it shows none that is readable. */
-export function certificateEnd(url: URL): Promise<Date | undefined> {
+function certificateEnd(url: URL): Promise<Date | undefined> {
   const done = Promise.withResolvers<Date | undefined>();
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const socket = connect({

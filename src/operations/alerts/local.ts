@@ -7,13 +7,13 @@ import type { App } from "#src/app.ts";
 import { originAt } from "#src/config/load.ts";
 import { isObject } from "#src/config/read.ts";
 import type { Failure } from "#src/failure.ts";
-import { createOutbound } from "#src/http/outbound.ts";
+import { createOutbound } from "#src/http/fetch-exchange.ts";
 import { createLog } from "#src/telemetry/log.ts";
 import { type AlertMessage, type Sink, sinksOf } from "./sinks.ts";
 
 type Deps = Pick<App, "config" | "outbound" | "now" | "publicUrl" | "log">;
 
-export type LocalCondition = {
+type LocalCondition = {
   readonly kind: string;
   readonly subject: string;
   readonly summary: string;

@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import type { App } from "#src/app.ts";
 import type { Secret } from "#src/crypto/secret.ts";
-import { OutsideTrouble, createOutbound } from "#src/http/outbound.ts";
+import { OutsideTrouble, createOutbound } from "#src/http/fetch-exchange.ts";
 import { redact } from "#src/telemetry/redact.ts";
 
 /** What an operator is told. Names no account and holds no secret. */

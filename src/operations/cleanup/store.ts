@@ -20,7 +20,7 @@ import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts"
 import { keepPreviousHours } from "#src/oauth-server/tokens/store.ts";
 
 /** How long traces are kept. Days. */
-export type Retention = {
+type Retention = {
   readonly callsDays: number;
   readonly eventsDays: number;
   readonly revokedDays: number;

@@ -1,12 +1,18 @@
 import { hash } from "node:crypto";
 import { databaseNow } from "#db/ping.ts";
-import { openHeld, placeOf } from "#src/accounts/credential.ts";
+import { openHeld, placeOf, openColumn } from "#src/accounts/credential.ts";
 import { identify } from "#src/accounts/identity.ts";
-import { lifetimes } from "#src/accounts/lifetimes.ts";
+import { lifetimes } from "#src/accounts/token-answer.ts";
 import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
-import { accountById } from "#src/accounts/store.ts";
+import {
+  type Account,
+  type ReadAccount,
+  accountById,
+  liveAccount,
+  replaceCredential,
+} from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { isObject } from "#src/config/read.ts";
 import { openFernet } from "#src/crypto/fernet.ts";
@@ -15,13 +21,20 @@ import { Secret } from "#src/crypto/secret.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
-import { handOver } from "./hand-over.ts";
 import type { ParseSource, SourceRow } from "./parse-source.ts";
-import { type Import, importOf, saveIdentity, saveImported, saveOutcome } from "./store.ts";
+import {
+  type Import,
+  type Proven,
+  importOf,
+  saveIdentity,
+  saveImported,
+  saveOutcome,
+} from "./store.ts";
+import { beginRevoking, finishRevoking } from "#src/accounts/revocation/store.ts";
 
-export type ImportDeps = App & RefreshDeps;
+type ImportDeps = App & RefreshDeps;
 
-export type Wish = {
+type Wish = {
   readonly source: ParseSource;
   /** Whose accounts they are. */
   readonly provider: string;
@@ -204,4 +217,56 @@ async function settleFailure(
   const isTemporary = failure.meaning.http === 503 || failure.code === "identity_failed";
   if (isTemporary) return "waiting";
   throw error instanceof Failure ? error : failure;
+}
+
+/**
+ * The seller has another live account. One that has to be connected again gets this credential, which has just proven
+ * itself; a good one stays as it is. Either way this copy goes, and the provider is not told.
+ */
+async function handOver(
+  app: App & RefreshDeps,
+  provider: string,
+  { id, identity }: Proven,
+): Promise<boolean> {
+  const [ours, theirs] = await Promise.all([
+    timely(accountById(app.db, id)),
+    timely(liveAccount(app.db, { provider, sellerId: identity.sellerId })),
+  ]);
+  const isNeeded = ours !== undefined && theirs?.state === "reconnect_required";
+  if (isNeeded) await moveCredential(app, ours, theirs);
+  await letGo(app, id);
+  return isNeeded;
+}
+
+async function moveCredential(
+  app: App & RefreshDeps,
+  from: ReadAccount,
+  to: Account,
+): Promise<void> {
+  const sealed = (field: "accessToken" | "refreshToken") =>
+    app.seal.close(openColumn(app, from, field), placeOf(to.id, field));
+  const known = app.journal.marks.highest(to.id);
+  const { accessExpiresAt, refreshExpiresAt, refreshFrom, scope } = from;
+  await timely(
+    replaceCredential(
+      app.db,
+      { id: to.id, known },
+      {
+        accessToken: sealed("accessToken"),
+        refreshToken: from.refreshToken === null ? null : sealed("refreshToken"),
+        accessExpiresAt,
+        refreshExpiresAt,
+        refreshFrom,
+        scope,
+        kind: "oauth",
+      },
+    ),
+  );
+}
+
+/** Another account of the same seller is live: this copy is not needed, and the provider is not told. */
+async function letGo(app: App & RefreshDeps, id: string): Promise<void> {
+  await timely(beginRevoking(app.db, id, app.now()));
+  const account = await timely(accountById(app.db, id));
+  if (account !== undefined) await timely(finishRevoking(app.db, account));
 }

@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { isObject, objectIn } from "#src/config/read.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { OutsideTrouble } from "#src/http/outbound.ts";
+import { OutsideTrouble } from "#src/http/fetch-exchange.ts";
 
 /** One row of the class that holds tokens. */
 export type SourceRow = {
@@ -25,7 +25,7 @@ export type ParseSource = {
   readonly lockCommand: string;
 };
 
-export type ParseAccess = {
+type ParseAccess = {
   readonly url: string;
   readonly appId: string;
   readonly masterKey: Secret;

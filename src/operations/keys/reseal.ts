@@ -11,7 +11,7 @@ import {
   sealings,
 } from "./store.ts";
 
-export type Resealed = {
+type Resealed = {
   /** Values that are sealed with the first key now and were not before. */
   readonly resealed: number;
   /** What other keys still seal. Nothing, when all is done. */

@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
-import { Secret } from "#src/crypto/secret.ts";
+import { Secret, fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/once.ts";
 import type { CallContext, ToolInvocation } from "../call.ts";
@@ -16,7 +16,6 @@ import {
   useApproval,
   withdraw,
 } from "./store.ts";
-import { fromBase64url } from "#src/crypto/base64url.ts";
 
 type Deps = Pick<App, "db" | "now" | "seal" | "publicUrl" | "log">;
 

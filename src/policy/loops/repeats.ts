@@ -1,6 +1,6 @@
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { Pace } from "#src/config/guards.ts";
-import { inKey } from "../tally/rule.ts";
+import { inKey } from "../tally/tally.ts";
 import { type Nature, fits } from "../tools/patterns.ts";
 
 const second = 1000;

@@ -47,7 +47,7 @@ export async function forgive(db: Database, keys: readonly string[]): Promise<vo
       select value from jsonb_array_elements_text(${json}::text::jsonb)) order by key for update)`);
 }
 
-export type BudgetRow = { readonly key: string; readonly used: number; readonly most: number };
+type BudgetRow = { readonly key: string; readonly used: number; readonly most: number };
 
 /** Every budget of a period that runs, the fullest first. */
 export async function budgetRows(db: Database, most: number): Promise<readonly BudgetRow[]> {

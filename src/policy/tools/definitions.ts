@@ -194,7 +194,7 @@ function nameOf(definition: Definition): string {
 const longestText = 64 * 1024;
 
 /** What a model is shown of a tool, and what says what it does. Icons and `_meta` are for programs. */
-export function digestOf(definition: Definition) {
+function digestOf(definition: Definition) {
   const { icons: _, _meta: __, ...rest } = definition;
   const text = canonicalJson(rest);
   const name = nameOf(definition);

@@ -6,7 +6,7 @@ import type { ToolPolicy } from "#src/upstreams/tool-rules.ts";
 import { policyChanged } from "#src/oauth-server/caller.ts";
 
 export type DefinitionRow = typeof toolDefinitions.$inferSelect;
-export type SeenDefinition = Pick<DefinitionRow, "name" | "hash" | "definition" | "nature">;
+type SeenDefinition = Pick<DefinitionRow, "name" | "hash" | "definition" | "nature">;
 
 /** What tells every replica that an upstream's definitions have changed. */
 export function definitionsChanged(upstream: string): string {
@@ -35,7 +35,7 @@ export async function listedUpstreams(db: Database): Promise<readonly string[]> 
   return rows.map(({ upstream }) => upstream);
 }
 
-export type SeenList = {
+type SeenList = {
   readonly upstream: string;
   readonly definitions: readonly SeenDefinition[];
   /** No page follows. */
@@ -166,7 +166,7 @@ export async function decideDefinitions(
   });
 }
 
-export type ReviewKey = typeof reviewKeys.$inferInsert;
+type ReviewKey = typeof reviewKeys.$inferInsert;
 
 export async function saveReviewKey(db: Pick<Database, "insert">, key: ReviewKey): Promise<void> {
   await db.insert(reviewKeys).values(key);
@@ -209,7 +209,7 @@ export async function countWaiting(db: Database): Promise<number> {
   return await db.$count(toolDefinitions, and(eq(state, "held"), isNull(decidedAt)));
 }
 
-export type PolicyRow = typeof toolPolicies.$inferSelect;
+type PolicyRow = typeof toolPolicies.$inferSelect;
 
 export function allPolicies(db: Database): Promise<PolicyRow[]> {
   return db.select().from(toolPolicies).orderBy(toolPolicies.subject);

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { fromBase64url, isCompactToken } from "#src/crypto/base64url.ts";
+import { fromBase64url, isCompactToken } from "#src/crypto/secret.ts";
 import { check } from "#test/support/property.ts";
 
 test("bytes have one text, and no other text has them", () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { redirectKind } from "#src/oauth-server/clients/redirect-uris.ts";
-import { isCanonicalUrl } from "#src/http/canonical-url.ts";
+import { isCanonicalUrl } from "#src/http/public-url.ts";
 
 test.each([
   "https://agent.example",

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { hostCookie, readHostCookie } from "#src/http/cookies.ts";
+import { hostCookie, readHostCookie } from "#src/http/forms.ts";
 import { check } from "#test/support/property.ts";
 
 const names = fc.constantFrom("session", "attempt", "review", "browser");

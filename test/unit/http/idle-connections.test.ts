@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
-import { Connection } from "#src/http/connection.ts";
-import { createIdleConnections } from "#src/http/idle-connections.ts";
+import { Connection, createIdleConnections } from "#src/http/connection.ts";
 import { type Head, ResponseParser } from "#src/http/response-parser.ts";
 
 function keepAliveOf(header: string): number | undefined | "closed" {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readRetryAfter } from "#src/http/retry-after.ts";
+import { readRetryAfter } from "#src/http/reason.ts";
 
 const now = new Date("2026-11-29T12:00:00.400Z");
 

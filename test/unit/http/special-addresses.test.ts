@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { isLoopbackAddress, isNeverANode, isPublicAddress } from "#src/http/special-addresses.ts";
+import { isLoopbackAddress, isNeverANode, isPublicAddress } from "#src/http/address.ts";
 import { check } from "#test/support/property.ts";
 
 const dotted = (address: number) =>

@@ -4,8 +4,7 @@ import type { Upstream } from "#src/upstreams/upstream.ts";
 import { asFailure } from "#src/failure.ts";
 import type { CallerPlan } from "#src/policy/plan.ts";
 import { bind } from "#src/proxy/binding.ts";
-import { headersIn } from "#src/proxy/headers.ts";
-import { mediaTypeOf } from "#src/proxy/media-type.ts";
+import { headersIn, mediaTypeOf } from "#src/proxy/headers.ts";
 
 const app = { bindingKey: new Uint8Array(32).fill(7) };
 const upstream = { name: "airtable", credential: { kind: "account" } } as unknown as Upstream;

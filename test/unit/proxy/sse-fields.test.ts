@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { fieldsOf, withData } from "#src/proxy/sse-fields.ts";
+import { fieldsOf, withData } from "#src/proxy/sse.ts";
 
 test.each([
   ["event: endpoint\ndata: /x\n\n", "endpoint", "/x"],

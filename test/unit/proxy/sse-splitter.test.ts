@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { SseSplitter } from "#src/proxy/sse-splitter.ts";
-import { ByteBuffer } from "#src/proxy/byte-buffer.ts";
+import { SseSplitter, ByteBuffer } from "#src/proxy/sse.ts";
 import { anyText, check, inPieces, pieceSizes } from "#test/support/property.ts";
 
 type Cut = { readonly events: readonly string[]; readonly rest: string; readonly whole: string };

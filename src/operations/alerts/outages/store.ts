@@ -3,7 +3,7 @@ import type { Database } from "#db/open.ts";
 import { providerStates } from "#db/schema/accounts.ts";
 import { calls } from "#db/schema/calls.ts";
 import { events } from "#db/schema/operations.ts";
-import { outcomeOf } from "#src/proxy/outcomes.ts";
+import { outcomeOf } from "#src/proxy/health.ts";
 import { callerOf, callsLately, credentialOutages } from "#src/proxy/store.ts";
 import type { Condition } from "../store.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { Pace } from "#src/config/guards.ts";
-import { inKey, mostUntold, toldOf } from "#src/policy/tally/rule.ts";
+import { inKey, mostUntold, toldOf } from "#src/policy/tally/tally.ts";
 import { anyText, check } from "#test/support/property.ts";
 import { openCounters } from "./counters.ts";
 

@@ -1,0 +1,162 @@
+import { type Caller, type CallerDeps, callerOf, knownCaller } from "#src/oauth-server/caller.ts";
+import { scopeFor } from "#src/oauth-server/scopes.ts";
+import type { App } from "#src/app.ts";
+import type { Upstream } from "#src/upstreams/upstream.ts";
+import { Failure } from "#src/failure.ts";
+import { type Held, heldCredential, isUsable, readHeld } from "#src/accounts/credential.ts";
+import { reconnect } from "#src/accounts/refresh/failures.ts";
+import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
+import { renew } from "#src/accounts/refresh/renew.ts";
+import { mostIntents } from "#src/accounts/refresh/store.ts";
+import { errorFields } from "#src/telemetry/error-fields.ts";
+
+/**
+ * Who is calling, and whether their account is one that this upstream can use; at once when the bearer was
+ * proven a moment ago.
+ * Failures: `bearer_missing`, `bearer_invalid`, `account_mismatch`, `database_unavailable`.
+ */
+export function bearerOf(
+  app: CallerDeps & Places,
+  request: Request,
+  upstream: Upstream,
+): Caller | Promise<Caller> {
+  const header = request.headers.get("authorization");
+  if (header === null) throw new Failure("bearer_missing");
+  if (header.slice(0, 7).toLowerCase() !== "bearer ") throw new Failure("bearer_invalid");
+  const bearer = header.slice(7).trim();
+  const known = knownCaller(app, bearer);
+  if (known !== undefined) return entitled(app, known, upstream);
+  return callerOf(app, bearer).then((caller) => entitled(app, caller, upstream));
+}
+
+type Places = Pick<App, "catalog" | "publicUrl">;
+
+function entitled(app: Places, caller: Caller | undefined, upstream: Upstream): Caller {
+  const { name, credential } = upstream;
+  if (caller === undefined || isForOther(caller, upstream)) throw new Failure("bearer_invalid");
+  if (credential.kind === "operator" && caller.kind !== "agent") {
+    throw new Failure("operator_agents_only");
+  }
+  if (credential.kind === "account" && credential.provider !== caller.provider) {
+    throw new Failure(
+      "account_mismatch",
+      `This bearer belongs to ${caller.provider === undefined ? "no" : `a ${caller.provider}`} account; ${name} needs one of ${credential.provider}`,
+      { hint: placeFor(app, caller) },
+    );
+  }
+  return caller;
+}
+
+/** Where the bearer fits. */
+function placeFor({ catalog, publicUrl }: Places, { provider, upstream }: Caller): string {
+  const all = [...catalog.upstreams.values()];
+  const fitting = all.filter(
+    ({ name, credential }) =>
+      credential.kind === "account" &&
+      credential.provider === provider &&
+      (upstream === undefined || upstream === name),
+  );
+  return fitting.length === 0
+    ? "Connect an account that fits, and make a session for it"
+    : `It fits ${fitting.map(({ name }) => `${publicUrl}/mcp/${name}`).join(", ")}`;
+}
+
+function isForOther(caller: Caller, { name, admits = name }: Upstream): boolean {
+  return caller.upstream !== undefined && caller.upstream !== admits;
+}
+
+/**
+ * Whether the caller may send these messages; judged on the body, whatever headers say.
+ * Failures: `insufficient_scope`, with every scope that would be needed (RFC 6750 section 3.1).
+ */
+export function checkScopes(caller: Caller, rpcMethods: readonly string[]): void {
+  const needed = rpcMethods.map(scopeFor);
+  const isAllowed = needed.every((scope) => caller.allowed.has(scope));
+  if (isAllowed) return;
+  const scope = [...new Set([...caller.granted, ...needed])].join(" ");
+  throw new Failure("insufficient_scope", `This needs the scopes ${scope}`, { scope });
+}
+
+/** What stands in for the agent's bearer: an account's credential, one key for all, or nothing. */
+export type UpstreamAuth = {
+  readonly held: Held | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  /** It was renewed for this very call: a 401 now is not its age. */
+  readonly isRenewed: boolean;
+};
+
+const nothing: UpstreamAuth = { held: undefined, headers: {}, isRenewed: false };
+
+/** What stands in without asking anybody; undefined when something has to be read or renewed first. */
+export function upstreamAuthNow(
+  app: RefreshDeps,
+  caller: Caller,
+  upstream: Upstream,
+): UpstreamAuth | undefined {
+  const { credential } = upstream;
+  if (credential.kind === "none" || credential.kind === "operator") return nothing;
+  if (credential.kind === "key") {
+    const value = `${credential.scheme} ${credential.key.reveal()}`.trim();
+    return { ...nothing, headers: { [credential.header]: value } };
+  }
+  const held = app.credentials.fresh(caller.accountId ?? "");
+  const isGood = held !== undefined && isUsable(held) && app.now().getTime() < held.refreshFrom;
+  return isGood ? withHeader(held, false) : undefined;
+}
+
+/** Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `database_unavailable`. */
+export async function upstreamAuthFor(
+  app: RefreshDeps,
+  caller: Caller,
+  context: { upstream: Upstream; requestId: string },
+): Promise<UpstreamAuth> {
+  const { requestId } = context;
+  if (caller.accountId === undefined) throw new Failure("account_mismatch");
+  const known = await heldCredential(app, app.credentials, caller.accountId);
+  const held = isUsable(known) ? known : await readAgain(app, known);
+  if (!isUsable(held)) throw reconnect(app, held);
+  const now = app.now().getTime();
+  if (now >= held.expiresAt) return withHeader(await renewed(app, held, requestId), true);
+  const isDue = now >= held.refreshFrom && now >= held.retryAt && held.intents < mostIntents;
+  if (isDue) renewEarly(app, held, requestId);
+  return withHeader(held, false);
+}
+
+const leastPauseMs = 5000;
+
+/** Beside the call, which does not wait; what fails is not tried again with each call. */
+function renewEarly(app: RefreshDeps, held: Held, requestId: string): void {
+  renew(app, held, { requestId, isEarly: true }).catch((error: unknown) => {
+    app.log.warn("early_refresh_failed", { accountId: held.accountId, ...errorFields(error) });
+    const known = app.credentials.last(held.accountId) ?? held;
+    const retryAt = Math.max(known.retryAt, app.now().getTime() + leastPauseMs);
+    if (known.generation === held.generation) {
+      app.credentials.put(held.accountId, { ...known, retryAt });
+    }
+  });
+}
+
+/** The person may have connected again a moment ago, on another replica. */
+async function readAgain(app: RefreshDeps, known: Held): Promise<Held> {
+  const current = await readHeld(app, known.accountId);
+  if (current === undefined) throw reconnect(app, known);
+  app.credentials.put(current.accountId, current);
+  return current;
+}
+
+function renewed(app: RefreshDeps, held: Held, requestId: string): Promise<Held> {
+  return renew(app, held, { requestId });
+}
+
+/** The credential after the upstream refused the one before. */
+export async function renewedUpstreamAuth(
+  app: RefreshDeps,
+  held: Held,
+  requestId: string,
+): Promise<UpstreamAuth> {
+  return withHeader(await renewed(app, held, requestId), true);
+}
+
+function withHeader(held: Held, isRenewed: boolean): UpstreamAuth {
+  return { held, isRenewed, headers: { authorization: `Bearer ${held.access.reveal()}` } };
+}

@@ -1,0 +1,152 @@
+/** A piece of an event stream. */
+export type Piece = {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** An event ends with it. */
+  readonly isEnd: boolean;
+};
+
+const [lineFeed, carriageReturn] = [0x0a, 0x0d];
+
+/**
+ * Cuts an event stream behind each event (HTML, server-sent events: an empty line ends one; lines end with LF, CR
+ * or both), in whatever chunks its bytes arrive. Nothing is copied.
+ */
+export class SseSplitter {
+  /** The last byte ended a line. */
+  #isLineStart = true;
+  /** The last byte was a CR: an LF that follows belongs to it. */
+  #wasReturn = false;
+  /** The next LF of the chunk: looked for once, however many lines end with CR alone. */
+  #feed = -1;
+
+  cut(bytes: Uint8Array<ArrayBuffer>): readonly Piece[] {
+    const pieces: Piece[] = [];
+    let start = 0;
+    for (let at = this.#afterReturn(bytes, 0); at < bytes.length;) {
+      const end = this.#lineEndFrom(bytes, at);
+      if (end > at) this.#isLineStart = false;
+      if (end === bytes.length) break;
+      const isEmptyLine = this.#isLineStart;
+      this.#isLineStart = true;
+      this.#wasReturn = bytes[end] === carriageReturn;
+      at = this.#afterReturn(bytes, end + 1);
+      if (!isEmptyLine) continue;
+      pieces.push({ bytes: bytes.subarray(start, at), isEnd: true });
+      start = at;
+    }
+    this.#feed = -1;
+    if (start < bytes.length) pieces.push({ bytes: bytes.subarray(start), isEnd: false });
+    return pieces;
+  }
+
+  /** Passes over the LF that belongs to a CR before it. */
+  #afterReturn(bytes: Uint8Array, at: number): number {
+    if (!this.#wasReturn || at >= bytes.length) return at;
+    this.#wasReturn = false;
+    return bytes[at] === lineFeed ? at + 1 : at;
+  }
+
+  #lineEndFrom(bytes: Uint8Array, from: number): number {
+    if (this.#feed < from) this.#feed = feedFrom(bytes, from);
+    const back = bytes.subarray(from, this.#feed).indexOf(carriageReturn);
+    return back === -1 ? this.#feed : from + back;
+  }
+}
+
+/** Searched for by the runtime: streams of half a gigabyte pass here. The end of the bytes where there is none. */
+function feedFrom(bytes: Uint8Array, from: number): number {
+  const feed = bytes.indexOf(lineFeed, from);
+  return feed === -1 ? bytes.length : feed;
+}
+
+/**
+ * What one event of a stream says (HTML, server-sent events, section 9.2.6): a line is a field, a colon and a value,
+ * of which one space before it is none; several `data` are one text of several lines; of `event` the last one counts.
+ */
+type EventFields = {
+  readonly type: string;
+  /** Undefined: nothing that a reader is told of. */
+  readonly data: string | undefined;
+};
+
+const lineEnds = /\r\n|\n|\r/;
+
+/** @param event With its lines, and the empty one that ends it. */
+export function fieldsOf(event: string): EventFields {
+  let type = "";
+  const data: string[] = [];
+  for (const line of event.split(lineEnds)) {
+    const value = valueOf(line, "data");
+    if (value !== undefined) data.push(value);
+    type = valueOf(line, "event") ?? type;
+  }
+  return { type: type || "message", data: data.length === 0 ? undefined : data.join("\n") };
+}
+
+/** What a reader takes for the message; empty where there is none. */
+export function dataOf(event: string): string {
+  return fieldsOf(event).data ?? "";
+}
+
+/** The value of a line, if it is this field's. */
+export function valueOf(line: string, field: string): string | undefined {
+  if (!line.startsWith(field)) return undefined;
+  if (line.length === field.length) return "";
+  if (line[field.length] !== ":") return undefined;
+  const at = field.length + 1;
+  return line.slice(line[at] === " " ? at + 1 : at);
+}
+
+/** The same event with another message, in one line; everything else stays as it was written. */
+export function withData(event: string, data: string): string {
+  const parts = event.split(/(\r\n|\n|\r)/);
+  let isWritten = false;
+  let out = "";
+  for (let at = 0; at < parts.length; at += 2) {
+    const [line = "", end = ""] = parts.slice(at, at + 2);
+    if (valueOf(line, "data") === undefined) out += line + end;
+    else if (!isWritten) out += `data: ${data}${end}`;
+    isWritten ||= valueOf(line, "data") !== undefined;
+  }
+  return out;
+}
+
+const [leastBytes, mostReused] = [1024, 256 * 1024];
+
+/** Bytes of one event: as many pieces as it comes in, one piece of memory. */
+export class ByteBuffer {
+  #bytes = new Uint8Array(0);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  add(piece: Uint8Array): void {
+    const needed = this.#length + piece.length;
+    if (needed > this.#bytes.length) {
+      const room = new Uint8Array(Math.max(2 * this.#bytes.length, needed, leastBytes));
+      room.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = room;
+    }
+    this.#bytes.set(piece, this.#length);
+    this.#length = needed;
+  }
+
+  /** A view of all there is; what is added after `clear` overwrites it. */
+  view(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Keeps the first bytes alone, in memory of their size. */
+  cut(bytes: number): void {
+    this.#length = Math.min(this.#length, bytes);
+    this.#bytes = this.#bytes.slice(0, this.#length);
+  }
+
+  /** Begins anew, in the same memory unless that is much. */
+  clear(): void {
+    if (this.#bytes.length > mostReused) this.#bytes = new Uint8Array(0);
+    this.#length = 0;
+  }
+}
