@@ -23,7 +23,7 @@ async function run(words: readonly string[]): Promise<void> {
   if (first === "--version" || first === "-v")
     return print(`smartdash ${version.number} (${version.revision})`);
   if (first === undefined || wantsHelp.has(first)) return print(await usage());
-  if (!(first in subCommands)) throw usageFailure(`There is no command '${first}'`);
+  if (!(first in subCommands)) throw usageFailure(`Unknown command: '${first}'`);
   // Completion hands on the words of another command line.
   const own = first === "complete" && rest[0] === "--" ? [] : rest;
   const isAsked = own.some((word) => word === "--help" || word === "-h");

@@ -1,8 +1,8 @@
 import { plain } from "#src/telemetry/redact.ts";
-import type { ToldPeer } from "#src/edge/discovery/told.ts";
+import type { PeerView } from "#src/edge/discovery/view.ts";
 
 /** A node for people: its peer id stands on a line of its own, to be copied. */
-export function peerBlock(peer: ToldPeer): string {
+export function peerBlock(peer: PeerView): string {
   const { trust, trust_score: score, via, seen_at: seenAt, scope } = peer;
   const facts = [
     trust === null ? "not trusted" : trust,

@@ -23,16 +23,16 @@ export async function recordEvent(
 export async function eventCount(
   db: Database,
   name: EventName,
-  which: { readonly subjects: readonly string[]; readonly since: Date },
+  which: { readonly topics: readonly string[]; readonly since: Date },
 ): Promise<number> {
-  if (which.subjects.length === 0) return 0;
+  if (which.topics.length === 0) return 0;
   const [row] = await db
     .select({ total: sql<number>`coalesce(sum(${events.count}), 0)::int` })
     .from(events)
     .where(
       and(
         eq(events.name, name),
-        inArray(events.subject, [...which.subjects]),
+        inArray(events.subject, [...which.topics]),
         gt(events.at, which.since),
       ),
     );

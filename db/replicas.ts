@@ -3,7 +3,7 @@ import type { Database } from "./open.ts";
 import { endings } from "./schema/agents.ts";
 import { acknowledgements, replicas } from "./schema/operations.ts";
 
-/** What a gateway has done about an ending: the open streams it has closed for it. */
+/** What a gateway has done about a topic: the open streams it has closed for it. */
 export type Acknowledgement = { readonly id: string; readonly streams: number };
 
 /** How far the gateways that run are with what they were told. */
@@ -31,7 +31,7 @@ export async function forgetReplica(db: Database, replica: string): Promise<void
   await db.execute(sql`delete from ${replicas} where id = ${replica}`);
 }
 
-/** Writes down that `replica` has acted upon these endings. One that has been cleaned up meanwhile is left out. */
+/** Writes down that `replica` has acted upon these topics. One that has been cleaned up meanwhile is left out. */
 export async function acknowledge(
   db: Database,
   replica: string,
@@ -46,16 +46,16 @@ export async function acknowledge(
       do update set streams = ${acknowledgements.streams} + excluded.streams`);
 }
 
-/** Who has acknowledged every ending of these subjects since a moment of the database's clock. */
+/** Who has acknowledged each of these topics since a moment of the database's clock. */
 export async function acknowledgementsOf(
   db: Database,
-  subjects: readonly string[],
+  topics: readonly string[],
   since: Date,
 ): Promise<Acknowledged> {
   const [row] = await db.execute<Acknowledged>(sql`
     with told as (
       select id from ${endings} where at >= ${since.toISOString()}::timestamptz and subject in (
-        select jsonb_array_elements_text(${JSON.stringify(subjects)}::text::jsonb))),
+        select jsonb_array_elements_text(${JSON.stringify(topics)}::text::jsonb))),
     live as (
       select id from ${replicas} where seen_at > clock_timestamp() - ${liveFor}::text::interval),
     done as (select * from ${acknowledgements} where ending_id in (select id from told))

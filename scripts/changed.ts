@@ -33,7 +33,7 @@ export const tests: readonly (readonly [prefix: string, tests: readonly string[]
     ["test/journeys/sessions.test.ts", "test/attacks/sessions.test.ts"],
   ],
   ["src/oauth-server/", ["test/authorization", "test/unit/oauth-server"]],
-  ["src/bus.ts", ["test/replicas/acknowledged.test.ts", "test/authorization/endings.test.ts"]],
+  ["src/bus.ts", ["test/replicas/acknowledged.test.ts", "test/authorization/revocations.test.ts"]],
   [
     "src/proxy/",
     [
@@ -74,7 +74,7 @@ export const tests: readonly (readonly [prefix: string, tests: readonly string[]
     "src/edge/",
     [
       "test/edge/identity.test.ts",
-      "test/edge/hub.test.ts",
+      "test/edge/broker.test.ts",
       "test/edge/peers.test.ts",
       "test/edge/stream.test.ts",
     ],

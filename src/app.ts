@@ -15,7 +15,8 @@ import type { Environment } from "./config/read.ts";
 import { type Seal, createSeal, deriveKey, readKey } from "./crypto/seal.ts";
 import { Failure } from "./failure.ts";
 import { type Outbound, createOutbound } from "./http/fetch-exchange.ts";
-import { type Once, createOnce, within } from "./once.ts";
+import { type SingleFlight, createSingleFlight } from "./single-flight.ts";
+import { within } from "./timeout.ts";
 import { type Runtime, version } from "./runtime/runtime.ts";
 import { type Log, type Write, createLog, boundedWriter } from "./telemetry/log.ts";
 import { type Metrics, createMetrics } from "./telemetry/metrics.ts";
@@ -32,7 +33,7 @@ export type App = {
   /** Signs what is bound to a browser or a caller (form tokens, MCP session ids). */
   readonly bindingKey: Uint8Array;
   readonly outbound: Outbound;
-  readonly once: Once;
+  readonly singleFlight: SingleFlight;
   readonly now: () => Date;
   /** From 0 up to 1, for jitter; never for secrets. */
   readonly random: () => number;
@@ -113,7 +114,7 @@ function partsFrom(
     seal: createSeal(keys),
     bindingKey: deriveKey(config.secretKey ?? first, "bindings"),
     outbound: createOutbound(config.providerTimeoutMs, runtime.onceOnly),
-    once: createOnce(),
+    singleFlight: createSingleFlight(),
     random: Math.random,
     replica: randomUUID(),
     publicUrl: originAt(config),

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Ending, endingsChannel, endingsSince } from "#db/endings.ts";
+import { type Revocation, revocationsChannel, revocationsSince } from "#db/revocations.ts";
 import {
   type Acknowledged,
   type Acknowledgement,
@@ -9,21 +9,21 @@ import {
   heartbeat,
 } from "#db/replicas.ts";
 import { databaseNow } from "#db/ping.ts";
-import type { App } from "#src/app.ts";
-import { Failure } from "#src/failure.ts";
-import { timely, within } from "#src/once.ts";
-import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import { errorFields } from "#src/telemetry/error-fields.ts";
+import type { App } from "./app.ts";
+import { Failure } from "./failure.ts";
+import { timely, within } from "./timeout.ts";
+import type { DatabaseWatch } from "./telemetry/database-health.ts";
+import { errorFields } from "./telemetry/error-fields.ts";
 
 /*
  * What replicas tell each other. Whoever ends or switches something writes it into `endings` in the same transaction
- * (`db/endings.ts:recordEndings`). Every gateway acts upon it (`subscribe`): at once where PostgreSQL's notifications
+ * (`db/revocations.ts:recordEndings`). Every gateway acts upon it (`subscribe`): at once where PostgreSQL's notifications
  * arrive, within a second where they do not (a transaction-mode pooler), and all of it after the database was away.
  * Then it acknowledges it, and `acknowledged` tells whoever waits.
  */
 
 /** Forgets what rests on these topics (`grant:ID`, `session:ID`, …) here and now; says how many open streams it closed. */
-export type LetGo = (topics: readonly string[]) => number;
+export type ApplyRevocations = (topics: readonly string[]) => number;
 
 /**
  * Acts upon topics; says how many open streams it closed for them. When it rejects, nothing is acknowledged and
@@ -48,7 +48,7 @@ export function subscribe(app: Deps, subscriber: Subscriber): Subscription {
   const stopping = new AbortController();
   const reader = new Reader(app, subscriber);
   app
-    .listen(endingsChannel, (message) => reader.hear(message))
+    .listen(revocationsChannel, (message) => reader.hear(message))
     .catch((error: unknown) => {
       app.log.warn("endings_not_heard", errorFields(error));
     });
@@ -97,7 +97,7 @@ class Reader {
     const { db, replica, databaseWatch } = this.#app;
     // The first time, too: what was told while this gateway was starting is not missed.
     const from = this.#readTo && new Date(this.#readTo.getTime() - overlapMs);
-    const { now, ended } = await within(answerMs, endingsSince(db, from, overlapMs), late);
+    const { now, ended } = await within(answerMs, revocationsSince(db, from, overlapMs), late);
     this.#readTo = now;
     databaseWatch.answered();
     const forgetAt = performance.now() - 2 * overlapMs;
@@ -108,7 +108,7 @@ class Reader {
   }
 
   /** Never rejects: what could not be done comes again with the next reading. */
-  async #passOn(told: readonly Ending[]): Promise<void> {
+  async #passOn(told: readonly Revocation[]): Promise<void> {
     const fresh = told.filter(({ id }) => !this.#passedOn.has(id));
     if (fresh.length === 0) return;
     for (const { id } of fresh) this.#passedOn.set(id, performance.now());

@@ -1,4 +1,5 @@
-import { type Once, createOnce, endsWithin, within } from "./once.ts";
+import { type SingleFlight, createSingleFlight } from "./single-flight.ts";
+import { endsWithin, within } from "./timeout.ts";
 
 /** How long what this process knows serves while the database is away. */
 export const withoutDatabaseMs = 60_000;
@@ -47,7 +48,7 @@ export function createCache<T>(options: CacheOptions): Cache<T> {
 class BoundedCache<T> implements Cache<T> {
   readonly #options: CacheOptions;
   readonly #entries = new Map<string, Entry<T>>();
-  readonly #once: Once = createOnce();
+  readonly #singleFlight: SingleFlight = createSingleFlight();
   #forgotten = 0;
 
   constructor(options: CacheOptions) {
@@ -73,7 +74,7 @@ class BoundedCache<T> implements Cache<T> {
   get(key: string, ask: () => Promise<T | undefined>): Promise<T | undefined> {
     const known = this.fresh(key);
     if (known !== undefined) return Promise.resolve(known);
-    const loading = this.#once(key, () => this.#load(key, ask));
+    const loading = this.#singleFlight(key, () => this.#load(key, ask));
     const { patienceMs } = this.#options;
     if (patienceMs === undefined || !this.#entries.has(key)) return loading;
     return this.#olderAfter(patienceMs, key, loading);

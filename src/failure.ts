@@ -23,9 +23,9 @@ export const failures = {
   internal: {
     http: 500,
     exit: 70,
-    doc: "A mistake of ours. The log line with the same request id has the details.",
+    doc: "Internal error. The log line with the same request id has the details.",
   },
-  not_found: { http: 404, exit: 1, doc: "There is nothing of this name or at this address." },
+  not_found: { http: 404, exit: 1, doc: "Nothing has this name or address." },
   method_not_allowed: { http: 405, doc: "The address exists, but not for this HTTP method." },
   host_refused: {
     http: 403,

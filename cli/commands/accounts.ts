@@ -37,7 +37,7 @@ const list = command({
     const { total } = found;
     const json = { accounts, total, page: Number(page) };
     if (accounts.length === 0) {
-      const talk = total === 0 ? "There is none." : `There are ${total}: --page 1 shows the first.`;
+      const talk = total === 0 ? "No accounts." : `${total} accounts: --page 1 shows the first.`;
       return { json, talk };
     }
     const before = (Number(page) - 1) * Number(limit);
@@ -71,7 +71,7 @@ function named(row: ListedAccount) {
 
 const show = command({
   name: "accounts show",
-  description: "Say everything about one account but its credential",
+  description: "Show an account (its credential is never shown)",
   examples: ["smartdash accounts show mercadolibre:100200300"],
   args: {
     account: { type: "positional", required: true, description: "Its id, or provider:seller" },
@@ -101,6 +101,6 @@ function asText(value: unknown): string {
 
 export const accounts = group({
   name: "accounts",
-  description: "The accounts that people have connected",
+  description: "List and show connected accounts",
   subCommands: { list, show },
 });

@@ -97,7 +97,7 @@ const list = command({
       created_at: row.createdAt.toISOString(),
     }));
     if (agents.length === 0) {
-      return { json: { agents }, talk: "There are none yet: smartdash agents add --name …" };
+      return { json: { agents }, talk: "No agents. Add one: smartdash agents add --name …" };
     }
     const lines = agents.map(({ client_id: id, name, upstreams, created_at: at }) =>
       [id, at.slice(0, 10), name, ...(upstreams === null ? [] : [upstreams.join(",")])].join("  "),
@@ -126,7 +126,7 @@ const remove = command({
 
 export const agents = group({
   name: "agents",
-  description: "Agents of the operator: OAuth clients that you add yourself",
+  description: "Manage agents of the operator: OAuth clients that you add yourself",
   subCommands: { add, list, remove },
 });
 

@@ -5,7 +5,7 @@ import { patiently, table } from "../terminal.ts";
 
 const list = command({
   name: "alerts list",
-  description: "Say what is wrong now, and what was",
+  description: "List open and past alerts",
   examples: ["smartdash alerts list", "smartdash alerts list --json"],
   args: {},
   run: async () => {
@@ -61,6 +61,6 @@ const test = command({
 
 export const alerts = group({
   name: "alerts",
-  description: "What operators are told, and where",
+  description: "List alerts, and test where they are sent",
   subCommands: { list, test },
 });

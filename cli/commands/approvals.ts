@@ -21,7 +21,7 @@ const by = "operator";
 
 const list = command({
   name: "approvals list",
-  description: "List the calls that wait for a yes, and what was allowed for longer",
+  description: "List pending calls, and tools that were allowed for longer",
   examples: ["smartdash approvals list", "smartdash approvals list --arguments"],
   args: { arguments: { type: "boolean", description: "With the arguments of the calls" } },
   run: async (args) => {
@@ -33,7 +33,7 @@ const list = command({
       return { pending, standing };
     });
     const all = [...rows.pending, ...rows.standing];
-    if (all.length === 0) return { json: rows, talk: "Nobody is asked anything." };
+    if (all.length === 0) return { json: rows, talk: "No pending approvals." };
     const lines = all.map((row) => [
       row.id,
       row.extent ?? "waits",
@@ -61,7 +61,7 @@ function shown(app: Pick<App, "seal">, row: Approval, withArguments: boolean | u
 
 const allow = command({
   name: "approvals allow",
-  description: "Allow a call that waits: once, or the tool for longer",
+  description: "Allow a pending call once, or its tool for longer",
   examples: ["smartdash approvals allow 0199…", "smartdash approvals allow 0199… --for hour"],
   args: { id, for: { type: "string", default: "once", description: "once, hour or always" } },
   run: async (args) => {
@@ -73,7 +73,7 @@ const allow = command({
 
 const refuse = command({
   name: "approvals refuse",
-  description: "Refuse a call that waits",
+  description: "Refuse a pending call",
   examples: ["smartdash approvals refuse 0199…"],
   args: { id },
   run: (args) => answer(args.id, undefined),
@@ -93,7 +93,7 @@ async function answer(given: string, extent: Extent | undefined) {
 
 const end = command({
   name: "approvals withdraw",
-  description: "Take back what was allowed for longer",
+  description: "Withdraw what was allowed for longer",
   examples: ["smartdash approvals withdraw 0199…"],
   args: { id },
   run: async (args) => {
@@ -114,6 +114,6 @@ function nothing(given: string, what: string): Failure {
 
 export const approvals = group({
   name: "approvals",
-  description: "Calls that a person has to allow first",
+  description: "List and decide the calls that need a person's approval",
   subCommands: { list, allow, refuse, withdraw: end },
 });

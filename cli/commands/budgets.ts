@@ -1,4 +1,4 @@
-import { budgetRows } from "#src/policy/tally/store.ts";
+import { budgetRows } from "#src/policy/rates/store.ts";
 import { command, withApp } from "../command.ts";
 import { table } from "../terminal.ts";
 
@@ -6,7 +6,7 @@ const most = 1000;
 
 export const budgets = command({
   name: "budgets",
-  description: "Say how much of their budgets agents and accounts have used, the fullest first",
+  description: "Show how much of their budgets agents and accounts have used",
   examples: ["smartdash budgets", "smartdash budgets --json"],
   args: {},
   run: async () => {

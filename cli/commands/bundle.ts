@@ -8,7 +8,7 @@ import { patiently } from "../terminal.ts";
 
 export const bundle = command({
   name: "bundle",
-  description: "Write what helps to find a fault into one JSON file, without any secret or account",
+  description: "Write a diagnostics file for support, without secrets or accounts",
   examples: ["smartdash bundle", "smartdash bundle --out /tmp/for-support.json"],
   args: {
     out: { type: "string", description: "File to write; default smartdash-bundle-TIME.json" },

@@ -1,6 +1,6 @@
 import { findAccount } from "#src/accounts/find-account.ts";
 import { verifyDay } from "#src/proxy/audit.ts";
-import { type StoredCall, someCalls } from "#src/proxy/store.ts";
+import { type StoredCall, someCalls } from "#src/proxy/call-store.ts";
 import { Failure } from "#src/failure.ts";
 import { command, group, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";
@@ -9,7 +9,7 @@ const text = (description: string) => ({ type: "string", description }) as const
 
 const list = command({
   name: "calls list",
-  description: "Look into the audit trail: who called what, how it ended, what a guard said",
+  description: "Search the audit trail: who called what, how it ended, what a guard decided",
   examples: [
     "smartdash calls list",
     "smartdash calls list --guarded --since 1d",
@@ -81,7 +81,7 @@ function ageIn(given: string): number {
 
 const verify = command({
   name: "calls verify",
-  description: "Prove that the audit trail of a day is as it was written",
+  description: "Verify that the audit trail of a day was not changed",
   examples: ["smartdash calls verify", "smartdash calls verify --day 2026-11-26 --json"],
   args: { day: text("The day (UTC); today without it") },
   run: async ({ day }) => {
@@ -105,6 +105,6 @@ const verify = command({
 
 export const calls = group({
   name: "calls",
-  description: "The audit trail of calls",
+  description: "Search and verify the audit trail of calls",
   subCommands: { list, verify },
 });

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { type CheckOptions, check as checkDeployment } from "#src/check/check.ts";
 import { chapters } from "#src/check/rules.ts";
-import type { Finding } from "#src/check/result.ts";
+import type { CheckResult } from "#src/check/result.ts";
 import { type SignedReport, junit, reportOf, verifyReport } from "#src/check/report.ts";
 import { Failure, codeOf } from "#src/failure.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
@@ -30,7 +30,7 @@ export const check = command({
     offline: { type: "boolean", description: "Nothing but this machine and the database" },
     live: { type: "boolean", description: "Also ask real accounts who they are; read-only" },
     thorough: { type: "boolean", description: "Wait for 65 s of silence on a stream, not for 35" },
-    all: { type: "boolean", description: "Also list what is well, and what was not looked at" },
+    all: { type: "boolean", description: "Also list passed and skipped checks" },
     junit: { type: "string", description: "Also write a JUnit XML file" },
     fingerprint: { type: "string", description: "verify: of the node that signed, if another" },
   },
@@ -89,7 +89,7 @@ function outcomeOf(report: SignedReport, isWhole: boolean): Outcome {
     const heading = `${finding.chapter}. ${chapters[finding.chapter]}`;
     return isFirst ? [heading, lineOf(finding)] : [lineOf(finding)];
   });
-  const sum = `${counts.pass} well, ${counts.warn} warnings, ${counts.fail} must be mended, ${counts.skipped} not looked at`;
+  const sum = `${counts.pass} passed, ${counts.warn} warnings, ${counts.fail} failed, ${counts.skipped} skipped`;
   const hidden = counts.skipped > 0 && !isWhole ? " (--all names them)" : "";
   return {
     json: report,
@@ -102,7 +102,7 @@ function outcomeOf(report: SignedReport, isWhole: boolean): Outcome {
   };
 }
 
-function lineOf({ status, code, message, hint }: Finding): string {
+function lineOf({ status, code, message, hint }: CheckResult): string {
   const line = `  ${status.padEnd(7)} ${message}  [${code}]`;
   const isWell = status === "pass" || status === "skipped";
   return hint === undefined || isWell
@@ -125,7 +125,7 @@ async function verify(file: string | undefined, fingerprint: string | undefined)
   const config = isSameConfig ? "these settings" : "other settings";
   return {
     json: verified,
-    text: `Signed by node ${verified.fingerprint} at ${checkedAt}: ${status}, ${skipped} not looked at, for ${build} and ${config}.`,
+    text: `Signed by node ${verified.fingerprint} at ${checkedAt}: ${status}, ${skipped} skipped, for ${build} and ${config}.`,
     ...(isSameBuild && isSameConfig && status !== "fail"
       ? {}
       : {

@@ -10,7 +10,7 @@ import { patiently, table } from "../terminal.ts";
 
 export const cleanup = command({
   name: "cleanup",
-  description: "Remove what nobody needs any more; for cron, once a week or more often",
+  description: "Delete expired data; for cron, once a week or more often",
   examples: [
     "smartdash cleanup",
     "smartdash cleanup --dry-run",

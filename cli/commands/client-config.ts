@@ -27,7 +27,7 @@ export const clientConfiguration = command({
     refuse([...problems, ...more]);
     const name = upstream ?? catalog.defaultUpstream;
     if (!catalog.upstreams.has(name)) {
-      throw new Failure("usage", `There is no upstream ${name}`, {
+      throw new Failure("usage", `Unknown upstream: ${name}`, {
         hint: `There are ${[...catalog.upstreams.keys()].join(", ")}`,
       });
     }
@@ -35,7 +35,7 @@ export const clientConfiguration = command({
     const all = clientConfigurations({ name, url: `${origin}/mcp/${name}`, bearer });
     const found = all.find((each) => slug(each.client) === slug(client));
     if (found === undefined) {
-      throw new Failure("usage", `There is no client ${client}`, {
+      throw new Failure("usage", `Unknown client: ${client}`, {
         hint: `There are ${all.map((each) => slug(each.client)).join(", ")}`,
       });
     }

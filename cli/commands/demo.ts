@@ -13,7 +13,7 @@ const accessSeconds = 60;
 
 export const demo = command({
   name: "demo",
-  description: "The whole gateway with simulated providers, on loopback; nothing to set up",
+  description: "Run the whole gateway with simulated providers, on loopback; nothing to set up",
   examples: ["smartdash demo", "PORT=8080 smartdash demo"],
   args: {},
   run: async ({ json }) => {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "#src/failure.ts";
 import { askToAnnounce } from "#src/edge/discovery/announce.ts";
 import { createDirectory } from "#src/edge/discovery/directory.ts";
-import { peersTold } from "#src/edge/discovery/told.ts";
+import { peerViews } from "#src/edge/discovery/view.ts";
 import { ownNode } from "#src/edge/identity.ts";
 import { command, group, withApp } from "../command.ts";
 import { peerBlock } from "../peer-block.ts";
@@ -10,7 +10,7 @@ import { patiently } from "../terminal.ts";
 
 const announce = command({
   name: "discovery announce",
-  description: "Let the running gateway say on the network that it is here",
+  description: "Announce the running gateway on the network",
   examples: ["smartdash discovery announce"],
   args: {},
   run: async () => {
@@ -40,7 +40,7 @@ const mostSeconds = 60;
 
 const peers = command({
   name: "discovery peers",
-  description: "Ask the local network who is there, and list whom the gateway has met",
+  description: "Search the local network, and list the nodes that the gateway has discovered",
   examples: ["smartdash discovery peers", "smartdash discovery peers --seconds 5 --json"],
   args: {
     seconds: { type: "string", description: `How long to listen; ${defaultSeconds} unless said` },
@@ -56,12 +56,12 @@ const peers = command({
       if (discovery.has("mdns")) {
         const { openMdns } = await import("#src/edge/discovery/mdns.ts");
         const directory = createDirectory(app, node);
-        const finder = openMdns(app, node, { directory, interface: only });
+        const backend = openMdns(app, node, { directory, interface: only });
         await sleep(wait * 1000);
-        await finder.stop();
+        await backend.stop();
         await directory.flush();
       }
-      return await peersTold(app, node.peerId);
+      return await peerViews(app, node.peerId);
     });
     const found = await patiently(() => "Listening", work);
     const met = found.filter(({ via }) => via !== null);
@@ -76,6 +76,6 @@ const peers = command({
 
 export const discovery = group({
   name: "discovery",
-  description: "Find other nodes, and be found",
+  description: "Discover other nodes, and be discovered",
   subCommands: { announce, peers },
 });

@@ -13,7 +13,7 @@ const args = {
 
 export const health = command({
   name: "health",
-  description: "Ask the running gateway how it is (for probes)",
+  description: "Ask the running gateway for its health (for probes)",
   examples: ["smartdash health", "smartdash health --url http://127.0.0.1:8000"],
   args,
   run: ask,
@@ -22,7 +22,7 @@ export const health = command({
 /** Its name in mission document 3. */
 export const status = command({
   name: "status",
-  description: "The same as smartdash health",
+  description: "Alias of smartdash health",
   examples: ["smartdash status --json"],
   args,
   run: ask,

@@ -17,7 +17,7 @@ worthless: from then on the former system cannot use it.
 
 const back4app = command({
   name: "import back4app",
-  description: "Take accounts over from the UserToken class of Back4App (Parse), Fernet-sealed",
+  description: "Import accounts from the UserToken class of Back4App (Parse), Fernet-sealed",
   examples: [
     "smartdash import back4app --dry-run",
     "smartdash import back4app --cut-over",
@@ -104,13 +104,13 @@ function outcomeOf(
   const isBad = counts.unreadable + counts.failed > 0;
   return {
     json: { isDryRun, worldReadable: isOpen, ...counts },
-    text: rows.length === 0 ? "There are no rows." : table(["outcome", "rows", "meaning"], rows),
+    text: rows.length === 0 ? "No rows." : table(["outcome", "rows", "meaning"], rows),
     ...(isLeft ? { exit: 75 } : isBad ? { exit: 1 } : {}),
   };
 }
 
 export const importing = group({
   name: "import",
-  description: "Take accounts over from another store",
+  description: "Import accounts from another store",
   subCommands: { back4app },
 });

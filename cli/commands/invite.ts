@@ -3,7 +3,7 @@ import { command, withApp } from "../command.ts";
 
 export const invite = command({
   name: "invite",
-  description: "Print a link that lets one new person in, once, within seven days",
+  description: "Print a link that lets one new person sign up within seven days",
   examples: ["smartdash invite"],
   args: {},
   run: async () => {

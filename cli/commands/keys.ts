@@ -1,4 +1,4 @@
-import { keysSubject, rotateKeys } from "#src/oauth-server/tokens/signing-keys.ts";
+import { keysTopic, rotateKeys } from "#src/oauth-server/tokens/signing-keys.ts";
 import { untilAcknowledged } from "#src/bus.ts";
 import { type Progress, reseal } from "#src/operations/keys/reseal.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
@@ -22,7 +22,7 @@ const rotate = command({
     const done = await withApp({ role: "command" }, (app) =>
       untilAcknowledged(app, async () => {
         kid = await rotateKeys(app, { isLost });
-        return isLost ? [keysSubject] : [];
+        return isLost ? [keysTopic] : [];
       }),
     );
     const signs = `Access tokens are signed with key ${kid} from now on.`;
@@ -73,6 +73,6 @@ function atMostEvery<T>(milliseconds: number, act: (value: T) => void): (value: 
 
 export const keys = group({
   name: "keys",
-  description: "The keys that sign access tokens, and those that seal credentials",
+  description: "Rotate the keys that sign access tokens, and reseal credentials",
   subCommands: { rotate, reseal: resealing },
 });

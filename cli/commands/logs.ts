@@ -11,7 +11,7 @@ const mostTold = 1000;
 
 const audit = command({
   name: "logs audit",
-  description: "Find whatever looks like a secret in a log file; exit code 1 if there is any",
+  description: "Find secrets in a log file; exit code 1 if there is any",
   examples: [
     "smartdash logs audit /var/log/smartdash.log",
     "journalctl -u smartdash -o cat | smartdash logs audit -",
@@ -54,6 +54,6 @@ async function auditFile(file: string, known: readonly Known[]) {
 
 export const logs = group({
   name: "logs",
-  description: "What has been written to logs",
+  description: "Search logs for secrets",
   subCommands: { audit },
 });

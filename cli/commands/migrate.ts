@@ -6,7 +6,7 @@ import { patiently, table } from "../terminal.ts";
 
 export const migrate = command({
   name: "migrate",
-  description: "Bring the database to the shape this binary needs",
+  description: "Apply pending migrations",
   examples: [
     "smartdash migrate",
     "smartdash migrate --status",

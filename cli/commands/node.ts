@@ -7,7 +7,7 @@ import { agrees } from "../terminal.ts";
 
 const show = command({
   name: "node show",
-  description: "Print what this node is called, and its key",
+  description: "Print the names and the key of this node",
   examples: ["smartdash node show", "smartdash node show --json"],
   args: {},
   run: async () => {
@@ -21,7 +21,7 @@ const show = command({
 
 const rotate = command({
   name: "node rotate",
-  description: "Give this node a new key and new names; whoever trusts it has to trust it anew",
+  description: "Replace the key and the names of this node; whoever trusts it has to trust it anew",
   examples: ["smartdash node rotate", "smartdash node rotate --yes"],
   args: { yes: { type: "boolean", description: "Do not ask" } },
   run: async ({ yes }) => {
@@ -64,6 +64,6 @@ function outcome(node: NodeIdentity, certificate?: string) {
 
 export const node = group({
   name: "node",
-  description: "Who this gateway is for other gateways",
+  description: "Show or replace the identity of this node",
   subCommands: { show, rotate },
 });

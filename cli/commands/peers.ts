@@ -1,9 +1,9 @@
 import { untilAcknowledged } from "#src/bus.ts";
 import { Failure } from "#src/failure.ts";
-import { peersTold, toldConnection } from "#src/edge/discovery/told.ts";
+import { peerViews, connectionView } from "#src/edge/discovery/view.ts";
 import { ownNode } from "#src/edge/identity.ts";
 import { connectPeer } from "#src/edge/peers/connect.ts";
-import { peerSubject } from "#src/edge/peers/store.ts";
+import { peerTopic } from "#src/edge/peers/store.ts";
 import { expectAddress, forgetPeer, peerIdOf, trustPeer } from "#src/edge/peers/trust.ts";
 import { selfOf } from "#src/edge/self.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
@@ -26,11 +26,11 @@ const mostStrangers = 20;
 
 const list = command({
   name: "peers list",
-  description: "List the nodes that this one knows, and which of them it trusts",
+  description: "List known nodes, and which of them are trusted",
   examples: ["smartdash peers list", "smartdash peers list --json"],
   args: {},
   run: async () => {
-    const rows = await withApp({ role: "command" }, (app) => peersTold(app, ownNode(app).peerId));
+    const rows = await withApp({ role: "command" }, (app) => peerViews(app, ownNode(app).peerId));
     if (rows.length === 0) {
       return { json: { peers: rows }, talk: "No node is known. smartdash discovery peers looks." };
     }
@@ -47,7 +47,7 @@ const list = command({
 
 const connect = command({
   name: "peers connect",
-  description: "Let a node prove who it is, and prove to it who we are; nobody is trusted for that",
+  description: "Authenticate a node mutually; this alone trusts nobody",
   examples: [
     "smartdash peers connect swift-fox-0dd9b9",
     "smartdash peers connect 12D3KooW… --address https://node.example:8443",
@@ -62,7 +62,7 @@ const connect = command({
       return { own, connected: await connectPeer(app, self, { peerId, typed }) };
     });
     const { connected, own } = await patiently(() => "Asking the node to prove itself", work);
-    const done = { ...toldConnection(connected), own_peer_id: own };
+    const done = { ...connectionView(connected), own_peer_id: own };
     const hints = [
       ...(done.trusted ? [] : [`Not trusted here: smartdash peers trust ${done.peer_id}`]),
       ...(done.trusts_us
@@ -82,7 +82,7 @@ const connect = command({
 
 const trust = command({
   name: "peers trust",
-  description: "Trust a node: pin its key, and say what it may do here",
+  description: "Trust a node: pin its key, and set what it may do here",
   examples: [
     "smartdash peers trust 12D3KooW…",
     "smartdash peers trust 12D3KooW… --address https://node.example:8443 --upstream shop --scope mcp:read,mcp:call",
@@ -120,7 +120,7 @@ const trust = command({
       let trusted = "";
       const acknowledged = await untilAcknowledged(app, async () => {
         trusted = (await trustPeer(app, own, wanted)).nodeId;
-        return [peerSubject(own, peerId)];
+        return [peerTopic(own, peerId)];
       });
       return { nodeId: trusted, done: acknowledged };
     });
@@ -148,7 +148,7 @@ const forget = command({
       let forgotten = "";
       const acknowledged = await untilAcknowledged(app, async () => {
         forgotten = await forgetPeer(app, own, name);
-        return [peerSubject(own, forgotten)];
+        return [peerTopic(own, forgotten)];
       });
       const { fleetKey } = app.config.edge;
       return { peerId: forgotten, hasFleetKey: fleetKey !== undefined, done: acknowledged };
@@ -166,6 +166,6 @@ const forget = command({
 
 export const peers = group({
   name: "peers",
-  description: "Other nodes: whom this one knows and trusts",
+  description: "Manage other nodes: which are known and trusted",
   subCommands: { list, connect, trust, forget },
 });

@@ -1,4 +1,4 @@
-import { createAdmission } from "#src/accounts/circuit-breaker/circuit-breaker.ts";
+import { createCircuitBreaker } from "#src/accounts/circuit-breaker/circuit-breaker.ts";
 import { connectable } from "#src/accounts/registration.ts";
 import { type Tried, tryRegistration } from "#src/accounts/try-registration.ts";
 import { command, group, withApp } from "../command.ts";
@@ -6,7 +6,7 @@ import { table } from "../terminal.ts";
 
 const list = command({
   name: "providers list",
-  description: "Say which providers are supported and which of them are configured",
+  description: "List supported providers, and which of them are configured",
   examples: ["smartdash providers list"],
   args: {},
   run: async () => {
@@ -46,14 +46,15 @@ const words: Readonly<Record<Tried["outcome"], string>> = {
 
 const test = command({
   name: "providers test",
-  description: "Ask a provider whether it knows this application, and let it be asked again if so",
+  description: "Test whether a provider accepts this application, and reopen its circuit if so",
   examples: ["smartdash providers test mercadolibre"],
   args: { provider: { type: "positional", required: true, description: "Its name" } },
   run: async ({ provider }) => {
     const tried = await withApp({ role: "command" }, async (app) => {
       const found = await tryRegistration(app, provider);
       // Gateways that were told otherwise ask again.
-      if (found.outcome === "accepted") await createAdmission(app).answered(found.registration);
+      if (found.outcome === "accepted")
+        await createCircuitBreaker(app).answered(found.registration);
       return found;
     });
     const { outcome, code, status = null, milliseconds, registration } = tried;
@@ -68,6 +69,6 @@ const test = command({
 
 export const providers = group({
   name: "providers",
-  description: "Whose accounts people can connect here",
+  description: "List and test the providers of accounts",
   subCommands: { list, test },
 });

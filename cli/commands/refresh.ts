@@ -6,7 +6,7 @@ import { renew } from "#src/accounts/refresh/renew.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { openRehearsal } from "#src/check/self-test/environment.ts";
+import { openSelfTest } from "#src/check/self-test/environment.ts";
 import { type Consequence, consequences } from "#src/check/self-test/simulate-refresh.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
 import { accountsFor } from "#src/operations/store.ts";
@@ -17,7 +17,7 @@ import { patiently, table } from "../terminal.ts";
 
 export const refresh = command({
   name: "refresh",
-  description: "Renew an account's credential; with --simulate only say what would happen",
+  description: "Refresh an account's credential; with --simulate, only show what would happen",
   examples: [
     "smartdash refresh --simulate",
     "smartdash refresh --simulate mercadolibre:100200300",
@@ -82,7 +82,7 @@ async function simulation(app: App, named: string | undefined): Promise<Outcome>
       : [await findAccount(app, named)];
   const read = await Promise.all(wanted.map(({ id }) => accountById(app.db, id)));
   const accounts = read.flatMap((each) => (each === undefined ? [] : [describeRefresh(app, each)]));
-  const providers = await rehearsed(
+  const providers = await selfTested(
     app,
     new Set(accounts.map(({ account }) => account.split(":")[0])),
   );
@@ -96,13 +96,13 @@ async function simulation(app: App, named: string | undefined): Promise<Outcome>
 type Simulated = { readonly provider: string; readonly answers: readonly Consequence[] };
 
 /** Of the providers whose accounts are shown; of all that are configured when there are no accounts. */
-async function rehearsed(app: App, named: ReadonlySet<string | undefined>): Promise<Simulated[]> {
+async function selfTested(app: App, named: ReadonlySet<string | undefined>): Promise<Simulated[]> {
   const settings = { ...environment(), PROVIDER_TIMEOUT_MS: "1000" };
-  await using rehearsal = await openRehearsal(app, settings, await loadRuntime());
-  const profiles = rehearsal.profiles.filter(({ name }) => named.size === 0 || named.has(name));
+  await using selfTest = await openSelfTest(app, settings, await loadRuntime());
+  const profiles = selfTest.profiles.filter(({ name }) => named.size === 0 || named.has(name));
   const found: Simulated[] = [];
   for (const profile of profiles) {
-    found.push({ provider: profile.name, answers: await consequences(rehearsal, profile) });
+    found.push({ provider: profile.name, answers: await consequences(selfTest, profile) });
   }
   return found;
 }

@@ -18,7 +18,7 @@ const kinds = ["account", "agent", "session", "grant", "person", "provider"] as 
 
 export const revoke = command({
   name: "revoke",
-  description: "End access: of an account (also at its provider), an agent, a session, a person …",
+  description: "Revoke an account (also at its provider), an agent, a session, a grant or a person",
   examples: [
     "smartdash revoke --account mercadolibre:100200300",
     "smartdash revoke --agent agent_… --yes",

@@ -1,4 +1,4 @@
-import { allSwitches } from "#src/policy/store.ts";
+import { allSwitches } from "#src/policy/switch-store.ts";
 import { switchOff, switchOn } from "#src/policy/switches.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
@@ -40,7 +40,7 @@ const off = command({
 
 const on = command({
   name: "switch on",
-  description: "Switch it on again; also lets an agent go on that was stopped in a loop",
+  description: "Switch something on again; also releases an agent that was stopped in a loop",
   examples: ["smartdash switch on mercadolibre", "smartdash switch on grant:0199…"],
   args: { subject },
   run: async ({ subject: given }) => {
@@ -59,7 +59,7 @@ const on = command({
 
 const list = command({
   name: "switch list",
-  description: "Say what is switched off, and which agents were stopped",
+  description: "List what is switched off, and which agents were stopped",
   examples: ["smartdash switch list"],
   args: {},
   run: async () => {
@@ -82,6 +82,6 @@ const list = command({
 
 export const switchCommand = group({
   name: "switch",
-  description: "Switch something off for a while: it survives restarts and holds on every gateway",
+  description: "Switch upstreams, accounts, agents or tools off and on, on every gateway",
   subCommands: { off, on, list },
 });

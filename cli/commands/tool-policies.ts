@@ -1,7 +1,7 @@
 import { policyChanged } from "#src/oauth-server/caller.ts";
 import { untilAcknowledged } from "#src/bus.ts";
 import { Failure } from "#src/failure.ts";
-import { isKnownSubject } from "#src/policy/store.ts";
+import { isKnownSubject } from "#src/policy/switch-store.ts";
 import { dropPolicy, setPolicy } from "#src/policy/tools/review.ts";
 import { allPolicies } from "#src/policy/tools/store.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
@@ -17,7 +17,8 @@ const subject = {
 
 export const policy = command({
   name: "tools policy",
-  description: "Say which tools an agent or a permission may use, in place of what was said before",
+  description:
+    "Set which tools an agent, a grant or a session may use; replaces the earlier policy",
   examples: [
     "smartdash tools policy agent:agent_1f2e --allow @read-only",
     'smartdash tools policy grant:0199… --deny "delete_*" --approve @writing',
@@ -76,12 +77,12 @@ export const policy = command({
 
 export const policies = command({
   name: "tools policies",
-  description: "List the policies of agents and permissions",
+  description: "List the tool policies of agents, grants and sessions",
   examples: ["smartdash tools policies"],
   args: {},
   run: async () => {
     const rows = await withApp({ role: "command" }, ({ db }) => allPolicies(db));
-    if (rows.length === 0) return { json: { policies: rows }, talk: "There is none." };
+    if (rows.length === 0) return { json: { policies: rows }, talk: "No policies." };
     const lines = rows.map((row) => [
       row.subject,
       (row.allow ?? ["*"]).join(" "),

@@ -24,7 +24,7 @@ const by = "smartdash tools";
 
 const list = command({
   name: "tools list",
-  description: "List the definitions of tools that upstreams have shown",
+  description: "List the tool definitions that upstreams have shown",
   examples: ["smartdash tools list", "smartdash tools list mercadolibre --json"],
   args: { upstream },
   run: async ({ upstream: name }) => {
@@ -63,7 +63,7 @@ const tool = { type: "positional", required: false, description: "Only this tool
 
 const diff = command({
   name: "tools diff",
-  description: "Show what is new or has changed since it was last approved",
+  description: "Show what is new or has changed since the last approval",
   examples: ["smartdash tools diff", "smartdash tools diff mercadolibre list_orders"],
   args: { upstream, tool },
   run: async (args) => {
@@ -106,7 +106,7 @@ const of = { type: "positional", required: true, description: "Name of the upstr
 
 const approve = command({
   name: "tools approve",
-  description: "Let agents see and use what is held, on every gateway",
+  description: "Approve held tools, on every gateway",
   examples: [
     "smartdash tools approve airtable update_record --seen 9b1a…",
     "smartdash tools approve mercadolibre --seen 3f0c…",
@@ -163,7 +163,7 @@ async function decided(at: string, decide: (app: App) => Promise<readonly string
 
 const review = command({
   name: "tools review",
-  description: "Print a link to a page that shows what is held and takes the decisions",
+  description: "Print a link to the page on which held tools are reviewed",
   examples: ["smartdash tools review"],
   args: {},
   run: async () => {
@@ -176,6 +176,6 @@ const review = command({
 
 export const tools = group({
   name: "tools",
-  description: "Tools of upstreams: what has changed, what is approved, who may use what",
+  description: "Review and approve tools of upstreams, and set who may use them",
   subCommands: { list, diff, review, approve, hold, policy, policies },
 });

@@ -51,9 +51,9 @@ export const accounts = pgTable(
     leaseUntil: moment("lease_until"),
     /** How often the provider was about to be asked for the successor of a generation, without an answer. */
     intents: integer("intents").notNull().default(0),
-    /** Of which generation: whoever stores a newer one need not know of intents (binaries before them do not). */
+    /** Of which generation: whoever stores a newer one need not know of attempts (binaries before them do not). */
     intentGeneration: integer("intent_generation"),
-    /** The journal in which an answer to the open intent would be. */
+    /** The journal in which an answer to the open attempt would be. */
     intentJournal: uuid("intent_journal"),
     failures: integer("failures").notNull().default(0),
     failingSince: moment("failing_since"),

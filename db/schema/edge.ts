@@ -39,7 +39,7 @@ export const peers = pgTable(
 );
 
 /** Nodes that were met on the network: hints, which nobody is trusted for. */
-export const sightings = pgTable(
+export const discoveredPeers = pgTable(
   "sightings",
   {
     of: text("of").notNull(),

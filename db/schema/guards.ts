@@ -18,7 +18,7 @@ export const tallies = pgTable(
   "tallies",
   {
     key: text("key").primaryKey(),
-    /** Of a pace: when it is empty again, in milliseconds since 1970. Of a budget: how many calls were made. */
+    /** Of a rate: when it is empty again, in milliseconds since 1970. Of a budget: how many calls were made. */
     level: doublePrecision("level").notNull(),
     /** Of a budget: how many calls may be made. */
     most: integer("most"),

@@ -51,7 +51,7 @@ export const replicas = pgTable("replicas", {
     .default(sql`clock_timestamp()`),
 });
 
-/** Which gateway has acted upon which ending. Not logged either. */
+/** Which gateway has acted upon which topic. Not logged either. */
 export const acknowledgements = pgTable(
   "acknowledgements",
   {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { migrate } from "#db/migrate.ts";
 import { openDatabase } from "#db/open.ts";
-import { noMarks } from "#src/accounts/journal/marks.ts";
+import { noHighWaterMarks } from "#src/accounts/journal/high-water-marks.ts";
 import { saveConnection } from "#src/accounts/save-connection.ts";
 import { addAgent } from "#src/oauth-server/clients/operator.ts";
 import { mintSession } from "#src/oauth-server/sessions/session.ts";
@@ -122,7 +122,7 @@ async function connect(
   if (provider === undefined) throw new Error("Mercado Libre is built in");
   const { access, refresh, accessSeconds } = tokensOf(sellerId);
   const saved = await saveConnection(
-    { ...app, journal: { marks: noMarks } },
+    { ...app, journal: { marks: noHighWaterMarks } },
     {
       provider,
       kind: "oauth",

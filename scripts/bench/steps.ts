@@ -170,7 +170,7 @@ function callerAt(): Caller {
     granted: ["mcp:call"],
     allowed: allowedBy(["mcp:call"]),
     expiresAt: Number.POSITIVE_INFINITY,
-    subjects: [`session:${id}`],
+    topics: [`session:${id}`],
   };
 }
 

@@ -1,7 +1,7 @@
 import { kindOf } from "./kind.ts";
 import type { Scene } from "./scene.ts";
 import { type Stream, openStream } from "./stream.ts";
-import type { Tally } from "./tally.ts";
+import type { RateCounters } from "./tally.ts";
 
 export type HeldStreams = {
   countAlive(): number;
@@ -14,7 +14,11 @@ export type HeldStreams = {
 const openedAtOnce = 16;
 
 /** Opens streams, a few at a time, that are held until they are left. What cannot be opened is an error. */
-export async function holdStreams(scene: Scene, tally: Tally, count: number): Promise<HeldStreams> {
+export async function holdStreams(
+  scene: Scene,
+  rateCounters: RateCounters,
+  count: number,
+): Promise<HeldStreams> {
   const held: Stream[] = [];
   let begun = 0;
   const openNext = async () => {
@@ -24,7 +28,7 @@ export async function holdStreams(scene: Scene, tally: Tally, count: number): Pr
       try {
         held.push(await openStream(scene.address, bearer));
       } catch (error) {
-        tally.failed(`held stream: ${kindOf(error)}`);
+        rateCounters.failed(`held stream: ${kindOf(error)}`);
       }
     }
   };

@@ -5,7 +5,7 @@ import { type Growth, boundsFor, measureGrowth } from "./growth.ts";
 import { holdStreams } from "./held-streams.ts";
 import { type Sample, startSampling } from "./samples.ts";
 import { type Scene, openScene } from "./scene.ts";
-import { Tally } from "./tally.ts";
+import { RateCounters } from "./tally.ts";
 import { startTraffic } from "./traffic.ts";
 
 export type Plan = {
@@ -49,9 +49,9 @@ const lookMillis = 100;
 export async function soak(plan: Plan): Promise<Outcome> {
   const scene = await openScene();
   const idle = await findIdle(scene, plan);
-  const tally = new Tally();
+  const rateCounters = new RateCounters();
   const refreshesBefore = scene.countRefreshes();
-  const loaded = await load(scene, { plan, tally });
+  const loaded = await load(scene, { plan, rateCounters });
   const left = await settle(scene, idle);
   const refreshes = scene.countRefreshes() - refreshesBefore;
   const reused = scene.countReused();
@@ -63,16 +63,16 @@ export async function soak(plan: Plan): Promise<Outcome> {
     ...seen,
     streams: { ...seen.streams, leftUpstream: left.streamsUpstream },
     calls: {
-      count: tally.calls,
-      p50Millis: tally.quantileMillis(0.5),
-      p99Millis: tally.quantileMillis(0.99),
-      longestMillis: tally.longestMillis,
+      count: rateCounters.calls,
+      p50Millis: rateCounters.quantileMillis(0.5),
+      p99Millis: rateCounters.quantileMillis(0.99),
+      longestMillis: rateCounters.longestMillis,
     },
-    streamsDropped: tally.streamsDropped,
-    clientsLeft: tally.clientsLeft,
+    streamsDropped: rateCounters.streamsDropped,
+    clientsLeft: rateCounters.clientsLeft,
     refreshes,
     refreshTokensReused: reused,
-    errors: Object.fromEntries(tally.errors),
+    errors: Object.fromEntries(rateCounters.errors),
     complaints: Object.fromEntries(scene.gateway.complaints),
     memory: measureGrowth(samples),
     descriptors: { idle, most, left: left.descriptors, settledMillis: left.settledMillis },
@@ -83,13 +83,13 @@ export async function soak(plan: Plan): Promise<Outcome> {
 
 /** A little of every kind of traffic first: code that is loaded and connections that stay are no leak. */
 async function findIdle(scene: Scene, plan: Plan): Promise<Descriptors> {
-  const tally = new Tally();
-  const traffic = startTraffic(scene, tally, plan);
+  const rateCounters = new RateCounters();
+  const traffic = startTraffic(scene, rateCounters, plan);
   await Bun.sleep(warmMillis);
   const endAt = performance.now() + longestWarmMillis;
   while (scene.countRefreshes() === 0 && performance.now() < endAt) await Bun.sleep(lookMillis);
   await traffic.stop();
-  const [failure] = tally.errors.keys();
+  const [failure] = rateCounters.errors.keys();
   if (failure !== undefined) throw new Error(`the warm-up failed: ${failure}`);
   await untilQuiet(scene);
   return sort(scene);
@@ -104,13 +104,16 @@ async function untilQuiet(scene: Scene): Promise<void> {
   }
 }
 
-async function load(scene: Scene, { plan, tally }: { plan: Plan; tally: Tally }) {
+async function load(
+  scene: Scene,
+  { plan, rateCounters }: { plan: Plan; rateCounters: RateCounters },
+) {
   const startedAt = performance.now();
   const pids = [scene.gateway.pid];
   const usedBefore = processorMicros(pids) ?? 0;
-  const traffic = startTraffic(scene, tally, plan);
-  const held = await holdStreams(scene, tally, plan.streams);
-  const sampler = startSampling({ scene, tally, held }, startedAt);
+  const traffic = startTraffic(scene, rateCounters, plan);
+  const held = await holdStreams(scene, rateCounters, plan.streams);
+  const sampler = startSampling({ scene, rateCounters, held }, startedAt);
   const seconds = await watchGrowth(scene, sampler.samples, { plan, startedAt });
   sampler.stop();
   const most = sort(scene);

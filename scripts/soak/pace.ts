@@ -1,4 +1,4 @@
-export type Pace = {
+export type Rate = {
   /** Begins nothing more; resolves when everything that had begun has ended. */
   stop(): Promise<void>;
 };
@@ -8,7 +8,7 @@ const tickMillis = 5;
 const mostLateMillis = 1000;
 
 /** Begins work evenly, so often in a second, whether or not what began before has ended. */
-export function startPace(perSecond: number, begin: (turn: number) => Promise<void>): Pace {
+export function startPace(perSecond: number, begin: (turn: number) => Promise<void>): Rate {
   const running = new Set<Promise<void>>();
   let turn = 0;
   let nextAt = performance.now();

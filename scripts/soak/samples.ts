@@ -2,7 +2,7 @@ import { residentKilobytes } from "../bench/processes.ts";
 import { countDescriptors } from "./descriptors.ts";
 import type { HeldStreams } from "./held-streams.ts";
 import type { Scene } from "./scene.ts";
-import type { Tally } from "./tally.ts";
+import type { RateCounters } from "./tally.ts";
 
 export type Sample = {
   /** Since the load began. */
@@ -18,10 +18,14 @@ export type Sample = {
 
 export type Sampler = { readonly samples: readonly Sample[]; stop(): void };
 
-type Seen = { readonly scene: Scene; readonly tally: Tally; readonly held: HeldStreams };
+type Seen = {
+  readonly scene: Scene;
+  readonly rateCounters: RateCounters;
+  readonly held: HeldStreams;
+};
 
 /** Looks at the gateway's process once a second. */
-export function startSampling({ scene, tally, held }: Seen, startedAt: number): Sampler {
+export function startSampling({ scene, rateCounters, held }: Seen, startedAt: number): Sampler {
   const samples: Sample[] = [];
   const { pid } = scene.gateway;
   const timer = setInterval(() => {
@@ -31,8 +35,8 @@ export function startSampling({ scene, tally, held }: Seen, startedAt: number): 
       kilobytes: residentKilobytes([pid]) ?? 0,
       descriptors: countDescriptors(pid),
       streams: held.countAlive(),
-      calls: tally.calls,
-      errors: tally.errorCount,
+      calls: rateCounters.calls,
+      errors: rateCounters.errorCount,
       refreshes: scene.countRefreshes(),
     });
   }, 1000);

@@ -103,7 +103,7 @@ type Connected = {
   readonly provider: string;
   readonly platform: string | null;
   readonly continueTo: string | null;
-  /** What ended with it, for this process to let go of. */
+  /** What ended with it, for this process to forget. */
   readonly ended: readonly string[];
 };
 

@@ -3,7 +3,7 @@ import { type Cache, createCache, databasePatienceMs, withoutDatabaseMs } from "
 import { SealBroken } from "#src/crypto/seal.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import type { Journal } from "./journal/journal.ts";
 import { type Account, type ReadAccount, accountById } from "./store.ts";
 
@@ -15,7 +15,7 @@ export type Held = {
   /** False for a key that somebody pasted, and where the provider handed out no refresh token. */
   readonly isRenewable: boolean;
   readonly generation: number;
-  /** See `mostIntents`. */
+  /** See `mostOpenAttempts`. */
   readonly intents: number;
   readonly access: Secret;
   readonly expiresAt: number;

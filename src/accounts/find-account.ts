@@ -16,7 +16,7 @@ export async function findAccount(app: Pick<App, "db">, named: string): Promise<
     (each) => `${each.provider}:${each.sellerId}`,
   );
   const hint = known.length === 0 ? "None is connected" : `Connected are ${known.join(", ")}`;
-  throw new Failure("usage", `There is no connected account ${named}`, {
+  throw new Failure("usage", `Unknown account: ${named}`, {
     hint: `It is written provider:seller, or its id. ${hint}`,
   });
 }

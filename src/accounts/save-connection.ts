@@ -37,7 +37,7 @@ export type SaveDeps = Pick<App, "db" | "seal" | "now" | "random" | "config"> & 
 type Saved = {
   readonly accountId: string;
   readonly personId: string;
-  /** What ended with it, for this process to let go of. */
+  /** What ended with it, for this process to forget. */
   readonly ended: readonly string[];
 };
 

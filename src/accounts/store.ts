@@ -1,5 +1,5 @@
 import { and, asc, desc, eq, getTableColumns, isNull, ne, notInArray, sql } from "drizzle-orm";
-import { endGrantsWhere, recordEndings } from "#db/endings.ts";
+import { endGrantsWhere, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts, providerStates, refreshEvents } from "#db/schema/accounts.ts";
 import { grants, sessions } from "#db/schema/agents.ts";
@@ -30,13 +30,13 @@ export function isDisconnected({ state }: Pick<Account, "state">): boolean {
 /** The same in SQL. */
 export const isConnected = notInArray(accounts.state, ["revoking", "revoked"]);
 
-/** Intents for the generation that is stored; those for an older one have been answered somehow. */
-export const openIntentCount = sql<number>`case when ${accounts.intentGeneration} = ${accounts.generation} then ${accounts.intents} else 0 end`;
+/** Attempts for the generation that is stored; those for an older one have been answered somehow. */
+export const openAttemptCount = sql<number>`case when ${accounts.intentGeneration} = ${accounts.generation} then ${accounts.intents} else 0 end`;
 
 /** All columns of an account, and the moment. */
 export const readColumns = {
   ...getTableColumns(accounts),
-  intents: openIntentCount,
+  intents: openAttemptCount,
   readAt: sql<Date>`now()`.mapWith(accounts.updatedAt),
 };
 
@@ -134,7 +134,7 @@ export async function replaceCredential(
   return row?.generation;
 }
 
-/** Ends everything that agents hold for an account; returns what has to be let go of. */
+/** Ends everything that agents hold for an account; returns the topics of what ended. */
 export async function endAccessTo(
   db: Database,
   accountId: string,
@@ -154,10 +154,10 @@ export async function endAccessIn(
     .set({ endedAt: now })
     .where(and(eq(sessions.accountId, accountId), isNull(sessions.endedAt)))
     .returning({ id: sessions.id });
-  const subjects = closed.map(({ id }) => `session:${id}`);
-  await recordEndings(transaction, subjects);
+  const topics = closed.map(({ id }) => `session:${id}`);
+  await publishRevocations(transaction, topics);
   const ended = await endGrantsWhere(transaction, eq(grants.accountId, accountId), now);
-  return [...subjects, ...ended];
+  return [...topics, ...ended];
 }
 
 /**

@@ -3,24 +3,24 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { asFailure } from "#src/failure.ts";
 import { switchOff, switchOn } from "#src/policy/switches.ts";
 import { clientShapes, listTools, send } from "./self-test/mcp-client.ts";
-import { type Connected, type Rehearsal, silentName } from "./self-test/environment.ts";
-import { type Finding, pass, problem } from "./result.ts";
+import { type Connected, type SelfTest, silentName } from "./self-test/environment.ts";
+import { type CheckResult, pass, problem } from "./result.ts";
 
 const whoami = { id: 1, method: "tools/call", params: { name: "whoami", arguments: {} } } as const;
 
-export type RehearsalDeps = Rehearsal & {
+export type SelfTestDeps = SelfTest & {
   /** A seller at the first provider. */
   readonly connected: Connected;
 };
 
-function address({ url, profiles }: RehearsalDeps): string {
+function address({ url, profiles }: SelfTestDeps): string {
   return `${url}/mcp/${profiles[0]?.name}`;
 }
 
 const together = 20;
 
 /** Chapter 3: calls that meet a dead credential share one refresh. */
-export async function oneRefresh(world: RehearsalDeps): Promise<readonly Finding[]> {
+export async function oneRefresh(world: SelfTestDeps): Promise<readonly CheckResult[]> {
   const provider = world.sandbox.providers.get(world.profiles[0]?.name ?? "");
   if (provider === undefined) return [problem("not_looked_at", "No provider is simulated")];
   const before = provider.asked.refresh_token;
@@ -43,7 +43,7 @@ export async function oneRefresh(world: RehearsalDeps): Promise<readonly Finding
 const [fastMs, patienceMs] = [1000, 3000];
 
 /** Chapter 3: a stream opens at once, and its end reaches the upstream. */
-export async function streamOpensAndEnds(world: RehearsalDeps): Promise<readonly Finding[]> {
+export async function streamOpensAndEnds(world: SelfTestDeps): Promise<readonly CheckResult[]> {
   const before = world.silent.cancelled();
   const startedAt = performance.now();
   const leaving = new AbortController();
@@ -81,7 +81,7 @@ const tooLarge = 5 * 1024 * 1024;
 const many = 60;
 
 /** Chapter 7: what stands between an agent in a loop and everybody else. */
-export async function limitsHold(world: RehearsalDeps): Promise<readonly Finding[]> {
+export async function limitsHold(world: SelfTestDeps): Promise<readonly CheckResult[]> {
   const big = { ...whoami, params: { name: "whoami", arguments: { x: "x".repeat(tooLarge) } } };
   const refused = await send(address(world), world.connected.bearer, big);
   await refused.text();
@@ -115,8 +115,8 @@ export async function limitsHold(world: RehearsalDeps): Promise<readonly Finding
 }
 
 /** Chapter 9: tools/list as each MCP client asks for it. */
-export async function clientsServed(world: RehearsalDeps): Promise<readonly Finding[]> {
-  const found: Finding[] = [];
+export async function clientsServed(world: SelfTestDeps): Promise<readonly CheckResult[]> {
+  const found: CheckResult[] = [];
   for (const client of clientShapes) {
     const { name, protocolVersion } = client;
     try {
@@ -132,9 +132,9 @@ export async function clientsServed(world: RehearsalDeps): Promise<readonly Find
 }
 
 /** Chapters 6 and 9: what monitors ask. */
-export async function healthAnswers(world: RehearsalDeps): Promise<readonly Finding[]> {
+export async function healthAnswers(world: SelfTestDeps): Promise<readonly CheckResult[]> {
   const paths = ["/livez", "/readyz", "/health", `/api/mcp/${world.profiles[0]?.name}/health`];
-  const found: Finding[] = [];
+  const found: CheckResult[] = [];
   for (const path of paths) {
     for (const method of ["GET", "HEAD"]) {
       const answer = await localFetch(`${world.url}${path}`, { method });
@@ -152,7 +152,7 @@ export async function healthAnswers(world: RehearsalDeps): Promise<readonly Find
 }
 
 /** Chapter 10: the kill switch, and back. */
-export async function killSwitchHolds(world: RehearsalDeps): Promise<readonly Finding[]> {
+export async function killSwitchHolds(world: SelfTestDeps): Promise<readonly CheckResult[]> {
   const name = world.profiles[0]?.name ?? "";
   const ask = async () => {
     const answer = await send(address(world), world.connected.bearer, whoami);

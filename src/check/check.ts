@@ -1,16 +1,16 @@
 import { ping } from "#db/ping.ts";
 import { DatabaseProblem } from "#db/problem.ts";
 import type { App } from "#src/app.ts";
-import { within } from "#src/once.ts";
+import { within } from "#src/timeout.ts";
 import { pendingNames } from "#src/operations/migrate.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { type Rehearsal, connect, openRehearsal } from "./self-test/environment.ts";
+import { type SelfTest, connect, openSelfTest } from "./self-test/environment.ts";
 import { redact } from "#src/telemetry/redact.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { allAlerts } from "#src/operations/alerts/store.ts";
 import {
-  type RehearsalDeps,
+  type SelfTestDeps,
   clientsServed,
   healthAnswers,
   killSwitchHolds,
@@ -34,7 +34,7 @@ import {
   constraintsThere,
   databaseItself,
 } from "./database.ts";
-import { type Finding, type Part, pass, problem, notExecuted } from "./result.ts";
+import { type CheckResult, type Part, pass, problem, notExecuted } from "./result.ts";
 import { oauthFlows } from "./flows.ts";
 import { liveAccountsWork, providersKnowUs } from "./live.ts";
 import { alertsArrive, canariesSilent } from "./observed.ts";
@@ -113,7 +113,7 @@ const inTheDatabase = [
 const flows = { chapter: 2, code: "oauth_flows", what: "OAuth flows", look: oauthFlows } as const;
 
 /** In this order: the last one knows everything that was secret in what went before. */
-const rehearsed = [
+const selfTested = [
   { chapter: 9, code: "client_served", what: "tools/list of each client", look: clientsServed },
   { chapter: 3, code: "one_refresh", what: "One refresh for many calls", look: oneRefresh },
   { chapter: 3, code: "stream_cancel", what: "A stream's end", look: streamOpensAndEnds },
@@ -122,19 +122,19 @@ const rehearsed = [
   { chapter: 10, code: "kill_switch", what: "The kill switch", look: killSwitchHolds },
   { chapter: 5, code: "alert_delivery", what: "An alert", look: alertsArrive },
   { chapter: 5, code: "canaries", what: "Planted secrets", look: canariesSilent },
-] as const satisfies readonly Part<RehearsalDeps>[];
+] as const satisfies readonly Part<SelfTestDeps>[];
 
 /**
  * The production checklist, executed: settings, files and the database as they are; every flow with this binary and
  * these settings on simulated providers; the running gateway through its public address. Never stops half-way.
  */
-export async function check(app: App, options: CheckOptions): Promise<readonly Finding[]> {
+export async function check(app: App, options: CheckOptions): Promise<readonly CheckResult[]> {
   const { isLive, patience } = options;
-  const isRehearsed = patience !== "quick";
-  const leftOut = notExecuted([flows, ...rehearsed], "--quick");
+  const isSelfTested = patience !== "quick";
+  const leftOut = notExecuted([flows, ...selfTested], "--quick");
   const all = [
     standingFindings({ ...app, environment: options.environment }),
-    isRehearsed ? rehearse(app, options) : Promise.resolve(leftOut),
+    isSelfTested ? rehearse(app, options) : Promise.resolve(leftOut),
     outside(app, options),
     ...(isLive ? [liveOnes(app, options)] : []),
   ];
@@ -142,8 +142,8 @@ export async function check(app: App, options: CheckOptions): Promise<readonly F
   return found.toSorted((left, right) => left.chapter - right.chapter);
 }
 
-async function standingFindings(app: Deps): Promise<readonly Finding[]> {
-  const found: Finding[] = [];
+async function standingFindings(app: Deps): Promise<readonly CheckResult[]> {
+  const found: CheckResult[] = [];
   for (const each of onThisMachine) found.push(...(await looked(app, each.name, each)));
   const trouble = await databaseTrouble(app);
   if (trouble !== undefined) {
@@ -154,7 +154,7 @@ async function standingFindings(app: Deps): Promise<readonly Finding[]> {
 }
 
 /** What is asked of others: the running gateway through PUBLIC_URL, and providers. */
-async function outside(app: App, options: CheckOptions): Promise<readonly Finding[]> {
+async function outside(app: App, options: CheckOptions): Promise<readonly CheckResult[]> {
   const known = { chapter: 2, code: "application_known", what: "What providers know" } as const;
   if (options.isOffline) return notExecuted([...partsOutside, known], "--offline");
   const found = await Promise.all([
@@ -167,12 +167,12 @@ async function outside(app: App, options: CheckOptions): Promise<readonly Findin
 /** Longer than any part takes that is well. */
 const partMs = 120_000;
 
-/** What cannot be looked at is a finding too, and so is what does not end. */
+/** What cannot be looked at is a result too, and so is what does not end. */
 async function looked<T>(
   subject: T,
   what: string,
   look: Part<T>["look"],
-): Promise<readonly Finding[]> {
+): Promise<readonly CheckResult[]> {
   try {
     const late = () => new Error(`no end after ${partMs / 1000} s`);
     return await within(partMs, Promise.resolve(look(subject)), late);
@@ -192,7 +192,7 @@ function reasonOf(error: unknown): string {
 const answerMs = 5000;
 
 /** Why the database cannot be looked at. */
-async function databaseTrouble({ db, environment }: Deps): Promise<Finding | undefined> {
+async function databaseTrouble({ db, environment }: Deps): Promise<CheckResult | undefined> {
   try {
     await within(answerMs, ping(db), () => new Failure("database_unavailable"));
     const pending = await pendingNames(environment);
@@ -204,39 +204,39 @@ async function databaseTrouble({ db, environment }: Deps): Promise<Finding | und
   }
 }
 
-async function rehearse(app: App, options: CheckOptions): Promise<readonly Finding[]> {
-  let world: Rehearsal;
+async function rehearse(app: App, options: CheckOptions): Promise<readonly CheckResult[]> {
+  let world: SelfTest;
   try {
-    world = await openRehearsal(app, options.environment, options.runtime);
+    world = await openSelfTest(app, options.environment, options.runtime);
   } catch (error) {
     const isOfSettings = error instanceof Failure && error.code === "settings_invalid";
     const code = isOfSettings ? "rehearsal_failed" : "rehearsal_impossible";
-    return [problem(code, reasonOf(error)), ...notExecuted([flows, ...rehearsed], code)];
+    return [problem(code, reasonOf(error)), ...notExecuted([flows, ...selfTested], code)];
   }
   try {
-    return await rehearsedIn(world);
+    return await selfTestedIn(world);
   } finally {
     // What it leaves behind the next one takes away.
     await Promise.allSettled([world[Symbol.asyncDispose]()]);
   }
 }
 
-async function rehearsedIn(rehearsal: Rehearsal): Promise<readonly Finding[]> {
-  const found = [...(await looked(rehearsal, flows.what, flows.look))];
-  const first = rehearsal.profiles[0]?.name ?? "";
+async function selfTestedIn(selfTest: SelfTest): Promise<readonly CheckResult[]> {
+  const found = [...(await looked(selfTest, flows.what, flows.look))];
+  const first = selfTest.profiles[0]?.name ?? "";
   try {
-    const connected = await connect(rehearsal, { provider: first, seller: "100200301" });
-    const rehearsing: RehearsalDeps = { ...rehearsal, connected };
-    for (const { what, look } of rehearsed) found.push(...(await looked(rehearsing, what, look)));
+    const connected = await connect(selfTest, { provider: first, seller: "100200301" });
+    const selfTesting: SelfTestDeps = { ...selfTest, connected };
+    for (const { what, look } of selfTested) found.push(...(await looked(selfTesting, what, look)));
   } catch (error) {
     found.push(problem("proxy_failed", `The rehearsal broke off: ${reasonOf(error)}`));
-    found.push(...notExecuted(rehearsed, "proxy_failed"));
+    found.push(...notExecuted(selfTested, "proxy_failed"));
   }
   return found;
 }
 
 /** Without a database there are none to ask. */
-async function liveOnes(app: App, { isOffline }: CheckOptions): Promise<readonly Finding[]> {
+async function liveOnes(app: App, { isOffline }: CheckOptions): Promise<readonly CheckResult[]> {
   const part = { chapter: 9, code: "live_account", what: "Real accounts" } as const;
   if (isOffline) return notExecuted([part], "--offline");
   return await liveAccountsWork(app).catch((error: unknown) => [
@@ -244,7 +244,7 @@ async function liveOnes(app: App, { isOffline }: CheckOptions): Promise<readonly
   ]);
 }
 
-async function alertsQuiet({ db }: App): Promise<readonly Finding[]> {
+async function alertsQuiet({ db }: App): Promise<readonly CheckResult[]> {
   const firing = (await allAlerts(db)).filter(({ state }) => state === "firing");
   if (firing.length === 0) return [pass(5, "alerts", "No alert fires")];
   return firing.map(({ summary }) => problem("alert_firing", summary));

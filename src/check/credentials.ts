@@ -5,7 +5,7 @@ import type { Environment } from "#src/config/read.ts";
 import { secretValues } from "#src/config/secret-values.ts";
 import { nodeKeySealedBy, openNodeKey } from "#src/crypto/node-key.ts";
 import { asFailure } from "#src/failure.ts";
-import { type Finding, pass, problem, skipped } from "./result.ts";
+import { type CheckResult, pass, problem, skipped } from "./result.ts";
 import { signingKeyAge } from "./store.ts";
 
 type Deps = Pick<App, "config" | "db" | "now"> & { readonly environment: Environment };
@@ -13,20 +13,20 @@ type Deps = Pick<App, "config" | "db" | "now"> & { readonly environment: Environ
 const [keyDays, signingKeyDays, fewestBytes] = [365, 180, 16];
 const dayMs = 86_400_000;
 
-export function modeIsProduction({ config }: Deps): readonly Finding[] {
+export function modeIsProduction({ config }: Deps): readonly CheckResult[] {
   if (config.isProduction) return [pass(1, "mode", "SMARTDASH_MODE is production")];
   return [problem("mode_not_production", "SMARTDASH_MODE is development")];
 }
 
 /** In the working directory, where frameworks look for them. */
-export function noEnvFile(): readonly Finding[] {
+export function noEnvFile(): readonly CheckResult[] {
   const found = [".env.local", ".env.production.local"].filter((name) => existsSync(name));
   if (found.length === 0) return [pass(1, "env_file", "There is no .env.local")];
   return found.map((name) => problem("env_file_present", `${name} lies in the working directory`));
 }
 
 /** A key that somebody typed, or made of one letter. */
-export function keysStrong({ config }: Deps): readonly Finding[] {
+export function keysStrong({ config }: Deps): readonly CheckResult[] {
   const all = [
     ...config.encryptionKeys.map((key, at) => ({ key, name: `key ${at + 1} of ENCRYPTION_KEY` })),
     ...(config.secretKey === undefined ? [] : [{ key: config.secretKey, name: "SECRET_KEY" }]),
@@ -43,9 +43,9 @@ function isWeak(key: Uint8Array): boolean {
   return new Set(key).size < fewestBytes || isText;
 }
 
-export async function keysYoung(app: Deps): Promise<readonly Finding[]> {
+export async function keysYoung(app: Deps): Promise<readonly CheckResult[]> {
   const own = join(app.config.home, "encryption.key");
-  const findings: Finding[] = [];
+  const findings: CheckResult[] = [];
   if (app.config.encryptionKeys.length === 0 && existsSync(own)) {
     const days = (app.now().getTime() - statSync(own).mtimeMs) / dayMs;
     const words = `${own} is ${Math.floor(days)} days old`;
@@ -61,7 +61,7 @@ export async function keysYoung(app: Deps): Promise<readonly Finding[]> {
 }
 
 /** What nobody else may read: keys, the journal. */
-export function filesClosed({ config }: Deps): readonly Finding[] {
+export function filesClosed({ config }: Deps): readonly CheckResult[] {
   const closed = [join(config.home, "encryption.key"), join(config.home, "node.key")];
   const open = closed.filter((path) => existsSync(path) && (statSync(path).mode & 0o077) !== 0);
   const isWritable = [config.home, config.journal].filter(
@@ -76,7 +76,10 @@ export function filesClosed({ config }: Deps): readonly Finding[] {
 }
 
 /** Signs reports; made by the first check. */
-export function nodeKeyOpens({ config, seal }: Pick<App, "config" | "seal">): readonly Finding[] {
+export function nodeKeyOpens({
+  config,
+  seal,
+}: Pick<App, "config" | "seal">): readonly CheckResult[] {
   try {
     const { fingerprint } = openNodeKey(config.home, seal);
     const id = nodeKeySealedBy(config.home);
@@ -90,7 +93,7 @@ export function nodeKeyOpens({ config, seal }: Pick<App, "config" | "seal">): re
 }
 
 /** Command lines are for everybody to read; looked at on this machine, as far as this user may. */
-export function argumentsClean({ environment }: Deps): readonly Finding[] {
+export function argumentsClean({ environment }: Deps): readonly CheckResult[] {
   const lines = commandLines();
   if (lines === undefined) {
     return [skipped(1, "arguments", "Command lines of other processes cannot be read here")];

@@ -4,7 +4,7 @@ import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
 import { cleanupTask, overdueDays } from "#src/operations/cleanup/cleanup.ts";
 import { secondsSince } from "#src/operations/store.ts";
-import { type Finding, pass, problem, skipped } from "./result.ts";
+import { type CheckResult, pass, problem, skipped } from "./result.ts";
 import { type DatabaseFacts, databaseFacts, missingNames, wronglyTaken } from "./store.ts";
 
 type Deps = Pick<App, "db" | "config" | "now">;
@@ -14,7 +14,7 @@ const [skewMs, backupDays] = [5000, 2];
 const daySeconds = 86_400;
 
 /** Version, rights, encryption and room of the database. */
-export async function databaseItself(app: Deps): Promise<readonly Finding[]> {
+export async function databaseItself(app: Deps): Promise<readonly CheckResult[]> {
   const facts = await databaseFacts(app.db);
   const version = `PostgreSQL ${Math.floor(facts.version / 10_000)}`;
   return [
@@ -24,18 +24,18 @@ export async function databaseItself(app: Deps): Promise<readonly Finding[]> {
   ];
 }
 
-function bundled({ config }: Deps): readonly Finding[] {
+function bundled({ config }: Deps): readonly CheckResult[] {
   if (!config.isProduction) return [];
   return [problem("database_bundled", "The bundled PostgreSQL holds the accounts")];
 }
 
-function shared({ config }: Deps, facts: DatabaseFacts): readonly Finding[] {
+function shared({ config }: Deps, facts: DatabaseFacts): readonly CheckResult[] {
   const { hosts } = readAddress(config.databaseUrl?.reveal() ?? "postgres://localhost");
   // The host alone: behind a pooler the server's view says nothing about the way to it.
   return [roleOf(facts), travelling(facts, isNear(hosts))];
 }
 
-function roleOf({ isSuperuser, mayCreateRoles }: DatabaseFacts): Finding {
+function roleOf({ isSuperuser, mayCreateRoles }: DatabaseFacts): CheckResult {
   if (!isSuperuser && !mayCreateRoles) {
     return pass(4, "database_role", "The gateway's role has no more rights than it needs");
   }
@@ -43,7 +43,7 @@ function roleOf({ isSuperuser, mayCreateRoles }: DatabaseFacts): Finding {
   return problem("database_superuser", `The gateway connects as ${role}`);
 }
 
-function travelling({ isEncrypted }: DatabaseFacts, isNearby: boolean): Finding {
+function travelling({ isEncrypted }: DatabaseFacts, isNearby: boolean): CheckResult {
   if (!isEncrypted && !isNearby) {
     return problem("database_plain", "Credentials travel to the database unencrypted");
   }
@@ -51,7 +51,7 @@ function travelling({ isEncrypted }: DatabaseFacts, isNearby: boolean): Finding 
   return pass(4, "database_tls", `The connection to the database ${how}`);
 }
 
-function room({ config }: Deps, facts: DatabaseFacts): readonly Finding[] {
+function room({ config }: Deps, facts: DatabaseFacts): readonly CheckResult[] {
   const { mostConnections, usedConnections, gateways } = facts;
   const wanted = (config.databaseConnections + 1) * Math.max(1, gateways);
   const words = `${usedConnections} of ${mostConnections} connections are used; ${Math.max(1, gateways)} gateways want ${wanted}`;
@@ -61,7 +61,7 @@ function room({ config }: Deps, facts: DatabaseFacts): readonly Finding[] {
 }
 
 /** That the database refuses what must never be stored, and has every index that the code relies on. */
-export async function constraintsThere({ db }: Deps): Promise<readonly Finding[]> {
+export async function constraintsThere({ db }: Deps): Promise<readonly CheckResult[]> {
   const [missing, taken] = [await missingNames(db), await wronglyTaken(db)];
   if (missing.length + taken.length === 0) {
     return [
@@ -74,7 +74,7 @@ export async function constraintsThere({ db }: Deps): Promise<readonly Finding[]
   ];
 }
 
-export async function clocksAgree(app: Deps): Promise<readonly Finding[]> {
+export async function clocksAgree(app: Deps): Promise<readonly CheckResult[]> {
   const before = app.now().getTime();
   const there = (await databaseNow(app.db)).getTime();
   const after = app.now().getTime();
@@ -84,7 +84,7 @@ export async function clocksAgree(app: Deps): Promise<readonly Finding[]> {
 }
 
 /** Only where the operator has said how to know. */
-export async function backupRecent(app: Deps): Promise<readonly Finding[]> {
+export async function backupRecent(app: Deps): Promise<readonly CheckResult[]> {
   const { backupStamp } = app.config;
   if (backupStamp === undefined) {
     return [skipped(4, "backup", "Age of the last backup: SMARTDASH_BACKUP_STAMP is not set")];
@@ -96,7 +96,7 @@ export async function backupRecent(app: Deps): Promise<readonly Finding[]> {
   return [days > backupDays ? problem("backup_old", words) : pass(4, "backup", words)];
 }
 
-export async function cleanupRuns({ db }: Deps): Promise<readonly Finding[]> {
+export async function cleanupRuns({ db }: Deps): Promise<readonly CheckResult[]> {
   const days = (await secondsSince(db, cleanupTask)) / daySeconds;
   return days > overdueDays
     ? [problem("cleanup_overdue", `smartdash cleanup has not run for ${Math.floor(days)} days`)]

@@ -3,17 +3,17 @@ import { renew } from "#src/accounts/refresh/renew.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { Provider } from "#src/providers/provider.ts";
 import { asFailure } from "#src/failure.ts";
-import { type Rehearsal, connect } from "./self-test/environment.ts";
+import { type SelfTest, connect } from "./self-test/environment.ts";
 import { type Visitor, locationOf, newVisitor, walkToCallback } from "./self-test/visitor.ts";
-import { type Finding, pass, problem } from "./result.ts";
+import { type CheckResult, pass, problem } from "./result.ts";
 
 /** Chapter 2, executed with every configured profile on its simulated provider. */
-export async function oauthFlows(rehearsal: Rehearsal): Promise<readonly Finding[]> {
-  const found: Finding[] = [];
-  for (const profile of rehearsal.profiles) {
+export async function oauthFlows(selfTest: SelfTest): Promise<readonly CheckResult[]> {
+  const found: CheckResult[] = [];
+  for (const profile of selfTest.profiles) {
     const trying = { profile, visitor: newVisitor() };
     for (const { step, run } of steps) {
-      const trouble = await run(rehearsal, trying).catch((error: unknown) => reasonOf(error));
+      const trouble = await run(selfTest, trying).catch((error: unknown) => reasonOf(error));
       found.push(
         trouble === undefined
           ? pass(2, `oauth_${step}`, `${profile.name}: ${words[step]}`)
@@ -30,7 +30,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** What went wrong, or nothing. */
-type Run = (rehearsal: Rehearsal, trying: FlowContext) => Promise<string | undefined>;
+type Run = (selfTest: SelfTest, trying: FlowContext) => Promise<string | undefined>;
 
 /** One browser for all: whoever is known by a team alone is not signed in by it a second time. */
 type FlowContext = { readonly profile: Provider; readonly visitor: Visitor };
@@ -53,7 +53,7 @@ const steps: readonly { readonly step: keyof typeof words; readonly run: Run }[]
   { step: "reauthorization", run: reconnects },
 ];
 
-async function requestIsSafe({ url, app }: Rehearsal, { profile }: FlowContext) {
+async function requestIsSafe({ url, app }: SelfTest, { profile }: FlowContext) {
   const begun = await newVisitor().get(`${url}/auth/authorize?provider=${profile.name}`);
   const asked = new URL(locationOf(begun)).searchParams;
   if ((asked.get("state") ?? "").length < 22) return "the state is too short";
@@ -62,21 +62,21 @@ async function requestIsSafe({ url, app }: Rehearsal, { profile }: FlowContext) 
   return isOff || isProven ? undefined : "there is no S256 code challenge";
 }
 
-async function canConnect(rehearsal: Rehearsal, { profile, visitor }: FlowContext) {
-  await connect(rehearsal, { provider: profile.name, visitor });
+async function canConnect(selfTest: SelfTest, { profile, visitor }: FlowContext) {
+  await connect(selfTest, { provider: profile.name, visitor });
   return undefined;
 }
 
-async function stateWorksOnce({ url }: Rehearsal, { profile, visitor }: FlowContext) {
+async function stateWorksOnce({ url }: SelfTest, { profile, visitor }: FlowContext) {
   const callback = await walkToCallback(visitor, { url, provider: profile.name });
   if ((await newVisitor().get(callback)).status < 400) return "another browser could use the state";
   if ((await visitor.get(callback)).status !== 303) return "the right browser was refused";
   return (await visitor.get(callback)).status < 400 ? "the state worked twice" : undefined;
 }
 
-async function rotates(rehearsal: Rehearsal, { profile, visitor }: FlowContext) {
-  const { app, sandbox } = rehearsal;
-  const { accountId } = await connect(rehearsal, { provider: profile.name, visitor });
+async function rotates(selfTest: SelfTest, { profile, visitor }: FlowContext) {
+  const { app, sandbox } = selfTest;
+  const { accountId } = await connect(selfTest, { provider: profile.name, visitor });
   const provider = sandbox.providers.get(profile.name);
   const reusedBefore = provider?.grants.reused() ?? 0;
   for (let turn = 0; turn < 2; turn++) {
@@ -89,9 +89,9 @@ async function rotates(rehearsal: Rehearsal, { profile, visitor }: FlowContext) 
   return reused === 0 ? undefined : "a used refresh token was sent again";
 }
 
-async function invalidGrantEnds(rehearsal: Rehearsal, { profile, visitor }: FlowContext) {
-  const { app, sandbox } = rehearsal;
-  const { accountId } = await connect(rehearsal, { provider: profile.name, visitor });
+async function invalidGrantEnds(selfTest: SelfTest, { profile, visitor }: FlowContext) {
+  const { app, sandbox } = selfTest;
+  const { accountId } = await connect(selfTest, { provider: profile.name, visitor });
   const provider = sandbox.providers.get(profile.name);
   if (provider === undefined) return "it is not simulated";
   const before = provider.asked.refresh_token;
@@ -112,10 +112,10 @@ async function invalidGrantEnds(rehearsal: Rehearsal, { profile, visitor }: Flow
   return account?.state === "reconnect_required" ? undefined : `the account is ${account?.state}`;
 }
 
-async function reconnects(rehearsal: Rehearsal, { profile, visitor }: FlowContext) {
-  const { app, url } = rehearsal;
+async function reconnects(selfTest: SelfTest, { profile, visitor }: FlowContext) {
+  const { app, url } = selfTest;
   const provider = profile.name;
-  const { accountId } = await connect(rehearsal, { provider, visitor });
+  const { accountId } = await connect(selfTest, { provider, visitor });
   const callback = await walkToCallback(visitor, { url, provider, again: accountId });
   const done = await visitor.get(callback);
   if (done.status !== 303) return `the callback answered ${done.status}`;

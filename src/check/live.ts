@@ -5,10 +5,10 @@ import { tryRegistration } from "#src/accounts/try-registration.ts";
 import { accountById, liveAccounts } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { asFailure } from "#src/failure.ts";
-import { type Finding, pass, problem, skipped } from "./result.ts";
+import { type CheckResult, pass, problem, skipped } from "./result.ts";
 
 /** Whether providers know this application; touches nobody's account. */
-export async function providersKnowUs(app: App): Promise<readonly Finding[]> {
+export async function providersKnowUs(app: App): Promise<readonly CheckResult[]> {
   const registrations = connectable(app);
   if (registrations.length === 0) {
     return [skipped(2, "application_known", "What providers know: none is configured")];
@@ -28,7 +28,7 @@ export async function providersKnowUs(app: App): Promise<readonly Finding[]> {
 }
 
 /** With `--live`: one account of each provider whose token is good is asked who it is. Nothing is renewed or written. */
-export async function liveAccountsWork(app: App): Promise<readonly Finding[]> {
+export async function liveAccountsWork(app: App): Promise<readonly CheckResult[]> {
   const accounts = await liveAccounts(app.db, 500);
   const registrations = connectable(app);
   if (registrations.length === 0) {

@@ -4,11 +4,11 @@ import { openColumn } from "#src/accounts/credential.ts";
 import { accountById } from "#src/accounts/store.ts";
 import { formsOf } from "#src/telemetry/find-secrets.ts";
 import { testAlerts } from "#src/operations/alerts/alerts.ts";
-import type { RehearsalDeps } from "./calls.ts";
-import { type Finding, pass, problem } from "./result.ts";
+import type { SelfTestDeps } from "./calls.ts";
+import { type CheckResult, pass, problem } from "./result.ts";
 
 /** Chapter 5: an alert reaches its receiver, signed. */
-export async function alertsArrive(world: RehearsalDeps): Promise<readonly Finding[]> {
+export async function alertsArrive(world: SelfTestDeps): Promise<readonly CheckResult[]> {
   const [sent] = await testAlerts(world.app);
   const received = world.alerts.received.at(-1);
   if (sent?.isTaken !== true || received === undefined) {
@@ -31,7 +31,7 @@ export async function alertsArrive(world: RehearsalDeps): Promise<readonly Findi
 }
 
 /** Chapter 5: what was a secret in all that went before stands in no log, metric, page, answer or alert. */
-export async function canariesSilent(world: RehearsalDeps): Promise<readonly Finding[]> {
+export async function canariesSilent(world: SelfTestDeps): Promise<readonly CheckResult[]> {
   const { app, connected, url, secrets } = world;
   const account = await accountById(app.db, connected.accountId);
   if (account === undefined) throw new Error("the account of the rehearsal is gone");

@@ -5,7 +5,7 @@ import type { App } from "#src/app.ts";
 import { probeMethod, probeTicket } from "#src/proxy/probe.ts";
 import { localGateway, publicInit } from "#src/config/load.ts";
 import { isObject } from "#src/config/read.ts";
-import { type Finding, pass, problem, skipped, notExecuted } from "./result.ts";
+import { type CheckResult, pass, problem, skipped, notExecuted } from "./result.ts";
 import { type Heard, listen } from "./listen.ts";
 
 type Deps = Pick<App, "config" | "catalog" | "publicUrl" | "bindingKey" | "now">;
@@ -36,7 +36,10 @@ const behind = partsOutside.filter(({ code }) => code !== through.reached.code);
  * Chapters 3 and 9, through PUBLIC_URL and whatever stands in front of the running gateway: does it lead here, do
  * events arrive as they are sent, is a quiet stream kept alive, is a client that leaves noticed?
  */
-export async function throughPublicUrl(app: Deps, patience: Patience): Promise<readonly Finding[]> {
+export async function throughPublicUrl(
+  app: Deps,
+  patience: Patience,
+): Promise<readonly CheckResult[]> {
   const outside = await statusOf(`${app.publicUrl}/livez`, publicInit(app.config));
   if (typeof outside !== "number") return await unreachable(app, outside.reason);
   if (outside === 403) {
@@ -80,7 +83,7 @@ export async function throughPublicUrl(app: Deps, patience: Patience): Promise<r
   ];
 }
 
-async function unreachable(app: Deps, reason: string): Promise<readonly Finding[]> {
+async function unreachable(app: Deps, reason: string): Promise<readonly CheckResult[]> {
   const { address, init } = localGateway(app.config);
   const inside = await statusOf(`${address}/livez`, init);
   const isHere = typeof inside === "number";
@@ -116,7 +119,7 @@ async function statusOf(
 }
 
 /** Every redirect URI has to lead to this gateway, whose answers name a request. */
-async function redirectUris(app: Deps): Promise<readonly Finding[]> {
+async function redirectUris(app: Deps): Promise<readonly CheckResult[]> {
   const all = new Set(connectable(app).map(({ redirectUri }) => redirectUri));
   return await Promise.all(
     [...all].map(async (uri) => {
@@ -141,7 +144,7 @@ async function redirectUris(app: Deps): Promise<readonly Finding[]> {
 
 const [bufferedMs, slowMs] = [700, 1000];
 
-async function streams(app: Deps, silentMs: number): Promise<readonly Finding[]> {
+async function streams(app: Deps, silentMs: number): Promise<readonly CheckResult[]> {
   const heard = await listen(
     () => post(app, { act: "stream", id: randomUUID(), silentMs }),
     silentMs,
@@ -152,7 +155,7 @@ async function streams(app: Deps, silentMs: number): Promise<readonly Finding[]>
   }
   const spread = (heard.eventsAt.at(4) ?? 0) - (heard.eventsAt.at(0) ?? 0);
   const first = Math.round(heard.firstByteMs);
-  const found: Finding[] = [
+  const found: CheckResult[] = [
     heard.encoding === null
       ? pass(3, "stream_plain", "Streams are not compressed on the way")
       : problem("stream_compressed", `The stream came with Content-Encoding ${heard.encoding}`),
@@ -171,7 +174,7 @@ async function streams(app: Deps, silentMs: number): Promise<readonly Finding[]>
   return [...found, ...silence(app, heard, silentMs)];
 }
 
-function silence({ config }: Deps, heard: Heard, silentMs: number): readonly Finding[] {
+function silence({ config }: Deps, heard: Heard, silentMs: number): readonly CheckResult[] {
   const wanted = Math.floor(silentMs / config.upstreamLimits.keepAliveMs);
   const words = `${heard.comments} comments within ${silentMs / 1000} s of silence`;
   return [
@@ -187,7 +190,7 @@ function silence({ config }: Deps, heard: Heard, silentMs: number): readonly Fin
 }
 
 /** One that comes only after what was waited for, or after the stream was cut, was not seen and is not missing. */
-function commentsOf(heard: Heard, wanted: number, words: string): Finding {
+function commentsOf(heard: Heard, wanted: number, words: string): CheckResult {
   if (heard.comments > 0) return pass(3, "keepalive_seen", words);
   if (heard.isWhole && wanted > 0) return problem("keepalive_missing", words);
   return skipped(3, "keepalive_seen", `${through.comments.what}: ${words}, none was due`);
@@ -198,7 +201,7 @@ const [noticeTries, noticeMs] = [15, 200];
 const untilQuietMs = 2000;
 
 /** Opens a stream, leaves, and asks the gateway whether it has noticed. */
-async function leaving(app: Deps): Promise<readonly Finding[]> {
+async function leaving(app: Deps): Promise<readonly CheckResult[]> {
   const id = randomUUID();
   const leave = new AbortController();
   const silentMs = 10_000;

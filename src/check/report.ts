@@ -8,7 +8,7 @@ import { fingerprintOf, isSignedBy, openNodeKey } from "#src/crypto/node-key.ts"
 import { Failure } from "#src/failure.ts";
 import { version } from "#src/runtime/runtime.ts";
 import { chapters } from "./rules.ts";
-import type { Finding } from "./result.ts";
+import type { CheckResult } from "./result.ts";
 
 /** What was checked, when, with which binary and settings. */
 type Report = {
@@ -19,8 +19,8 @@ type Report = {
   readonly configHash: string;
   readonly publicUrl: string;
   readonly options: Readonly<Record<string, string | boolean>>;
-  readonly counts: Readonly<Record<Finding["status"], number>>;
-  readonly findings: readonly Finding[];
+  readonly counts: Readonly<Record<CheckResult["status"], number>>;
+  readonly findings: readonly CheckResult[];
 };
 
 export type SignedReport = Report & {
@@ -58,10 +58,10 @@ function contentOf(name: string, value: string): string {
 export function reportOf(
   app: Pick<App, "bindingKey" | "publicUrl" | "now" | "config" | "seal">,
   environment: Environment,
-  checked: { readonly findings: readonly Finding[]; readonly options: Report["options"] },
+  checked: { readonly findings: readonly CheckResult[]; readonly options: Report["options"] },
 ): SignedReport {
   const { findings, options } = checked;
-  const count = (status: Finding["status"]) =>
+  const count = (status: CheckResult["status"]) =>
     findings.filter((finding) => finding.status === status).length;
   const counts = {
     pass: count("pass"),
@@ -146,7 +146,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
   throw new Failure("report_unverified", "The file is not a report of smartdash check");
 }
 
-/** One test case for each finding, for CI systems; warnings are in its output. */
+/** One test case for each result, for CI systems; warnings are in its output. */
 export function junit(report: Report): string {
   const cases = report.findings.map(({ chapter, code, status, message, hint }) => {
     const name = `classname="check.${chapter} ${escaped(chapters[chapter])}" name="${escaped(code)}: ${escaped(message)}"`;

@@ -301,7 +301,7 @@ export const problems = {
   secret_leaked: {
     chapter: 5,
     status: "fail",
-    remedy: "A mistake of ours: do not deploy, and report it with `smartdash --version`.",
+    remedy: "Internal error: do not deploy, and report it with `smartdash --version`.",
   },
   alerts_nowhere: {
     chapter: 5,

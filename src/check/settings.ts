@@ -4,18 +4,18 @@ import type { App } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import { aboutUnknown, unknownNames } from "#src/config/unknown-names.ts";
 import { isLoopbackName } from "#src/http/address.ts";
-import { type Finding, pass, problem, skipped } from "./result.ts";
+import { type CheckResult, pass, problem, skipped } from "./result.ts";
 
 type Deps = Pick<App, "config" | "catalog" | "publicUrl">;
 
 /** Chapter 2: what providers are told about us. */
-export function providersConfigured(app: Deps): readonly Finding[] {
+export function providersConfigured(app: Deps): readonly CheckResult[] {
   const all = connectable(app);
   if (all.length === 0) return [problem("provider_not_configured", "No provider has a client id")];
   return all.flatMap(registered);
 }
 
-function registered({ provider, redirectUri, usesPkce }: Registration): readonly Finding[] {
+function registered({ provider, redirectUri, usesPkce }: Registration): readonly CheckResult[] {
   const url = new URL(redirectUri);
   const isSafe = url.protocol === "https:" || isLoopbackName(url.hostname);
   const address = isSafe
@@ -26,14 +26,14 @@ function registered({ provider, redirectUri, usesPkce }: Registration): readonly
 }
 
 /** Chapter 9: a mistyped name is a setting that is not set. */
-export function namesKnown(app: { readonly environment: Environment }): readonly Finding[] {
+export function namesKnown(app: { readonly environment: Environment }): readonly CheckResult[] {
   const unknown = unknownNames(app.environment);
   if (unknown.length === 0) return [pass(9, "setting_names", "No name is almost a setting's")];
   return unknown.map((each) => problem("setting_unknown", aboutUnknown(each)));
 }
 
 /** Chapter 3: where browsers and agents come, and how long anybody waits. */
-export function addressesSafe({ config, publicUrl }: Deps): readonly Finding[] {
+export function addressesSafe({ config, publicUrl }: Deps): readonly CheckResult[] {
   const { firstByteMs, totalMs, keepAliveMs } = config.upstreamLimits;
   const url = new URL(publicUrl);
   const isMissing = config.publicUrl === undefined && config.isProduction;
@@ -57,7 +57,7 @@ export function addressesSafe({ config, publicUrl }: Deps): readonly Finding[] {
 const longestSilenceMs = 30_000;
 
 /** Chapter 5: who hears of trouble. */
-export function troubleHeard({ config }: Deps): readonly Finding[] {
+export function troubleHeard({ config }: Deps): readonly CheckResult[] {
   const { webhook, slack, discord, healthchecks } = config.alerting;
   const sinks = Object.entries({ webhook, slack, discord, healthchecks });
   const set = sinks.flatMap(([name, value]) => (value === undefined ? [] : [name]));
@@ -73,7 +73,7 @@ export function troubleHeard({ config }: Deps): readonly Finding[] {
 }
 
 /** Chapter 7: who may come in. */
-export function signUpClosed({ config }: Deps): readonly Finding[] {
+export function signUpClosed({ config }: Deps): readonly CheckResult[] {
   if (config.signUp !== "open") return [pass(7, "signup", "New people need an invitation")];
   return [problem("signup_open", "SMARTDASH_SIGNUP is open")];
 }
@@ -81,7 +81,7 @@ export function signUpClosed({ config }: Deps): readonly Finding[] {
 const fewestDescriptors = 4096;
 
 /** Chapter 8: of this process, which a unit's LimitNOFILE may differ from. */
-export function descriptorsEnough(): readonly Finding[] {
+export function descriptorsEnough(): readonly CheckResult[] {
   const most = descriptorLimit();
   if (most === undefined) return [skipped(8, "descriptors", "The limit cannot be read here")];
   const words = `A process may open ${most} files`;

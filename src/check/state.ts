@@ -6,15 +6,15 @@ import { closedProviders } from "#src/accounts/circuit-breaker/store.ts";
 import { openAnswers, sealedAnswers } from "#src/accounts/journal/answers.ts";
 import type { App } from "#src/app.ts";
 import { codeOf } from "#src/failure.ts";
-import { allSwitches } from "#src/policy/store.ts";
+import { allSwitches } from "#src/policy/switch-store.ts";
 import { leftover } from "#src/operations/keys/reseal.ts";
 import { accountsInDoubt } from "#src/operations/store.ts";
-import { type Finding, pass, problem } from "./result.ts";
+import { type CheckResult, pass, problem } from "./result.ts";
 
 /** A key may leave ENCRYPTION_KEY only when nothing needs it any more. */
 export async function keysInUse(
   app: Pick<App, "db" | "seal" | "config">,
-): Promise<readonly Finding[]> {
+): Promise<readonly CheckResult[]> {
   const left = await leftover(app);
   if (left.length === 0)
     return [pass(1, "keys", "Everything is sealed with the first ENCRYPTION_KEY")];
@@ -29,7 +29,7 @@ export async function keysInUse(
 /** All it writes is room for an answer, which it gives back. */
 export async function journalWritable({
   config,
-}: Pick<App, "config">): Promise<readonly Finding[]> {
+}: Pick<App, "config">): Promise<readonly CheckResult[]> {
   try {
     await access(config.journal, constants.R_OK | constants.W_OK | constants.X_OK);
     await proveRoom(config.journal);
@@ -50,7 +50,7 @@ async function proveRoom(folder: string): Promise<void> {
   await answers.drop(trial);
 }
 
-export async function providersOpen({ db }: Pick<App, "db">): Promise<readonly Finding[]> {
+export async function providersOpen({ db }: Pick<App, "db">): Promise<readonly CheckResult[]> {
   const closed = await closedProviders(db);
   if (closed.length === 0) return [pass(2, "providers", "Every provider may be asked")];
   return closed.map(({ provider, refusedCode }) =>
@@ -63,7 +63,9 @@ export async function providersOpen({ db }: Pick<App, "db">): Promise<readonly F
 const underWayMs = 1500;
 
 /** An answer stays in the journal for some milliseconds, or while the database is away. */
-export async function answersStored({ config }: Pick<App, "config">): Promise<readonly Finding[]> {
+export async function answersStored({
+  config,
+}: Pick<App, "config">): Promise<readonly CheckResult[]> {
   const list = () => answerNames(config);
   const before = new Set(await list());
   if (before.size > 0) await sleep(underWayMs);
@@ -88,7 +90,7 @@ async function answerNames({ journal }: App["config"]): Promise<readonly string[
 /** An answer that waits needs the key that sealed it as much as a row does. */
 export async function answersReadable(
   app: Pick<App, "config" | "seal">,
-): Promise<readonly Finding[]> {
+): Promise<readonly CheckResult[]> {
   if ((await answerNames(app.config)).length === 0) {
     return [pass(1, "journal_keys", "No answer in the journal needs a key")];
   }
@@ -103,7 +105,7 @@ export async function answersReadable(
   ];
 }
 
-export async function accountsSound({ db }: Pick<App, "db">): Promise<readonly Finding[]> {
+export async function accountsSound({ db }: Pick<App, "db">): Promise<readonly CheckResult[]> {
   const inDoubt = await accountsInDoubt(db);
   if (inDoubt.length === 0) return [pass(4, "accounts", "No account is in doubt")];
   return inDoubt.map(({ state, lastError, count }) => {
@@ -114,7 +116,7 @@ export async function accountsSound({ db }: Pick<App, "db">): Promise<readonly F
   });
 }
 
-export async function switchesOn({ db }: Pick<App, "db">): Promise<readonly Finding[]> {
+export async function switchesOn({ db }: Pick<App, "db">): Promise<readonly CheckResult[]> {
   const off = await allSwitches(db);
   if (off.length === 0) return [pass(10, "switches", "Nothing is switched off")];
   return off.map(({ subject, at }) =>

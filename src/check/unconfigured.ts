@@ -1,6 +1,6 @@
 import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
-import { type Finding, pass, problem } from "./result.ts";
+import { type CheckResult, pass, problem } from "./result.ts";
 import { oauthAccounts } from "./store.ts";
 
 type Deps = Pick<App, "db" | "catalog" | "config" | "publicUrl">;
@@ -25,7 +25,7 @@ export async function accountsWithoutProvider(app: Deps): Promise<readonly Uncon
 }
 
 /** Chapter 2: nobody's connection is left without its provider. */
-export async function providersOfAccounts(app: Deps): Promise<readonly Finding[]> {
+export async function providersOfAccounts(app: Deps): Promise<readonly CheckResult[]> {
   const found = await accountsWithoutProvider(app);
   if (found.length === 0) {
     return [pass(2, "providers_of_accounts", "The provider of every account is configured")];

@@ -2,7 +2,7 @@ import type { Reader } from "./read.ts";
 import type { SettingName } from "./settings.ts";
 
 /** So many calls in a time, and so many of them at once. */
-export type Pace = { readonly calls: number; readonly perMs: number; readonly burst: number };
+export type Rate = { readonly calls: number; readonly perMs: number; readonly burst: number };
 
 const limitKinds = ["agent", "person", "account", "upstream", "tool", "address"] as const;
 export type LimitKind = (typeof limitKinds)[number];
@@ -16,7 +16,7 @@ export type Budget = {
 
 /** What agents may do how often, and what a person is asked about. */
 export type GuardsConfig = {
-  readonly limits: Readonly<Partial<Record<LimitKind, Pace>>>;
+  readonly limits: Readonly<Partial<Record<LimitKind, Rate>>>;
   readonly budgets: readonly Budget[];
   readonly callsAtOnce: number;
   readonly streamsAtOnce: number;
@@ -63,7 +63,7 @@ function checkBodyBounds(read: Reader): void {
 }
 
 /** `100/60s` or `100/60s:20`; undefined when it is anything else. */
-export function readPace(text: string): Pace | undefined {
+export function readRate(text: string): Rate | undefined {
   const [, calls, seconds, burst] = /^(\d{1,9})\/(\d{1,6})s(?::(\d{1,9}))?$/.exec(text) ?? [];
   const pace = {
     calls: Number(calls),
@@ -74,10 +74,10 @@ export function readPace(text: string): Pace | undefined {
 }
 
 function limitsFrom(read: Reader): GuardsConfig["limits"] {
-  const limits: Partial<Record<LimitKind, Pace>> = {};
+  const limits: Partial<Record<LimitKind, Rate>> = {};
   for (const [name, value] of pairsOf(read, "SMARTDASH_LIMITS")) {
     const kind = limitKinds.find((each) => each === name);
-    const pace = readPace(value);
+    const pace = readRate(value);
     if (kind !== undefined && pace !== undefined) limits[kind] = pace;
     else complain(read, "SMARTDASH_LIMITS", `agent=100/60s: ${limitKinds.join(", ")}; or off`);
   }

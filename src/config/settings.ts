@@ -1,6 +1,6 @@
 import type { Setting } from "./setting.ts";
 
-/** The wing of edge nodes: gateways that know each other. */
+/** The edge extension: gateways that know each other. */
 const edgeSettings = {
   SMARTDASH_EDGE: {
     kind: "flag",
@@ -230,7 +230,7 @@ export const settings = {
   DATABASE_CONNECTIONS: {
     kind: "count",
     default: "10",
-    doc: "Most database connections of this process; one more listens for endings.",
+    doc: "Most database connections of this process; one more listens for topics.",
   },
   SMARTDASH_HOME: {
     kind: "text",

@@ -3,17 +3,17 @@ import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import { Failure } from "#src/failure.ts";
 import { type Exchange, type OutgoingRequest, discard } from "#src/http/exchange.ts";
 import type { PageRoutes } from "#src/http/forms.ts";
-import { endsWithin, timely } from "#src/once.ts";
+import { endsWithin, timely } from "#src/timeout.ts";
 import { version } from "#src/runtime/runtime.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Capabilities, type CapabilityDocument, capabilitiesOf } from "./capabilities.ts";
 import { type Directory, createDirectory } from "./discovery/directory.ts";
-import type { Finder } from "./discovery/backend.ts";
+import type { DiscoveryBackend } from "./discovery/backend.ts";
 import { type DiscoveryDeps, mountDiscovery } from "./discovery/routes.ts";
-import { peersTold } from "./discovery/told.ts";
-import { createHearing, tellAccount } from "./hearing.ts";
+import { peerViews } from "./discovery/view.ts";
+import { followEdgeTopics, tellAccount } from "./revocations.ts";
 import { type OwnNode, ownNode } from "./identity.ts";
-import { askInside, exchangeInside } from "./inside.ts";
+import { askInside, exchangeInside } from "./in-process.ts";
 import { createLogTail } from "./log-tail.ts";
 import { mountNode } from "./node-routes.ts";
 import { type OwnFacts, createOwnServer } from "./node-server.ts";
@@ -23,7 +23,7 @@ import { forgetFleet } from "./peers/store.ts";
 import { fleetTagOf } from "./peers/transcript.ts";
 import { type PeerSession, type PeerSessions, createPeerSessions } from "./peers/sessions.ts";
 import { watchAccounts } from "./stream/account-states.ts";
-import { createHub } from "./stream/stream.ts";
+import { createBroker } from "./stream/stream.ts";
 
 export type EdgeDeps = DiscoveryDeps & {
   readonly databaseWatch: DatabaseWatch;
@@ -32,13 +32,13 @@ export type EdgeDeps = DiscoveryDeps & {
   readonly port: number;
 };
 
-/** The edge wing of a serving gateway. */
+/** The edge extension of a serving gateway. */
 export type Edge = {
   /** With the node itself and the nodes behind it as MCP servers. */
   readonly exchange: Exchange;
   mount(routes: PageRoutes, app: DiscoveryDeps): void;
   /** What has ended or changed, as all replicas are told. */
-  hear(subjects: readonly string[]): void;
+  hear(topics: readonly string[]): void;
   stop(): Promise<void>;
 };
 
@@ -47,8 +47,8 @@ export async function openEdge(app: EdgeDeps): Promise<Edge> {
   const node = ownNode(app);
   app.log.info("edge_node", { nodeId: node.nodeId, peerId: node.peerId });
   const startedAt = app.now().getTime();
-  let finders: readonly Finder[] = [];
-  const listenAddresses = () => finders.flatMap((each) => each.addresses?.() ?? []);
+  let backends: readonly DiscoveryBackend[] = [];
+  const listenAddresses = () => backends.flatMap((each) => each.addresses?.() ?? []);
   const document = signedNow(app, node, () => ({
     startedAt,
     listenAddresses: listenAddresses(),
@@ -58,11 +58,11 @@ export async function openEdge(app: EdgeDeps): Promise<Edge> {
   const left = await timely(forgetFleet(app.db, node.peerId, fleetTag));
   if (left > 0) app.log.warn("fleet_key_changed", { forgotten: left });
   const self: Self = { node, fleetKey, document, now: app.now };
-  const hub = createHub(app.replica.slice(0, 8));
+  const broker = createBroker(app.replica.slice(0, 8));
   const directory = createDirectory(app, node);
-  finders = await openFinders(app, { node, directory, document });
+  backends = await openBackends(app, { node, directory, document });
   const sessions = createPeerSessions(app, self);
-  const accounts = watchAccounts(app, (accountId, state) => tellAccount(hub, accountId, state));
+  const accounts = watchAccounts(app, (accountId, state) => tellAccount(broker, accountId, state));
   const server = createOwnServer(factsOf(app, node, startedAt));
   const exchange = exchangeInside(app.exchange, async (name, request) =>
     name === "node"
@@ -77,15 +77,15 @@ export async function openEdge(app: EdgeDeps): Promise<Edge> {
         alias: app.config.edge.name,
         capabilities: document,
         sessions,
-        hub,
+        broker,
         accounts,
       });
-      mountDiscovery(routes, serving, { self, finders, certificate: app.certificate });
+      mountDiscovery(routes, serving, { self, backends, certificate: app.certificate });
     },
-    hear: createHearing(app, { of: node.peerId, hub, sessions, finders }),
+    hear: followEdgeTopics(app, { of: node.peerId, broker, sessions, backends }),
     stop: async () => {
       accounts.stop();
-      const ending = Promise.all([...finders.map((each) => each.stop()), server.close()]);
+      const ending = Promise.all([...backends.map((each) => each.stop()), server.close()]);
       await endsWithin(ending, longestStopMs);
       await directory.flush();
     },
@@ -122,18 +122,18 @@ type FoundPeer = {
 };
 
 /** What is not asked for is not even loaded. */
-async function openFinders(
+async function openBackends(
   app: EdgeDeps,
   { node, directory, document }: FoundPeer,
-): Promise<readonly Finder[]> {
+): Promise<readonly DiscoveryBackend[]> {
   const { discovery, listen, bootstrap, interface: only } = app.config.edge;
   const { publicUrl, port } = app;
   const { home } = app.config;
-  const finders: Finder[] = [];
-  const start = async (name: Finder["name"], open: () => Promise<Finder>) => {
+  const backends: DiscoveryBackend[] = [];
+  const start = async (name: DiscoveryBackend["name"], open: () => Promise<DiscoveryBackend>) => {
     if (!discovery.has(name)) return;
     try {
-      finders.push(await open());
+      backends.push(await open());
     } catch (error) {
       const reason = error instanceof Failure ? error.message : undefined;
       const about = name === "mdns" ? { interface: only } : { listen: listen.join(",") };
@@ -149,13 +149,13 @@ async function openFinders(
     const { openDht } = await import("./discovery/dht.ts");
     return await openDht(app, node, { directory, document, listen, bootstrap, home });
   });
-  return finders;
+  return backends;
 }
 
 function factsOf(app: EdgeDeps, node: OwnNode, startedAt: number): OwnFacts {
   return {
     logs: createLogTail(app.log),
-    peers: async () => ({ peers: await peersTold(app, node.peerId) }),
+    peers: async () => ({ peers: await peerViews(app, node.peerId) }),
     status: async () => {
       const { status, code } = await app.databaseWatch.look();
       return {

@@ -12,7 +12,7 @@ import type { CapabilityDocument } from "./capabilities.ts";
 import { callPlainly, readPlainly } from "./plain-requests.ts";
 import type { PeerSessions } from "./peers/sessions.ts";
 import type { AccountStates } from "./stream/account-states.ts";
-import { type Hub, openNotices } from "./stream/stream.ts";
+import { type Broker, openNotices } from "./stream/stream.ts";
 
 type NodeParts = {
   readonly nodeId: string;
@@ -20,7 +20,7 @@ type NodeParts = {
   readonly alias: string | undefined;
   readonly capabilities: () => CapabilityDocument;
   readonly sessions: PeerSessions;
-  readonly hub: Hub;
+  readonly broker: Broker;
   readonly accounts: AccountStates;
 };
 
@@ -130,5 +130,5 @@ async function stream(app: McpDeps, request: Request, parts: NodeParts): Promise
   const follow = () =>
     accountId === undefined ? () => undefined : parts.accounts.follow(accountId);
   const lastEventId = request.headers.get("last-event-id");
-  return openNotices(app, parts.hub, { caller, topics, lastEventId, follow });
+  return openNotices(app, parts.broker, { caller, topics, lastEventId, follow });
 }

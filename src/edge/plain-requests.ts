@@ -6,7 +6,7 @@ import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { scanJson } from "#src/proxy/json-scan.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
-import { within } from "#src/once.ts";
+import { within } from "#src/timeout.ts";
 import { version } from "#src/runtime/runtime.ts";
 import { answerIn } from "./message-in.ts";
 

@@ -5,7 +5,7 @@
 export const oauthErrors = {
   invalid_request: {
     http: 400,
-    doc: "A parameter is missing, stands twice or makes no sense; the description says which.",
+    doc: "A parameter is missing, duplicated or invalid; the description says which.",
   },
   invalid_client: {
     http: 401,
@@ -21,7 +21,7 @@ export const oauthErrors = {
   },
   unsupported_grant_type: {
     http: 400,
-    doc: "There is no such grant type; the metadata lists those there are.",
+    doc: "Unknown grant type; the metadata lists the supported ones.",
   },
   unsupported_response_type: { http: 400, doc: "Only response_type=code is there." },
   invalid_scope: {
@@ -30,7 +30,7 @@ export const oauthErrors = {
   },
   invalid_target: {
     http: 400,
-    doc: "`resource` is not an MCP address of this gateway that this client may use, or stands twice (RFC 8707).",
+    doc: "`resource` is not an MCP address of this gateway that this client may use, or is duplicated (RFC 8707).",
   },
   access_denied: { http: 403, doc: "The person did not allow it." },
   interaction_required: {

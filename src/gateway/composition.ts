@@ -9,16 +9,16 @@ import { budgetStatuses } from "#src/policy/budgets.ts";
 import { Loops } from "#src/policy/loops/loops.ts";
 import type { Limit } from "#src/policy/limits.ts";
 import type { Plans } from "#src/policy/plan.ts";
-import { createProviderPace } from "#src/policy/provider-pace.ts";
+import { createProviderRate } from "#src/policy/provider-rate.ts";
 import { createSwitches, stopAgent } from "#src/policy/switches.ts";
-import { createTally } from "#src/policy/tally/tally.ts";
+import { createRateCounters } from "#src/policy/rates/rate-counters.ts";
 import { createDefinitions } from "#src/policy/tools/definitions.ts";
 import { createProbes } from "#src/proxy/probe.ts";
 import { createOutcomes } from "#src/proxy/health.ts";
 import { createProviderHealth } from "#src/accounts/provider-health.ts";
 import { createRecorder } from "#src/proxy/record.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
-import { createUpkeepWatch } from "#src/operations/cleanup/cleanup.ts";
+import { createCleanupWatch } from "#src/operations/cleanup/cleanup.ts";
 import { createDatabaseWatch } from "#src/telemetry/database-health.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
@@ -43,7 +43,7 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange" | "digest"
     heartbeat,
     probes: createProbes({ ...app, heartbeat, openStreams }),
     databaseWatch: createDatabaseWatch(app),
-    upkeepWatch: createUpkeepWatch(app),
+    cleanupWatch: createCleanupWatch(app),
     outcomes: createOutcomes(app),
     providerHealth: createProviderHealth(app),
     reach: createConnectCheck(app),
@@ -56,7 +56,7 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange" | "digest"
 export async function stopParts(app: Parts): Promise<void> {
   app.switches.stop();
   app.definitions.stop();
-  await app.tally.stop();
+  await app.rateCounters.stop();
   app.deadlines.stop();
   app.heartbeat.stop();
   await app.recorder.stop();
@@ -64,24 +64,24 @@ export async function stopParts(app: Parts): Promise<void> {
 
 /** What guards keep in this process; what has to be known to all is in the database. */
 function guardParts(app: App) {
-  const tally = createTally(app);
+  const rateCounters = createRateCounters(app);
   const stop = (caller: string, reason: string) => {
     stopAgent(app, caller, reason).catch((error: unknown) =>
       app.log.warn("agent_not_stopped", errorFields(error)),
     );
   };
   return {
-    tally,
+    rateCounters,
     switches: createSwitches(app),
     definitions: createDefinitions(app),
     plans: new WeakMap() satisfies Plans,
     addressLimits: new Map<string, Limit>(),
-    loops: new Loops({ tally }, stop),
-    providerPace: createProviderPace({ ...app, tally }),
+    loops: new Loops({ rateCounters }, stop),
+    providerRate: createProviderRate({ ...app, rateCounters }),
     underWay: new Map<string, number>(),
     bodyRoom: createBodyRoom(app.config.guards),
     budgetNotes: (owner: BudgetOwner) =>
-      budgetStatuses(tally, app.config.guards.budgets, owner, app.now()),
+      budgetStatuses(rateCounters, app.config.guards.budgets, owner, app.now()),
   };
 }
 
@@ -93,7 +93,7 @@ export async function followTopics(app: Parts, topics: readonly string[]): Promi
   for (const topic of topics) {
     if (topic.startsWith("on:")) app.loops.forgive(topic.slice("on:".length));
   }
-  const closed = app.letGo(topics);
+  const closed = app.applyRevocations(topics);
   await Promise.all([app.switches.hear(topics), app.definitions.hear(topics)]);
   // Whatever was let in before the switch was known here.
   const off = topics.filter((topic) => topic.startsWith("off:"));

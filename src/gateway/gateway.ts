@@ -60,7 +60,7 @@ export async function startGateway(
   const parts = { ...withParts({ ...opened, publicUrl }, runtime), ...refreshParts };
   await Promise.all([parts.switches.load(), parts.definitions.load()]);
   const { port } = serving;
-  const edge = await openEdgeWing({ ...parts, certificate: certificates?.fingerprint, port });
+  const edge = await openEdgeExtension({ ...parts, certificate: certificates?.fingerprint, port });
   const edges = edge === undefined ? [] : [edge];
   const app = { ...parts, exchange: edge?.exchange ?? parts.exchange };
   // From here on nothing fails any more.
@@ -79,7 +79,7 @@ export async function startGateway(
     stopped.abort();
     await scheduled;
     // A provider's answer that is still on its way is the only copy of a credential.
-    await app.once.settled();
+    await app.singleFlight.settled();
     await Promise.all(later.map((each) => each.stop()));
     await stopParts(app);
     await metrics?.stop(0);
@@ -89,7 +89,7 @@ export async function startGateway(
 }
 
 /** What is not switched on is not even loaded. */
-async function openEdgeWing(app: EdgeDeps): Promise<Edge | undefined> {
+async function openEdgeExtension(app: EdgeDeps): Promise<Edge | undefined> {
   if (!app.config.edge.isOn) return undefined;
   const { openEdge } = await import("#src/edge/edge.ts");
   return await openEdge(app);

@@ -13,8 +13,8 @@ import { type McpRoute, answerMcp, mcpRoutes, resourceMetadata } from "#src/prox
 import { Failure, asFailure } from "#src/failure.ts";
 import { networkOf } from "#src/http/address.ts";
 import type { PageRoutes } from "#src/http/forms.ts";
-import { createCors, createFrontDoor } from "#src/http/origin.ts";
-import { within } from "#src/once.ts";
+import { createCors, createOriginCheck } from "#src/http/origin.ts";
+import { within } from "#src/timeout.ts";
 import type { Handle } from "#src/runtime/runtime.ts";
 import { mountPages } from "#src/pages/routes.ts";
 import { failurePage } from "#src/pages/page.ts";
@@ -37,7 +37,7 @@ type Deps = Parts &
 /** Answers every request: MCP addresses first, by one look-up; everything else goes through the router. */
 export function createAnswer(app: Deps, port: number): Handle {
   const cors = createCors(app.config.guards.allowedOrigins);
-  const frontDoor = createFrontDoor({ ...app.config, publicUrl: app.publicUrl, port });
+  const originCheck = createOriginCheck({ ...app.config, publicUrl: app.publicUrl, port });
   const routes = mcpRoutes(app);
   const pages = createPages(app, routes);
   const requestIdOf = createRequestIds();
@@ -48,7 +48,7 @@ export function createAnswer(app: Deps, port: number): Handle {
     const route = routes.get(path) ?? routes.get(path.replace(/\/$/, ""));
     const isDeclared = isForPrograms(path, route) && cors.isDeclared(request);
     try {
-      frontDoor.check(request, isDeclared);
+      originCheck.check(request, isDeclared);
     } catch (error) {
       return refused(app, { request, peer, requestId, path, route }, asFailure(error));
     }

@@ -1,7 +1,7 @@
 import { Failure } from "#src/failure.ts";
 
 /** Which Host and Origin values are ours. */
-type FrontDoor = {
+type OriginCheck = {
   /**
    * `isDeclared`: the request is from a page that may ask this address (see `cors.ts`).
    * Failures: `host_refused`, `origin_refused`.
@@ -28,7 +28,7 @@ export function plainHost(host: string, protocol: string): string {
 }
 
 /** Exact comparison with a fixed list, before anything else is looked at (DNS rebinding, CSRF). */
-export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
+export function createOriginCheck(options: FrontDoorOptions): OriginCheck {
   const { protocol, host: publicHost } = new URL(options.publicUrl);
   const loopback = ["localhost", "127.0.0.1", "[::1]"].map((name) => `${name}:${options.port}`);
   const allowed = [publicHost, ...options.allowedHosts];

@@ -3,12 +3,12 @@ import type { App } from "#src/app.ts";
 import { type Cache, createCache, databasePatienceMs, withoutDatabaseMs } from "#src/cache.ts";
 import { tokenPrefixes } from "#src/crypto/secret.ts";
 import type { ToolPolicy } from "#src/upstreams/tool-rules.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { knownResource } from "./resource.ts";
 import { type Scope, allowedBy, scopes } from "./scopes.ts";
 import { sessionByFingerprint } from "./sessions/store.ts";
 import { type ProvenToken, proveAccessToken } from "./tokens/access-token.ts";
-import { type SigningKeys, keysSubject } from "./tokens/signing-keys.ts";
+import { type SigningKeys, keysTopic } from "./tokens/signing-keys.ts";
 import { policyKeyOf } from "./grants/consent.ts";
 import { agentById, isEnded, openGrant, policiesOf } from "./tokens/store.ts";
 
@@ -36,7 +36,7 @@ export type Caller = {
   readonly allowed: ReadonlySet<Scope>;
   readonly expiresAt: number;
   /** What ends it (see `endings`). */
-  readonly subjects: readonly string[];
+  readonly topics: readonly string[];
 };
 
 /** The topic with which every replica is told that the policy of `agent:CLIENT_ID`, `grant:ID` or `session:ID` has changed. */
@@ -44,7 +44,7 @@ export function policyChanged(subject: string): string {
   return `policy:${subject}`;
 }
 
-/** Proven bearers by fingerprint. An ending empties it on every replica; the database is asked every 5 s anyway. */
+/** Proven bearers by fingerprint. A revocation empties it on every replica; the database is asked every 5 s anyway. */
 export type Callers = Cache<Caller>;
 
 export function createCallers(app: Pick<App, "now">): Callers {
@@ -114,7 +114,7 @@ async function readSession(app: CallerDeps, bearer: string): Promise<Caller | un
     upstream: undefined,
     ...mayDo(scopes),
     expiresAt: expiresAt.getTime(),
-    subjects: [`session:${id}`],
+    topics: [`session:${id}`],
   };
 }
 
@@ -130,7 +130,7 @@ async function readToken(app: CallerDeps, bearer: string): Promise<Caller | unde
     upstream,
     ...mayDo(token.scopes),
     expiresAt: token.expiresAt,
-    subjects: [token.basis, `token:${token.tokenId}`, keysSubject],
+    topics: [token.basis, `token:${token.tokenId}`, keysTopic],
   };
   if (kind === "grant") return await withGrant(app, base);
   return kind === "agent" ? await withAgent(app, base, token) : undefined;
@@ -141,7 +141,7 @@ const onlyReading: ToolPolicy = { allow: ["@read-only"], deny: [], approve: [] }
 
 type Base = Pick<
   Caller,
-  "id" | "key" | "upstream" | "granted" | "allowed" | "expiresAt" | "subjects"
+  "id" | "key" | "upstream" | "granted" | "allowed" | "expiresAt" | "topics"
 >;
 
 async function withGrant(app: CallerDeps, base: Base): Promise<Caller | undefined> {

@@ -1,7 +1,7 @@
 import type { JSONWebKeySet } from "jose";
 import { recordEvent } from "#db/events.ts";
 import type { App } from "#src/app.ts";
-import type { LetGo } from "#src/bus.ts";
+import type { ApplyRevocations } from "#src/bus.ts";
 import { createCache } from "#src/cache.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
 import { createSemaphores } from "#src/http/semaphore.ts";
@@ -13,7 +13,7 @@ import type { Client } from "./clients/client.ts";
 import type { Clients } from "./clients/find-client.ts";
 import { createClientDocuments } from "./clients/client-document.ts";
 import { tokenEndpointAddresses } from "./endpoints.ts";
-import { type SigningKeys, createSigningKeys, keysSubject } from "./tokens/signing-keys.ts";
+import { type SigningKeys, createSigningKeys, keysTopic } from "./tokens/signing-keys.ts";
 
 /** For one address. */
 const perMinute = {
@@ -31,7 +31,7 @@ const perMinute = {
 };
 
 /** What the authorization server keeps in this process; everything that counts is in the database. */
-export function createAgentParts(app: App, cutStreams: LetGo) {
+export function createAgentParts(app: App, cutStreams: ApplyRevocations) {
   const now = () => app.now().getTime();
   const guardedFetch = createGuardedFetch({ allowsLoopback: isDevelopmentHere(app) });
   const callers = createCallers(app);
@@ -82,7 +82,7 @@ export function createAgentParts(app: App, cutStreams: LetGo) {
     deviceGate: createFloodGate({ perMinute: perMinute.devices, burst: 30, now }),
     userCodeGate: createFloodGate({ perMinute: perMinute.userCodes, burst: 10, now }),
     connectGate: createFloodGate({ perMinute: perMinute.connects, burst: 60, now }),
-    letGo: letGo({ callers, clients, signingKeys }, cutStreams),
+    applyRevocations: applyRevocations({ callers, clients, signingKeys }, cutStreams),
   };
 }
 
@@ -92,18 +92,18 @@ type Known = {
   readonly signingKeys: SigningKeys;
 };
 
-function letGo(known: Known, cutStreams: LetGo): LetGo {
-  return (subjects) => {
-    const ended = new Set(subjects);
-    if (ended.has(keysSubject)) known.signingKeys.forget();
+function applyRevocations(known: Known, cutStreams: ApplyRevocations): ApplyRevocations {
+  return (topics) => {
+    const ended = new Set(topics);
+    if (ended.has(keysTopic)) known.signingKeys.forget();
     const { callers } = known;
-    callers.forgetWhere(({ subjects: rests }) => rests.some((subject) => ended.has(subject)));
-    if (subjects.some((subject) => subject.startsWith(policyChanged("")))) {
+    callers.forgetWhere(({ topics: rests }) => rests.some((subject) => ended.has(subject)));
+    if (topics.some((subject) => subject.startsWith(policyChanged("")))) {
       const isTold = (subject: string) => ended.has(policyChanged(subject));
       callers.forgetWhere(({ key, agent }) => isTold(key) || isTold(`agent:${agent}`));
     }
     known.clients.registered.forgetWhere(({ agentId }) => ended.has(`agent:${agentId}`));
-    return cutStreams(subjects);
+    return cutStreams(topics);
   };
 }
 

@@ -46,7 +46,7 @@ export function withValues(
   const names = new Set<string>();
   for (const [name] of given) {
     if (names.has(name) && name !== "resource" && isKnown(name)) {
-      throw new Failure("invalid_request", `${name.slice(0, 40)} stands twice`);
+      throw new Failure("invalid_request", `${name.slice(0, 40)} is duplicated`);
     }
     names.add(name);
   }

@@ -3,22 +3,22 @@ import { isSame } from "#src/crypto/secret.ts";
 import type { PageRoutes } from "#src/http/forms.ts";
 import { Failure } from "#src/failure.ts";
 import { type Outcomes, fine } from "#src/proxy/health.ts";
-import { credentialOutages } from "#src/proxy/store.ts";
+import { credentialOutages } from "#src/proxy/call-store.ts";
 import type { Journal } from "#src/accounts/journal/journal.ts";
 import type { ProviderHealth } from "#src/accounts/provider-health.ts";
 import type { ConnectCheck } from "#src/proxy/forward.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { version } from "#src/runtime/runtime.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import { type UpkeepWatch, overdueDays, cleanupTask } from "./cleanup/cleanup.ts";
+import { type CleanupWatch, overdueDays, cleanupTask } from "./cleanup/cleanup.ts";
 import { createCache } from "#src/cache.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { countAccounts, secondsSince } from "./store.ts";
 import { allAlerts } from "./alerts/store.ts";
 
 type Deps = Pick<App, "config" | "metrics"> & {
   readonly databaseWatch: DatabaseWatch;
-  readonly upkeepWatch: UpkeepWatch;
+  readonly cleanupWatch: CleanupWatch;
   readonly reach: Pick<ConnectCheck, "failing">;
   readonly switches: Pick<Switches, "off">;
   readonly outcomes: Outcomes;
@@ -68,8 +68,8 @@ async function readiness(app: Deps): Promise<Response> {
 async function wholeHealth(app: Deps): Promise<Response> {
   const [{ status, code }, days, kinds, journal, outcomes, providers] = await Promise.all([
     app.databaseWatch.look(),
-    app.upkeepWatch.daysSinceCleanup(),
-    app.upkeepWatch.guardAlerts(),
+    app.cleanupWatch.daysSinceCleanup(),
+    app.cleanupWatch.guardAlerts(),
     app.journal.look(),
     app.outcomes.lately(),
     app.providerHealth.lately(),

@@ -5,7 +5,7 @@ import { leasedBy, isRestored } from "#src/accounts/refresh/renew.ts";
 import { dueProviders, endUnrenewable, leaseDue } from "#src/accounts/refresh/store.ts";
 import { finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type IdleAccountDeps, keepAlive } from "./idle-accounts.ts";
 import { tidy } from "./cleanup/cleanup.ts";
@@ -99,7 +99,7 @@ async function refreshNext(app: RefreshDeps, registration: Registration): Promis
   const pass = { deadline: performance.now() + earlyWaitMs, isEarly: true };
   let accountId: string | undefined;
   try {
-    return await app.admission.pass(registration, pass, async () => {
+    return await app.circuitBreaker.pass(registration, pass, async () => {
       const { name } = registration.provider;
       const leased = await leasedBy(app, (lease) => leaseDue(app.db, name, lease));
       if (leased === undefined) return "over";

@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import type { LetGo } from "#src/bus.ts";
+import type { ApplyRevocations } from "#src/bus.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
 import { type PageRoutes, hostCookie, readHostCookie } from "#src/http/forms.ts";
 import { readId } from "#src/crypto/ids.ts";
@@ -20,7 +20,7 @@ const fifteenMinutesInSeconds = 15 * 60;
 export type ConnectDeps = App & {
   readonly credentials: Credentials;
   readonly journal: Journal;
-  readonly letGo: LetGo;
+  readonly applyRevocations: ApplyRevocations;
   /** Each start is a row that lives for an hour. */
   readonly connectGate: FloodGate;
 };
@@ -92,7 +92,7 @@ async function callback(app: ConnectDeps, request: Request, requestId: string): 
     browser,
     invite: inviteOf(request),
   });
-  app.letGo(connected.ended);
+  app.applyRevocations(connected.ended);
   app.credentials.forget(connected.accountId);
   const { platform, continueTo } = connected;
   const home = platform === null ? "/" : `/?platform=${encodeURIComponent(platform)}`;

@@ -14,9 +14,9 @@ import type { Budget } from "#src/config/guards.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { type Approval, pendingApprovals, standingApprovals } from "#src/policy/approvals/store.ts";
 import { budgetsOf } from "#src/policy/budgets.ts";
-import { stoppedAmong } from "#src/policy/store.ts";
+import { stoppedAmong } from "#src/policy/switch-store.ts";
 import { letAgentGoOn } from "#src/policy/switches.ts";
-import { usedUnder } from "#src/policy/tally/store.ts";
+import { usedUnder } from "#src/policy/rates/store.ts";
 
 type Deps = Pick<App, "db" | "now" | "config">;
 

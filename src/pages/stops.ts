@@ -7,7 +7,7 @@ import { type Markup, accountName } from "./page.ts";
 import { say } from "./words.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import type { AskedFor } from "./consent.ts";
-import type { Switch } from "#src/policy/store.ts";
+import type { Switch } from "#src/policy/switch-store.ts";
 import { type Switches, letAgentGoOn } from "#src/policy/switches.ts";
 import { policyIdOf } from "#src/oauth-server/grants/consent.ts";
 

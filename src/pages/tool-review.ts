@@ -6,7 +6,7 @@ import { type Language, languageOf } from "#src/http/language.ts";
 import { type Markup, page, seeOther } from "./page.ts";
 import { say } from "./words.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import {
   type Held,
   decideWaiting,

@@ -1,7 +1,7 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Budget } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { Sum, Counter, Tally } from "./tally/tally.ts";
+import type { Sum, Counter, RateCounters } from "./rates/rate-counters.ts";
 
 type Owner = Pick<Caller, "key" | "accountId">;
 
@@ -39,7 +39,7 @@ export function budgetsOf(
 
 /** The same with what counts them. */
 export function runningBudgets(
-  tally: Tally,
+  rateCounters: RateCounters,
   budgets: readonly Budget[],
   owner: Owner,
   now: number,
@@ -48,19 +48,19 @@ export function runningBudgets(
     key,
     budget,
     sum,
-    counter: tally.counter(key, sum),
+    counter: rateCounters.counter(key, sum),
   }));
 }
 
 /** Failures: `budget_spent`, with when the next period begins. Asks nobody. `now` is in milliseconds. */
 export function checkBudgets(
-  tally: Tally,
+  rateCounters: RateCounters,
   running: readonly RunningBudget[],
   acts: number,
   now: number,
 ): void {
   for (const each of running) {
-    if (!each.counter.isKept) each.counter = tally.counter(each.key, each.sum);
+    if (!each.counter.isKept) each.counter = rateCounters.counter(each.key, each.sum);
     if (each.counter.remaining(now) < acts) throw spent(each, now);
   }
 }
@@ -75,18 +75,18 @@ function spent({ budget, sum }: BudgetPeriod, now: number): Failure {
 }
 
 export function spend(
-  tally: Tally,
+  rateCounters: RateCounters,
   running: readonly RunningBudget[],
   acts: number,
   now: number,
 ): void {
   if (acts === 0) return;
-  for (const each of running) each.counter = tally.count(each.counter, acts, now);
+  for (const each of running) each.counter = rateCounters.count(each.counter, acts, now);
 }
 
 /** As far as this process knows; it hears of the others within a second of counting itself. */
 export function budgetStatuses(
-  tally: Tally,
+  rateCounters: RateCounters,
   budgets: readonly Budget[],
   owner: Owner,
   now: Date,
@@ -95,7 +95,7 @@ export function budgetStatuses(
     of: budget.of,
     period: budget.period,
     limit: budget.calls,
-    used: budget.calls - tally.status(key, sum).remaining,
+    used: budget.calls - rateCounters.status(key, sum).remaining,
     resetsAt: new Date(sum.endsAt),
   }));
 }

@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Used, expectApproval } from "./approvals/approval.ts";
 import { giveBack } from "./approvals/store.ts";
@@ -10,7 +10,7 @@ import { type CallContext, actsIn, requestsIn } from "./call.ts";
 import { type Limit, checkLimits, countTowards, limitHeaders, limitsOf } from "./limits.ts";
 import type { Loops, ToolOutcome } from "./loops/loops.ts";
 import type { PlanDeps } from "./plan.ts";
-import type { Place, ProviderPace } from "./provider-pace.ts";
+import type { Place, ProviderRate } from "./provider-rate.ts";
 import type { Switches } from "./switches.ts";
 
 /*
@@ -18,8 +18,8 @@ import type { Switches } from "./switches.ts";
  *
  *   admit     before a big body is read: switches, what is under way, room in the limits
  *   decide    switches → rules of tools → budgets → limits → loops ─┬─> PolicyDecision, at once
- *             a person's yes, the provider's pace, other replicas ──┴─> PolicyDecision, later
- *   ended     how it went, for the loops and the provider's pace
+ *             a person's yes, the provider's rate, other replicas ──┴─> PolicyDecision, later
+ *   ended     how it went, for the loops and the provider's rate
  */
 
 /** What policy leans on. */
@@ -27,7 +27,7 @@ export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl
   PlanDeps & {
     readonly switches: Switches;
     readonly loops: Loops;
-    readonly providerPace: ProviderPace;
+    readonly providerRate: ProviderRate;
     /** Calls that wait for their answer, by caller. */
     readonly underWay: Map<string, number>;
     readonly bodyRoom: BodyRoom;
@@ -45,15 +45,15 @@ export type Arrival = Pick<CallContext, "plan" | "caller" | "httpMethod" | "addr
  * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `too_many_at_once`, `rate_limited`.
  */
 export function admit(app: PolicyDeps, arrival: Arrival): () => void {
-  app.switches.check(arrival.plan.subjects);
+  app.switches.check(arrival.plan.topics);
   checkAtOnce(app, arrival);
-  checkLimits(app.tally, limitsOf(app, { ...arrival, tools: [] }), 1, arrival.at);
+  checkLimits(app.rateCounters, limitsOf(app, { ...arrival, tools: [] }), 1, arrival.at);
   return begin(app, arrival.caller.key);
 }
 
 /** A body that could not be used counts as a request: reading it has cost as much. */
 export function countUnusable(app: PolicyDeps, arrival: Arrival): void {
-  countTowards(app.tally, limitsOf(app, { ...arrival, tools: [] }), 1, arrival.at);
+  countTowards(app.rateCounters, limitsOf(app, { ...arrival, tools: [] }), 1, arrival.at);
 }
 
 /** A database that is slow to add up holds nobody longer. */
@@ -61,7 +61,7 @@ const longestWaitMs = 250;
 
 /**
  * Whether this may go ahead: switches, rules of tools, budgets, limits, loops, approvals, the provider's own
- * pace. At once, unless a person has to agree, a loop is about to be refused, the provider has to be waited for, or so
+ * rate. At once, unless a person has to agree, a loop is about to be refused, the provider has to be waited for, or so
  * much was counted here that the other replicas have to hear of it first.
  * @param state What came back with the answer to our own question.
  */
@@ -73,7 +73,7 @@ export function decide(
   checkSwitches(app, call);
   checkTools(call);
   const limits = limitsOf(app, call);
-  const decision = new PolicyDecision(app, call, app.providerPace.placesOf(call));
+  const decision = new PolicyDecision(app, call, app.providerRate.placesOf(call));
   decision.check(limits);
   const asking = app.config.guards.findsLoops ? app.loops.check(call) : undefined;
   if (asking !== undefined || decision.needsSync(limits))
@@ -124,7 +124,7 @@ function checkTools({ methods, tools }: CallContext): void {
 }
 
 function checkSwitches(app: PolicyDeps, { plan, tools }: CallContext): void {
-  app.switches.check(plan.subjects);
+  app.switches.check(plan.topics);
   for (const tool of tools) {
     if (app.switches.isOff(tool.plan.subject)) app.switches.check([tool.plan.subject]);
   }
@@ -155,41 +155,41 @@ export class PolicyDecision {
 
   /** Failures: `budget_spent`, `rate_limited`. */
   check(limits: readonly Limit[]): void {
-    const { tally } = this.#app;
+    const { rateCounters } = this.#app;
     const { plan, at } = this.#call;
-    checkBudgets(tally, plan.budgets, this.#acts, at);
-    this.#tightest = checkLimits(tally, limits, requestsIn(this.#call), at);
+    checkBudgets(rateCounters, plan.budgets, this.#acts, at);
+    this.#tightest = checkLimits(rateCounters, limits, requestsIn(this.#call), at);
   }
 
   /** Whether the other replicas have to hear first of what was counted here. */
   needsSync(limits: readonly Limit[]): boolean {
-    const { tally } = this.#app;
+    const { rateCounters } = this.#app;
     const { plan, at } = this.#call;
     for (const { counter } of limits) {
-      if (counter !== undefined && tally.needsSync(counter, at)) return true;
+      if (counter !== undefined && rateCounters.needsSync(counter, at)) return true;
     }
-    for (const { counter } of plan.budgets) if (tally.needsSync(counter, at)) return true;
+    for (const { counter } of plan.budgets) if (rateCounters.needsSync(counter, at)) return true;
     return false;
   }
 
   /** What was counted here is told first, where the other replicas have to hear of it. */
   async untilSynced(limits: readonly Limit[]): Promise<void> {
-    const { tally, now } = this.#app;
+    const { rateCounters, now } = this.#app;
     const until = now().getTime() + longestWaitMs;
     while (this.needsSync(limits)) {
-      await tally.told();
+      await rateCounters.told();
       if (now().getTime() >= until) return;
     }
   }
 
   /** Counts it towards every limit and budget. */
   count(limits: readonly Limit[]): void {
-    const { tally } = this.#app;
+    const { rateCounters } = this.#app;
     const { plan, at } = this.#call;
     const requests = requestsIn(this.#call);
     if (this.#tightest !== undefined) this.headers = limitHeaders(this.#tightest, requests, at);
-    countTowards(tally, limits, requests, at);
-    spend(tally, plan.budgets, this.#acts, at);
+    countTowards(rateCounters, limits, requests, at);
+    spend(rateCounters, plan.budgets, this.#acts, at);
   }
 
   /** A person has to agree, or the provider has to be waited for. */
@@ -211,34 +211,34 @@ export class PolicyDecision {
 
   /** Failures: `provider_pace`, and those of switches: it may have been switched off while this waited. */
   async awaitTurn(): Promise<void> {
-    await this.#app.providerPace.wait(this.#call, this.#places);
+    await this.#app.providerRate.wait(this.#call, this.#places);
     checkSwitches(this.#app, this.#call);
   }
 
   /** Nothing came of it: what it spent is there again. */
   withdraw(): void {
     const { plan } = this.#call;
-    spend(this.#app.tally, plan.budgets, -this.#acts, this.#app.now().getTime());
+    spend(this.#app.rateCounters, plan.budgets, -this.#acts, this.#app.now().getTime());
     this.#returnApproval();
   }
 
   /** How its call of a tool ended. `text` is only asked for what failed. `now` is in milliseconds. */
   ended(outcome: ToolOutcome & { readonly asksFirst: boolean }, text: () => string, now: number) {
-    const { config, loops, providerPace } = this.#app;
+    const { config, loops, providerRate } = this.#app;
     if (config.guards.findsLoops) loops.note(this.#call, outcome, now);
     if (outcome.asksFirst) this.#returnApproval();
     if (
       outcome.isError &&
       this.#places.length > 0 &&
-      providerPace.saysTooMuch(this.#call, text())
+      providerRate.saysTooMuch(this.#call, text())
     ) {
-      providerPace.punished(this.#places, undefined);
+      providerRate.punished(this.#places, undefined);
     }
   }
 
   /** The upstream has said that it was too much. */
   punished(retryAfterSeconds: number | undefined): void {
-    this.#app.providerPace.punished(this.#places, retryAfterSeconds);
+    this.#app.providerRate.punished(this.#places, retryAfterSeconds);
   }
 
   /** Counts it as under way for longer, until the result is called. */

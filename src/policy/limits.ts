@@ -1,14 +1,14 @@
-import type { GuardsConfig, LimitKind, Pace } from "#src/config/guards.ts";
+import type { GuardsConfig, LimitKind, Rate } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import { type Counter, type Tally, inKey } from "./tally/tally.ts";
+import { type Counter, type RateCounters, inKey } from "./rates/rate-counters.ts";
 import { type Nature, fits } from "./tools/patterns.ts";
 
 /** One limit that a call counts towards. */
 export type Limit = {
   readonly kind: LimitKind;
-  readonly pace: Pace;
+  readonly pace: Rate;
   /** What an answer says of it whatever is left: `RateLimit-Limit` and `-Policy`. */
   readonly headerValues: { readonly limit: string; readonly policy: string };
   /** How many of the call's requests it is about; all of them where it does not say. */
@@ -20,7 +20,7 @@ export type Limit = {
 
 type Limits = GuardsConfig["limits"];
 
-function limitFor(kind: LimitKind, pace: Pace, name: string): Limit {
+function limitFor(kind: LimitKind, pace: Rate, name: string): Limit {
   const { calls, perMs, burst } = pace;
   const headerValues = {
     limit: String(burst),
@@ -88,7 +88,7 @@ export function limitsOf(app: LimitDeps, { plan, tools, address }: Limited): rea
 
 const mostAddresses = 10_000;
 
-function limitOfAddress({ addressLimits }: LimitDeps, pace: Pace, address: string): Limit {
+function limitOfAddress({ addressLimits }: LimitDeps, pace: Rate, address: string): Limit {
   const known = addressLimits.get(address);
   if (known !== undefined) return known;
   if (addressLimits.size >= mostAddresses) addressLimits.clear();
@@ -120,7 +120,7 @@ const whose: Readonly<Record<LimitKind, string>> = {
  * @param now In milliseconds.
  */
 export function checkLimits(
-  tally: Tally,
+  rateCounters: RateCounters,
   limits: readonly Limit[],
   requests: number,
   now: number,
@@ -128,9 +128,9 @@ export function checkLimits(
   let tightest: Limit | undefined;
   let least = Number.POSITIVE_INFINITY;
   for (const limit of limits) {
-    const remaining = counterOf(tally, limit)?.remaining(now) ?? limit.pace.burst;
+    const remaining = counterOf(rateCounters, limit)?.remaining(now) ?? limit.pace.burst;
     const needed = limit.uses ?? requests;
-    if (remaining < needed) throw refusal(tally, limit, needed, now);
+    if (remaining < needed) throw refusal(rateCounters, limit, needed, now);
     if (remaining >= least) continue;
     tightest = limit;
     least = remaining;
@@ -139,14 +139,14 @@ export function checkLimits(
 }
 
 /** Kept with the limit for the next call. */
-function counterOf(tally: Tally, limit: Limit): Counter | undefined {
-  if (limit.counter?.isKept !== true) limit.counter = tally.find(limit.key);
+function counterOf(rateCounters: RateCounters, limit: Limit): Counter | undefined {
+  if (limit.counter?.isKept !== true) limit.counter = rateCounters.find(limit.key);
   return limit.counter;
 }
 
-function refusal(tally: Tally, limit: Limit, requests: number, now: number): Failure {
+function refusal(rateCounters: RateCounters, limit: Limit, requests: number, now: number): Failure {
   const { pace, kind, key } = limit;
-  const { waitMs, remaining } = tally.status(key, pace);
+  const { waitMs, remaining } = rateCounters.status(key, pace);
   // A batch waits until all of it has room; one that is more than may come at once never has.
   const moreMs = (Math.max(requests - remaining - 1, 0) * pace.perMs) / pace.calls;
   const retryAfterSeconds = Math.max(Math.ceil((waitMs + moreMs) / 1000), 1);
@@ -159,15 +159,15 @@ function refusal(tally: Tally, limit: Limit, requests: number, now: number): Fai
 }
 
 export function countTowards(
-  tally: Tally,
+  rateCounters: RateCounters,
   limits: readonly Limit[],
   requests: number,
   now: number,
 ): void {
   for (const limit of limits) {
     const { key, pace, uses = requests } = limit;
-    const counter = counterOf(tally, limit) ?? tally.counter(key, pace);
-    limit.counter = tally.count(counter, uses, now);
+    const counter = counterOf(rateCounters, limit) ?? rateCounters.counter(key, pace);
+    limit.counter = rateCounters.count(counter, uses, now);
   }
 }
 

@@ -1,12 +1,12 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import type { GuardsConfig, Pace } from "#src/config/guards.ts";
+import type { GuardsConfig, Rate } from "#src/config/guards.ts";
 import type { Failure } from "#src/failure.ts";
 import { type RunningBudget, runningBudgets } from "./budgets.ts";
 import { type Limit, limitOfTool, limitsOfCaller } from "./limits.ts";
 import { failureKeyOf, repeatPaceOf } from "./loops/repeats.ts";
 import { switchedOff } from "./switches.ts";
-import type { Tally } from "./tally/tally.ts";
+import type { RateCounters } from "./rates/rate-counters.ts";
 import type { Definitions, KnownTool } from "./tools/definitions.ts";
 import type { Nature } from "./tools/patterns.ts";
 import { needsApproval, refusalOf } from "./tools/rules.ts";
@@ -25,9 +25,9 @@ export type CallerPlan = {
   readonly caller: Caller;
   readonly upstream: Upstream;
   /** Everything that can be switched off and would stop it, but its tools. */
-  readonly subjects: readonly string[];
+  readonly topics: readonly string[];
   /** What ends an open stream: all of that, and whatever its bearer rests on. */
-  readonly endings: readonly string[];
+  readonly endingTopics: readonly string[];
   /** Without those of an address and of a tool. */
   readonly limits: readonly Limit[];
   readonly budgets: readonly RunningBudget[];
@@ -48,12 +48,12 @@ export type ToolPlan = {
   /** With those of the caller. */
   readonly limits: readonly Limit[];
   /** How often the same call may bring the same result; undefined where the operator wants no watch over it. */
-  readonly repeats: Pace | undefined;
+  readonly repeats: Rate | undefined;
   /** Under which failures of it are counted. */
   readonly failureKey: string;
   /** What can be switched off, and what then ends an open stream of this caller. */
   readonly subject: string;
-  readonly endings: readonly string[];
+  readonly endingTopics: readonly string[];
   /** What hashes of its arguments are bound to. */
   readonly hashContext: string;
 };
@@ -61,7 +61,7 @@ export type ToolPlan = {
 export type PlanDeps = {
   readonly config: { readonly guards: GuardsConfig };
   readonly definitions: Definitions;
-  readonly tally: Tally;
+  readonly rateCounters: RateCounters;
   readonly plans: Plans;
   readonly addressLimits: Map<string, Limit>;
 };
@@ -90,14 +90,14 @@ export function planFor(
 
 function planned(app: PlanDeps, caller: Caller, upstream: Upstream, now: number): CallerPlan {
   const { limits, budgets } = app.config.guards;
-  const running = runningBudgets(app.tally, budgets, caller, now);
-  const subjects = topicsOfCaller(caller, upstream);
-  const endings = new Set([...caller.subjects, caller.key, ...subjects.map(switchedOff)]);
+  const running = runningBudgets(app.rateCounters, budgets, caller, now);
+  const topics = topicsOfCaller(caller, upstream);
+  const endingTopics = new Set([...caller.topics, caller.key, ...topics.map(switchedOff)]);
   return {
     caller,
     upstream,
-    subjects,
-    endings: [...endings],
+    topics,
+    endingTopics: [...endingTopics],
     limits: limitsOfCaller(limits, { caller, upstream }),
     budgets: running,
     endsAt: Math.min(...running.map(({ sum }) => sum.endsAt), Number.POSITIVE_INFINITY),
@@ -118,7 +118,7 @@ export function planForTool(app: PlanDeps, plan: CallerPlan, name: string): Tool
 
 function plannedTool(
   app: PlanDeps,
-  { caller, upstream, endings, limits }: CallerPlan,
+  { caller, upstream, endingTopics, limits }: CallerPlan,
   name: string,
   known: KnownTool,
 ): ToolPlan {
@@ -136,7 +136,7 @@ function plannedTool(
     repeats: repeatPaceOf(upstream, name, nature),
     failureKey: failureKeyOf(caller.key, upstream, name),
     subject,
-    endings: [...endings, switchedOff(subject)],
+    endingTopics: [...endingTopics, switchedOff(subject)],
     hashContext: JSON.stringify([upstream.name, name]),
   };
 }

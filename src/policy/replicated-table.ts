@@ -24,7 +24,7 @@ type Table<T> = {
 };
 
 /**
- * Changes are told like endings: at once where notifications arrive, within a second where they do not. Besides,
+ * Changes are told like revocations: at once where notifications arrive, within a second where they do not. Besides,
  * the table is read every 30 seconds. An answer that was overtaken by a later one does not count.
  */
 export function createReplicatedTable<T>(app: Pick<App, "log">, table: Table<T>): ReplicatedTable {

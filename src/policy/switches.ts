@@ -6,9 +6,15 @@ import type { App } from "#src/app.ts";
 import { acknowledged } from "#src/bus.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { type ReplicatedTable, createReplicatedTable } from "./replicated-table.ts";
-import { type Switch, allSwitches, isKnownSubject, removeSwitch, saveSwitch } from "./store.ts";
+import {
+  type Switch,
+  allSwitches,
+  isKnownSubject,
+  removeSwitch,
+  saveSwitch,
+} from "./switch-store.ts";
 
 /** What the operator has switched off, and which agents were stopped, as this process knows it. */
 export type Switches = Pick<ReplicatedTable, "load" | "stop"> & {
@@ -16,7 +22,7 @@ export type Switches = Pick<ReplicatedTable, "load" | "stop"> & {
    * Whether none of these is off; the widest first (see `topicsOfCaller`). Asks nobody.
    * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `database_unavailable`.
    */
-  check(subjects: readonly string[]): void;
+  check(topics: readonly string[]): void;
   /** The upstreams that are off. */
   off(): readonly string[];
   /** What is off of exactly this subject. */
@@ -24,10 +30,10 @@ export type Switches = Pick<ReplicatedTable, "load" | "stop"> & {
   /** Whether exactly this subject is off. */
   isOff(subject: string): boolean;
   /** Reads them when something was switched, or may have been. Failures: `database_unavailable`. */
-  hear(subjects: readonly string[]): Promise<void>;
+  hear(topics: readonly string[]): Promise<void>;
 };
 
-/** The ending with which every stream that is about `subject` is told that it is off. */
+/** The topic with which every stream that is about `subject` is told that it is off. */
 export function switchedOff(subject: string): string {
   return `off:${subject}`;
 }
@@ -47,10 +53,10 @@ export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
   return {
     load: () => mirror.load(),
     stop: () => mirror.stop(),
-    check(subjects) {
+    check(topics) {
       mirror.expectRecent();
       if (off.size === 0) return;
-      for (const subject of subjects) {
+      for (const subject of topics) {
         const found = off.get(subject);
         if (found !== undefined) throw refusal(found);
       }
@@ -61,8 +67,8 @@ export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
       ),
     find: (subject) => off.get(subject),
     isOff: (subject) => off.has(subject),
-    async hear(subjects) {
-      if (subjects.some((subject) => /^(off|on):/.test(subject))) await mirror.changed();
+    async hear(topics) {
+      if (topics.some((subject) => /^(off|on):/.test(subject))) await mirror.changed();
     },
   };
 }
@@ -185,7 +191,7 @@ const readers: Readonly<Record<string, ReadName>> = {
 function known(name: string, names: Iterable<string>): string {
   const all = [...names];
   if (all.includes(name)) return name;
-  throw new Failure("usage", `There is no ${name}`, { hint: `There are ${all.join(", ")}` });
+  throw new Failure("usage", `Unknown: ${name}`, { hint: `Known: ${all.join(", ")}` });
 }
 
 /** What is said of one grant holds for every later one for the same person, client, upstream and account. */

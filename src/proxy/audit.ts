@@ -2,8 +2,8 @@ import { createHmac, hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { deriveKey } from "#src/crypto/seal.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
-import { type Batch, type CallRow, type Chain, batchesOf, callsBetween } from "./store.ts";
+import { timely } from "#src/timeout.ts";
+import { type Batch, type CallRow, type Chain, batchesOf, callsBetween } from "./call-store.ts";
 
 const digestBytes = 32;
 const dayMs = 86_400_000;

@@ -7,7 +7,7 @@ import { type Held, heldCredential, isUsable, readHeld } from "#src/accounts/cre
 import { reconnect } from "#src/accounts/refresh/failures.ts";
 import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
-import { mostIntents } from "#src/accounts/refresh/store.ts";
+import { mostOpenAttempts } from "#src/accounts/refresh/store.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 
 /**
@@ -117,7 +117,7 @@ export async function upstreamAuthFor(
   if (!isUsable(held)) throw reconnect(app, held);
   const now = app.now().getTime();
   if (now >= held.expiresAt) return withHeader(await renewed(app, held, requestId), true);
-  const isDue = now >= held.refreshFrom && now >= held.retryAt && held.intents < mostIntents;
+  const isDue = now >= held.refreshFrom && now >= held.retryAt && held.intents < mostOpenAttempts;
   if (isDue) renewEarly(app, held, requestId);
   return withHeader(held, false);
 }

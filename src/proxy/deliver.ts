@@ -129,7 +129,7 @@ function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
   // It may go on for hours: what was sent is not kept for as long.
   for (const tool of context.tools) tool.settle();
   return relayEvents(app, answer, {
-    subjects: endingsOf(context),
+    topics: endingTopicsOf(context),
     since,
     reader,
     endpoint,
@@ -138,11 +138,11 @@ function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
 }
 
 /** Whatever ends it: one list for all streams of a caller that call one tool. */
-function endingsOf({ plan, tools }: CallContext): readonly string[] {
+function endingTopicsOf({ plan, tools }: CallContext): readonly string[] {
   const [only] = tools;
-  if (only === undefined) return plan.endings;
-  if (tools.length === 1) return only.plan.endings;
-  return [...new Set(tools.flatMap((tool) => tool.plan.endings))];
+  if (only === undefined) return plan.endingTopics;
+  if (tools.length === 1) return only.plan.endingTopics;
+  return [...new Set(tools.flatMap((tool) => tool.plan.endingTopics))];
 }
 
 function brokenOff(cancel: Cancel, error?: unknown): Failure {

@@ -126,7 +126,9 @@ const trustMs = 30_000;
 const failingMs = 5 * 60_000;
 
 /** `fetch` has no limit of its own for connecting, and the limit for an answer is far too long for that. */
-export function createConnectCheck(app: Pick<App, "config" | "now" | "once">): ConnectCheck {
+export function createConnectCheck(
+  app: Pick<App, "config" | "now" | "singleFlight">,
+): ConnectCheck {
   const answeredAt = new Map<string, number>();
   const failedAt = new Map<string, { readonly at: number; readonly code: FailureCode }>();
   const now = () => app.now().getTime();
@@ -135,7 +137,7 @@ export function createConnectCheck(app: Pick<App, "config" | "now" | "once">): C
     const last = answeredAt.get(name);
     if (app.config.usesProxy || url.startsWith(insideScheme)) return undefined;
     if (last !== undefined && now() - last < trustMs) return undefined;
-    return app.once(`reach ${name}`, () => knock(url, app.config.upstreamLimits.connectMs));
+    return app.singleFlight(`reach ${name}`, () => knock(url, app.config.upstreamLimits.connectMs));
   };
   const stateOf = async (upstream: Upstream) => {
     try {

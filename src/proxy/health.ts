@@ -8,7 +8,7 @@ import { topicsOfUpstream } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { ConnectCheck } from "./forward.ts";
-import { type Lately, credentialOutages, callsLately } from "./store.ts";
+import { type Lately, credentialOutages, callsLately } from "./call-store.ts";
 import { createLately } from "#src/cache.ts";
 
 type Deps = Pick<App, "config" | "catalog" | "publicUrl"> & {

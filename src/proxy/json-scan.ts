@@ -108,7 +108,7 @@ class Scan {
     const many = this.#many?.get(level);
     const isTwice = many === undefined ? keys.includes(key, from) : many.has(key);
     if (isTwice) {
-      throw new Failure("message_invalid", "A key stands twice in one object of the request body");
+      throw new Failure("message_invalid", "A key is duplicated in one object of the request body");
     }
     if (many !== undefined) {
       many.add(key);

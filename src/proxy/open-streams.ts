@@ -12,8 +12,8 @@ export type Cuttable = {
 /** The open event streams by what their bearer rests on, so that an ended grant ends them too. */
 export type OpenStreams = {
   /** What ended while the upstream was still being asked ends the stream at once. `since`: when the call began. */
-  join(subjects: readonly string[], stream: Cuttable, since: number): void;
-  leave(subjects: readonly string[], stream: Cuttable): void;
+  join(topics: readonly string[], stream: Cuttable, since: number): void;
+  leave(topics: readonly string[], stream: Cuttable): void;
   /** Ends every stream that rests on this; says how many there were. */
   readonly cut: (subject: string) => number;
   /** The gateway stops: those that only listen end now, with `all` the others too. Says how many. */
@@ -38,17 +38,17 @@ export function createOpenStreams(now: () => number): OpenStreams {
     return streams;
   };
   return {
-    join(subjects, stream, since) {
-      for (const subject of subjects) {
+    join(topics, stream, since) {
+      for (const subject of topics) {
         const streams = open.get(subject);
         if (streams === undefined) open.set(subject, new Set([stream]));
         else streams.add(stream);
       }
-      const over = subjects.find((subject) => (ended.fresh(subject) ?? 0) >= since);
+      const over = topics.find((subject) => (ended.fresh(subject) ?? 0) >= since);
       if (over !== undefined) stream.cut(reasonOf(over));
     },
-    leave(subjects, stream) {
-      for (const subject of subjects) {
+    leave(topics, stream) {
+      for (const subject of topics) {
         const streams = open.get(subject);
         streams?.delete(stream);
         if (streams?.size === 0) open.delete(subject);

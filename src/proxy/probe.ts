@@ -75,7 +75,7 @@ export function createProbes(app: Deps): Probes {
         note(id, state);
       });
       const body = relayEvents(app, incoming, {
-        subjects: [`probe:${id}`],
+        topics: [`probe:${id}`],
         since: app.now().getTime(),
         reader: { id, acts: false, isAwaited: true, canResume: false },
         endpoint: undefined,

@@ -2,13 +2,13 @@ import type { Caller } from "#src/oauth-server/caller.ts";
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, isGuards } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { within } from "#src/timeout.ts";
 import { cleaned, storable } from "#src/telemetry/redact.ts";
 import type { CallContext, ToolInvocation } from "#src/policy/call.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { chainWith } from "./audit.ts";
 import type { McpExchange } from "./mcp-exchange.ts";
-import { type CallRow, type Chain, type EncodedRow, saveCalls } from "./store.ts";
+import { type CallRow, type Chain, type EncodedRow, saveCalls } from "./call-store.ts";
 
 /** The audit trail, written beside the calls and never in their way. */
 export type Recorder = {

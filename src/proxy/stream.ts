@@ -15,7 +15,7 @@ type Deps = Pick<App, "now"> & {
 
 type Relayed = {
   /** What the reader's bearer rests on. */
-  readonly subjects: readonly string[];
+  readonly topics: readonly string[];
   /** When the call began, in milliseconds. */
   readonly since: number;
   readonly reader: Reader;
@@ -52,14 +52,14 @@ const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 export function relayEvents(
   app: Deps,
   incoming: Incoming,
-  { subjects, since, reader, endpoint, inspection }: Relayed,
+  { topics, since, reader, endpoint, inspection }: Relayed,
 ): ReadableStream<Uint8Array> {
-  const relay = new Relay(app, subjects, reader);
+  const relay = new Relay(app, topics, reader);
   const watch = (relay.watch = new ResponseInspector(relay, inspection, true));
   const sink = endpoint === undefined ? watch : rewriteEndpoint(watch, endpoint);
   relay.flow = watch.flow = incoming.flow(withoutByteOrderMark(sink));
   const stream = new ReadableStream<Uint8Array>(relay, queue);
-  app.openStreams.join(subjects, relay, since);
+  app.openStreams.join(topics, relay, since);
   return stream;
 }
 
@@ -69,7 +69,7 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   watch: ResponseInspector | undefined;
   quietSince: number;
   readonly #app: Deps;
-  readonly #subjects: readonly string[];
+  readonly #topics: readonly string[];
   readonly #reader: Reader;
   /** An event id has passed: the reader can resume, and its answer may still come elsewhere. */
   #isResumable = false;
@@ -77,9 +77,9 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   /** The last four bytes, across chunks; a stream begins between two events. */
   #tail = twoLineFeeds;
 
-  constructor(app: Deps, subjects: readonly string[], reader: Reader) {
+  constructor(app: Deps, topics: readonly string[], reader: Reader) {
     this.#app = app;
-    this.#subjects = subjects;
+    this.#topics = topics;
     this.#reader = reader;
     this.quietSince = app.now().getTime();
   }
@@ -152,7 +152,7 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
 
   #leave(): void {
     this.#app.heartbeat.leave(this);
-    this.#app.openStreams.leave(this.#subjects, this);
+    this.#app.openStreams.leave(this.#topics, this);
   }
 
   #hasRoom(): boolean {

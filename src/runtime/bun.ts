@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { totalmem } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { scheduleRequest } from "#src/http/event-loop.ts";
-import { endsWithin } from "#src/once.ts";
+import { endsWithin } from "#src/timeout.ts";
 import { bunExchange } from "./bun-exchange.ts";
 import { type Runtime, type ServeOptions, type RunningServer, lastWordsMs } from "./runtime.ts";
 

@@ -2,7 +2,7 @@ import { ping } from "#db/ping.ts";
 import type { Database } from "#db/open.ts";
 import { withoutDatabaseMs } from "#src/cache.ts";
 import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { within } from "#src/timeout.ts";
 
 /** How the database is, as far as it concerns whoever sends us calls. */
 type DatabaseHealth = {

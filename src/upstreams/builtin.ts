@@ -2,7 +2,7 @@ import type { Config } from "#src/config/load.ts";
 import { noToolRules } from "./tool-rules.ts";
 import { type Upstream, insideScheme } from "./upstream.ts";
 
-/** What the edge wing answers itself (`src/edge/node-server.ts`). */
+/** What the edge extension answers itself (`src/edge/node-server.ts`). */
 const ownNode: Upstream = {
   name: "node",
   title: "This node",

@@ -1,4 +1,4 @@
-import { type Pace, readPace } from "#src/config/guards.ts";
+import { type Rate, readRate } from "#src/config/guards.ts";
 import { isObject } from "#src/config/read.ts";
 
 /** A tool's name, a glob (`list_*`), or `@read-only`, `@writing`, `@destructive` by its annotations. */
@@ -15,9 +15,9 @@ export type ToolPolicy = {
 /** What agents may do with an upstream's tools. */
 export type ToolRules = ToolPolicy & {
   /** Limits of single tools, for all agents together; the first that fits. */
-  readonly limits: readonly (readonly [ToolPattern, Pace])[];
+  readonly limits: readonly (readonly [ToolPattern, Rate])[];
   /** How often the same call may bring the same result; the first that fits. */
-  readonly repeats: readonly (readonly [ToolPattern, Pace | "off"])[];
+  readonly repeats: readonly (readonly [ToolPattern, Rate | "off"])[];
   /** Instead of SMARTDASH_TOOL_PINNING. */
   readonly pinning: "hold" | "report" | "off" | undefined;
 };
@@ -78,8 +78,8 @@ export function readToolRules(
     allow: list("allow") ?? null,
     deny: list("deny") ?? [],
     approve: list("approve") ?? [],
-    limits: paces("limits", readPace),
-    repeats: paces("repeats", (text) => (text === "off" ? "off" : readPace(text))),
+    limits: paces("limits", readRate),
+    repeats: paces("repeats", (text) => (text === "off" ? "off" : readRate(text))),
     pinning,
   };
   return { rules, problems };

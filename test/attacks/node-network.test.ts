@@ -11,7 +11,7 @@ import { type Announced, createDirectory } from "#src/edge/discovery/directory.t
 import { identityOf } from "#src/edge/identity.ts";
 import { announcedAddress, readAddress, reachable } from "#src/edge/peers/address.ts";
 import { createChallenges } from "#src/edge/peers/challenges.ts";
-import { meet } from "#src/edge/peers/meet.ts";
+import { shakeHands } from "#src/edge/peers/handshake.ts";
 import { type Self, selfOf } from "#src/edge/self.ts";
 import { type TestNode, anyCertificate, befriend, callTool, openNode } from "#test/edge/nodes.ts";
 
@@ -60,7 +60,7 @@ test("EH-11: somebody in between who lets the challenge through and takes the re
   behind = real.world.gateway.port;
   const address = { origin: `https://b.example:${port}`, ip: "127.0.0.1" };
   const sought = { peerId: real.peerId, address, isTyped: true, certificate: undefined };
-  const met = await meet(selfOf(asking.world.app), sought);
+  const met = await shakeHands(selfOf(asking.world.app), sought);
   const refused = await met.prove().then(
     () => "nothing failed",
     (error: unknown) => asFailure(error).code,

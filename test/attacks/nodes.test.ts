@@ -14,7 +14,7 @@ import { capabilitiesOf } from "#src/edge/capabilities.ts";
 import { type NodeIdentity, identityOf } from "#src/edge/identity.ts";
 import { announcedAddress, reachable, readAddress } from "#src/edge/peers/address.ts";
 import { createChallenges } from "#src/edge/peers/challenges.ts";
-import { type Sought, meet } from "#src/edge/peers/meet.ts";
+import { type Sought, shakeHands } from "#src/edge/peers/handshake.ts";
 import { type Self, selfOf } from "#src/edge/self.ts";
 import { type TestNode, anyCertificate, befriend, callTool, openNode } from "#test/edge/nodes.ts";
 import { until } from "#test/support/until.ts";
@@ -116,7 +116,7 @@ test("EH-1: an announcement that is forged: names that are not of the key are dr
   });
   const self = selfOf((await shared("asking")).world.app);
   const stolen = { url: `http://localhost:${server.port}`, peerId: real.peerId };
-  expect(await codeOf(meet(self, at(stolen)))).toBe("peer_not_proven");
+  expect(await codeOf(shakeHands(self, at(stolen)))).toBe("peer_not_proven");
   await server.stop(true);
   const directory = createDirectory(real.world.app, { peerId: "of nobody" });
   const said = {
@@ -192,7 +192,7 @@ test("EH-3: a challenge that somebody in the middle passes on is refused, with a
   const real = await shared("real");
   const self = selfOf((await shared("asking")).world.app);
   using plain = between(real.url);
-  expect(await codeOf(meet(self, at({ url: plain.url, peerId: real.peerId })))).toBe(
+  expect(await codeOf(shakeHands(self, at({ url: plain.url, peerId: real.peerId })))).toBe(
     "peer_not_proven",
   );
   expect(plain.seen).toEqual(["/discovery/challenge"]);
@@ -206,19 +206,19 @@ test("EH-3: a challenge that somebody in the middle passes on is refused, with a
     now: new Date(),
   });
   using middle = between(secure.url, { cert: pair.certificate, key: pair.key.reveal() });
-  expect(await codeOf(meet(self, at({ url: middle.url, peerId: secure.peerId })))).toBe(
+  expect(await codeOf(shakeHands(self, at({ url: middle.url, peerId: secure.peerId })))).toBe(
     "peer_not_proven",
   );
   expect(middle.seen).toEqual(["/discovery/challenge"]);
   // Without anybody in between it works.
-  expect((await meet(self, at(secure))).identity.peerId).toBe(secure.peerId);
+  expect((await shakeHands(self, at(secure))).identity.peerId).toBe(secure.peerId);
 });
 
 test("EH-4: a node at another node's address is not that node", async () => {
   const [real, asking] = [await shared("real"), await shared("asking")];
   const self = selfOf(asking.world.app);
   const wrong = at({ url: real.url, peerId: newSelf().node.peerId });
-  expect(await codeOf(meet(self, wrong))).toBe("peer_not_proven");
+  expect(await codeOf(shakeHands(self, wrong))).toBe("peer_not_proven");
 });
 
 test("EH-5: documents and bodies that are too long or malformed are refused with words", async () => {
@@ -424,7 +424,7 @@ test("EH-10: the token that a node has given a peer is good there alone, for its
   await using second = await openNode("second");
   await using third = await openNode("third");
   await befriend(first, third);
-  const met = await meet(selfOf(first.world.app), at(third));
+  const met = await shakeHands(selfOf(first.world.app), at(third));
   const { isTrusted, token } = await met.prove();
   expect(isTrusted).toBe(true);
   const bearer = token?.value.reveal() ?? "";

@@ -121,7 +121,7 @@ test("/token still refuses a known parameter twice, of another type, or in anoth
     fetch(`${world.url}/token`, { method: "POST", headers: { "content-type": type }, body });
   const form = "application/x-www-form-urlencoded";
   for (const [body, type, words] of [
-    ["grant_type=refresh_token&grant_type=refresh_token", form, "grant_type stands twice"],
+    ["grant_type=refresh_token&grant_type=refresh_token", form, "grant_type is duplicated"],
     ['{"grant_type":["refresh_token"]}', "application/json", "grant_type must be a text"],
     ['{"grant_type":"refresh_token","refresh_token":5}', "application/json", "must be a text"],
     ["grant_type=refresh_token", "text/plain", "Send an application"],

@@ -144,14 +144,14 @@ describe("a process that stands still", () => {
     await using race = await racing();
     await using first = await refreshingAs(race.world);
     await using second = await refreshingAs(race.world);
-    const admission = first.app.admission;
+    const circuitBreaker = first.app.circuitBreaker;
     const slow = {
       ...first.app,
-      admission: {
-        ...admission,
-        failed: async (...about: Parameters<typeof admission.failed>) => {
+      circuitBreaker: {
+        ...circuitBreaker,
+        failed: async (...about: Parameters<typeof circuitBreaker.failed>) => {
           await Bun.sleep(1000);
-          await admission.failed(...about);
+          await circuitBreaker.failed(...about);
         },
       },
     };
@@ -243,7 +243,7 @@ describe("disconnecting", () => {
   test.concurrent("waits for a refresh that is under way, and takes back what it brings", async () => {
     await using race = await racing();
     await using replica = await refreshingAs(race.world);
-    const app = { ...replica.app, letGo: () => 0 };
+    const app = { ...replica.app, applyRevocations: () => 0 };
     race.provider.faults.push({ kind: "slow", ms: 500 });
     const refresh = outcome(renew(app, await held(app, race.id), { requestId: "x" }));
     while (race.provider.asked.refresh_token === 0) await Bun.sleep(2);
@@ -261,7 +261,7 @@ describe("disconnecting", () => {
       request.method === "DELETE"
         ? Promise.resolve({ status: 403, headers: new Headers(), text: "" })
         : replica.app.outbound(url, request);
-    const app = { ...replica.app, outbound, letGo: () => 0 };
+    const app = { ...replica.app, outbound, applyRevocations: () => 0 };
     const { db } = race.world.app;
     expect((await disconnect(app, race.id, { why: "test" })).atProvider).toBe("pending");
     for (let day = 1; day <= 8; day++) {

@@ -158,5 +158,5 @@ test("revoke says what would end, and does it only when told", async () => {
   expect((await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(401);
   const again = await run(world, encryptionKey, ...words);
   expect(again.exit).toBe(2);
-  expect(again.stderr).toContain("There is no connected account");
+  expect(again.stderr).toContain("Unknown account");
 });

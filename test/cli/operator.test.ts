@@ -57,7 +57,7 @@ test("an agent that the operator adds acts on its account until it is removed", 
 test("a wish that cannot be is refused with what would be right", async () => {
   await using world = await openWorld();
   const wishes = [
-    [["--upstreams", "nowhere"], "There are mercadolibre"],
+    [["--upstreams", "nowhere"], "Known: mercadolibre"],
     [["--account", "mercadolibre:999"], "provider:seller"],
     [["--scope", "mcp:everything"], "mcp:read, mcp:call, mcp:resources"],
     [["--redirect-uris", "http://evil.example/cb"], "redirect URI"],

@@ -75,7 +75,7 @@ test("accounts list pages, and says how many more there are; nothing of a table 
   expect([beyond.exit, beyond.stdout, beyond.stderr]).toEqual([
     0,
     "",
-    expect.stringContaining("There are 7"),
+    expect.stringContaining("7 accounts"),
   ]);
   expect((await page("0")).exit).toBe(2);
 });

@@ -29,7 +29,7 @@ test("refresh --simulate shows the account, what would be sent, and what every a
       account: "mercadolibre:100200300",
       state: "active",
       generation: 1,
-      openIntents: 0,
+      openAttempts: 0,
       lease: null,
     },
   ]);

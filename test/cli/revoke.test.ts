@@ -100,9 +100,9 @@ test.concurrent("a wish that names nothing, two things, or nobody is refused", a
     [["revoke"], 2, "exactly one option"],
     [["revoke", "--session", "x", "--grant", "y"], 2, "exactly one option"],
     [["revoke", "--session", "x"], 2, "is named by its id"],
-    [["revoke", "--session", "00000000-0000-7000-8000-000000000000"], 1, "There is no session"],
-    [["revoke", "--provider", "nowhere"], 2, "There are mercadolibre"],
-    [["revoke", "--agent", "nobody"], 1, "There is no agent"],
+    [["revoke", "--session", "00000000-0000-7000-8000-000000000000"], 1, "Unknown session"],
+    [["revoke", "--provider", "nowhere"], 2, "Known: mercadolibre"],
+    [["revoke", "--agent", "nobody"], 1, "Unknown agent"],
   ] as const;
   for (const [words, exit, says] of wishes) {
     const refused = await runBeside(world, words);

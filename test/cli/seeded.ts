@@ -1,4 +1,4 @@
-import { noMarks } from "#src/accounts/journal/marks.ts";
+import { noHighWaterMarks } from "#src/accounts/journal/high-water-marks.ts";
 import { saveConnection } from "#src/accounts/save-connection.ts";
 import { mintSession } from "#src/oauth-server/sessions/session.ts";
 import { openApp } from "#src/app.ts";
@@ -15,7 +15,7 @@ export async function seededBearer(environment: Environment): Promise<string> {
     const provider = app.catalog.providers.get("mercadolibre");
     if (provider === undefined) throw new Error("Mercado Libre is built in");
     const saved = await saveConnection(
-      { ...app, journal: { marks: noMarks } },
+      { ...app, journal: { marks: noHighWaterMarks } },
       {
         provider,
         kind: "oauth",

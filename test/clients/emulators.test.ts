@@ -37,7 +37,7 @@ import { publicClient, secretInBody, secretInHeader } from "./emulators/proof.ts
 import { vsCode, vsCodeOnAnotherPort, vsCodeOnTheWeb } from "./emulators/vs-code.ts";
 
 /** A client on a gateway, and the way it has to register there. */
-type Meeting = {
+type Handshake = {
   readonly emulator: Emulator;
   readonly documents: "bundled" | "off";
   readonly way: "document" | "dynamic";
@@ -54,7 +54,7 @@ const byItsDocument = [
 ];
 const byItsRegistration = [cursor, formerCursor, geminiCli, antigravity, inspector, mcpRemote];
 
-const meetings: readonly Meeting[] = [
+const meetings: readonly Handshake[] = [
   ...byItsDocument.map((emulator) => meeting(emulator, "bundled", "document")),
   ...byItsRegistration.map((emulator) => meeting(emulator, "bundled", "dynamic")),
   ...[claude, claudeCode, codex].map((emulator) => meeting(emulator, "off", "dynamic")),
@@ -62,9 +62,9 @@ const meetings: readonly Meeting[] = [
 
 function meeting(
   emulator: Emulator,
-  documents: Meeting["documents"],
-  way: Meeting["way"],
-): Meeting {
+  documents: Handshake["documents"],
+  way: Handshake["way"],
+): Handshake {
   return { emulator, documents, way };
 }
 

@@ -7,7 +7,7 @@ import { type OpenDatabase, openDatabase } from "#db/open.ts";
 import { leaseRefresh, saveRefreshed } from "#src/accounts/refresh/store.ts";
 import { accountById, addAccount } from "#src/accounts/store.ts";
 import { chainWith } from "#src/proxy/audit.ts";
-import { saveCalls } from "#src/proxy/store.ts";
+import { saveCalls } from "#src/proxy/call-store.ts";
 import { savePerson } from "#src/people/store.ts";
 import { type TestDatabase, emptyDatabase, testDatabase } from "#test/support/database.ts";
 import { type Pooler, startPooler } from "./pooler.ts";

@@ -3,14 +3,14 @@ import { generateKeyPairSync } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { Secret } from "#src/crypto/secret.ts";
 import { type Host, findPeer, startHost } from "#src/edge/discovery/libp2p.ts";
-import type { ToldPeer } from "#src/edge/discovery/told.ts";
+import type { PeerView } from "#src/edge/discovery/view.ts";
 import { type TestNode, openNode } from "./nodes.ts";
 import { until } from "#test/support/until.ts";
 
 const onLoopback = { SMARTDASH_EDGE_DISCOVERY: "mdns", SMARTDASH_EDGE_INTERFACE: "127.0.0.1" };
 
-async function told(node: TestNode): Promise<readonly ToldPeer[]> {
-  return (await node.run("peers", "list", "--json")).json["peers"] as readonly ToldPeer[];
+async function told(node: TestNode): Promise<readonly PeerView[]> {
+  return (await node.run("peers", "list", "--json")).json["peers"] as readonly PeerView[];
 }
 
 test("two processes find each other by mDNS, and connect where they were found", async () => {
@@ -18,7 +18,7 @@ test("two processes find each other by mDNS, and connect where they were found",
   await using second = await openNode("second", onLoopback);
   // The command is a process of its own; it asks, and the first gateway answers.
   const found = await second.run("discovery", "peers", "--json");
-  const others = found.json["peers"] as readonly ToldPeer[];
+  const others = found.json["peers"] as readonly PeerView[];
   // Whoever else is on this machine may be heard too.
   expect(others.filter(({ peer_id }) => peer_id === first.peerId)).toEqual([
     expect.objectContaining({
@@ -50,7 +50,7 @@ test("two processes find each other by mDNS, and connect where they were found",
   const headers = { authorization: `Bearer ${bearer}` };
   const url = `${second.url}/discovery`;
   const listed = await fetch(`${url}/peers`, { headers });
-  const { peers } = (await listed.json()) as { peers: readonly ToldPeer[] };
+  const { peers } = (await listed.json()) as { peers: readonly PeerView[] };
   expect(peers.map(({ peer_id }) => peer_id)).toContain(first.peerId);
   const again = await fetch(`${url}/connect/${first.peerId}`, { method: "POST", headers });
   expect([again.status, await again.json()]).toEqual([

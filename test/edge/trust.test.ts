@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { startBeside } from "#test/attacks/setup.ts";
 import { runBeside } from "#test/cli/run.ts";
-import type { ToldPeer } from "#src/edge/discovery/told.ts";
+import type { PeerView } from "#src/edge/discovery/view.ts";
 import { newBearer } from "#test/support/browser-like.ts";
 import { anyCertificate, befriend, callTool, found, openNode } from "./nodes.ts";
 import { until } from "#test/support/until.ts";
@@ -61,7 +61,7 @@ test("the fleet key is asked for each time, and another one ends whom the old on
   expect((await call()).status).toBe(200);
   const listed = async () => {
     const { json } = await second.run("peers", "list", "--json");
-    const peers = json["peers"] as readonly Pick<ToldPeer, "peer_id" | "trust" | "scope">[];
+    const peers = json["peers"] as readonly Pick<PeerView, "peer_id" | "trust" | "scope">[];
     // Whoever else is on this machine may be heard too.
     return peers.flatMap(({ peer_id: id, trust, scope }) =>
       id === first.peerId ? [[trust, scope]] : [],
@@ -92,10 +92,10 @@ test("one node does not pass on what another one sends it", async () => {
   });
   expect(own.status).toBe(200);
   // What left was given is a token for the node in the middle; it is no operator's agent there.
-  const { meet } = await import("#src/edge/peers/meet.ts");
+  const { shakeHands } = await import("#src/edge/peers/handshake.ts");
   const { selfOf } = await import("#src/edge/self.ts");
   const address = { origin: middle.url, ip: undefined };
-  const met = await meet(selfOf(left.world.app), {
+  const met = await shakeHands(selfOf(left.world.app), {
     peerId: middle.peerId,
     address,
     isTyped: true,

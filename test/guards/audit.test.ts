@@ -7,7 +7,7 @@ import { secondGateway } from "#test/support/second-gateway.ts";
 import { call } from "./setup.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { chainWith } from "#src/proxy/audit.ts";
-import { saveCalls } from "#src/proxy/store.ts";
+import { saveCalls } from "#src/proxy/call-store.ts";
 
 async function withCalls(world: World) {
   const agent = await authorizedAgent(world.url);

@@ -161,7 +161,9 @@ test("a crash between our commit and the provider leaves nothing usable, and is 
   await using dying = await refreshingAs(world);
   const crash = new Error("the process ends here");
   const atStep = () => Promise.reject(crash);
-  const ended = disconnect({ ...dying.app, atStep, letGo: () => 0 }, id, { why: "test" });
+  const ended = disconnect({ ...dying.app, atStep, applyRevocations: () => 0 }, id, {
+    why: "test",
+  });
   expect(await ended.catch((error: unknown) => error)).toBe(crash);
   expect(await accountIn(world)).toMatchObject({ state: "revoking" });
   await allActed(world.app.db);

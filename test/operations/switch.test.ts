@@ -83,7 +83,7 @@ test("a name that is not an upstream is refused with those there are", async () 
   await using world = await openWorld();
   const refused = await runBeside(world, ["switch", "off", "nowhere"]);
   expect(refused.exit).toBe(2);
-  expect(refused.stderr).toContain("There are mercadolibre");
+  expect(refused.stderr).toContain("Known: mercadolibre");
 });
 
 test("health warns of an upstream whose last call failed, until one is answered", async () => {

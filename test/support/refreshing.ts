@@ -1,6 +1,6 @@
 import { openJournal } from "#src/accounts/journal/journal.ts";
 import { type RefreshDeps, createRefreshParts } from "#src/accounts/refresh/deps.ts";
-import { createOnce } from "#src/once.ts";
+import { createSingleFlight } from "#src/single-flight.ts";
 import type { App } from "#src/app.ts";
 import type { World } from "./world.ts";
 
@@ -12,7 +12,12 @@ export async function refreshingAs(
   change: (app: App) => App = (app) => app,
 ): Promise<RefreshingApp> {
   const replica = crypto.randomUUID();
-  const app = change({ ...world.app, replica, once: createOnce(), publicUrl: world.url });
+  const app = change({
+    ...world.app,
+    replica,
+    singleFlight: createSingleFlight(),
+    publicUrl: world.url,
+  });
   const journal = await openJournal(app);
   return {
     app: { ...app, ...createRefreshParts(app, journal) },

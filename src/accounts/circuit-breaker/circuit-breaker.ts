@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { Failure } from "#src/failure.ts";
-import { timely, within } from "#src/once.ts";
+import { timely, within } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Registration, tagOfRegistration } from "../registration.ts";
 import {
@@ -37,7 +37,7 @@ type Failed = {
  * nobody for a while after failures in a row, then one first; nobody at all while the provider refuses us as an
  * application, but for one try an hour.
  */
-export type Admission = {
+export type CircuitBreaker = {
   /** Failures: `provider_busy`, `provider_refuses_application`, `database_unavailable`, those of `work`. */
   pass<T>(registration: Registration, pass: Pass, work: () => Promise<T>): Promise<T>;
   /** The provider said something that makes sense. */
@@ -58,7 +58,7 @@ const failing = { mostFailures: 5, firstSeconds: 2, longestSeconds: 300 };
 const refusedSeconds = 3600;
 const probeSeconds = 30;
 
-export function createAdmission(app: Deps): Admission {
+export function createCircuitBreaker(app: Deps): CircuitBreaker {
   const now = () => app.now().getTime();
   const turns = new Map<string, Semaphore>();
   const circuits = createCache<CircuitState>({ freshMs: knownMs, staleMs: 0, size: 100, now });

@@ -16,10 +16,10 @@ import { readId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure, codeOf } from "#src/failure.ts";
-import { within } from "#src/once.ts";
+import { within } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Answers, type Version, flushFolder, openAnswers } from "./answers.ts";
-import { type Marks, noMarks, openMarks } from "./marks.ts";
+import { type HighWaterMarks, noHighWaterMarks, openHighWaterMarks } from "./high-water-marks.ts";
 import type { NewCredential } from "../store.ts";
 import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
@@ -35,7 +35,7 @@ export type Answer = Version & { readonly credential: NewCredential };
 export type Journal = {
   /** Names the folder, not the process. */
   readonly id: string;
-  readonly marks: Marks;
+  readonly marks: HighWaterMarks;
   readonly holders: Holders;
   /** Failures: `journal_unavailable`; the provider must not be asked then. */
   reserve(version: Version): Promise<void>;
@@ -85,7 +85,7 @@ async function refuseOpenToOthers(folder: string): Promise<void> {
 type Parts = {
   readonly id: string;
   readonly answers: Answers;
-  readonly marks: Marks;
+  readonly marks: HighWaterMarks;
   readonly holders: Holders;
 };
 
@@ -94,7 +94,7 @@ async function openParts(app: Deps, folder: string) {
   return {
     id: await idOf(folder),
     answers: await openAnswers(join(folder, "answers")),
-    marks: await openMarks(join(folder, "marks"), complain),
+    marks: await openHighWaterMarks(join(folder, "marks"), complain),
     holders: joinHolders(join(folder, "holders"), app.replica),
   };
 }
@@ -240,7 +240,7 @@ function inMemory(): Parts {
       tryOut: nothing,
       list: () => Promise.resolve([]),
     },
-    marks: noMarks,
+    marks: noHighWaterMarks,
     holders: { gone: () => [], leave: () => undefined },
   };
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "#src/failure.ts";
-import { timely, within } from "#src/once.ts";
+import { timely, within } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { freeSlots } from "../circuit-breaker/store.ts";
@@ -10,19 +10,27 @@ import type { Answer } from "../journal/journal.ts";
 import { commitAnswer } from "../refresh/commit.ts";
 import type { RefreshDeps } from "../refresh/deps.ts";
 import {
-  claimIntent,
+  claimAttempt,
   endClaim,
   freeLeases,
   knownAccounts,
   markRestored,
   markUnanswered,
-  openIntents,
-  withdrawIntent,
+  openAttempts,
+  withdrawAttempt,
 } from "./store.ts";
 
 type Deps = Pick<
   RefreshDeps,
-  "db" | "journal" | "log" | "atStep" | "credentials" | "now" | "random" | "once" | "replica"
+  | "db"
+  | "journal"
+  | "log"
+  | "atStep"
+  | "credentials"
+  | "now"
+  | "random"
+  | "singleFlight"
+  | "replica"
 >;
 
 type Recovery = { stop(): Promise<void> };
@@ -34,7 +42,7 @@ const atStartMs = 15_000;
 
 /**
  * Before anything is served: answers that an earlier process wrote down go into their rows, accounts of a
- * database that was restored from a backup are found, open intents are judged. Failures: none; what the
+ * database that was restored from a backup are found, open attempts are judged. Failures: none; what the
  * database does not take now is tried again every second.
  */
 export async function recoverAtStart(app: Deps): Promise<void> {
@@ -78,7 +86,7 @@ async function lookOn(app: Deps, stopping: AbortSignal): Promise<void> {
 
 /** For whoever waits for a process that may be gone. Never rejects. */
 export function recoverNow(app: Deps): Promise<void> {
-  return app.once("recovery", () =>
+  return app.singleFlight("recovery", () =>
     recoverLeftBehind(app).then(
       () => app.log.over("recovery_failed"),
       (error: unknown) => app.log.lasting("recovery_failed", errorFields(error)),
@@ -104,7 +112,7 @@ async function recoverLeftBehind(app: Deps): Promise<void> {
     await timely(freeSlots(app.db, gone));
   }
   for (const version of await app.journal.versions()) await replay(app, version);
-  for (const version of await timely(openIntents(app.db, app.journal.id))) {
+  for (const version of await timely(openAttempts(app.db, app.journal.id))) {
     await judge(app, version);
   }
 }
@@ -135,14 +143,14 @@ async function dropIfOver(app: Deps, version: Version): Promise<void> {
 }
 
 /**
- * What an open intent without an answer means: room in the journal is made right before the provider is asked.
+ * What an open attempt without an answer means: room in the journal is made right before the provider is asked.
  * Nobody else can ask meanwhile, so what is dropped here is nobody's answer.
  */
 async function judge(app: Deps, version: Version): Promise<void> {
   const claim = { holder: app.replica, journal: app.journal.id };
-  if (!(await timely(claimIntent(app.db, version, claim)))) return;
+  if (!(await timely(claimAttempt(app.db, version, claim)))) return;
   const left = await app.journal.read(version);
-  if (left === undefined) return await timely(withdrawIntent(app.db, version, app.replica));
+  if (left === undefined) return await timely(withdrawAttempt(app.db, version, app.replica));
   if (left !== "reserved") return await replay(app, version);
   await timely(markUnanswered(app.db, version, app.replica));
   await app.journal.drop(version);

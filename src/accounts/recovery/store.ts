@@ -2,26 +2,26 @@ import { and, eq, gt, inArray, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import type { Version } from "../journal/answers.ts";
-import { isCurrent, isFree, mostIntents } from "../refresh/store.ts";
-import { openIntentCount } from "../store.ts";
+import { isCurrent, isFree, mostOpenAttempts } from "../refresh/store.ts";
+import { openAttemptCount } from "../store.ts";
 
-/** Intents without an answer whose holder is gone; their answers would be in this journal. */
-export function openIntents(db: Database, journal: string): Promise<Version[]> {
+/** Attempts without an answer whose process is gone; their answers would be in this journal. */
+export function openAttempts(db: Database, journal: string): Promise<Version[]> {
   return db
     .select({ id: accounts.id, generation: accounts.generation })
     .from(accounts)
-    .where(and(eq(accounts.intentJournal, journal), gt(openIntentCount, 0), isFree));
+    .where(and(eq(accounts.intentJournal, journal), gt(openAttemptCount, 0), isFree));
 }
 
 const judgeSeconds = 10;
 
-/** Takes an open intent, so that nobody asks while it is judged. False when somebody else has it. */
-export async function claimIntent(
+/** Takes an open attempt, so that nobody asks while it is judged. False when somebody else has it. */
+export async function claimAttempt(
   db: Database,
   version: Version,
   claim: { readonly holder: string; readonly journal: string },
 ): Promise<boolean> {
-  const isOpen = and(eq(accounts.intentJournal, claim.journal), gt(openIntentCount, 0), isFree);
+  const isOpen = and(eq(accounts.intentJournal, claim.journal), gt(openAttemptCount, 0), isFree);
   const claimed = await db
     .update(accounts)
     .set({
@@ -33,8 +33,8 @@ export async function claimIntent(
   return claimed.length === 1;
 }
 
-/** The provider was never asked: the intent is taken back. */
-export async function withdrawIntent(
+/** The provider was never asked: the attempt is taken back. */
+export async function withdrawAttempt(
   db: Database,
   version: Version,
   holder: string,
@@ -42,7 +42,7 @@ export async function withdrawIntent(
   await db
     .update(accounts)
     .set({
-      intents: sql`greatest(${openIntentCount} - 1, 0)`,
+      intents: sql`greatest(${openAttemptCount} - 1, 0)`,
       intentJournal: null,
       leaseHolder: null,
       leaseUntil: null,
@@ -50,7 +50,7 @@ export async function withdrawIntent(
     .where(and(isCurrent(version), eq(accounts.leaseHolder, holder)));
 }
 
-/** The provider may have been asked, and nobody has its answer. The intent counts, and is closed; the lease stays ours. */
+/** The provider may have been asked, and nobody has its answer. The attempt counts, and is closed; the lease stays ours. */
 export async function markUnanswered(
   db: Database,
   version: Version,
@@ -66,7 +66,7 @@ export async function markUnanswered(
     .where(and(isCurrent(version), eq(accounts.leaseHolder, holder)));
 }
 
-/** Gives back what `claimIntent` took. */
+/** Gives back what `claimAttempt` took. */
 export async function endClaim(db: Database, version: Version, holder: string): Promise<void> {
   await db
     .update(accounts)
@@ -94,7 +94,7 @@ export async function markRestored(
   const json = JSON.stringify(marks);
   const rows = await db.execute<{ id: string }>(sql`
     update ${accounts} set state = case when state = 'revoking' then state else 'ambiguous' end,
-      last_error = 'restored', intents = ${mostIntents}, intent_generation = mark.generation, lease_holder = null, lease_until = null,
+      last_error = 'restored', intents = ${mostOpenAttempts}, intent_generation = mark.generation, lease_holder = null, lease_until = null,
       intent_journal = null, generation = mark.generation
     from jsonb_to_recordset(${json}::text::jsonb) as mark(id uuid, generation int)
     where accounts.id = mark.id and accounts.generation < mark.generation

@@ -1,6 +1,6 @@
 import { newId } from "#src/crypto/ids.ts";
 import type { Secret } from "#src/crypto/secret.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Held, openColumn, openHeld, placeOf, readHeld } from "../credential.ts";
 import {
@@ -16,10 +16,10 @@ import type { Registration } from "../registration.ts";
 import { busy, reconnect } from "./failures.ts";
 import { commitAnswer, handleRefusal } from "./commit.ts";
 import type { RefreshDeps } from "./deps.ts";
-import { mostIntents, returnLease } from "./store.ts";
+import { mostOpenAttempts, returnLease } from "./store.ts";
 
 type AttemptDeps = {
-  /** Leased by us, with the intent in its row. */
+  /** Leased by us, with the attempt in its row. */
   readonly account: ReadAccount;
   readonly registration: Registration;
   readonly requestId: string;
@@ -30,7 +30,7 @@ type AttemptDeps = {
 /**
  * Asks the provider for the successor of a generation, once:
  *
- *   intent (in the row) → room in the journal → ask → journal, on the disk → row → mark → journal entry goes
+ *   attempt (in the row) → room in the journal → ask → journal, on the disk → row → high-water mark → journal entry goes
  *
  * Whatever is known already (an answer that an earlier process wrote down) is used instead.
  * Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `journal_unavailable`.
@@ -65,7 +65,7 @@ export async function askProvider(app: RefreshDeps, asking: AttemptDeps): Promis
   await app.atStep("journaled");
   const kept = { answer: { ...versionOf(account), credential }, ahead };
   const held = await storeAnswer(app, account, kept);
-  const noted = Promise.all([app.admission.answered(registration), report("refresh_success")]);
+  const noted = Promise.all([app.circuitBreaker.answered(registration), report("refresh_success")]);
   // While the database is away, the call does not wait for history.
   if (!app.journal.unstored.has(account.id)) await noted;
   return held;
@@ -117,7 +117,7 @@ async function prepare(
 
 /** Asked before, by a gateway whose journal we cannot read. */
 function noteUnanswered(app: RefreshDeps, { id, generation, intents, lastError }: ReadAccount) {
-  if (intents < mostIntents || lastError === "unanswered") return;
+  if (intents < mostOpenAttempts || lastError === "unanswered") return;
   app.log.error("refresh_unanswered", { accountId: id, generation });
 }
 

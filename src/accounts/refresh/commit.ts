@@ -1,5 +1,5 @@
 import { Failure } from "#src/failure.ts";
-import { within, timely } from "#src/once.ts";
+import { within, timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Answer } from "../journal/journal.ts";
 import { type ReadAccount, accountById } from "../store.ts";
@@ -10,7 +10,7 @@ import type { Registration } from "../registration.ts";
 import type { Refusal } from "../token-answer.ts";
 import { busy, reconnect } from "./failures.ts";
 
-type Deps = Pick<RefreshDeps, "db" | "journal" | "log" | "atStep" | "once">;
+type Deps = Pick<RefreshDeps, "db" | "journal" | "log" | "atStep" | "singleFlight">;
 
 /** A call waits for this; what takes longer is done behind it. */
 const storeMs = 2000;
@@ -30,7 +30,7 @@ export async function commitAnswer(
   try {
     const late = () => new Failure("database_unavailable");
     // A statement that hangs is waited for, not joined by another one.
-    const storing = app.once(`store ${id} ${generation}`, () => store(app, answer));
+    const storing = app.singleFlight(`store ${id} ${generation}`, () => store(app, answer));
     stored = await within(storeMs, storing, late);
   } catch (error) {
     app.log.warn("refresh_not_stored_yet", { accountId: id, ...errorFields(error) });
@@ -79,12 +79,12 @@ type Refused = {
 export async function handleRefusal(app: RefreshDeps, refused: Refused): Promise<Held> {
   const { registration, refusal } = refused;
   if (refusal.means === "dead") {
-    await app.admission.answered(registration);
+    await app.circuitBreaker.answered(registration);
     return await settleDead(app, refused);
   }
   await postpone(app, refused);
   if (refusal.means === "application_refused") {
-    await app.admission.refused(registration, refusal.code);
+    await app.circuitBreaker.refused(registration, refusal.code);
     throw new Failure("provider_refuses_application", undefined, { hint: refusal.code });
   }
   await tellProvidersState(app, refused);
@@ -95,10 +95,10 @@ export async function handleRefusal(app: RefreshDeps, refused: Refused): Promise
 async function tellProvidersState(app: RefreshDeps, { account, registration, refusal }: Refused) {
   const { means, retryAfterSeconds, isAboutRequest } = refusal;
   if (means === "just_refreshed" || isAboutRequest) {
-    return await app.admission.answered(registration);
+    return await app.circuitBreaker.answered(registration);
   }
   const isFirst = account.failures === 0;
-  return await app.admission.failed(registration, { retryAfterSeconds, isFirst });
+  return await app.circuitBreaker.failed(registration, { retryAfterSeconds, isFirst });
 }
 
 async function settleDead(app: RefreshDeps, { account, refusal }: Refused): Promise<Held> {

@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import { type Admission, createAdmission } from "../circuit-breaker/circuit-breaker.ts";
+import { type CircuitBreaker, createCircuitBreaker } from "../circuit-breaker/circuit-breaker.ts";
 import { type Credentials, createCredentials } from "../credential.ts";
 import type { Journal } from "../journal/journal.ts";
 
@@ -9,7 +9,7 @@ export type RefreshDeps = Pick<
   | "db"
   | "seal"
   | "outbound"
-  | "once"
+  | "singleFlight"
   | "now"
   | "random"
   | "log"
@@ -25,7 +25,7 @@ export type RefreshDeps = Pick<
 export type RefreshParts = {
   readonly credentials: Credentials;
   readonly journal: Journal;
-  readonly admission: Admission;
+  readonly circuitBreaker: CircuitBreaker;
   readonly atStep: AtStep;
   /** Whoever waits for another process stops waiting. */
   readonly stopping: AbortSignal;
@@ -42,8 +42,8 @@ export function createRefreshParts(
   options: RefreshOptions = {},
 ): RefreshParts {
   const { atStep = () => undefined, stopping = new AbortController().signal } = options;
-  const [credentials, admission] = [createCredentials(app), createAdmission(app)];
-  return { credentials, journal, admission, atStep, stopping };
+  const [credentials, circuitBreaker] = [createCredentials(app), createCircuitBreaker(app)];
+  return { credentials, journal, circuitBreaker, atStep, stopping };
 }
 
 /** What is behind a refresh when it reaches the next step. Tests stop the process at each. */

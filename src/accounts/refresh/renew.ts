@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { type Held, isUsable, readHeld } from "../credential.ts";
 import { recoverNow } from "../recovery/recover.ts";
 import { markRestored } from "../recovery/store.ts";
@@ -13,7 +13,7 @@ import {
   abandonUnanswered,
   endUnrenewable,
   leaseRefresh,
-  mostIntents,
+  mostOpenAttempts,
   returnLease,
 } from "./store.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
@@ -34,7 +34,7 @@ const turnsPerLook = 10;
 export function renew(app: RefreshDeps, known: Held, wish: Wish): Promise<Held> {
   // A call does not stand in the line of those for whom nobody waits.
   const key = `refresh ${wish.isEarly === true ? "early " : ""}${known.accountId} ${known.generation}`;
-  return app.once(key, () => renewOnce(app, known, wish));
+  return app.singleFlight(key, () => renewOnce(app, known, wish));
 }
 
 type Wish = {
@@ -52,7 +52,7 @@ async function renewOnce(app: RefreshDeps, known: Held, wish: Wish): Promise<Hel
     const current = await currentOf(app, known);
     if (current.generation > known.generation) return current;
     await refuseUnrefreshable(app, current);
-    const renewed = await app.admission.pass(registration, { deadline, isEarly }, () =>
+    const renewed = await app.circuitBreaker.pass(registration, { deadline, isEarly }, () =>
       askIfFree(app, current, { registration, requestId }),
     );
     if (renewed !== undefined) return renewed;
@@ -91,13 +91,13 @@ async function refuseUnrefreshable(app: RefreshDeps, current: Held): Promise<voi
     throw reconnect(app, current);
   }
   if (await isRestored(app, { id, generation })) throw reconnect(app, current);
-  if (current.intents >= mostIntents) {
+  if (current.intents >= mostOpenAttempts) {
     // The journal may know that one of them was never asked, or have its answer.
     await recoverNow(app);
     const isOver = await timely(abandonUnanswered(app.db, { id, generation }, app.journal.id));
     if (isOver || state === "revoking") throw reconnect(app, current);
   }
-  // What is taken back at the provider has a pace of its own.
+  // What is revoked at the provider has a rate of its own.
   const waitMs = state === "revoking" ? 0 : current.retryAt - app.now().getTime();
   if (waitMs > 0) throw busy(waitMs);
 }

@@ -5,7 +5,7 @@ import type { Version } from "../journal/answers.ts";
 import {
   type NewCredential,
   type ReadAccount,
-  openIntentCount,
+  openAttemptCount,
   readColumns,
   untroubled,
 } from "../store.ts";
@@ -18,29 +18,29 @@ export type Lease = {
 };
 
 /** A generation is asked for so often without any answer; then a person has to connect the account again. */
-export const mostIntents = 2;
-/** How long a gateway that died with an open intent may take to come back with its journal. */
+export const mostOpenAttempts = 2;
+/** How long a gateway that died with an open attempt may take to come back with its journal. */
 const comeBackSeconds = 60;
 
 /** Nobody holds the lease. */
 export const isFree = or(isNull(accounts.leaseUntil), lt(accounts.leaseUntil, sql`now()`));
 
-/** Nobody is asking, and no other journal may hold the answer to an open intent. */
+/** Nobody is asking, and no other journal may hold the answer to an open attempt. */
 function mayAsk({ journal }: Pick<Lease, "journal">): SQL | undefined {
-  const isOurs = or(sql`${openIntentCount} = 0`, eq(accounts.intentJournal, journal));
+  const isOurs = or(sql`${openAttemptCount} = 0`, eq(accounts.intentJournal, journal));
   const waited = sql`coalesce(${accounts.leaseUntil}, '-infinity') < now() - ${comeBackSeconds} * interval '1 second'`;
   return and(isFree, or(isOurs, isNull(accounts.intentJournal), waited));
 }
 
-/** The intent is in the row before the provider is asked, in the statement that takes the lease. */
+/** The attempt is in the row before the provider is asked, in the statement that takes the lease. */
 function leased({ holder, journal, seconds }: Lease) {
   return {
     leaseHolder: holder,
     leaseUntil: sql`now() + ${seconds} * interval '1 second'`,
-    intents: sql`${openIntentCount} + 1`,
+    intents: sql`${openAttemptCount} + 1`,
     intentGeneration: sql`${accounts.generation}`,
     intentJournal: journal,
-    state: sql`case when ${openIntentCount} > 0 and ${accounts.state} = 'active' then 'ambiguous' else ${accounts.state} end`,
+    state: sql`case when ${openAttemptCount} > 0 and ${accounts.state} = 'active' then 'ambiguous' else ${accounts.state} end`,
   };
 }
 
@@ -55,7 +55,7 @@ export async function leaseRefresh(
   version: Version,
   lease: Lease,
 ): Promise<ReadAccount | undefined> {
-  const isOpen = and(askable, lt(openIntentCount, mostIntents));
+  const isOpen = and(askable, lt(openAttemptCount, mostOpenAttempts));
   const [row] = await db
     .update(accounts)
     .set(leased(lease))
@@ -111,7 +111,7 @@ const isDue = and(
   inArray(accounts.state, ["active", "ambiguous"]),
   eq(accounts.kind, "oauth"),
   isNotNull(accounts.refreshToken),
-  lt(openIntentCount, mostIntents),
+  lt(openAttemptCount, mostOpenAttempts),
   or(
     lte(accounts.refreshFrom, sql`now()`),
     and(isNull(accounts.refreshFrom), lt(accounts.accessExpiresAt, sql`now()`)),
@@ -128,14 +128,14 @@ export function dueProviders(db: Database): Promise<{ provider: string; due: num
     .groupBy(accounts.provider);
 }
 
-/** Gives a lease back whose provider was never asked; earlier intents of others have had their time. */
+/** Gives a lease back whose provider was never asked; earlier attempts of others have had their time. */
 export async function returnLease(db: Database, version: Version, holder: string): Promise<void> {
   await db
     .update(accounts)
     .set({
       leaseHolder: null,
       leaseUntil: null,
-      intents: sql`greatest(${openIntentCount} - 1, 0)`,
+      intents: sql`greatest(${openAttemptCount} - 1, 0)`,
       intentJournal: null,
     })
     .where(and(isCurrent(version), eq(accounts.leaseHolder, holder)));
@@ -241,7 +241,7 @@ export async function abandonUnanswered(
       and(
         isCurrent(version),
         inArray(accounts.state, ["active", "ambiguous"]),
-        sql`${openIntentCount} >= ${mostIntents}`,
+        sql`${openAttemptCount} >= ${mostOpenAttempts}`,
         mayAsk({ journal }),
       ),
     )

@@ -1,11 +1,11 @@
 import * as oauth from "oauth4webapi";
 import { Failure, asFailure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { columns, openColumn, openHeld } from "../credential.ts";
 import { authenticationOf } from "../provider-client.ts";
 import type { RefreshDeps } from "../refresh/deps.ts";
 import { renew } from "../refresh/renew.ts";
-import { mostIntents } from "../refresh/store.ts";
+import { mostOpenAttempts } from "../refresh/store.ts";
 import type { Registration } from "../registration.ts";
 import { type ReadAccount, accountById } from "../store.ts";
 
@@ -107,7 +107,7 @@ function confirmed(status: number): TakenBack {
 async function goneOr(app: RefreshDeps, { id }: ReadAccount, error: unknown): Promise<TakenBack> {
   if (asFailure(error).code !== "reconnect_needed") throw error;
   const account = await timely(accountById(app.db, id));
-  return (account?.intents ?? 0) >= mostIntents ? "by_hand" : "already_gone";
+  return (account?.intents ?? 0) >= mostOpenAttempts ? "by_hand" : "already_gone";
 }
 
 function refused(status: number): Failure {

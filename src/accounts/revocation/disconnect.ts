@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { LetGo } from "#src/bus.ts";
+import type { ApplyRevocations } from "#src/bus.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { OutsideTrouble } from "#src/http/fetch-exchange.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { recoverNow } from "../recovery/recover.ts";
 import { leaseMs } from "../refresh/renew.ts";
 import type { RefreshDeps } from "../refresh/deps.ts";
@@ -13,7 +13,7 @@ import { beginRevoking, finishRevoking, postponeRevoking, takeRevoking } from ".
 
 export type DisconnectDeps = RefreshDeps & {
   /** Lets go of what ended, in this process. */
-  readonly letGo: LetGo;
+  readonly applyRevocations: ApplyRevocations;
 };
 
 export type Disconnected = {
@@ -45,7 +45,7 @@ export async function disconnect(
 ): Promise<Disconnected> {
   const begun = await timely(beginRevoking(app.db, accountId, app.now()));
   if (begun === undefined) throw new Failure("not_found");
-  app.letGo(begun.ended);
+  app.applyRevocations(begun.ended);
   app.credentials.forget(accountId);
   app.log.info("account_disconnected", { accountId, why, ended: begun.ended.length });
   await app.atStep("begun");

@@ -1,5 +1,5 @@
 import { and, eq, inArray, isNull, lte, ne, or, sql } from "drizzle-orm";
-import { recordEndings } from "#db/endings.ts";
+import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, sessions } from "#db/schema/agents.ts";
@@ -8,7 +8,7 @@ import type { Version } from "../journal/answers.ts";
 
 type Begun = {
   readonly account: ReadAccount;
-  /** What ended with it, for this process to let go of. */
+  /** What ended with it, for this process to forget. */
   readonly ended: readonly string[];
 };
 
@@ -33,9 +33,9 @@ export async function beginRevoking(
       .select({ id: agents.id })
       .from(agents)
       .where(eq(agents.accountId, id));
-    const subjects = held.map((agent) => `agent:${agent.id}`);
-    await recordEndings(transaction, subjects);
-    return { account, ended: [...ended, ...subjects] };
+    const topics = held.map((agent) => `agent:${agent.id}`);
+    await publishRevocations(transaction, topics);
+    return { account, ended: [...ended, ...topics] };
   });
 }
 

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, readdir, rm, stat, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, codeOf } from "#src/failure.ts";
 
 const homePrefix = "sd-rehearsal-";
@@ -10,7 +11,7 @@ const neededMiB = 150;
 const mebibyte = 1024 * 1024;
 
 /**
- * A home for a rehearsal, in the folder for temporary things; what earlier ones left there is taken away.
+ * A home for a self-test, in the folder for temporary things; what earlier ones left there is taken away.
  * Failures: `home_unusable`.
  */
 export async function newHome(): Promise<string> {
@@ -40,7 +41,7 @@ function unusable(why: string): Failure {
 
 const longestMs = 10 * 60_000;
 
-/** A rehearsal that was killed leaves its folder and its database running: the next one takes both away. */
+/** A self-test that was killed leaves its folder and its database running: the next one takes both away. */
 async function removeAbandoned(): Promise<void> {
   const names = await readdir(tmpdir()).catch(() => []);
   for (const name of names.filter((each) => each.startsWith(homePrefix))) {
@@ -50,7 +51,7 @@ async function removeAbandoned(): Promise<void> {
     // The clock of the file system, not the app's.
     if (!isOurs || Date.now() - found.mtimeMs < longestMs) continue;
     await stopServer(folder);
-    await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined);
   }
 }
 
@@ -62,10 +63,17 @@ async function stopServer(folder: string): Promise<void> {
   if (!command.includes(folder)) return;
   try {
     process.kill(pid, "SIGQUIT");
+    // What it still writes would be in the way of removing its folder.
+    for (let looks = 0; looks < mostLooks; looks += 1) {
+      await sleep(lookMs);
+      process.kill(pid, 0);
+    }
   } catch {
-    // It has just ended.
+    // It has ended.
   }
 }
+
+const [mostLooks, lookMs] = [100, 50];
 
 /** Takes everything away before the process ends on Ctrl-C or SIGTERM. Returns how to stop listening. */
 export function onSignals(dispose: () => Promise<void>): () => void {

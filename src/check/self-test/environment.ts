@@ -30,7 +30,7 @@ import { type Visitor, newVisitor, walkToCallback } from "./visitor.ts";
  * This binary with a deployment's settings, on loopback: a database of its own, simulated providers that behave as
  * the configured profiles say, and nothing of any real seller.
  */
-export type Rehearsal = AsyncDisposable & {
+export type SelfTest = AsyncDisposable & {
   readonly app: App & RefreshParts;
   readonly gateway: Gateway;
   readonly url: string;
@@ -50,11 +50,11 @@ export const silentName = "rehearsal-silent";
 const accessSeconds = 3600;
 
 /** Failures: `home_unusable` where no PostgreSQL is bundled or none can run in the temporary folder. */
-export async function openRehearsal(
+export async function openSelfTest(
   deployment: Deployment,
   environment: Environment,
   runtime: Runtime,
-): Promise<Rehearsal> {
+): Promise<SelfTest> {
   if (runtime.installPostgres === undefined) {
     throw new Failure("home_unusable", `There is no PostgreSQL inside on ${runtime.name}`);
   }
@@ -70,25 +70,25 @@ export async function openRehearsal(
   }
 }
 
-type RehearsalOptions = {
+type SelfTestOptions = {
   readonly deployment: Deployment;
   readonly environment: Environment;
   readonly runtime: Runtime;
 };
 
-async function openOn(stack: AsyncDisposableStack, opening: RehearsalOptions): Promise<Rehearsal> {
+async function openOn(stack: AsyncDisposableStack, opening: SelfTestOptions): Promise<SelfTest> {
   const { deployment, environment, runtime } = opening;
   const home = await newHome();
   stack.defer(() => rm(home, { recursive: true, force: true }));
   const profiles = profilesOf(deployment);
   const { sandbox, silent, alerts } = startOutside(deployment, runtime, stack);
-  const secrets = rehearsedSecrets();
+  const secrets = selfTestSecrets();
   const written: string[] = [];
   const opened = await openApp({
     runtime,
     role: "gateway",
     environment: {
-      ...rehearsed(environment, sandbox),
+      ...selfTested(environment, sandbox),
       ...secrets,
       SMARTDASH_HOME: home,
       SMARTDASH_UPSTREAMS: withSilent(sandbox, silent),
@@ -157,7 +157,7 @@ function startOutside(deployment: Deployment, runtime: Runtime, stack: AsyncDisp
 }
 
 /** The deployment's limits and choices; its database, addresses, keys and sinks stay out. */
-function rehearsed(environment: Environment, sandbox: Sandbox): Environment {
+function selfTested(environment: Environment, sandbox: Sandbox): Environment {
   const {
     DATABASE_URL: _,
     PUBLIC_URL: __,
@@ -184,7 +184,7 @@ function rehearsed(environment: Environment, sandbox: Sandbox): Environment {
   };
 }
 
-function rehearsedSecrets() {
+function selfTestSecrets() {
   const key = () => randomBytes(32).toString("base64");
   return {
     ENCRYPTION_KEY: key(),
@@ -214,7 +214,7 @@ const usualSeller = "100200300";
 
 /** Walks the way of a person's browser, of one that is signed in already where it is given. Failures: an error whose text names the step. */
 export async function connect(
-  { app, url }: Pick<Rehearsal, "app" | "url">,
+  { app, url }: Pick<SelfTest, "app" | "url">,
   wish: { readonly provider: string; readonly seller?: string; readonly visitor?: Visitor },
 ): Promise<Connected> {
   const { provider, seller = usualSeller, visitor = newVisitor() } = wish;

@@ -6,7 +6,7 @@ type Received = {
   readonly body: string;
 };
 
-/** Takes whatever is sent to it, on loopback: the other end of alerts in a rehearsal. */
+/** Takes whatever is sent to it, on loopback: the other end of alerts in a self-test. */
 export type Receiver = {
   readonly url: string;
   readonly received: readonly Received[];

@@ -5,7 +5,7 @@ import { accountById } from "#src/accounts/store.ts";
 import { type ErrorRule, type Provider, standardErrors } from "#src/providers/provider.ts";
 import { asFailure } from "#src/failure.ts";
 import type { Fault } from "#src/sandbox/faults.ts";
-import { type Rehearsal, connect } from "./environment.ts";
+import { type SelfTest, connect } from "./environment.ts";
 import { type Visitor, newVisitor } from "./visitor.ts";
 import { forgetTrouble, secondsUntilRetry } from "./store.ts";
 
@@ -80,25 +80,25 @@ function trialOf({ status = usualStatus, code, text, means }: ErrorRule): readon
 
 /** Lets the simulated provider give each answer in turn to the very code that refreshes real accounts. */
 export async function consequences(
-  rehearsal: Rehearsal,
+  selfTest: SelfTest,
   profile: Provider,
 ): Promise<readonly Consequence[]> {
   const found: Consequence[] = [];
   const trying = { profile, visitor: newVisitor() };
-  for (const trial of trialsFor(profile)) found.push(await tryOne(rehearsal, trying, trial));
+  for (const trial of trialsFor(profile)) found.push(await tryOne(selfTest, trying, trial));
   return found;
 }
 
 async function tryOne(
-  rehearsal: Rehearsal,
+  selfTest: SelfTest,
   { profile, visitor }: { readonly profile: Provider; readonly visitor: Visitor },
   trial: Trial,
 ): Promise<Consequence> {
-  const { app, sandbox } = rehearsal;
+  const { app, sandbox } = selfTest;
   const provider = sandbox.providers.get(profile.name);
   if (provider === undefined) throw new Error(`${profile.name} is not simulated`);
   await forgetTrouble(app.db);
-  const { accountId } = await connect(rehearsal, { provider: profile.name, visitor });
+  const { accountId } = await connect(selfTest, { provider: profile.name, visitor });
   if (trial.fault !== undefined) provider.faults.push(trial.fault);
   const held = await readHeld(app, accountId);
   if (held === undefined) throw new Error("no account was stored");

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { recordEndings } from "#db/endings.ts";
+import { publishRevocations } from "#db/revocations.ts";
 import { eventCount } from "#db/events.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
 
 /** What tells every gateway of this node to say that it is here. */
-export function announceSubject(of: string): string {
+export function announceTopic(of: string): string {
   return `announce:${of}`;
 }
 
@@ -16,10 +16,10 @@ export async function askToAnnounce(
   app: Pick<App, "db">,
   of: string,
 ): Promise<"announced" | "nowhere" | "unheard"> {
-  const subject = announceSubject(of);
+  const subject = announceTopic(of);
   const since = await databaseNow(app.db);
-  await recordEndings(app.db, [subject]);
-  const which = { subjects: [subject], since };
+  await publishRevocations(app.db, [subject]);
+  const which = { topics: [subject], since };
   for (let waited = 0; waited < toldMs; waited += stepMs) {
     await sleep(stepMs);
     if ((await eventCount(app.db, "announced", which)) > 0) return "announced";

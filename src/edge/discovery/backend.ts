@@ -1,5 +1,5 @@
 /** A way in which nodes find each other. */
-export type Finder = {
+export type DiscoveryBackend = {
   readonly name: "mdns" | "libp2p";
   /** Says that we are here, and asks who is. */
   announce(): void;

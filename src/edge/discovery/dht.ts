@@ -7,7 +7,7 @@ import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type CapabilityDocument, nameIn, readCapabilities, versionIn } from "../capabilities.ts";
 import type { OwnNode } from "../identity.ts";
 import type { Directory } from "./directory.ts";
-import type { Finder } from "./backend.ts";
+import type { DiscoveryBackend } from "./backend.ts";
 import { askDocument, documentProtocol, sendDocument } from "./document-stream.ts";
 import {
   type Host,
@@ -42,7 +42,7 @@ export async function openDht(
     readonly bootstrap: readonly string[];
     readonly home: string;
   },
-): Promise<Finder> {
+): Promise<DiscoveryBackend> {
   const host = await startHost(node, options);
   const ask = createAsking(app, host, options.directory);
 

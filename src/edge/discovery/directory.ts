@@ -1,15 +1,15 @@
 import type { App } from "#src/app.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import { plainName, plainVersion } from "../capabilities.ts";
 import { announcedAddress } from "../peers/address.ts";
 import {
   type DiscoveredPeer,
-  dropSightings,
-  mostSightings,
-  sightingMs,
-  saveSightings,
+  dropDiscovered,
+  mostDiscovered,
+  discoveredMs,
+  saveDiscovered,
 } from "./store.ts";
 
 /** What somebody on the network says about a node. */
@@ -63,7 +63,7 @@ class BoundedDirectory implements Directory {
   met(announced: Announced): boolean {
     const { peerId, nodeId } = announced;
     const isSense = identityOfPeer(peerId)?.nodeId === nodeId && peerId !== this.#of;
-    const isRoom = this.#waiting.size < mostSightings || this.#waiting.has(peerId);
+    const isRoom = this.#waiting.size < mostDiscovered || this.#waiting.has(peerId);
     if (!isSense || !isRoom) return false;
     this.#gone.delete(peerId);
     this.#waiting.set(peerId, this.#sighting(announced));
@@ -74,7 +74,7 @@ class BoundedDirectory implements Directory {
   left(peerId: string): void {
     if (identityOfPeer(peerId) === undefined) return;
     this.#waiting.delete(peerId);
-    if (this.#gone.size < mostSightings) this.#gone.add(peerId);
+    if (this.#gone.size < mostDiscovered) this.#gone.add(peerId);
     this.#soon();
   }
 
@@ -85,8 +85,8 @@ class BoundedDirectory implements Directory {
     this.#waiting.clear();
     this.#gone.clear();
     try {
-      await timely(saveSightings(this.#app.db, met));
-      await timely(dropSightings(this.#app.db, this.#of, left));
+      await timely(saveDiscovered(this.#app.db, met));
+      await timely(dropDiscovered(this.#app.db, this.#of, left));
       this.#isFailing = false;
     } catch (error) {
       // They will be met again.
@@ -109,7 +109,7 @@ class BoundedDirectory implements Directory {
       via,
       version: plainVersion(version) ?? null,
       seenAt: now,
-      expiresAt: new Date(now.getTime() + sightingMs),
+      expiresAt: new Date(now.getTime() + discoveredMs),
     };
   }
 

@@ -8,8 +8,8 @@ import { version } from "#src/runtime/runtime.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { Directory } from "./directory.ts";
-import type { Finder } from "./backend.ts";
-import { atMostEvery, repeat } from "./pace.ts";
+import type { DiscoveryBackend } from "./backend.ts";
+import { atMostEvery, repeat } from "./rate.ts";
 
 const service = "_edge-hive._tcp.local";
 const ttlSeconds = 120;
@@ -41,7 +41,7 @@ export function openMdns(
   app: Pick<App, "log" | "now">,
   node: NodeIdentity,
   { directory, interface: only, announced }: MdnsOptions,
-): Finder {
+): DiscoveryBackend {
   // Where nobody may ask for the interfaces, this fails now, and not in a timer.
   const own = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
   if (only !== undefined && !own.some(({ address }) => address === only)) {

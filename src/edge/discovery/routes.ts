@@ -15,12 +15,12 @@ import type { PageRoutes } from "#src/http/forms.ts";
 import { isOperators } from "../node-routes.ts";
 import { createChallenges, useOnceIn } from "../peers/challenges.ts";
 import { connectPeer } from "../peers/connect.ts";
-import { challengePath, responsePath } from "../peers/meet.ts";
+import { challengePath, responsePath } from "../peers/handshake.ts";
 import type { Self } from "../self.ts";
 import type { Peer } from "../peers/store.ts";
 import { peerIdOf, trusted } from "../peers/trust.ts";
-import type { Finder } from "./backend.ts";
-import { peersTold, toldConnection } from "./told.ts";
+import type { DiscoveryBackend } from "./backend.ts";
+import { peerViews, connectionView } from "./view.ts";
 
 export type DiscoveryDeps = McpDeps & GrantDeps;
 
@@ -34,7 +34,7 @@ const noStore = { headers: { "cache-control": "no-store" } };
 export function mountDiscovery(
   routes: PageRoutes,
   app: DiscoveryDeps,
-  { self, finders, certificate }: Mounted,
+  { self, backends, certificate }: Mounted,
 ): void {
   const of = self.node.peerId;
   const now = () => app.now().getTime();
@@ -58,13 +58,13 @@ export function mountDiscovery(
   });
   routes.get("/discovery/peers", async ({ req }) => {
     await operatorOf(app, req.raw, "mcp:read");
-    return Response.json({ peers: await peersTold(app, of) }, noStore);
+    return Response.json({ peers: await peerViews(app, of) }, noStore);
   });
   routes.get("/discovery/announce", async ({ req, env }) => {
     await operatorOf(app, req.raw, "mcp:call");
     gate.pass(env.address());
-    for (const finder of finders) finder.announce();
-    const by = finders.map(({ name }) => name);
+    for (const backend of backends) backend.announce();
+    const by = backends.map(({ name }) => name);
     return Response.json({ node_id: self.node.nodeId, announced_by: by }, noStore);
   });
   routes.post("/discovery/connect/:peer_id", async ({ req, env }) => {
@@ -75,21 +75,21 @@ export function mountDiscovery(
     const connected = await connect().catch(async (error: unknown) => {
       // Nobody has met it yet: perhaps somebody in the DHT has.
       const isUnknown = error instanceof Failure && error.code === "peer_unknown";
-      if (!isUnknown || !(await seek(finders, peerId))) throw error;
+      if (!isUnknown || !(await seek(backends, peerId))) throw error;
       return await connect();
     });
-    return Response.json(toldConnection(connected), noStore);
+    return Response.json(connectionView(connected), noStore);
   });
 }
 
-async function seek(finders: readonly Finder[], peerId: string): Promise<boolean> {
-  const sought = finders.map(async (each) => (await each.seek?.(peerId)) === true);
+async function seek(backends: readonly DiscoveryBackend[], peerId: string): Promise<boolean> {
+  const sought = backends.map(async (each) => (await each.seek?.(peerId)) === true);
   return (await Promise.all(sought)).includes(true);
 }
 
 type Mounted = {
   readonly self: Self;
-  readonly finders: readonly Finder[];
+  readonly backends: readonly DiscoveryBackend[];
   /** SHA-256 in hex of the certificate that this process shows. */
   readonly certificate: (() => string) | undefined;
 };

@@ -4,7 +4,7 @@ import type { App } from "#src/app.ts";
 import { isObject, objectIn } from "#src/config/read.ts";
 import { fingerprint, isSame, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { readCapabilities } from "../capabilities.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import type { Self } from "../self.ts";

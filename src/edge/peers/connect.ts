@@ -1,12 +1,12 @@
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { timely, within } from "#src/once.ts";
+import { timely, within } from "#src/timeout.ts";
 import { nameIn, versionIn } from "../capabilities.ts";
 import { addressText, readAddress } from "./address.ts";
 import type { Self } from "../self.ts";
-import { type Admission, type Met, meet } from "./meet.ts";
+import { type CircuitBreaker, type Met, shakeHands } from "./handshake.ts";
 import { type Peer, noteChallenge, peerOf } from "./store.ts";
-import { saveSightings, sightingMs, sightingsOf } from "../discovery/store.ts";
+import { saveDiscovered, discoveredMs, discoveredOf } from "../discovery/store.ts";
 import { trusted } from "./trust.ts";
 
 /** How a node was reached, and what both sides think of each other. */
@@ -14,7 +14,7 @@ export type Connected = Pick<Met, "identity" | "address" | "pin"> & {
   /** We trust it, and it has proven itself. */
   readonly isTrusted: boolean;
   /** What it says to our proof. */
-  readonly admission: Admission;
+  readonly circuitBreaker: CircuitBreaker;
 };
 
 const wholeMs = 10_000;
@@ -56,7 +56,7 @@ async function connect(app: Deps, self: Self, wanted: Limited): Promise<Connecte
   let failure = new Failure("peer_unknown");
   for (const address of addresses.slice(0, mostAddresses)) {
     if (ended.aborted) throw failure;
-    const tried = await attempt(() => meet(self, { ...about, address }));
+    const tried = await attempt(() => shakeHands(self, { ...about, address }));
     if (!(tried instanceof Failure)) return await admitted(app, self, { met: tried, ended });
     failure = tried;
   }
@@ -80,7 +80,7 @@ async function foundAt(
   { peerId, known }: { readonly peerId: string; readonly known: Peer | undefined },
 ): Promise<readonly string[]> {
   const proven = known?.provenAddress ?? undefined;
-  const met = await timely(sightingsOf(app.db, of, app.now()));
+  const met = await timely(discoveredOf(app.db, of, app.now()));
   const announced = met.find((each) => each.peerId === peerId)?.addresses ?? [];
   return [...new Set([...(proven === undefined ? [] : [proven]), ...announced])];
 }
@@ -95,13 +95,13 @@ async function admitted(
     if (ended.aborted) throw new Failure("peer_unreachable");
   };
   late();
-  const admission = await met.prove();
+  const circuitBreaker = await met.prove();
   late();
   const { identity, document, address, pin } = met;
   const at = addressText({ origin: address.origin, ip: pin.address });
   const peer = await trusted(app, of, { ...met, address: at, name: nameIn(document) });
   const now = app.now();
-  const sighting = {
+  const discovered = {
     of,
     peerId: identity.peerId,
     nodeId: identity.nodeId,
@@ -110,8 +110,8 @@ async function admitted(
     via: "challenge" as const,
     version: versionIn(document) ?? null,
     seenAt: now,
-    expiresAt: new Date(now.getTime() + sightingMs),
+    expiresAt: new Date(now.getTime() + discoveredMs),
   };
-  await timely(saveSightings(app.db, [sighting]));
-  return { identity, address, pin, isTrusted: peer !== undefined, admission };
+  await timely(saveDiscovered(app.db, [discovered]));
+  return { identity, address, pin, isTrusted: peer !== undefined, circuitBreaker };
 }

@@ -3,11 +3,12 @@ import { createCache, databasePatienceMs, withoutDatabaseMs } from "#src/cache.t
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Pin } from "#src/http/exchange.ts";
-import { createOnce, timely } from "#src/once.ts";
+import { createSingleFlight } from "#src/single-flight.ts";
+import { timely } from "#src/timeout.ts";
 import { connectPeer } from "./connect.ts";
 import type { Self } from "../self.ts";
 import { peersNamed } from "./store.ts";
-import { sightingsOf } from "../discovery/store.ts";
+import { discoveredOf } from "../discovery/store.ts";
 
 type Named = { readonly peerId: string; readonly nodeId: string };
 
@@ -56,7 +57,7 @@ export function createPeerSessions(
     now,
   });
   // Of its own: what the gateway waits for when it stops is a credential, not a node.
-  const once = createOnce();
+  const once = createSingleFlight();
   const sessions = createCache<PeerSession>({ freshMs: 3_600_000, staleMs: 0, size, now });
   /** A node that does not answer is not asked with each call. */
   const failed = createCache<Failure>({ freshMs: quietMs, staleMs: 0, size, now });
@@ -107,7 +108,7 @@ async function findPeer(
   const [peer, second] = decided.filter(({ trust }) => trust !== "forgotten");
   if (peer !== undefined) return second === undefined ? peer : undefined;
   if (self.fleetKey === undefined) return undefined;
-  const met = await timely(sightingsOf(app.db, of, app.now()));
+  const met = await timely(discoveredOf(app.db, of, app.now()));
   const known = new Set(decided.map(({ peerId }) => peerId));
   const [only, other] = met.filter(
     (each) => (each.nodeId === name || each.name === name) && !known.has(each.peerId),
@@ -120,10 +121,10 @@ async function beginSession(
   self: Self,
   { peerId, nodeId }: Named,
 ): Promise<PeerSession> {
-  const { isTrusted, admission, pin } = await connectPeer(app, self, { peerId });
-  const { token } = admission;
-  if (!isTrusted || !admission.isTrusted || token === undefined) {
-    throw new Failure("peer_not_trusted", whyNot(nodeId, isTrusted, admission.isTrusted));
+  const { isTrusted, circuitBreaker, pin } = await connectPeer(app, self, { peerId });
+  const { token } = circuitBreaker;
+  if (!isTrusted || !circuitBreaker.isTrusted || token === undefined) {
+    throw new Failure("peer_not_trusted", whyNot(nodeId, isTrusted, circuitBreaker.isTrusted));
   }
   return {
     peerId,

@@ -1,8 +1,8 @@
 import { type SQL, and, asc, eq, ne, or, sql } from "drizzle-orm";
-import { recordEndings } from "#db/endings.ts";
+import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { agents } from "#db/schema/agents.ts";
-import { peers, sightings } from "#db/schema/edge.ts";
+import { peers, discoveredPeers } from "#db/schema/edge.ts";
 import type { NewAgent } from "#src/oauth-server/clients/store.ts";
 
 export type Peer = typeof peers.$inferSelect & {
@@ -32,7 +32,7 @@ const withAgent = {
 };
 
 /** What ends when `of` trusts a peer no more, or anew. */
-export function peerSubject(of: string, peerId: string): string {
+export function peerTopic(of: string, peerId: string): string {
   return `peer:${of}/${peerId}`;
 }
 
@@ -101,7 +101,7 @@ export async function saveTrust(db: Database, trusting: PeerDeps): Promise<boole
     await endAgents(transaction, before?.agentId ?? undefined);
     // Whom the fleet key lets in for the first time has nothing that could end; its first call is under way.
     const isTold = before !== undefined || wanted.trust === "pinned";
-    if (isTold) await recordEndings(transaction, [peerSubject(wanted.of, wanted.peerId)]);
+    if (isTold) await publishRevocations(transaction, [peerTopic(wanted.of, wanted.peerId)]);
     return true;
   });
 }
@@ -121,14 +121,14 @@ export async function forgetTrust(db: Database, of: string, peerId: string): Pro
       .set({ trust: "forgotten", agentId: null, since: sql`now()` })
       .where(which);
     await endAgents(transaction, before.agentId ?? undefined);
-    await recordEndings(transaction, [peerSubject(of, peerId)]);
+    await publishRevocations(transaction, [peerTopic(of, peerId)]);
     return true;
   });
 }
 
 /** What a node that has another key by now had decided and met; whom it had let in is let go of. Returns how many. */
 export async function forgetNode(db: Database, of: string): Promise<number> {
-  await db.delete(sightings).where(eq(sightings.of, of));
+  await db.delete(discoveredPeers).where(eq(discoveredPeers.of, of));
   return await forgetWhere(db, eq(peers.of, of));
 }
 
@@ -146,7 +146,7 @@ async function forgetWhere(db: Database, which: SQL | undefined): Promise<number
       .returning({ of: peers.of, peerId: peers.peerId, agentId: peers.agentId });
     for (const { of, peerId, agentId } of rows) {
       await endAgents(transaction, agentId ?? undefined);
-      await recordEndings(transaction, [peerSubject(of, peerId)]);
+      await publishRevocations(transaction, [peerTopic(of, peerId)]);
     }
     return rows.length;
   });
@@ -158,7 +158,7 @@ async function endAgents(
 ): Promise<void> {
   if (id === undefined) return;
   await db.delete(agents).where(eq(agents.id, id));
-  await recordEndings(db, [`agent:${id}`]);
+  await publishRevocations(db, [`agent:${id}`]);
 }
 
 /** Counts a challenge that went well, and where; or one that did not. */

@@ -1,12 +1,12 @@
 import { agentForPeer } from "#src/oauth-server/clients/operator.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import { addressText, readAddress } from "./address.ts";
 import type { Proven } from "./challenges.ts";
 import { type Peer, forgetTrust, noteChallenge, peersNamed, peerOf, saveTrust } from "./store.ts";
-import { sightingsOf } from "../discovery/store.ts";
+import { discoveredOf } from "../discovery/store.ts";
 
 type Deps = Pick<App, "db" | "now" | "catalog">;
 
@@ -91,7 +91,7 @@ export async function peerIdOf(
 ): Promise<string> {
   if (identityOfPeer(name) !== undefined) return name;
   const decided = await peersNamed(app.db, of, name);
-  const sighted = await sightingsOf(app.db, of, app.now());
+  const sighted = await discoveredOf(app.db, of, app.now());
   const met = sighted.filter(({ nodeId, name: alias }) => nodeId === name || alias === name);
   const trustedOnes = decided.filter(({ trust }) => trust !== "forgotten");
   const meant = trustedOnes.length > 0 ? trustedOnes : [...decided, ...met];

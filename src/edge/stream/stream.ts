@@ -31,10 +31,10 @@ const longestMs = 2 ** 31 - 1;
  * first; where that is not known any more, one event says that everything may have changed.
  * Failures: `busy` when the caller has too many of them.
  */
-export function openNotices(app: Deps, hub: Hub, asked: Asked): Response {
+export function openNotices(app: Deps, broker: Broker, asked: Asked): Response {
   const { caller } = asked;
   if (app.openStreams.of(caller.key) >= mostPerCaller) throw new Failure("busy");
-  const source = new Notices(app, hub, asked);
+  const source = new Notices(app, broker, asked);
   const stream = new ReadableStream<Uint8Array>(source, { highWaterMark: mostUnread });
   return new Response(stream, {
     headers: {
@@ -54,19 +54,19 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
   readonly isAwaited = false;
   quietSince: number;
   readonly #app: Deps;
-  readonly #hub: Hub;
+  readonly #hub: Broker;
   readonly #caller: Caller;
-  readonly #subjects: readonly string[];
+  readonly #topics: readonly string[];
   readonly #lastEventId: string | null;
   readonly #follow: () => () => void;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #followed: readonly (() => void)[] = [];
 
-  constructor(app: Deps, hub: Hub, asked: Asked) {
+  constructor(app: Deps, broker: Broker, asked: Asked) {
     this.#app = app;
-    this.#hub = hub;
+    this.#hub = broker;
     this.#caller = asked.caller;
-    this.#subjects = [...asked.caller.subjects, ...asked.topics.map(switchedOff)];
+    this.#topics = [...asked.caller.topics, ...asked.topics.map(switchedOff)];
     this.#lastEventId = asked.lastEventId;
     this.#follow = asked.follow;
     this.quietSince = app.now().getTime();
@@ -84,7 +84,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
     this.#app.heartbeat.join(this);
     // In one piece: whoever has missed much has not read any of it yet.
     this.#send(this.#beginning());
-    this.#app.openStreams.join(this.#subjects, this, this.quietSince);
+    this.#app.openStreams.join(this.#topics, this, this.quietSince);
   }
 
   /** From where events go on, and what was missed. */
@@ -145,7 +145,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
     for (const stop of this.#followed) stop();
     this.#followed = [];
     this.#app.heartbeat.leave(this);
-    this.#app.openStreams.leave(this.#subjects, this);
+    this.#app.openStreams.leave(this.#topics, this);
   }
 }
 
@@ -166,7 +166,7 @@ type Notice = {
 type Kept = { readonly id: string; readonly data: string; readonly notice: Notice };
 
 /** What this process has to tell, the last 256 of it: whoever comes back is told what was missed. */
-export type Hub = {
+export type Broker = {
   tell(notice: Notice): void;
   /** Hears everything from now on; returns how to stop. */
   join(listener: (kept: Kept) => void): () => void;
@@ -179,7 +179,7 @@ export type Hub = {
 const mostKept = 256;
 
 /** @param name Of this process: an event id of another one means nothing here. */
-export function createHub(name: string): Hub {
+export function createBroker(name: string): Broker {
   const listeners = new Set<(kept: Kept) => void>();
   const kept: Kept[] = [];
   let count = 0;

@@ -84,7 +84,7 @@ export function isPeersClient(clientId: string | undefined): boolean {
 }
 
 /**
- * A node that is let in by its own proof, as an agent of the operator: no door of OAuth is open to it.
+ * A node that is let in by its own proof, as an agent of the operator: no OAuth endpoint is open to it.
  * Failures: `usage`, with what is wrong about the wish.
  */
 export async function agentForPeer(
@@ -131,7 +131,7 @@ export async function removeClient(
 ): Promise<readonly string[]> {
   const ended = await removeAgent(app.db, clientId, app.now());
   if (ended.length > 0) return ended;
-  throw new Failure("not_found", `There is no client ${clientId}`, {
+  throw new Failure("not_found", `Unknown client: ${clientId}`, {
     hint: "smartdash agents list --all shows them",
   });
 }
@@ -141,7 +141,7 @@ function refuseUnusable(app: Pick<App, "catalog">, wanted: OperatorAgent): void 
   const unknown = wanted.upstreams.find((each) => !app.catalog.upstreams.has(each));
   if (unknown !== undefined) {
     const known = [...app.catalog.upstreams.keys()].join(", ");
-    throw wrong(`There is no upstream ${unknown}`, `There are ${known}`);
+    throw wrong(`Unknown upstream: ${unknown}`, `Known: ${known}`);
   }
   const unusable = wanted.redirectUris.find((each) => !isUsableRedirect(each));
   if (unusable !== undefined)

@@ -1,5 +1,5 @@
 import { and, desc, eq, getTableColumns, inArray, isNull, not, sql } from "drizzle-orm";
-import { endGrantsWhere, recordEndings } from "#db/endings.ts";
+import { endGrantsWhere, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, usedAssertions } from "#db/schema/agents.ts";
@@ -66,9 +66,9 @@ export async function removeAgent(
       .where(eq(agents.clientId, clientId))
       .returning({ id: agents.id });
     const ended = await endGrantsWhere(transaction, eq(grants.clientId, clientId), now);
-    const subjects = removed.map(({ id }) => `agent:${id}`);
-    await recordEndings(transaction, subjects);
-    return [...subjects, ...ended];
+    const topics = removed.map(({ id }) => `agent:${id}`);
+    await publishRevocations(transaction, topics);
+    return [...topics, ...ended];
   });
 }
 

@@ -66,7 +66,8 @@ type Step = (app: Deps, asked: URLSearchParams, client: Client) => void;
 /** RFC 6749 section 4.1.1, RFC 7636 section 4.3, in the order in which they are told. */
 const steps: readonly Step[] = [
   (_, asked) => {
-    if (asked.has("request") || asked.has("request_uri")) refuse("request objects are not there");
+    if (asked.has("request") || asked.has("request_uri"))
+      refuse("request objects are not supported");
   },
   (_, asked) => {
     if (expectField(asked, "response_type") !== "code")

@@ -9,7 +9,7 @@ import { redirectHost, redirectKind } from "../clients/redirect-uris.ts";
 import type { AuthorizationRequest } from "./authorization-request.ts";
 import { type Grant, consentOf, saveDecision, endGrants } from "./store.ts";
 import { createHash } from "node:crypto";
-import type { LetGo } from "#src/bus.ts";
+import type { ApplyRevocations } from "#src/bus.ts";
 
 const fifteenMinutesMs = 15 * 60_000;
 const codeMinutes = 5;
@@ -172,7 +172,9 @@ export function policyKeyOf(grant: Pick<Grant, "policyId">): string {
   return `grant:${grant.policyId}`;
 }
 
-type EndingGrants = Pick<App, "db" | "now" | "log"> & { readonly letGo: LetGo };
+type EndingGrants = Pick<App, "db" | "now" | "log"> & {
+  readonly applyRevocations: ApplyRevocations;
+};
 
 /** Ends a grant with everything that rests on it, here at once, elsewhere within two seconds. */
 export async function endGrant(
@@ -180,7 +182,7 @@ export async function endGrant(
   which: { id: string; personId?: string },
   why: string,
 ): Promise<void> {
-  const subjects = await endGrants(app.db, which, app.now());
-  app.letGo(subjects);
-  if (subjects.length > 0) app.log.info("grant_ended", { grantId: which.id, why });
+  const topics = await endGrants(app.db, which, app.now());
+  app.applyRevocations(topics);
+  if (topics.length > 0) app.log.info("grant_ended", { grantId: which.id, why });
 }

@@ -1,5 +1,5 @@
 import { and, desc, eq, isNotNull, isNull, or, sql } from "drizzle-orm";
-import { endGrantsWhere } from "#db/endings.ts";
+import { endGrantsWhere } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/agents.ts";
 
@@ -165,7 +165,7 @@ export async function policyIdNamed(db: Database, id: string): Promise<string | 
   return row?.policyId;
 }
 
-/** Ends a grant, where a person is named only theirs; returns what has to be let go of. */
+/** Ends a grant, where a person is named only theirs; returns the topics of what ended. */
 export async function endGrants(
   db: Database,
   which: { id: string; personId?: string },

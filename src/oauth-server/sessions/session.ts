@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import type { LetGo } from "#src/bus.ts";
+import type { ApplyRevocations } from "#src/bus.ts";
 import { closeSession, saveSession } from "./store.ts";
 
 const thirtyDays = 30 * 86_400_000;
@@ -35,15 +35,15 @@ export async function mintSession(
 }
 
 function noSuchAccount(): Failure {
-  return new Failure("not_found", "There is no such account");
+  return new Failure("not_found", "Unknown account");
 }
 
 /** Ends a person's own session; nobody is told whether it existed. */
 export async function endSession(
-  app: Pick<App, "db" | "now" | "log"> & { readonly letGo: LetGo },
+  app: Pick<App, "db" | "now" | "log"> & { readonly applyRevocations: ApplyRevocations },
   session: { id: string; personId: string },
 ): Promise<void> {
   const isClosed = await closeSession(app.db, session, app.now());
-  app.letGo([`session:${session.id}`]);
+  app.applyRevocations([`session:${session.id}`]);
   if (isClosed) app.log.info("session_ended", { sessionId: session.id });
 }

@@ -1,5 +1,5 @@
 import { and, desc, eq, gt, isNull, notInArray } from "drizzle-orm";
-import { recordEndings } from "#db/endings.ts";
+import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { sessions } from "#db/schema/agents.ts";
@@ -78,7 +78,7 @@ export async function closeSession(
         ),
       )
       .returning({ id: sessions.id });
-    await recordEndings(
+    await publishRevocations(
       transaction,
       ended.map(({ id }) => `session:${id}`),
     );

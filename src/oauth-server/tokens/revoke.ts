@@ -1,4 +1,4 @@
-import { recordEndings } from "#db/endings.ts";
+import { publishRevocations } from "#db/revocations.ts";
 import { fingerprint, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Client } from "../clients/client.ts";
@@ -41,9 +41,9 @@ async function revokeAccessToken(app: GrantDeps, client: Client, token: string):
     await endGrant(app, { id }, "revoked_by_client");
     return;
   }
-  const subjects = [`token:${proven.tokenId}`];
-  await recordEndings(app.db, subjects);
-  app.letGo(subjects);
+  const topics = [`token:${proven.tokenId}`];
+  await publishRevocations(app.db, topics);
+  app.applyRevocations(topics);
 }
 
 function refuseStrangers(client: Client, owner: string): void {

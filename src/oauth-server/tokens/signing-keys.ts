@@ -7,7 +7,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import {
   type NewSigningKey,
   type SigningKeyRow,
@@ -44,10 +44,10 @@ export type SigningKeys = {
   forget(): void;
 };
 
-type Deps = Pick<App, "db" | "seal" | "now" | "config" | "once">;
+type Deps = Pick<App, "db" | "seal" | "now" | "config" | "singleFlight">;
 
-/** Every access token rests on the keys: this ending ends them all. */
-export const keysSubject = "keys";
+/** Every access token rests on the keys: this topic ends them all. */
+export const keysTopic = "keys";
 
 const askAgainMs = 10_000;
 
@@ -69,7 +69,7 @@ export function createSigningKeys(app: Deps): SigningKeys {
     return found;
   };
   const again = () =>
-    app.once("signing keys", async () => {
+    app.singleFlight("signing keys", async () => {
       askedAt = now();
       const before = forgotten;
       const loaded = await loadRing(app);
@@ -183,7 +183,7 @@ function placeOf(id: string) {
 export async function rotateKeys(app: Deps, { isLost }: { isLost: boolean }): Promise<string> {
   if (isLost) {
     const pair = await newPair(app);
-    await replaceSigningKeys(app.db, pair, [keysSubject]);
+    await replaceSigningKeys(app.db, pair, [keysTopic]);
     return String(pair[0].publicJwk["kid"]);
   }
   await completeRows(app);

@@ -1,5 +1,5 @@
 import { and, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
-import { recordEndings } from "#db/endings.ts";
+import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { toolPolicies } from "#db/schema/guards.ts";
@@ -64,7 +64,7 @@ export async function replaceSigningKeys(
     await transaction.execute(sql`select pg_advisory_xact_lock(${rotationLock})`);
     await transaction.delete(signingKeys);
     await transaction.insert(signingKeys).values([...keys]);
-    await recordEndings(transaction, ended);
+    await publishRevocations(transaction, ended);
   });
 }
 
@@ -109,20 +109,20 @@ export async function agentById(db: Database, id: string) {
 }
 
 /** Which tools these subjects may use; see `tool_policies`. */
-export function policiesOf(db: Database, subjects: readonly string[]) {
+export function policiesOf(db: Database, topics: readonly string[]) {
   const { allow, deny, approve, subject } = toolPolicies;
   return db
     .select({ allow, deny, approve })
     .from(toolPolicies)
-    .where(inArray(subject, [...subjects]));
+    .where(inArray(subject, [...topics]));
 }
 
 /** Whether any of these has been ended. */
-export async function isEnded(db: Database, subjects: readonly string[]): Promise<boolean> {
+export async function isEnded(db: Database, topics: readonly string[]): Promise<boolean> {
   const rows = await db
     .select({ id: endings.id })
     .from(endings)
-    .where(inArray(endings.subject, [...subjects]))
+    .where(inArray(endings.subject, [...topics]))
     .limit(1);
   return rows.length > 0;
 }

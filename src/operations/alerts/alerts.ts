@@ -5,7 +5,7 @@ import { recordEvent } from "#db/events.ts";
 import type { Journal } from "#src/accounts/journal/journal.ts";
 import type { App } from "#src/app.ts";
 import { type Failure, asFailure } from "#src/failure.ts";
-import { endsWithin, timely } from "#src/once.ts";
+import { endsWithin, timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { cleanupTask, overdueDays } from "../cleanup/cleanup.ts";
 import { secondsSince, takeTask, taskDone } from "../store.ts";
@@ -33,7 +33,7 @@ import {
   saveConditions,
   signingKeyOld,
   takeUndelivered,
-  takeUntold,
+  takePending,
   tokensLapsing,
 } from "./store.ts";
 
@@ -125,11 +125,11 @@ async function look(app: AlertDeps): Promise<void> {
 /** Finds what is wrong, tells what is new about it. Returns what fires. */
 export async function evaluate(app: AlertDeps): Promise<readonly Condition[]> {
   const conditions = [];
-  for (const find of finders) conditions.push(...(await timely(find(app.db))));
+  for (const find of backends) conditions.push(...(await timely(find(app.db))));
   await timely(saveConditions(app.db, conditions));
   const sinks = sinksOf(app);
   const names = sinks.map(({ name }) => name);
-  for (const alert of await timely(takeUntold(app.db, names, app.config.alerting.cooldownMs))) {
+  for (const alert of await timely(takePending(app.db, names, app.config.alerting.cooldownMs))) {
     const { kind, subject, summary, state } = alert;
     app.log[state === "firing" ? "error" : "info"]("alert", { kind, subject, summary, state });
   }
@@ -138,7 +138,7 @@ export async function evaluate(app: AlertDeps): Promise<readonly Condition[]> {
   return conditions;
 }
 
-const finders = [
+const backends = [
   refreshesFailing,
   upstreamsFailing,
   callsBroken,

@@ -148,7 +148,7 @@ export const mostTries = 5;
  * Takes what has to be told now: that something began (again only after the cool-down), or that what was told is
  * over. From this statement on it counts as told; `pending` names the sinks that have not taken it.
  */
-export async function takeUntold(
+export async function takePending(
   db: Database,
   sinks: readonly string[],
   cooldownMs: number,

@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import { timely, within } from "#src/once.ts";
+import { timely, within } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { endSpentGrants } from "#src/oauth-server/grants/store.ts";
 import { taskDone, secondsSince } from "../store.ts";
@@ -78,7 +78,7 @@ export async function tidy(app: Deps): Promise<void> {
 }
 
 /** Whether cron still does its part; asked once a minute at most. */
-export type UpkeepWatch = {
+export type CleanupWatch = {
   /** Undefined while the database does not say. */
   daysSinceCleanup(): Promise<number | undefined>;
   /** The kinds of alerts of guards that fire; none while the database does not say. */
@@ -89,7 +89,7 @@ const daySeconds = 86_400;
 /** Probes have limits of a few seconds. */
 const longestMs = 1000;
 
-export function createUpkeepWatch(app: Pick<App, "db" | "now">): UpkeepWatch {
+export function createCleanupWatch(app: Pick<App, "db" | "now">): CleanupWatch {
   const now = () => app.now().getTime();
   const known = createCache<number>({ freshMs: 60_000, staleMs: 3_600_000, size: 1, now });
   const late = () => new Failure("database_unavailable");

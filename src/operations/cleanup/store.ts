@@ -13,7 +13,7 @@ import {
   usedAssertions,
 } from "#db/schema/agents.ts";
 import { callBatches, calls } from "#db/schema/calls.ts";
-import { sightings } from "#db/schema/edge.ts";
+import { discoveredPeers } from "#db/schema/edge.ts";
 import { approvals, reviewKeys, tallies, toolPolicies } from "#db/schema/guards.ts";
 import { alerts, events, replicas, switches } from "#db/schema/operations.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
@@ -101,7 +101,7 @@ export const leftovers: readonly Leftover[] = [
   {
     name: "endings",
     table: endings,
-    // Longer than any access token lives: an ending is what ends a token of an agent's own.
+    // Longer than any access token lives: a revocation is what ends a token of an agent's own.
     isOver: () => before(endings.at, "2 hours"),
     isShortLived: true,
   },
@@ -121,8 +121,8 @@ export const leftovers: readonly Leftover[] = [
   },
   {
     name: "sightings",
-    table: sightings,
-    isOver: () => before(sightings.expiresAt, "1 hour"),
+    table: discoveredPeers,
+    isOver: () => before(discoveredPeers.expiresAt, "1 hour"),
     isShortLived: true,
   },
   {

@@ -19,7 +19,7 @@ import { openFernet } from "#src/crypto/fernet.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { ParseSource, SourceRow } from "./parse-source.ts";
 import {
@@ -234,7 +234,7 @@ async function handOver(
   ]);
   const isNeeded = ours !== undefined && theirs?.state === "reconnect_required";
   if (isNeeded) await moveCredential(app, ours, theirs);
-  await letGo(app, id);
+  await applyRevocations(app, id);
   return isNeeded;
 }
 
@@ -265,7 +265,7 @@ async function moveCredential(
 }
 
 /** Another account of the same seller is live: this copy is not needed, and the provider is not told. */
-async function letGo(app: App & RefreshDeps, id: string): Promise<void> {
+async function applyRevocations(app: App & RefreshDeps, id: string): Promise<void> {
   await timely(beginRevoking(app.db, id, app.now()));
   const account = await timely(accountById(app.db, id));
   if (account !== undefined) await timely(finishRevoking(app.db, account));

@@ -19,7 +19,7 @@ export type RefreshDescription = {
   readonly lastError: string | null;
   readonly lease: { readonly holder: string; readonly until: Date } | null;
   /** Questions without an answer, and the journal in which it would be. */
-  readonly openIntents: number;
+  readonly openAttempts: number;
   readonly intentJournal: string | null;
   /** Undefined for a key that somebody pasted, and where the provider is not configured; `problem` says so. */
   readonly wouldSend: { readonly to: string; readonly parameters: readonly string[] } | undefined;
@@ -44,7 +44,7 @@ export function describeRefresh(
     lastError: account.lastError,
     lease:
       isLeased && leaseUntil !== null ? { holder: leaseHolder ?? "", until: leaseUntil } : null,
-    openIntents: account.intents,
+    openAttempts: account.intents,
     intentJournal: account.intents > 0 ? account.intentJournal : null,
     ...wish(app, account),
   };

@@ -10,7 +10,7 @@ import type { App } from "#src/app.ts";
 import { acknowledged } from "#src/bus.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import {
   type LiveCounts,
   type Selection,
@@ -50,12 +50,12 @@ async function resolved(app: App, wish: Selection): Promise<Selection> {
   if (kind === "account") return { kind, id: (await findAccount(app, id)).id };
   if (kind === "provider" && !app.catalog.providers.has(id)) {
     const known = [...app.catalog.providers.keys()].join(", ");
-    throw new Failure("usage", `There is no provider ${id}`, { hint: `There are ${known}` });
+    throw new Failure("usage", `Unknown provider: ${id}`, { hint: `Known: ${known}` });
   }
   const isId = kind === "agent" || kind === "provider" || readId(id) !== undefined;
   if (!isId) throw new Failure("usage", `The ${kind} is named by its id; ${id} is none`);
   if (await timely(isKnown(app.db, wish))) return wish;
-  throw new Failure("not_found", `There is no ${kind} ${id}`);
+  throw new Failure("not_found", `Unknown ${kind}: ${id}`);
 }
 
 /** At the same time, so that a provider with a crowd does not take for ever and is not flooded. */
@@ -109,7 +109,7 @@ async function disconnectAll(
   const waiting = [...accounts];
   const outcomes: (Disconnected & { id: string; name: string })[] = [];
   // The running gateways hear of it through the database.
-  const disconnecting = { ...app, letGo: () => 0 };
+  const disconnecting = { ...app, applyRevocations: () => 0 };
   const work = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { id, provider, sellerId } = next;

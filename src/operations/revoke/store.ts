@@ -1,5 +1,5 @@
 import { type SQL, and, eq, isNull, ne, sql } from "drizzle-orm";
-import { endGrantsWhere, recordEndings } from "#db/endings.ts";
+import { endGrantsWhere, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, refreshTokens, sessions } from "#db/schema/agents.ts";
@@ -107,14 +107,14 @@ export async function endAccess(
       .set({ endedAt: now })
       .where(and(meant(selection, sessions, "session"), isNull(sessions.endedAt)))
       .returning({ id: sessions.id });
-    const subjects = closed.map(({ id }) => `session:${id}`);
-    await recordEndings(transaction, subjects);
+    const topics = closed.map(({ id }) => `session:${id}`);
+    await publishRevocations(transaction, topics);
     if (selection.kind === "person") {
       await transaction.delete(signIns).where(eq(signIns.personId, selection.id));
       await transaction.delete(connectAttempts).where(eq(connectAttempts.personId, selection.id));
     }
     const ended = await endGrantsWhere(transaction, meant(selection, grants, "grant"), now);
-    return [...subjects, ...ended];
+    return [...topics, ...ended];
   });
 }
 

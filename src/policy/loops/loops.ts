@@ -1,8 +1,8 @@
-import type { Pace } from "#src/config/guards.ts";
+import type { Rate } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Digest } from "#src/runtime/runtime.ts";
 import { type CallContext, type ToolInvocation, onlyTool } from "../call.ts";
-import type { Tally } from "../tally/tally.ts";
+import type { RateCounters } from "../rates/rate-counters.ts";
 import { type History, Histories, isPolling, notePause, noteResult, noteStep } from "./history.ts";
 
 /** How a call of a tool ended. */
@@ -15,13 +15,13 @@ export type ToolOutcome = {
 const second = 1000;
 
 /** One failure of a tool after another, whatever its arguments, with no success between them. */
-const failuresInARow: Pace = { calls: 1, perMs: 10 * second, burst: 10 };
+const failuresInARow: Rate = { calls: 1, perMs: 10 * second, burst: 10 };
 
 /** Steps of a cycle of several calls that was gone through before, result for result: a whole turn in ten seconds. */
-const cycleOf = (length: number): Pace => ({ calls: length, perMs: 10 * second, burst: 24 });
+const cycleOf = (length: number): Rate => ({ calls: length, perMs: 10 * second, burst: 24 });
 
 /** How often an agent may be told: then it is refused, then stopped. */
-const told: Pace = { calls: 1, perMs: 10 * second, burst: 12 };
+const told: Rate = { calls: 1, perMs: 10 * second, burst: 12 };
 const [softTimes, refusedTimes] = [4, 11];
 
 /** Too much of something: what it is, and when one more of it is possible. */
@@ -39,12 +39,15 @@ type Loop = {
  * an agent did lately is known to each replica of the calls that it has answered.
  */
 export class Loops {
-  readonly #tally: Tally;
+  readonly #rateCounters: RateCounters;
   readonly #stop: (caller: string, reason: string) => void;
   readonly #histories = new Histories();
 
-  constructor(app: { readonly tally: Tally }, stop: (caller: string, reason: string) => void) {
-    this.#tally = app.tally;
+  constructor(
+    app: { readonly rateCounters: RateCounters },
+    stop: (caller: string, reason: string) => void,
+  ) {
+    this.#rateCounters = app.rateCounters;
     this.#stop = stop;
   }
 
@@ -64,7 +67,7 @@ export class Loops {
   async #checkWithOthers(call: CallContext, tool: ToolInvocation): Promise<void> {
     const { caller, at } = call;
     const keys = [tool.plan.failureKey, repeatKey(caller.key, tool), cycleKey(caller.key)];
-    await this.#tally.reread(keys);
+    await this.#rateCounters.reread(keys);
     const history = this.#histories.begun(caller.key, at);
     const loop = this.#find(history, tool);
     if (loop !== undefined) this.#refuse(history, loop, at);
@@ -73,7 +76,7 @@ export class Loops {
   /** An agent that was let go on begins anew. */
   forgive(caller: string): void {
     const kinds = ["told", "cycle", "repeat", "failures"];
-    this.#tally.resetWhere(kinds.flatMap((kind) => [`${kind}:${caller}`]));
+    this.#rateCounters.resetWhere(kinds.flatMap((kind) => [`${kind}:${caller}`]));
   }
 
   #find(history: History, tool: ToolInvocation): Loop | undefined {
@@ -92,28 +95,28 @@ export class Loops {
     const { repeats, failureKey } = tool.plan;
     const repeated = noteResult(history, tool.digest, result);
     if (repeated !== undefined) this.#noteRepeat(history, tool, repeated, repeats);
-    if (isError) this.#tally.add(failureKey, failuresInARow);
-    else this.#tally.reset(failureKey);
+    if (isError) this.#rateCounters.add(failureKey, failuresInARow);
+    else this.#rateCounters.reset(failureKey);
     // Not forgiven when it ends: a call that was refused is missing in the next turn.
     const cycle = noteStep(history, tool.digest, result);
-    if (cycle > 0) this.#tally.add(cycleKey(history.caller), cycleOf(cycle));
+    if (cycle > 0) this.#rateCounters.add(cycleKey(history.caller), cycleOf(cycle));
   }
 
   #noteRepeat(
     history: History,
     tool: ToolInvocation,
     repeated: "same" | "changed",
-    pace: Pace | undefined,
+    pace: Rate | undefined,
   ): void {
     const seen = history.seen.get(tool.digest);
     const key = seen?.key ?? repeatKey(history.caller, tool);
     if (seen !== undefined) seen.key = key;
-    if (repeated === "changed") this.#tally.reset(key);
-    else if (pace !== undefined) this.#tally.add(key, pace);
+    if (repeated === "changed") this.#rateCounters.reset(key);
+    else if (pace !== undefined) this.#rateCounters.add(key, pace);
   }
 
   #failing({ plan, name }: ToolInvocation): Loop | undefined {
-    const { waitMs } = this.#tally.status(plan.failureKey, failuresInARow);
+    const { waitMs } = this.#rateCounters.status(plan.failureKey, failuresInARow);
     if (waitMs <= 0) return undefined;
     return {
       waitMs,
@@ -127,13 +130,13 @@ export class Loops {
     if (repeats === undefined) return undefined;
     // What was never repeated here has no key, and was counted by nobody here.
     const key = seen.get(tool.digest)?.key;
-    const same = key === undefined ? undefined : this.#tally.status(key, repeats);
+    const same = key === undefined ? undefined : this.#rateCounters.status(key, repeats);
     if (same !== undefined && same.waitMs > 0) {
       const what = `called ${tool.name} with the same arguments again and again, and the result was the same each time`;
       return { waitMs: same.waitMs, what, isOneCall: true };
     }
     if (cycle === 0 || steps.at(-cycle)?.call !== tool.digest) return undefined;
-    const { waitMs } = this.#tally.status(cycleKey(caller), cycleOf(cycle));
+    const { waitMs } = this.#rateCounters.status(cycleKey(caller), cycleOf(cycle));
     if (waitMs <= 0) return undefined;
     return {
       waitMs,
@@ -144,11 +147,11 @@ export class Loops {
   #refuse(history: History, { waitMs, what, isPolling: polls }: Loop, now: number): never {
     const { caller } = history;
     const key = `told:${caller}`;
-    const timesTold = () => told.burst - this.#tally.status(key, told).remaining;
+    const timesTold = () => told.burst - this.#rateCounters.status(key, told).remaining;
     // Calls that are made at the same time are one mistake: nobody has read an answer between them.
     if (now - history.toldAt >= second && !(polls === true && timesTold() > softTimes)) {
       history.toldAt = now;
-      this.#tally.add(key, told);
+      this.#rateCounters.add(key, told);
     }
     const times = timesTold();
     const retryAfterSeconds = Math.ceil(waitMs / second);

@@ -1,6 +1,6 @@
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import type { Pace } from "#src/config/guards.ts";
-import { inKey } from "../tally/tally.ts";
+import type { Rate } from "#src/config/guards.ts";
+import { inKey } from "../rates/rate-counters.ts";
 import { type Nature, fits } from "../tools/patterns.ts";
 
 const second = 1000;
@@ -13,14 +13,14 @@ const repeats = {
   reading: { calls: 1, perMs: 10 * second, burst: 30 },
   unknown: { calls: 1, perMs: 10 * second, burst: 12 },
   writing: { calls: 1, perMs: 60 * second, burst: 3 },
-} as const satisfies Record<string, Pace>;
+} as const satisfies Record<string, Rate>;
 
 /** How often the same call may bring the same result. Undefined where the operator wants no watch over it. */
 export function repeatPaceOf(
   upstream: Upstream,
   name: string,
   nature: Nature | undefined,
-): Pace | undefined {
+): Rate | undefined {
   const own = upstream.tools.repeats.find(([pattern]) => fits(pattern, name, nature));
   if (own !== undefined) return own[1] === "off" ? undefined : own[1];
   if (nature === undefined || nature === "unknown") return repeats.unknown;

@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { isObject } from "#src/config/read.ts";
 import { canonicalJson } from "#src/crypto/canonical-json.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { type ReplicatedTable, createReplicatedTable } from "../replicated-table.ts";
 import { type Nature, natures } from "./patterns.ts";
 import { allDefinitions, listedUpstreams, saveDefinitions } from "./store.ts";
@@ -47,7 +47,7 @@ export type Definitions = Pick<ReplicatedTable, "load" | "stop"> & {
     page: ListPage,
   ): Promise<readonly boolean[]>;
   /** Reads them when they were changed elsewhere. Failures: `database_unavailable`. */
-  hear(subjects: readonly string[]): Promise<void>;
+  hear(topics: readonly string[]): Promise<void>;
 };
 
 type Known = {
@@ -123,8 +123,8 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
       }
       return seen.map(({ name, hash: digest }) => isKept(upstream, name, digest));
     },
-    async hear(subjects) {
-      if (subjects.some((subject) => subject.startsWith("tools:"))) await mirror.changed();
+    async hear(topics) {
+      if (topics.some((subject) => subject.startsWith("tools:"))) await mirror.changed();
     },
   };
 }

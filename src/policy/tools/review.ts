@@ -4,7 +4,7 @@ import { isToolPattern } from "#src/upstreams/tool-rules.ts";
 import { tagOf, fingerprint, newToken, tokenPrefixes } from "#src/crypto/secret.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/once.ts";
+import { timely } from "#src/timeout.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { prettyJson } from "../pretty-json.ts";
 import { toolKey } from "./definitions.ts";
@@ -223,7 +223,7 @@ export async function dropPolicy(
 /** Failures: `usage` when there is none of the name. */
 export function expectUpstream({ catalog }: Pick<App, "catalog">, upstream: string): void {
   if (catalog.upstreams.has(upstream)) return;
-  throw new Failure("usage", `There is no upstream ${upstream}`, {
+  throw new Failure("usage", `Unknown upstream: ${upstream}`, {
     hint: `There are ${[...catalog.upstreams.keys()].join(", ")}`,
   });
 }

@@ -1,5 +1,5 @@
 import { and, desc, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
-import { recordEndings } from "#db/endings.ts";
+import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { reviewKeys, toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";
 import type { ToolPolicy } from "#src/upstreams/tool-rules.ts";
@@ -89,7 +89,7 @@ export async function saveDefinitions(db: Database, seen: SeenList): Promise<rea
         .set({ isComplete: true })
         .where(eq(toolLists.upstream, upstream));
     }
-    await recordEndings(transaction, [definitionsChanged(upstream)]);
+    await publishRevocations(transaction, [definitionsChanged(upstream)]);
     const kept = new Set(written.map(({ hash }) => hash));
     return definitions.map(({ hash }) => hash).filter((hash) => !kept.has(hash));
   });
@@ -161,7 +161,7 @@ export async function decideDefinitions(
         ),
       )
       .returning({ name: toolDefinitions.name });
-    if (rows.length > 0) await recordEndings(transaction, [definitionsChanged(upstream)]);
+    if (rows.length > 0) await publishRevocations(transaction, [definitionsChanged(upstream)]);
     return [...new Set(rows.map((row) => row.name))].toSorted();
   });
 }
@@ -228,7 +228,7 @@ export async function savePolicy(db: Database, subject: string, policy: ToolPoli
       .insert(toolPolicies)
       .values({ subject, ...set })
       .onConflictDoUpdate({ target: toolPolicies.subject, set: { ...set, at: sql`now()` } });
-    await recordEndings(transaction, [policyChanged(subject)]);
+    await publishRevocations(transaction, [policyChanged(subject)]);
   });
 }
 
@@ -239,7 +239,7 @@ export async function removePolicy(db: Database, subject: string): Promise<boole
       .delete(toolPolicies)
       .where(eq(toolPolicies.subject, subject))
       .returning({ subject: toolPolicies.subject });
-    if (removed.length === 1) await recordEndings(transaction, [policyChanged(subject)]);
+    if (removed.length === 1) await publishRevocations(transaction, [policyChanged(subject)]);
     return removed.length === 1;
   });
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { readPace } from "#src/config/guards.ts";
+import { readRate } from "#src/config/guards.ts";
 import { createReader, isObject, objectIn } from "#src/config/read.ts";
 import { check } from "#test/support/property.ts";
 
@@ -119,7 +119,7 @@ test("a pace is so many in so many seconds, with a burst or without; zero and an
       fc.option(fc.integer({ min: 1, max: 999_999_999 }), { nil: undefined }),
       (calls, seconds, burst) => {
         const text = `${calls}/${seconds}s${burst === undefined ? "" : `:${burst}`}`;
-        expect(readPace(text)).toEqual({ calls, perMs: seconds * 1000, burst: burst ?? calls });
+        expect(readRate(text)).toEqual({ calls, perMs: seconds * 1000, burst: burst ?? calls });
       },
     ),
     { cases: 200 },
@@ -137,5 +137,5 @@ test("a pace is so many in so many seconds, with a burst or without; zero and an
     "",
     "1/1s\n",
   ];
-  expect(none.map(readPace)).toEqual(none.map(() => undefined));
+  expect(none.map(readRate)).toEqual(none.map(() => undefined));
 });

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { asFailure } from "#src/failure.ts";
-import { createFrontDoor } from "#src/http/origin.ts";
+import { createOriginCheck } from "#src/http/origin.ts";
 import { atPublicUrl } from "#src/http/public-url.ts";
 import { check } from "#test/support/property.ts";
 
-const door = createFrontDoor({
+const door = createOriginCheck({
   publicUrl: "https://gateway.example.com",
   allowedHosts: ["other.example.com:8443"],
   port: 8000,

@@ -11,7 +11,7 @@ import {
 } from "#src/policy/budgets.ts";
 import { actsIn } from "#src/policy/call.ts";
 import { check } from "#test/support/property.ts";
-import { openCounters } from "./tally/counters.ts";
+import { openCounters } from "#test/unit/policy/rates/counters.ts";
 
 const owner = { key: "grant:1", accountId: "account" };
 const moments = fc.date({
@@ -74,21 +74,22 @@ test("what acts is counted and what only reads is not, and Retry-After leads int
       fc.integer({ min: 1, max: 9 }),
       async (period, now, calls) => {
         await using counters = openCounters(1);
-        const tally = counters.processes[0]!;
+        const rateCounters = counters.processes[0]!;
         counters.now = now.getTime();
-        const running = () => runningBudgets(tally, [budgetOf(period, calls)], owner, counters.now);
+        const running = () =>
+          runningBudgets(rateCounters, [budgetOf(period, calls)], owner, counters.now);
         const attempt = (...methods: readonly string[]) => {
           try {
-            checkBudgets(tally, running(), actsIn({ methods }), counters.now);
+            checkBudgets(rateCounters, running(), actsIn({ methods }), counters.now);
             return undefined;
           } catch (error) {
             return asFailure(error);
           }
         };
-        spend(tally, running(), calls - 1, counters.now);
+        spend(rateCounters, running(), calls - 1, counters.now);
         expect(attempt("tools/call")).toBeUndefined();
         expect(attempt("tools/call", "tools/list", "tools/call")?.code).toBe("budget_spent");
-        spend(tally, running(), 1, counters.now);
+        spend(rateCounters, running(), 1, counters.now);
         expect(attempt("tools/list", "ping")).toBeUndefined();
         const refusal = attempt("tools/call");
         expect(refusal?.code).toBe("budget_spent");
@@ -102,12 +103,12 @@ test("what acts is counted and what only reads is not, and Retry-After leads int
 
 test("what was spent and came back is there again, and what is used is told as it is", async () => {
   await using counters = openCounters(1);
-  const tally = counters.processes[0]!;
+  const rateCounters = counters.processes[0]!;
   const now = new Date(counters.now);
-  const running = runningBudgets(tally, [budgetOf("day")], owner, counters.now);
-  spend(tally, running, 3, counters.now);
-  spend(tally, running, -1, counters.now);
-  expect(budgetStatuses(tally, [budgetOf("day")], owner, now)).toEqual([
+  const running = runningBudgets(rateCounters, [budgetOf("day")], owner, counters.now);
+  spend(rateCounters, running, 3, counters.now);
+  spend(rateCounters, running, -1, counters.now);
+  expect(budgetStatuses(rateCounters, [budgetOf("day")], owner, now)).toEqual([
     {
       of: "agent",
       period: "day",

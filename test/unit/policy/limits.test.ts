@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import type { GuardsConfig, Pace } from "#src/config/guards.ts";
+import type { GuardsConfig, Rate } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
@@ -14,20 +14,20 @@ import {
   limitsOfCaller,
 } from "#src/policy/limits.ts";
 import { check } from "#test/support/property.ts";
-import type { Tally } from "#src/policy/tally/tally.ts";
-import { openCounters } from "#test/unit/policy/tally/counters.ts";
+import type { RateCounters } from "#src/policy/rates/rate-counters.ts";
+import { openCounters } from "#test/unit/policy/rates/counters.ts";
 
-const paces: fc.Arbitrary<Pace> = fc.record({
+const paces: fc.Arbitrary<Rate> = fc.record({
   calls: fc.integer({ min: 1, max: 600 }),
   perMs: fc.constantFrom(1000, 10_000, 60_000, 3_600_000),
   burst: fc.integer({ min: 1, max: 40 }),
 });
-const limitOf = (tally: Tally, pace: Pace, kind: Limit["kind"] = "agent"): Limit => ({
+const limitOf = (rateCounters: RateCounters, pace: Rate, kind: Limit["kind"] = "agent"): Limit => ({
   kind,
   pace,
   key: kind,
   headerValues: { limit: String(pace.burst), policy: "" },
-  counter: tally.counter(kind, pace),
+  counter: rateCounters.counter(kind, pace),
 });
 
 /** Seconds to wait; 0 when there is room. */
@@ -45,20 +45,20 @@ test("Retry-After is never too early: whoever waits that long has room, one requ
   await check(
     fc.asyncProperty(paces, fc.nat(), fc.nat({ max: 2000 }), async (pace, more, pause) => {
       await using counters = openCounters(1);
-      const tally = counters.processes[0]!;
-      const limits = [limitOf(tally, pace)];
-      countTowards(tally, limits, pace.burst, counters.now);
+      const rateCounters = counters.processes[0]!;
+      const limits = [limitOf(rateCounters, pace)];
+      countTowards(rateCounters, limits, pace.burst, counters.now);
       counters.now += pause;
-      const { remaining } = tally.status("agent", pace);
+      const { remaining } = rateCounters.status("agent", pace);
       // A batch for which some of the room is there already is another matter.
       const requests = remaining === 0 ? 1 + (more % pace.burst) : 1;
-      const seconds = waitOf(() => checkLimits(tally, limits, requests, counters.now));
+      const seconds = waitOf(() => checkLimits(rateCounters, limits, requests, counters.now));
       expect(seconds === 0).toBe(remaining > 0);
       if (seconds === 0) return;
       expect(seconds).toBeGreaterThanOrEqual(1);
       expect(seconds).toBeLessThanOrEqual((requests * pace.perMs) / pace.calls / 1000 + 1.01);
       counters.now += seconds * 1000;
-      expect(waitOf(() => checkLimits(tally, limits, requests, counters.now))).toBe(0);
+      expect(waitOf(() => checkLimits(rateCounters, limits, requests, counters.now))).toBe(0);
     }),
     { cases: 200 },
   );
@@ -66,31 +66,33 @@ test("Retry-After is never too early: whoever waits that long has room, one requ
 
 test("of several limits the tightest decides, and one that is exceeded refuses although others have room", async () => {
   await using counters = openCounters(1);
-  const tally = counters.processes[0]!;
-  const wide = limitOf(tally, { calls: 100, perMs: 60_000, burst: 100 }, "person");
-  const narrow = limitOf(tally, { calls: 3, perMs: 60_000, burst: 3 }, "agent");
-  expect(checkLimits(tally, [wide, narrow, wide], 1, counters.now)).toBe(narrow);
-  expect(checkLimits(tally, [], 1, counters.now)).toBeUndefined();
-  countTowards(tally, [wide, narrow], 3, counters.now);
-  expect(waitOf(() => checkLimits(tally, [wide, narrow], 1, counters.now))).toBe(20);
+  const rateCounters = counters.processes[0]!;
+  const wide = limitOf(rateCounters, { calls: 100, perMs: 60_000, burst: 100 }, "person");
+  const narrow = limitOf(rateCounters, { calls: 3, perMs: 60_000, burst: 3 }, "agent");
+  expect(checkLimits(rateCounters, [wide, narrow, wide], 1, counters.now)).toBe(narrow);
+  expect(checkLimits(rateCounters, [], 1, counters.now)).toBeUndefined();
+  countTowards(rateCounters, [wide, narrow], 3, counters.now);
+  expect(waitOf(() => checkLimits(rateCounters, [wide, narrow], 1, counters.now))).toBe(20);
   // Looking at it counts nothing.
-  expect(tally.status("person", wide.pace).remaining).toBe(97);
+  expect(rateCounters.status("person", wide.pace).remaining).toBe(97);
 });
 
 test("what the headers promise is there: so many more requests, and all of it after the reset", async () => {
   await check(
     fc.asyncProperty(paces, fc.nat(), async (pace, more) => {
       await using counters = openCounters(1);
-      const tally = counters.processes[0]!;
-      const limits = [limitOf(tally, pace)];
-      const tightest = checkLimits(tally, limits, 1, counters.now)!;
+      const rateCounters = counters.processes[0]!;
+      const limits = [limitOf(rateCounters, pace)];
+      const tightest = checkLimits(rateCounters, limits, 1, counters.now)!;
       const requests = 1 + (more % pace.burst);
       const headers = limitHeaders(tightest, requests, counters.now);
-      countTowards(tally, limits, requests, counters.now);
+      countTowards(rateCounters, limits, requests, counters.now);
       expect(Number(headers["ratelimit-limit"])).toBe(pace.burst);
-      expect(Number(headers["ratelimit-remaining"])).toBe(tally.status("agent", pace).remaining);
+      expect(Number(headers["ratelimit-remaining"])).toBe(
+        rateCounters.status("agent", pace).remaining,
+      );
       counters.now += Number(headers["ratelimit-reset"]) * 1000;
-      expect(tally.status("agent", pace).remaining).toBe(pace.burst);
+      expect(rateCounters.status("agent", pace).remaining).toBe(pace.burst);
     }),
     { cases: 100 },
   );
@@ -118,7 +120,7 @@ function limitsFor(
   });
 }
 
-const pace = (calls: number): Pace => ({ calls, perMs: 1000, burst: calls });
+const pace = (calls: number): Rate => ({ calls, perMs: 1000, burst: calls });
 
 test("a call counts towards every limit that is set and that it has a name for", () => {
   const all = {

@@ -6,11 +6,11 @@ import { ToolInvocation } from "#src/policy/call.ts";
 import { checkLimits, countTowards } from "#src/policy/limits.ts";
 import { type PlanDeps, planFor, planForTool } from "#src/policy/plan.ts";
 import type { KnownTool } from "#src/policy/tools/definitions.ts";
-import { openCounters } from "#test/unit/policy/tally/counters.ts";
+import { openCounters } from "#test/unit/policy/rates/counters.ts";
 
 const pace = (calls: number) => ({ calls, perMs: 60_000, burst: calls });
 const callerOf = (key: string): Caller =>
-  ({ key, personId: undefined, accountId: undefined, policies: [], subjects: [key] }) as never;
+  ({ key, personId: undefined, accountId: undefined, policies: [], topics: [key] }) as never;
 const upstreamOf = (name: string): Upstream => {
   const tools = { allow: null, deny: [], approve: [], limits: [], repeats: [] };
   return { name, credential: { kind: "none" }, tools } as never;
@@ -34,7 +34,7 @@ async function open(tools: Readonly<Record<string, KnownTool>> = {}) {
   };
   const app = {
     config: { guards },
-    tally: counters.processes[0],
+    rateCounters: counters.processes[0],
     definitions,
     plans: new WeakMap(),
     addressLimits: new Map(),
@@ -86,20 +86,20 @@ test("of names that no list has shown nothing is kept, however many an agent mak
 test("a plan goes on with the counter that has taken the place of its own", async () => {
   await using world = await open();
   const { app, counters } = world;
-  const { tally } = app;
+  const { rateCounters } = app;
   const [limit] = planFor(app, callerOf("grant:1"), upstreamOf("here"), counters.now).limits;
   const limits = limit === undefined ? [] : [limit];
-  countTowards(tally, limits, 5, counters.now);
+  countTowards(rateCounters, limits, 5, counters.now);
   const first = limit?.counter;
   await counters.settle(["limit:agent:grant:1"]);
   // So many keys that the oldest go: everybody has been told of them.
-  for (let index = 0; index < 50_000; index += 1) tally.counter(`other ${index}`, pace(1));
+  for (let index = 0; index < 50_000; index += 1) rateCounters.counter(`other ${index}`, pace(1));
   expect(first?.isKept).toBeFalse();
-  countTowards(tally, limits, 1, counters.now);
+  countTowards(rateCounters, limits, 1, counters.now);
   expect(limit?.counter?.isKept).toBeTrue();
   await counters.settle(["limit:agent:grant:1"]);
   // What the others were told counts again.
-  expect(() => checkLimits(tally, limits, 1, counters.now)).toThrow("Too many requests");
+  expect(() => checkLimits(rateCounters, limits, 1, counters.now)).toThrow("Too many requests");
 });
 
 test("looking at a limit makes no counter: names that are made up take nobody's place", async () => {
@@ -107,8 +107,8 @@ test("looking at a limit makes no counter: names that are made up take nobody's 
   const { app, counters } = world;
   const plan = planFor(app, callerOf("grant:1"), upstreamOf("here"), counters.now);
   const { limits } = planForTool(app, plan, "made up");
-  expect(checkLimits(app.tally, limits, 1, counters.now)?.kind).toBe("tool");
-  expect(limits.map(({ key }) => app.tally.find(key))).toEqual([undefined, undefined]);
+  expect(checkLimits(app.rateCounters, limits, 1, counters.now)?.kind).toBe("tool");
+  expect(limits.map(({ key }) => app.rateCounters.find(key))).toEqual([undefined, undefined]);
 });
 
 test("two tools that are called with the same arguments are two calls", async () => {

@@ -58,7 +58,7 @@ function open(reader: Partial<Reader> = {}) {
       },
     },
     {
-      subjects: ["grant:1"],
+      topics: ["grant:1"],
       since: 0,
       reader: { id: 1, acts: false, isAwaited: true, canResume: false, ...reader },
       endpoint: undefined,

@@ -4,7 +4,7 @@ import { providerStates } from "#db/schema/accounts.ts";
 import { calls } from "#db/schema/calls.ts";
 import { events } from "#db/schema/operations.ts";
 import { outcomeOf } from "#src/proxy/health.ts";
-import { callerOf, callsLately, credentialOutages } from "#src/proxy/store.ts";
+import { callerOf, callsLately, credentialOutages } from "#src/proxy/call-store.ts";
 import type { Condition } from "../store.ts";
 
 const recently = sql`now() - interval '5 minutes'`;

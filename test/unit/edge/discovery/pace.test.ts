@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { atMostEvery, repeat } from "#src/edge/discovery/pace.ts";
+import { atMostEvery, repeat } from "#src/edge/discovery/rate.ts";
 import { until } from "#test/support/until.ts";
 
 test("what is asked for during a pause is done when the pause is over, once for all who asked", async () => {

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Catalog } from "#src/upstreams/catalog.ts";
 import type { CallLimit } from "#src/providers/provider.ts";
-import type { Pace } from "#src/config/guards.ts";
+import type { Rate } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { CallContext } from "./call.ts";
-import { type Tally, inKey } from "./tally/tally.ts";
+import { type RateCounters, inKey } from "./rates/rate-counters.ts";
 
 /** A limit of the provider that this call counts towards. */
-export type Place = { readonly key: string; readonly pace: Pace; readonly penaltySeconds: number };
+export type Place = { readonly key: string; readonly pace: Rate; readonly penaltySeconds: number };
 
 /** Slows calls down before a provider punishes them, and keeps away while it does. */
-export type ProviderPace = {
+export type ProviderRate = {
   /** Which limits of its provider it counts towards. */
   placesOf(call: CallContext): readonly Place[];
   /** Waits for its turn, two seconds at most; undefined where there is none. Failures: `provider_pace`. */
@@ -23,11 +23,11 @@ export type ProviderPace = {
 
 const [longestWaitMs, mostWaiting, longestPenaltySeconds] = [2000, 500, 300];
 
-export function createProviderPace(app: {
+export function createProviderRate(app: {
   readonly catalog: Catalog;
-  readonly tally: Tally;
-}): ProviderPace {
-  const { tally, catalog } = app;
+  readonly rateCounters: RateCounters;
+}): ProviderRate {
+  const { rateCounters, catalog } = app;
   let waiting = 0;
   const providerOf = ({ upstream: { credential } }: CallContext) =>
     credential.kind === "account" ? catalog.providers.get(credential.provider) : undefined;
@@ -39,15 +39,17 @@ export function createProviderPace(app: {
   };
   async function wait(call: CallContext, places: readonly Place[]): Promise<void> {
     // A punishment costs more than a millisecond: the others hear of each call first.
-    if (places.some(({ key }) => tally.isBehind(key))) await tally.told();
-    const waitMs = Math.max(...places.map(({ key, pace }) => tally.status(key, pace).waitMs));
+    if (places.some(({ key }) => rateCounters.needsSyncOf(key))) await rateCounters.told();
+    const waitMs = Math.max(
+      ...places.map(({ key, pace }) => rateCounters.status(key, pace).waitMs),
+    );
     if (waitMs > longestWaitMs || (waitMs > 0 && waiting >= mostWaiting)) {
       const retryAfterSeconds = Math.ceil(waitMs / 1000);
       const message = `The provider takes no more calls for now; this one was not sent. Wait ${retryAfterSeconds} s, then go on more slowly.`;
       throw new Failure("provider_pace", message, { retryAfterSeconds });
     }
     // Whoever comes next waits behind this one.
-    for (const { key, pace } of places) tally.add(key, pace, call.tools.length);
+    for (const { key, pace } of places) rateCounters.add(key, pace, call.tools.length);
     if (waitMs <= 0) return;
     waiting += 1;
     await sleep(waitMs);
@@ -60,10 +62,10 @@ export function createProviderPace(app: {
     punished(places, retryAfterSeconds) {
       for (const { key, pace, penaltySeconds } of places) {
         const stepMs = pace.perMs / pace.calls;
-        const { resetMs } = tally.status(key, pace);
+        const { resetMs } = rateCounters.status(key, pace);
         const seconds = Math.min(retryAfterSeconds ?? penaltySeconds, longestPenaltySeconds);
         const untilMs = seconds * 1000 + (pace.burst - 1) * stepMs;
-        if (untilMs > resetMs) tally.add(key, pace, (untilMs - resetMs) / stepMs);
+        if (untilMs > resetMs) rateCounters.add(key, pace, (untilMs - resetMs) / stepMs);
       }
     },
     saysTooMuch: (call, result) =>

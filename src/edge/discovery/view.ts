@@ -1,11 +1,11 @@
 import type { App } from "#src/app.ts";
 import type { Connected } from "../peers/connect.ts";
 import { type Peer, peersOf } from "../peers/store.ts";
-import { type DiscoveredPeer, sightingsOf } from "./store.ts";
+import { type DiscoveredPeer, discoveredOf } from "./store.ts";
 import { trustScore } from "../peers/trust.ts";
 
 /** One node, as people and agents are told of it. */
-export type ToldPeer = {
+export type PeerView = {
   readonly node_id: string;
   readonly peer_id: string;
   /** What its operator calls it. */
@@ -29,13 +29,13 @@ export type ToldPeer = {
 };
 
 /** The nodes that this one knows: whom it has decided about, and whom it has met. */
-export async function peersTold(
+export async function peerViews(
   app: Pick<App, "db" | "now">,
   of: string,
-): Promise<readonly ToldPeer[]> {
+): Promise<readonly PeerView[]> {
   const [decided, met] = await Promise.all([
     peersOf(app.db, of),
-    sightingsOf(app.db, of, app.now()),
+    discoveredOf(app.db, of, app.now()),
   ]);
   const sighted = new Map(met.map((each) => [each.peerId, each]));
   const known = new Set(decided.map(({ peerId }) => peerId));
@@ -45,7 +45,7 @@ export async function peersTold(
   ];
 }
 
-function told(node: Peer | DiscoveredPeer, met: DiscoveredPeer | undefined): ToldPeer {
+function told(node: Peer | DiscoveredPeer, met: DiscoveredPeer | undefined): PeerView {
   const peer = "trust" in node ? node : undefined;
   return {
     node_id: node.nodeId,
@@ -86,8 +86,8 @@ function whenMet(met: DiscoveredPeer | undefined) {
 }
 
 /** A connection, as people and agents are told of it. */
-export function toldConnection(connected: Connected) {
-  const { identity, address, isTrusted, admission, pin } = connected;
+export function connectionView(connected: Connected) {
+  const { identity, address, isTrusted, circuitBreaker, pin } = connected;
   return {
     node_id: identity.nodeId,
     peer_id: identity.peerId,
@@ -95,8 +95,8 @@ export function toldConnection(connected: Connected) {
     certificate: pin.certificate ?? null,
     proven: true,
     trusted: isTrusted,
-    trusts_us: admission.isTrusted,
+    trusts_us: circuitBreaker.isTrusted,
     /** Its MCP address for us. */
-    resource: admission.token?.url ?? null,
+    resource: circuitBreaker.token?.url ?? null,
   };
 }

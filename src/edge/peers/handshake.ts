@@ -23,11 +23,11 @@ export type Met = {
   /** Names our fleet key where it has it too. */
   readonly fleetTag: string | undefined;
   /** Says to it who we are; what we may do there. Once, and within ten seconds. */
-  prove(): Promise<Admission>;
+  prove(): Promise<CircuitBreaker>;
 };
 
 /** What the other node says to our proof. */
-export type Admission = {
+export type CircuitBreaker = {
   readonly isTrusted: boolean;
   readonly token: PeerToken | undefined;
 };
@@ -54,7 +54,7 @@ export type Sought = {
  * nonces, and the certificate that we see, or the name that we asked for.
  * Failures: `peer_unreachable`, `peer_insecure`, `peer_not_proven`.
  */
-export async function meet(self: Self, sought: Sought): Promise<Met> {
+export async function shakeHands(self: Self, sought: Sought): Promise<Met> {
   const fromNonce = randomBytes(32).toString("base64url");
   const body = { document: self.document(), nonce: fromNonce };
   const answer = await dial(sought.address, { ...sought, path: challengePath, body });
@@ -122,7 +122,7 @@ async function proveTo(
   self: Self,
   sought: Sought,
   begun: { readonly id: string; readonly transcript: Transcript; readonly pin: Pin },
-): Promise<Admission> {
+): Promise<CircuitBreaker> {
   const { certificate: pinned, address: ip } = begun.pin;
   const check = (line: Line) => {
     const isSame = pinned === undefined ? isKnownPlace(line) : pinned === line.certificate;

@@ -2,14 +2,14 @@ import { type SQL, and, isNull, sql } from "drizzle-orm";
 import type { Database } from "./open.ts";
 import { consents, endings, grants } from "./schema/agents.ts";
 
-/** The channel on which endings are told at once; whoever cannot listen reads the table. */
-export const endingsChannel = "smartdash_endings";
+/** The channel on which topics are told at once; whoever cannot listen reads the table. */
+export const revocationsChannel = "smartdash_endings";
 
-export type Ending = Pick<typeof endings.$inferSelect, "id" | "subject">;
+export type Revocation = Pick<typeof endings.$inferSelect, "id" | "subject">;
 
 /**
  * Ends every open grant that fits, with the consents it rested on, and tells every replica.
- * Returns what has to be let go of. `db` is a transaction.
+ * Returns the topics of what ended. `db` is a transaction.
  */
 export async function endGrantsWhere(
   db: Pick<Database, "execute" | "update" | "delete">,
@@ -26,36 +26,36 @@ export async function endGrantsWhere(
       .delete(consents)
       .where(sql`${consents.personId} = ${personId} and ${consents.clientId} = ${clientId}`);
   }
-  const subjects = ended.map(({ id }) => `grant:${id}`);
-  await recordEndings(db, subjects);
-  return subjects;
+  const topics = ended.map(({ id }) => `grant:${id}`);
+  await publishRevocations(db, topics);
+  return topics;
 }
 
 /** Writes down what has ended and tells every replica. `db` may be a transaction: it is told with the commit. */
-export async function recordEndings(
+export async function publishRevocations(
   db: Pick<Database, "execute">,
-  subjects: readonly string[],
+  topics: readonly string[],
 ): Promise<void> {
-  if (subjects.length === 0) return;
-  const json = JSON.stringify(subjects);
+  if (topics.length === 0) return;
+  const json = JSON.stringify(topics);
   await db.execute(sql`
     with ended as (
       insert into ${endings} (subject) select value from jsonb_array_elements_text(${json}::text::jsonb)
       returning id, subject)
-    select pg_notify(${endingsChannel}, id || ' ' || subject) from ended`);
+    select pg_notify(${revocationsChannel}, id || ' ' || subject) from ended`);
 }
 
 /** What has ended since `from` (or in the last `latelyMs`), and the database's clock now. */
-export async function endingsSince(
+export async function revocationsSince(
   db: Database,
   from: Date | undefined,
   latelyMs: number,
-): Promise<{ readonly now: Date; readonly ended: readonly Ending[] }> {
+): Promise<{ readonly now: Date; readonly ended: readonly Revocation[] }> {
   const since =
     from === undefined
       ? sql`clock_timestamp() - ${`${latelyMs} ms`}::text::interval`
       : sql`${from.toISOString()}::timestamptz`;
-  const [row] = await db.execute<{ now: string; ended: readonly Ending[] }>(sql`
+  const [row] = await db.execute<{ now: string; ended: readonly Revocation[] }>(sql`
     select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as now,
       coalesce((select jsonb_agg(jsonb_build_object('id', id, 'subject', subject))
         from ${endings} where at > ${since}), '[]'::jsonb) as ended`);

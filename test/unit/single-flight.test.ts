@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import * as fc from "fast-check";
 import { asFailure } from "#src/failure.ts";
-import { createOnce, endsWithin, timely, within, withinAbout } from "#src/once.ts";
+import { createSingleFlight } from "#src/single-flight.ts";
+import { endsWithin, timely, within, withinAbout } from "#src/timeout.ts";
 import { check } from "#test/support/property.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -12,7 +13,7 @@ const failing = () => Promise.reject(new Error("broken"));
 const wordsOf = (error: unknown) => (error instanceof Error ? error.message : "");
 
 test("forty callers who want the same at the same time share one piece of work, and its failure", async () => {
-  const once = createOnce();
+  const once = createSingleFlight();
   let began = 0;
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const work = () => {
@@ -31,7 +32,7 @@ test("forty callers who want the same at the same time share one piece of work, 
 });
 
 test("whoever comes after its end, good or bad, begins anew", async () => {
-  const once = createOnce();
+  const once = createSingleFlight();
   expect(await once("a", () => Promise.resolve(1))).toBe(1);
   expect(await once("a", failing).catch(wordsOf)).toBe("broken");
   expect(await once("a", () => Promise.resolve(2))).toBe(2);
@@ -44,7 +45,7 @@ test("at no moment two pieces of work run under one key, and every caller gets t
   );
   await check(
     fc.asyncProperty(steps, async (steps) => {
-      const once = createOnce();
+      const once = createSingleFlight();
       const running: { key: string; id: number; end: (id: number) => void }[] = [];
       const got: Promise<readonly [number, number]>[] = [];
       let ids = 0;
@@ -74,7 +75,7 @@ test("at no moment two pieces of work run under one key, and every caller gets t
 });
 
 test("`settled` waits for everything that runs, however it ends", async () => {
-  const once = createOnce();
+  const once = createSingleFlight();
   const [good, bad] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const callers = [once("a", () => good.promise), once("b", () => bad.promise)];
   let isSettled = false;

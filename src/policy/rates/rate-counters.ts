@@ -1,9 +1,9 @@
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { endsWithin, within } from "#src/once.ts";
+import { endsWithin, within } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Level, type Told, forgive, tell } from "./store.ts";
-import type { Pace } from "#src/config/guards.ts";
+import type { Rate } from "#src/config/guards.ts";
 
 type LimitStatus = {
   /** Calls that may still be made now. */
@@ -18,7 +18,7 @@ type LimitStatus = {
  * Counts by key, in this process and without asking anybody, and shares what was counted with the other replicas
  * through the database, beside the calls.
  */
-export type Tally = {
+export type RateCounters = {
   /**
    * What is counted under a key. Whoever counts under it often keeps it as long as it `isKept`: looking at it and
    * adding to it then costs no look-up.
@@ -40,7 +40,7 @@ export type Tally = {
    * Whether so much was counted here that the others have to hear of it first: a twentieth of what is allowed.
    * So many calls more than allowed each further replica may let through, not more.
    */
-  isBehind(key: string): boolean;
+  needsSyncOf(key: string): boolean;
   /** The same of a counter. */
   needsSync(counter: Counter, now: number): boolean;
   /** Resolves when what was counted has been told, or after a tenth of a second. */
@@ -48,25 +48,25 @@ export type Tally = {
   stop(): Promise<void>;
 };
 
-/** What one process knows of a key. Only a tally changes it. */
+/** What one process knows of a key. Only the counters change it. */
 export class Counter {
   readonly key: string;
-  /** Of a pace: how many milliseconds after `at` it is empty. Of a sum: calls. With what was not told yet. */
+  /** Of a rate: how many milliseconds after `at` it is empty. Of a sum: calls. With what was not told yet. */
   level = 0;
   /** When `level` was set, in milliseconds since 1970. One number for both would have no room for fractions of a millisecond. */
   at = 0;
-  untold = 0;
+  pending = 0;
   /** Counts how often it was forgiven: what was told before does not come back. */
   forgiven = 0;
   /** False once another one has taken its place. */
   isKept = true;
   #rule: Rule;
-  #mostUntold: number;
+  #mostPending: number;
 
   constructor(key: string, rule: Rule) {
     this.key = key;
     this.#rule = rule;
-    this.#mostUntold = mostUntold(rule);
+    this.#mostPending = mostPending(rule);
   }
 
   get rule(): Rule {
@@ -76,11 +76,11 @@ export class Counter {
   set rule(rule: Rule) {
     if (rule === this.#rule) return;
     this.#rule = rule;
-    this.#mostUntold = mostUntold(rule);
+    this.#mostPending = mostPending(rule);
   }
 
-  get mostUntold(): number {
-    return this.#mostUntold;
+  get mostPending(): number {
+    return this.#mostPending;
   }
 
   /** Calls that may still be made at `now`. */
@@ -93,7 +93,7 @@ export class Counter {
     return "endsAt" in this.#rule ? Math.max(this.#rule.endsAt - now, 0) : this.levelAt(now);
   }
 
-  /** The level at `now`: of a pace, milliseconds until it is empty; of a sum, calls. */
+  /** The level at `now`: of a rate, milliseconds until it is empty; of a sum, calls. */
   levelAt(now: number): number {
     return "endsAt" in this.#rule ? this.level : Math.max(this.level - (now - this.at), 0);
   }
@@ -122,11 +122,11 @@ function statusOf(level: number, rule: Rule, now: number): LimitStatus {
 const [everyMs, gapMs, longestWaitMs, answerMs, awayMs] = [1000, 20, 100, 800, 1000];
 const [mostKeys, mostTold, mostForgiven] = [50_000, 1000, 10_000];
 
-export function createTally(app: Pick<App, "db" | "now" | "log">): Tally {
-  return new SharedTally(app);
+export function createRateCounters(app: Pick<App, "db" | "now" | "log">): RateCounters {
+  return new SharedCounters(app);
 }
 
-class SharedTally implements Tally {
+class SharedCounters implements RateCounters {
   readonly #app: Pick<App, "db" | "now" | "log">;
   readonly #entries = new Map<string, Counter>();
   readonly #dirty = new Set<Counter>();
@@ -160,9 +160,9 @@ class SharedTally implements Tally {
       counter.at = now;
     }
     // What waits to be told is among them already.
-    if (counter.untold === 0) this.#dirty.add(counter);
-    counter.untold += calls;
-    if (counter.untold >= counter.mostUntold / 2) this.#reportSoon();
+    if (counter.pending === 0) this.#dirty.add(counter);
+    counter.pending += calls;
+    if (counter.pending >= counter.mostPending / 2) this.#reportSoon();
     return counter;
   }
 
@@ -172,7 +172,7 @@ class SharedTally implements Tally {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     entry.level = 0;
-    entry.untold = 0;
+    entry.pending = 0;
     entry.forgiven += 1;
     this.#dirty.delete(entry);
   }
@@ -192,13 +192,13 @@ class SharedTally implements Tally {
     await this.told();
   }
 
-  isBehind(key: string): boolean {
+  needsSyncOf(key: string): boolean {
     const entry = this.#entries.get(key);
     return entry !== undefined && this.needsSync(entry, this.#app.now().getTime());
   }
 
   needsSync(counter: Counter, now: number): boolean {
-    return counter.untold >= counter.mostUntold && now >= this.#awayUntil;
+    return counter.pending >= counter.mostPending && now >= this.#awayUntil;
   }
 
   async told(): Promise<void> {
@@ -234,7 +234,7 @@ class SharedTally implements Tally {
     for (const [key, entry] of this.#entries) {
       if (left === 0) return;
       left -= 1;
-      if (entry.untold === 0 || this.#entries.size > 2 * mostKeys) {
+      if (entry.pending === 0 || this.#entries.size > 2 * mostKeys) {
         this.#entries.delete(key);
         this.#dirty.delete(entry);
         entry.isKept = false;
@@ -270,7 +270,7 @@ class SharedTally implements Tally {
       if (entries.length === 0) return;
       // What is told and what is taken off afterwards is the same: nothing may be added between.
       const now = this.#app.now().getTime();
-      const before = entries.map(({ untold, forgiven: times }) => ({ untold, times }));
+      const before = entries.map(({ pending, forgiven: times }) => ({ pending, times }));
       const told = entries.map((entry) => toldOf(entry, entry.levelAt(now), now));
       const levels = await within(answerMs, tell(this.#app.db, told), late);
       const byKey = new Map(levels.map(({ key, level }: Level) => [key, level]));
@@ -285,27 +285,27 @@ class SharedTally implements Tally {
   }
 
   #giveUp(entry: Counter): void {
-    entry.untold = 0;
+    entry.pending = 0;
     this.#dirty.delete(entry);
   }
 
   /** What all have counted, with what was added here while they were asked. */
   #learn(
     entry: Counter,
-    before: { readonly untold: number; readonly times: number } | undefined,
+    before: { readonly pending: number; readonly times: number } | undefined,
     level: number | undefined,
   ): void {
     if (before === undefined || level === undefined || entry.forgiven !== before.times) return;
-    entry.untold -= before.untold;
-    if (entry.untold === 0) this.#dirty.delete(entry);
+    entry.pending -= before.pending;
+    if (entry.pending === 0) this.#dirty.delete(entry);
     const { rule } = entry;
     if ("endsAt" in rule) {
-      entry.level = level + entry.untold;
+      entry.level = level + entry.pending;
       return;
     }
     const stepMs = rule.perMs / rule.calls;
     const now = this.#app.now().getTime();
-    const learned = Math.max(level, 0) + entry.untold * stepMs;
+    const learned = Math.max(level, 0) + entry.pending * stepMs;
     // Less than a call apart is the time that asking took: alone, this process counts exactly.
     if (Math.abs(learned - entry.levelAt(now)) < stepMs / 2) return;
     entry.level = learned;
@@ -316,13 +316,13 @@ class SharedTally implements Tally {
 /** So many calls until a moment; milliseconds since 1970. */
 export type Sum = { readonly calls: number; readonly endsAt: number };
 
-/** What is counted: a pace (the generic cell rate algorithm) or a sum until a period ends. */
-type Rule = Pace | Sum;
+/** What is counted: a rate (the generic cell rate algorithm) or a sum until a period ends. */
+type Rule = Rate | Sum;
 
 /** What one process has counted under a key and not told yet. */
-type Counted = { readonly key: string; readonly rule: Rule; readonly untold: number };
+type Counted = { readonly key: string; readonly rule: Rule; readonly pending: number };
 
-const untoldShare = 20;
+const pendingShare = 20;
 const minuteMs = 60_000;
 
 /** A name that others have chosen, as part of a key: PostgreSQL takes neither NUL nor half a surrogate pair. */
@@ -331,18 +331,18 @@ export function inKey(name: string): string {
 }
 
 /** So much may be counted in one process before the others hear of it: a twentieth of what is allowed. */
-export function mostUntold(rule: Rule): number {
+export function mostPending(rule: Rule): number {
   const most = "burst" in rule ? Math.max(rule.calls, rule.burst) : rule.calls;
-  return Math.max(Math.floor(most / untoldShare), 1);
+  return Math.max(Math.floor(most / pendingShare), 1);
 }
 
-/** What is told of an entry. `level`: see `Counter.levelAt`; only that of a pace is used. `now` is in milliseconds. */
-export function toldOf({ key, rule, untold }: Counted, level: number, now: number): Told {
+/** What is told of an entry. `level`: see `Counter.levelAt`; only that of a rate is used. `now` is in milliseconds. */
+export function toldOf({ key, rule, pending }: Counted, level: number, now: number): Told {
   if ("endsAt" in rule) {
     const keepMs = Math.max(rule.endsAt - now, 0) + minuteMs;
-    return { key, calls: untold, stepMs: null, most: rule.calls, keepMs };
+    return { key, calls: pending, stepMs: null, most: rule.calls, keepMs };
   }
   const stepMs = rule.perMs / rule.calls;
   const keepMs = level + rule.perMs + rule.burst * stepMs + minuteMs;
-  return { key, calls: untold, stepMs, most: null, keepMs };
+  return { key, calls: pending, stepMs, most: null, keepMs };
 }

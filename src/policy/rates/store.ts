@@ -14,7 +14,7 @@ export type Told = {
 
 export type Level = {
   readonly key: string;
-  /** Of a pace: how many milliseconds from now it is empty. Of a sum: how many calls. */
+  /** Of a rate: how many milliseconds from now it is empty. Of a sum: how many calls. */
   readonly level: number;
 };
 

@@ -6,7 +6,7 @@ import { type Version, flushFolder, ignoreMissing, versionIn } from "./answers.t
  * The newest generation of each account that this journal knows to have been stored. A database that holds
  * an older one was restored from a backup, and its refresh token has been used. Holds no secrets.
  */
-export type Marks = {
+export type HighWaterMarks = {
   highest(id: string): number;
   all(): readonly Version[];
   /** Notes what was read; the disk has it some moments later. */
@@ -18,7 +18,7 @@ export type Marks = {
 };
 
 /** Of a gateway without a journal. */
-export const noMarks: Marks = {
+export const noHighWaterMarks: HighWaterMarks = {
   highest: () => 0,
   all: () => [],
   saw: () => undefined,
@@ -29,11 +29,11 @@ export const noMarks: Marks = {
 /** An empty file each; beyond so many accounts the rest is not watched over. */
 const mostAccounts = 200_000;
 
-/** @param complain Hears that marks cannot be written. */
-export async function openMarks(
+/** @param complain Hears that high-water marks cannot be written. */
+export async function openHighWaterMarks(
   folder: string,
   complain: (error: unknown) => void,
-): Promise<Marks> {
+): Promise<HighWaterMarks> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const known = new Map<string, number>();
   for (const { id, generation } of (await readdir(folder)).flatMap(versionIn)) {
@@ -44,7 +44,7 @@ export async function openMarks(
 
 type Waiting = { readonly generation: number; readonly before: number };
 
-class MarkFiles implements Marks {
+class MarkFiles implements HighWaterMarks {
   readonly #folder: string;
   readonly #known: Map<string, number>;
   readonly #complain: (error: unknown) => void;

@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { type Tally, createTally } from "#src/policy/tally/tally.ts";
-import type { Level, Told } from "#src/policy/tally/store.ts";
+import { type RateCounters, createRateCounters } from "#src/policy/rates/rate-counters.ts";
+import type { Level, Told } from "#src/policy/rates/store.ts";
 
 /** What several processes count together, in one table that is kept here, by one clock that stands still unless it is set. */
 export type Counters = {
@@ -10,7 +10,7 @@ export type Counters = {
   isAway: boolean;
   /** Called while a statement is under way. */
   meanwhile: (() => void) | undefined;
-  readonly processes: readonly Tally[];
+  readonly processes: readonly RateCounters[];
   /** Tells until everybody has told everything, then until everybody has heard it. */
   settle(keys: readonly string[]): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -34,15 +34,17 @@ export function openCounters(processes: number): Counters {
       },
     },
   };
-  const tallies = Array.from({ length: processes }, () => createTally(app as unknown as App));
+  const tallies = Array.from({ length: processes }, () =>
+    createRateCounters(app as unknown as App),
+  );
   const opened: Counters = Object.assign(counters, {
     processes: tallies,
     async settle(keys: readonly string[]) {
-      for (const tally of [...tallies, ...tallies]) await tally.reread(keys);
+      for (const rateCounters of [...tallies, ...tallies]) await rateCounters.reread(keys);
     },
     async [Symbol.asyncDispose]() {
       opened.meanwhile = undefined;
-      for (const tally of tallies) await tally.stop();
+      for (const rateCounters of tallies) await rateCounters.stop();
     },
   });
   return opened;

@@ -1,5 +1,5 @@
 import { and, desc, eq, inArray, sql } from "drizzle-orm";
-import { recordEndings } from "#db/endings.ts";
+import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { agents, grants, sessions } from "#db/schema/agents.ts";
 import { toolDefinitions } from "#db/schema/guards.ts";
@@ -33,7 +33,7 @@ export async function saveSwitch(
           by: sql`case when ${switches.by} = 'operator' then 'operator' else ${off.by} end`,
         },
       });
-    await recordEndings(transaction, [told]);
+    await publishRevocations(transaction, [told]);
   });
 }
 
@@ -49,17 +49,17 @@ export async function removeSwitch(
       .delete(switches)
       .where(and(eq(switches.subject, subject), by === undefined ? undefined : eq(switches.by, by)))
       .returning({ subject: switches.subject });
-    if (removed.length > 0) await recordEndings(transaction, [told]);
+    if (removed.length > 0) await publishRevocations(transaction, [told]);
     return removed.length === 1;
   });
 }
 
 /** What guards have stopped of these, newest first. */
-export function stoppedAmong(db: Database, subjects: readonly string[]): Promise<Switch[]> {
+export function stoppedAmong(db: Database, topics: readonly string[]): Promise<Switch[]> {
   return db
     .select()
     .from(switches)
-    .where(and(inArray(switches.subject, [...subjects]), eq(switches.by, "guard")))
+    .where(and(inArray(switches.subject, [...topics]), eq(switches.by, "guard")))
     .orderBy(desc(switches.at));
 }
 
