@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Glob } from "bun";
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { endpoints, metadataPaths, tokenEndpointAliases } from "#src/oauth-server/endpoints.ts";
 import { mcpRoutes } from "#src/proxy/routes.ts";
 import { noToolRules } from "#src/upstreams/tool-rules.ts";
@@ -41,11 +41,18 @@ test("every failure code has a heading to link to", () => {
   expect(Object.keys(failures).filter((code) => !document.includes(`\n### ${code}\n`))).toEqual([]);
 });
 
-test("every command is in the README", () => {
+test("every command is in docs/commands.md", () => {
   const names = Object.keys(subCommands);
-  const readme = textOf("README.md");
+  const document = textOf("docs/commands.md");
   expect(names).not.toEqual([]);
-  expect(names.filter((name) => !readme.includes(`| \`smartdash ${name}\` |`))).toEqual([]);
+  expect(names.filter((name) => !document.includes(`| \`smartdash ${name}\` |`))).toEqual([]);
+});
+
+test("every decision is in the index", () => {
+  const index = textOf("docs/decisions/README.md");
+  const records = [...texts.keys()].filter((path) => /^docs\/decisions\/\d/.test(path));
+  expect(records.length).toBeGreaterThan(20);
+  expect(records.filter((path) => !index.includes(`(${basename(path)})`))).toEqual([]);
 });
 
 test("every finding of check has a heading to link to, and no other has one", () => {
@@ -88,11 +95,11 @@ test("every example of a command's help is a command that there is", () => {
   expect(wrong).toEqual([]);
 });
 
-test("every route is in the README", () => {
-  const readme = textOf("README.md");
+test("every route is in docs/addresses.md", () => {
+  const document = textOf("docs/addresses.md");
   const routes = [...pageRoutes(), ...mcpPaths()];
   expect(routes.length).toBeGreaterThan(10);
-  expect(routes.filter((route) => !readme.includes(`\`${route}\``))).toEqual([]);
+  expect(routes.filter((route) => !document.includes(`\`${route}\``))).toEqual([]);
 });
 
 test("every log event is in the runbook", () => {

@@ -9,10 +9,11 @@ import { encryptionKey } from "#test/support/world.ts";
 setDefaultTimeout(60_000);
 
 /**
- * What README.md tells an operator to write down is taken from it and run, with the places of this test in place of
- * the machine's: the binary, the settings, the home.
+ * What README.md and docs/deploy.md tell an operator to write down is taken from them and run, with the places of this
+ * test in place of the machine's: the binary, the settings, the home.
  */
 const readme = readFileSync(join(root, "README.md"), "utf8");
+const pages = readme + readFileSync(join(root, "docs/deploy.md"), "utf8");
 
 let folder: Folder;
 let database: TestDatabase;
@@ -46,9 +47,9 @@ afterAll(async () => {
 
 /** The block of a language that holds a word. */
 function block(language: string, word: string): string {
-  const found = [...readme.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, "g"))];
+  const found = [...pages.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, "g"))];
   const text = found.map((match) => match[1] ?? "").find((each) => each.includes(word));
-  if (text === undefined) throw new Error(`README.md has no ${language} block with ${word}`);
+  if (text === undefined) throw new Error(`no page has a ${language} block with ${word}`);
   return text;
 }
 
@@ -142,5 +143,35 @@ test("the probes answer as they are written", () => {
   for (const line of lines) {
     const command = here(line).replace(/^smartdash/, binary());
     expect([command, shell(command, { PORT: port }).exit]).toEqual([command, 0]);
+  }
+});
+
+/** A command as the README has it, and what stands in for its arguments here; which of its exit codes are well. */
+const runs: Readonly<Record<string, { words: readonly string[]; exits: readonly number[] }>> = {
+  migrate: { words: ["migrate"], exits: [0] },
+  invite: { words: ["invite"], exits: [0] },
+  // Whether nothing is to be done depends on this machine: 1 is an answer, too.
+  check: { words: ["check", "--quick", "--offline"], exits: [0, 1] },
+  "agents add": {
+    words: ["agents", "add", "--name", "Stock robot", "--upstreams", "mercadolibre"],
+    exits: [0],
+  },
+  "tools diff": { words: ["tools", "diff"], exits: [0] },
+  licenses: { words: ["licenses"], exits: [0] },
+};
+/** These have tests of their own: the unit above, test/cli/demo.test.ts, test/cli/readme-path.test.ts, test/edge. */
+const ownTests = new Set(["serve", "demo", "migrate --bundled", "peers trust"]);
+
+test("every command of the README runs", () => {
+  const found = [...readme.matchAll(/(?:^|[`$] *| {3})(?:smartdash|sd) ([a-z][a-z -]*[a-z])/gm)];
+  const named = found.map((match) => (match[1] ?? "").split(/ {2,}| --(?!bundled)/)[0] ?? "");
+  const commands = new Set(named.filter((each) => !ownTests.has(each)));
+  expect([...commands].toSorted()).toEqual(Object.keys(runs).toSorted());
+  for (const name of commands) {
+    const { words, exits } = runs[name]!;
+    const command = ["exec", binary(), ...words.map((word) => `'${word}'`)].join(" ");
+    const line = `set -a; . /etc/smartdash.env; SMARTDASH_HOME=/var/lib/smartdash; ${command}`;
+    const { exit, stderr } = shell(here(line));
+    expect([name, exits.includes(exit), stderr]).toEqual([name, true, expect.any(String)]);
   }
 });
