@@ -135,7 +135,7 @@ async function questionPage(
   const upstream = app.catalog.upstreams.get(approval.upstream)?.title ?? approval.upstream;
   const given = argumentsOf(app, approval) ?? "{}";
   const body = html`<p>${say(language, "approval_lead", { upstream })}</p>
-    ${account === undefined ? "" : html`<p><b>${accountName(app, account)}</b></p>`}
+    ${account === undefined ? "" : html`<p><b>${accountName(app, language, account)}</b></p>`}
     ${given === "{}" ? html`<p><em>${say(language, "approval_none")}</em></p>` : html`<pre>${prettyJson(given)}</pre>`}
     <form method="post" class="block">
       <input type="hidden" name="form_token" value="${person.formToken}" />

@@ -136,7 +136,7 @@ function accountChoice(
   const { account, isFirst } = choice;
   return html`<label class="choice">
     <input type="radio" name="account" value="${account.id}" required ${isFirst ? "checked" : ""} />
-    <span>${accountName(app, account)}</span>
+    <span>${accountName(app, language, account)}</span>
     ${
       account.state === "active"
         ? ""

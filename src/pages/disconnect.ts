@@ -24,7 +24,7 @@ export async function disconnectPage(
   const ends = await whatEndsWith(app.db, account);
   const counts = { sessions: String(ends.sessions), agents: String(ends.grants + ends.agents) };
   const { title, canBeAsked } = providerOf(app, account);
-  const body = html`<p><b>${accountName(app, account)}</b></p>
+  const body = html`<p><b>${accountName(app, language, account)}</b></p>
     <p>${say(language, "disconnect_ends", counts)}</p>
     <p>
       ${say(language, canBeAsked ? "disconnect_asks_provider" : "disconnect_by_hand", { provider: title })}
@@ -45,7 +45,7 @@ export async function disconnectedPage(
 ): Promise<Response> {
   const account = await ownAccount(app, asked);
   const done = await disconnect(app, account.id, { why: "ended_by_person" });
-  const body = html`<p><b>${accountName(app, account)}</b></p>
+  const body = html`<p><b>${accountName(app, language, account)}</b></p>
     ${outcome(language, done, providerOf(app, account).title)}
     <p><a class="button" href="/">${say(language, "back")}</a></p>`;
   return page(language, say(language, "disconnected_title"), body);

@@ -113,7 +113,7 @@ export const failureWords: Partial<
   },
   provider_said_no: {
     es: "{provider} no permitió la conexión y respondió «{error}». Si eres colaborador, debe conectarse la cuenta principal.",
-    pt: "{provider} não permitiu a conexão e respondeu «{error}». Se você é colaborador, a conta principal deve se conectar.",
+    pt: "{provider} não permitiu a conexão e respondeu “{error}”. Se você é colaborador, a conta principal deve se conectar.",
     en: "{provider} did not allow the connection and answered “{error}”. If you are a collaborator, the main account has to connect.",
   },
   exchange_failed: {

@@ -5,7 +5,7 @@ import type { App } from "#src/app.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
 import type { Language } from "#src/http/language.ts";
 import { type Markup, page, accountName } from "./page.ts";
-import { say } from "./words.ts";
+import { nameIn, say } from "./words.ts";
 import { guardNotes } from "./guard-notes.ts";
 import { clientConfigurations } from "./client-configuration.ts";
 import { type Grant, openGrants } from "#src/oauth-server/grants/store.ts";
@@ -68,7 +68,9 @@ type Belongings = {
 
 function personal(app: Deps, language: Language, belongings: Belongings): Markup {
   const { person, platform, accounts, sessions, grants } = belongings;
-  const labels = new Map(accounts.map((account) => [account.id, accountName(app, account)]));
+  const labels = new Map(
+    accounts.map((account) => [account.id, accountName(app, language, account)]),
+  );
   return html`<h2>${say(language, "accounts")}</h2>
     <ul>
       ${accounts.map((account) => accountRow(app, language, { account, person, platform }))}
@@ -99,7 +101,7 @@ function accountRow(
   row: { account: Account; person: SignedIn; platform: string | null },
 ): Markup {
   const { account } = row;
-  const name = accountName(app, account);
+  const name = accountName(app, language, account);
   const badge = account.state === "active" ? "badge" : "badge warn";
   return html`<li>
     <b>${name}</b>
@@ -148,7 +150,7 @@ function grantRow(
   const scopes = grant.onlyReading ? [...allowed, say(language, "only_reading")] : allowed;
   return html`<li>
     <span class="grow"
-      ><b>${grant.clientName}</b>${host} · ${upstream}<br />
+      ><b>${grant.clientName}</b>${host} · ${nameIn(language, upstream)}<br />
       ${known.labels.get(grant.accountId)}<br />
       <span class="note">${scopes.join("; ")}<br />${since}</span></span
     >
@@ -195,7 +197,7 @@ export function bearerPage(
   const body = html`<p class="warn">${say(language, "bearer_lead")}</p>
     <output id="bearer">${bearer}</output>
     <p class="note">
-      ${say(language, "select_hint")} ${accountName(app, shown.account)}, ${until}.
+      ${say(language, "select_hint")} ${accountName(app, language, shown.account)}, ${until}.
     </p>
     <h2>${say(language, "ready_made")}</h2>
     ${names.map((name) => configurationList(language, { name, url: `${app.publicUrl}/mcp/${name}`, bearer }))}

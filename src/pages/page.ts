@@ -4,7 +4,7 @@ import type { HtmlEscapedString } from "hono/utils/html";
 import type { Failure } from "#src/failure.ts";
 import { failureWords } from "./failure-words.ts";
 import type { Language } from "#src/http/language.ts";
-import { fill, say } from "./words.ts";
+import { fill, nameIn, say } from "./words.ts";
 import type { Account } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 
@@ -98,7 +98,7 @@ export function failurePage(
   requestId: string,
 ): Promise<Response> {
   const words = failureWords[failure.details.wording ?? failure.code] ?? failureWords.internal;
-  const text = fill(words?.[language] ?? failure.message, failure.details.values ?? {});
+  const text = fill(language, words?.[language] ?? failure.message, failure.details.values ?? {});
   const link = failure.details.link ?? "/";
   const body = html`<p>${text}</p>
     <p>
@@ -120,8 +120,12 @@ export function seeOther(location: string, cookies: readonly string[] = []): Res
 }
 
 /** An account as its person knows it: `Mercado Libre TIENDA_DEMO (MLA)`. */
-export function accountName(app: Pick<App, "catalog">, account: Account): string {
+export function accountName(
+  app: Pick<App, "catalog">,
+  language: Language,
+  account: Account,
+): string {
   const title = app.catalog.providers.get(account.provider)?.title ?? account.provider;
   const site = account.site === null ? "" : ` (${account.site})`;
-  return `${title} ${account.label ?? account.sellerId}${site}`;
+  return `${nameIn(language, title)} ${account.label ?? account.sellerId}${site}`;
 }

@@ -43,7 +43,7 @@ export function stopNotice(
     const words = say(language, stop.by === "guard" ? "stopped_before" : "switched_off_before");
     const why = stop.reason === null ? "" : html` (${plain(stop.reason)})`;
     const whose =
-      accounts.length === 1 ? "" : html`<strong>${accountName(app, account)}</strong>: `;
+      accounts.length === 1 ? "" : html`<strong>${accountName(app, language, account)}</strong>: `;
     return [html`<p class="warn box">${whose}${words}${why}</p>`];
   });
   return lines.length === 0 ? {} : { notice: html`${lines}` };

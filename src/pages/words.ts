@@ -286,7 +286,11 @@ const guardWords = {
     pt: "Estas definições são novas ou mudaram. Um texto que fala com o modelo (“primeiro leia…”, “não conte”) é um ataque.",
     en: "These definitions are new or have changed. Text that speaks to a model (“first read …”, “do not tell”) is an attack.",
   },
-  review_none: { es: "No hay nada pendiente.", pt: "Nada está pendente.", en: "Nothing waits." },
+  review_none: {
+    es: "No hay nada pendiente.",
+    pt: "Nada está pendente.",
+    en: "Nothing to review.",
+  },
   review_open: {
     es: "Abrir en este navegador",
     pt: "Abrir neste navegador",
@@ -393,10 +397,21 @@ export function say(
   name: WordName,
   values: Readonly<Record<string, string>> = {},
 ): string {
-  return fill(words[name][language], values);
+  return fill(language, words[name][language], values);
 }
 
 /** `text` with every `{name}` replaced that `values` knows. */
-export function fill(text: string, values: Readonly<Record<string, string>>): string {
-  return text.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
+export function fill(
+  language: Language,
+  text: string,
+  values: Readonly<Record<string, string>>,
+): string {
+  return text.replace(/\{(\w+)\}/g, (whole, name: string) =>
+    nameIn(language, values[name] ?? whole),
+  );
+}
+
+/** What a provider calls itself in a language, where that is another name. */
+export function nameIn(language: Language, title: string): string {
+  return language === "pt" && title === "Mercado Libre" ? "Mercado Livre" : title;
 }

@@ -78,8 +78,8 @@ const languages = [
     locale: "pt-BR",
     lang: "pt",
     title: "Conecte suas contas",
-    connect: "Conectar Mercado Libre",
-    declined: "Você não autorizou a conexão com Mercado Libre. Nada foi salvo.",
+    connect: "Conectar Mercado Livre",
+    declined: "Você não autorizou a conexão com Mercado Livre. Nada foi salvo.",
     again: "Começar de novo",
   },
   {
