@@ -5,6 +5,7 @@ import { events } from "./schema/operations.ts";
 /** What one process notes for all: see the readers of each. */
 type EventName =
   | "client_document_drifted"
+  | "endpoint_gone"
   | "journal_unavailable"
   | "announced"
   | "announced_nowhere";
@@ -23,16 +24,16 @@ export async function recordEvent(
 export async function eventCount(
   db: Database,
   name: EventName,
-  which: { readonly topics: readonly string[]; readonly since: Date },
+  which: { readonly subjects: readonly string[]; readonly since: Date },
 ): Promise<number> {
-  if (which.topics.length === 0) return 0;
+  if (which.subjects.length === 0) return 0;
   const [row] = await db
     .select({ total: sql<number>`coalesce(sum(${events.count}), 0)::int` })
     .from(events)
     .where(
       and(
         eq(events.name, name),
-        inArray(events.subject, [...which.topics]),
+        inArray(events.subject, [...which.subjects]),
         gt(events.at, which.since),
       ),
     );

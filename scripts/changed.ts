@@ -43,6 +43,8 @@ export const tests: readonly (readonly [prefix: string, tests: readonly string[]
       "test/journeys/canary.test.ts",
     ],
   ],
+  ["src/upstreams/tools/", ["test/shop"]],
+  ["src/upstreams/mercadolibre-shop/", ["test/shop"]],
   [
     "src/upstreams/",
     [

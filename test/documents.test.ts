@@ -5,6 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { endpoints, metadataPaths, tokenEndpointAliases } from "#src/oauth-server/endpoints.ts";
 import { mcpRoutes } from "#src/proxy/routes.ts";
 import { noToolRules } from "#src/upstreams/tool-rules.ts";
+import { mercadolibreShop, shopProfiles } from "#src/upstreams/mercadolibre-shop/pack.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { problems } from "#src/check/rules.ts";
 import { settings } from "#src/config/settings.ts";
@@ -230,3 +231,12 @@ function textOf(path: string): string {
 function read(path: string): string {
   return readFileSync(join(root, path), "utf8");
 }
+
+test("every tool of a pack is in docs/tools.md, with the profile that has it", () => {
+  const document = textOf("docs/tools.md");
+  const rows = mercadolibreShop.tools.filter(({ name }) => {
+    const profile = shopProfiles.read.includes(name) ? "read" : "sell";
+    return !new RegExp(`^\\|[^|]*\`${name}\`[^|]*\\| ${profile} \\|`, "m").test(document);
+  });
+  expect(rows.map(({ name }) => name)).toEqual([]);
+});

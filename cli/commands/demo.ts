@@ -48,6 +48,7 @@ function settings(sandbox: Readonly<Record<string, string | undefined>>) {
     ...sandbox,
     SMARTDASH_MODE: "development",
     SMARTDASH_SIGNUP: "open",
+    MELI_SHOP_PROFILE: "sell",
     SMARTDASH_HOME: home,
     LOG_LEVEL: LOG_LEVEL ?? "warn",
     ...(PORT === undefined ? {} : { PORT }),
@@ -62,10 +63,11 @@ function welcome(url: string): string {
 
     1. open ${url}
     2. press "Connect Mercado Libre" and sign in as one of the simulated sellers
-    3. give your MCP client the address ${url}/mcp/mercadolibre: it sends you here to allow it
+    3. give your MCP client the address ${url}/mcp/mercadolibre-shop: it sends you here to allow it
        (or press "Create a session" and paste the bearer where a client cannot sign in)
+    4. ask it: which questions of buyers are unanswered?
 
-  The other MCP address is ${url}/mcp/airtable
+  Other MCP addresses are ${url}/mcp/mercadolibre and ${url}/mcp/airtable
   Stop with Ctrl-C. The simulated providers forget everything then: connect again after a restart.
 `;
 }

@@ -11,6 +11,7 @@ import sql8 from "./0008_call_failures.sql" with { type: "text" };
 import sql9 from "./0009_old_grant_subjects.sql" with { type: "text" };
 import sql10 from "./0010_optional_refresh_token.sql" with { type: "text" };
 import sql11 from "./0011_node_names.sql" with { type: "text" };
+import sql12 from "./0012_tool_writes.sql" with { type: "text" };
 
 export const migrations = [
   { name: "0000_first", sql: sql0 },
@@ -25,4 +26,5 @@ export const migrations = [
   { name: "0009_old_grant_subjects", sql: sql9 },
   { name: "0010_optional_refresh_token", sql: sql10 },
   { name: "0011_node_names", sql: sql11 },
+  { name: "0012_tool_writes", sql: sql12 },
 ] as const;

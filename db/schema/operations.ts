@@ -106,3 +106,22 @@ export const imports = pgTable(
     index("imports_account").on(table.accountId),
   ],
 );
+
+/** What a tool sends once only, such as an answer to a buyer: written before it is sent. Holds no text, only its hash. */
+export const toolWrites = pgTable(
+  "tool_writes",
+  {
+    pack: text("pack").notNull(),
+    /** Of the account, at its provider. */
+    seller: text("seller").notNull(),
+    tool: text("tool").notNull(),
+    /** SHA-256 of the arguments. */
+    about: text("about").notNull(),
+    /** `sent` until it is known how it ended. */
+    state: text("state", { enum: ["sent", "done", "refused"] })
+      .notNull()
+      .default("sent"),
+    at: moment("at").notNull().defaultNow(),
+  },
+  (table) => [primaryKey({ columns: [table.pack, table.seller, table.tool, table.about] })],
+);

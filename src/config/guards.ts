@@ -120,6 +120,9 @@ function originsFrom(read: Reader): readonly string[] {
   });
 }
 
-function oneOf<T extends string>(choices: readonly [T, ...T[]], text: string | undefined): T {
+export function oneOf<T extends string>(
+  choices: readonly [T, ...T[]],
+  text: string | undefined,
+): T {
   return choices.find((choice) => choice === text) ?? choices[0];
 }

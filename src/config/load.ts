@@ -4,7 +4,7 @@ import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Level } from "#src/telemetry/log.ts";
 import { type EdgeConfig, edgeFrom } from "./edge.ts";
-import { type GuardsConfig, guardsFrom } from "./guards.ts";
+import { oneOf, type GuardsConfig, guardsFrom } from "./guards.ts";
 import { type Environment, type Problem, type Reader, createReader } from "./read.ts";
 import { type OperationsConfig, type TlsConfig, operationsFrom, tlsFrom } from "./operations.ts";
 import { type RegistrationSettings, registrationsFrom } from "./registrations.ts";
@@ -47,6 +47,9 @@ export type Config = OperationsConfig & {
     readonly features?: string;
   };
   readonly edge: EdgeConfig;
+  /** What agents may do at `mercadolibre-shop`. */
+  readonly shopProfile: "read" | "sell";
+  readonly shopRequestsPerMinute: number;
   readonly tls: TlsConfig | undefined;
   readonly providerTimeoutMs: number;
   readonly upstreamLimits: {
@@ -148,6 +151,8 @@ function configFrom(read: Reader, environment: Environment): Config {
       ...(projectRef === undefined ? {} : { projectRef }),
       ...(features === undefined ? {} : { features }),
     },
+    shopRequestsPerMinute: read.number("MELI_REQUESTS_PER_MINUTE"),
+    shopProfile: oneOf(["read", "sell"], read.text("MELI_SHOP_PROFILE")),
     providerTimeoutMs: read.number("PROVIDER_TIMEOUT_MS"),
     upstreamLimits: {
       connectMs: read.number("UPSTREAM_CONNECT_TIMEOUT_MS"),

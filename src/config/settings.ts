@@ -288,6 +288,17 @@ export const settings = {
     default: "MLA",
     doc: "Mercado Libre: country site when a link names none (MLA, MLB, MLM, MLC, …).",
   },
+  MELI_REQUESTS_PER_MINUTE: {
+    kind: "count",
+    default: "1500",
+    doc: "Mercado Libre: requests a minute that this process sends to each family of its API (listings, orders, …) for `mercadolibre-shop`, shared fairly between accounts. Messages and stock have documented limits of their own.",
+  },
+  MELI_SHOP_PROFILE: {
+    kind: "choice",
+    default: "read",
+    choices: ["read", "sell"],
+    doc: "Mercado Libre: what agents may do at the upstream `mercadolibre-shop`: only `read`, or also `sell` (answer, write, change prices and stock; a person allows each change).",
+  },
   MELI_PKCE: {
     kind: "flag",
     default: "on",

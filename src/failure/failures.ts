@@ -114,6 +114,11 @@ export const guardFailures = {
 
 /** What can go wrong on the pages of a person: connecting, signing in, deciding. */
 export const pageFailures = {
+  once_only: {
+    http: 400,
+    exit: 2,
+    doc: "This call can be allowed once, and neither for an hour nor always: it moves money, or cannot be undone.",
+  },
   provider_unknown: { http: 404, exit: 2, doc: "No provider of this name is configured." },
   provider_not_configured: {
     http: 503,

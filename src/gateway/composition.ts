@@ -21,6 +21,7 @@ import { fetchExchange } from "#src/http/fetch-exchange.ts";
 import { createCleanupWatch } from "#src/operations/cleanup/cleanup.ts";
 import { createDatabaseWatch } from "#src/telemetry/database-health.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
+import { createToolServers } from "#src/upstreams/tools/packs.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 
 export type Parts = ReturnType<typeof withParts>;
@@ -30,14 +31,16 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange" | "digest"
   const now = () => app.now().getTime();
   const openStreams = createOpenStreams(now);
   const guards = guardParts(app);
+  // An HTTP proxy is for the runtime's fetch to find and use.
+  const exchange = app.config.usesProxy ? fetchExchange : runtime.exchange;
   const heartbeat = createHeartbeat(now, app.config.upstreamLimits.keepAliveMs);
   return {
     ...app,
     ...createAgentParts(app, (topics) => closeStreams({ ...app, openStreams }, topics)),
     ...guards,
     openStreams,
-    // An HTTP proxy is for the runtime's fetch to find and use.
-    exchange: app.config.usesProxy ? fetchExchange : runtime.exchange,
+    exchange,
+    toolServers: createToolServers({ ...app, exchange }),
     digest: runtime.digest,
     deadlines: createDeadlines(now),
     heartbeat,

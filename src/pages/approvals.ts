@@ -1,7 +1,7 @@
 import { html } from "hono/html";
 import { isUsable, openColumn } from "#src/accounts/credential.ts";
 import { type Account, accountById, accountsOf } from "#src/accounts/store.ts";
-import { accountName, page, seeOther } from "./page.ts";
+import { type Markup, accountName, page, seeOther } from "./page.ts";
 import type { App } from "#src/app.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { isSame } from "#src/crypto/secret.ts";
@@ -10,11 +10,13 @@ import { createFloodGate } from "#src/http/flood-gate.ts";
 import { type PageRoutes, readForm } from "#src/http/forms.ts";
 import { type SignedIn, beginSignIn, formSender, signedIn } from "#src/people/sign-in.ts";
 import { type Language, languageOf } from "#src/http/language.ts";
+import { packTool } from "#src/upstreams/tools/packs.ts";
 import { say } from "./words.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { prettyJson } from "#src/policy/pretty-json.ts";
 import {
   answerQuestion,
+  isOnceOnly,
   argumentsOf,
   readExtent,
   takeBack,
@@ -132,24 +134,18 @@ async function questionPage(
   const { accountId } = approval;
   const account = accountId === null ? undefined : await accountById(app.db, accountId);
   const { agent, tool } = approval;
-  const upstream = app.catalog.upstreams.get(approval.upstream)?.title ?? approval.upstream;
   const given = argumentsOf(app, approval) ?? "{}";
-  const body = html`<p>${say(language, "approval_lead", { upstream })}</p>
+  const body = html`<p>${leadOf(app, language, approval)}</p>
     ${account === undefined ? "" : html`<p><b>${accountName(app, language, account)}</b></p>`}
     ${given === "{}" ? html`<p><em>${say(language, "approval_none")}</em></p>` : html`<pre>${prettyJson(given)}</pre>`}
     <form method="post" class="block">
       <input type="hidden" name="form_token" value="${person.formToken}" />
-      <p class="note">${say(language, "approval_hint")}</p>
+      ${isOnceOnly(app, approval) ? "" : html`<p class="note">${say(language, "approval_hint")}</p>`}
       <p>
         <button name="extent" value="no" class="quiet">${say(language, "deny")}</button>
         <button name="extent" value="once">${say(language, "approve_once")}</button>
       </p>
-      <p>
-        <button name="extent" value="hour" class="quiet">${say(language, "approve_hour")}</button>
-        <button name="extent" value="always" class="quiet">
-          ${say(language, "approve_always")}
-        </button>
-      </p>
+      ${isOnceOnly(app, approval) ? "" : longerButtons(language)}
     </form>`;
   return await page(
     language,
@@ -159,6 +155,20 @@ async function questionPage(
       isPrivate: true,
     },
   );
+}
+
+/** What a call would do: in words where we know the tool, else by the upstream's name. */
+function leadOf({ catalog }: Deps, language: Language, { upstream, tool }: Approval): string {
+  const known = catalog.upstreams.get(upstream);
+  const own = known === undefined ? undefined : packTool(known, tool)?.asks?.[language];
+  return own ?? say(language, "approval_lead", { upstream: known?.title ?? upstream });
+}
+
+function longerButtons(language: Language): Markup {
+  return html`<p>
+    <button name="extent" value="hour" class="quiet">${say(language, "approve_hour")}</button>
+    <button name="extent" value="always" class="quiet">${say(language, "approve_always")}</button>
+  </p>`;
 }
 
 function overPage(

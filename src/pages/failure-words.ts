@@ -86,6 +86,11 @@ export const failureWords: Partial<
     pt: "O serviço não está disponível no momento. Nada foi perdido; tente em um minuto.",
     en: "The service is not available right now. Nothing was lost; try again in a minute.",
   },
+  once_only: {
+    es: "Esto solo se puede permitir una vez cada vez. No se cambió nada; vuelve a abrir la página.",
+    pt: "Isto só pode ser permitido uma vez de cada vez. Nada foi alterado; abra a página de novo.",
+    en: "This can be allowed only once at a time. Nothing was changed; open the page again.",
+  },
   state_missing: {
     es: "La respuesta llegó incompleta: falta el identificador de esta conexión. Empieza de nuevo.",
     pt: "A resposta chegou incompleta: falta o identificador desta conexão. Comece de novo.",

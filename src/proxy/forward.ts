@@ -1,4 +1,5 @@
 import type { App } from "#src/app.ts";
+import type { ToolServers } from "#src/upstreams/tools/packs.ts";
 import { type Upstream, insideScheme } from "#src/upstreams/upstream.ts";
 import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
 import { LostAfterSending, isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
@@ -11,6 +12,7 @@ import { createCache } from "#src/cache.ts";
 export type ForwardDeps = Pick<App, "config"> & {
   readonly reach: ConnectCheck;
   readonly exchange: Exchange;
+  readonly toolServers: ToolServers;
 };
 
 type Outgoing = {
@@ -41,7 +43,10 @@ export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Inc
   }
   try {
     const request = { url, method, headers, body, cancel };
-    const answer = await app.exchange(request).catch((error: unknown) => {
+    const answer = await exchangeOf(
+      app,
+      upstream,
+    )(request).catch((error: unknown) => {
       if (!mayRepeat(error, outgoing)) throw error;
       return app.exchange({ ...request, isFresh: true });
     });
@@ -60,6 +65,13 @@ export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Inc
   } finally {
     deadline.lift();
   }
+}
+
+/** An API has its MCP server in this process. */
+function exchangeOf({ exchange, toolServers }: ForwardDeps, upstream: Upstream): Exchange {
+  return upstream.pack === undefined
+    ? exchange
+    : (request) => toolServers.exchange(upstream, request);
 }
 
 /** A connection that was kept may end just when it is used again. */

@@ -5,11 +5,14 @@ import { builtinProviders } from "#src/upstreams/catalog.ts";
 import { type Environment, isObject } from "#src/config/read.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { type SimulatedProvider, holderOf, simulateProvider } from "./provider.ts";
+import { type SimulatedApi, simulateApi } from "./mercadolibre-api.ts";
 import { simulateUpstream } from "./upstream.ts";
 
 export type Sandbox = {
   readonly origin: string;
   readonly providers: ReadonlyMap<string, SimulatedProvider>;
+  /** Mercado Libre's REST side. */
+  readonly api: SimulatedApi;
   /** The settings with which a gateway uses this sandbox. */
   readonly environment: Environment;
   stop(): Promise<void>;
@@ -31,6 +34,7 @@ function isBuiltin(name: string): boolean {
   return builtinProviders.some((provider) => provider.name === name);
 }
 
+const apiBase = "/api.mercadolibre.com";
 const clientId = "4242424242424242";
 const clientSecret = "sandbox-client-secret";
 
@@ -49,13 +53,22 @@ export function startSandbox(runtime: Pick<Runtime, "serve">, options: SandboxOp
       simulateUpstream((request) => holderOf(grants, request)),
     ]),
   );
+  const grants = providers.get("mercadolibre")?.grants;
+  const api = simulateApi(
+    (request) => (grants === undefined ? undefined : holderOf(grants, request)),
+    options.now,
+  );
   const serving = runtime.serve({
     hostname: "127.0.0.1",
     port: 0,
     maxBodyBytes: 8 * 1024 * 1024,
     handle: (request) => {
-      const upstream = upstreams.get(new URL(request.url).pathname);
+      const { pathname } = new URL(request.url);
+      const upstream = upstreams.get(pathname);
       if (upstream !== undefined) return upstream.fetch(request);
+      if (pathname.startsWith(`${apiBase}/`)) {
+        return api.fetch(request, pathname.slice(apiBase.length));
+      }
       for (const provider of providers.values()) {
         const answer = provider.fetch(request);
         if (answer !== undefined) return answer;
@@ -67,6 +80,7 @@ export function startSandbox(runtime: Pick<Runtime, "serve">, options: SandboxOp
   return {
     origin,
     providers,
+    api,
     environment: environmentFor(origin, providers, options.definitions ?? {}),
     stop: async () => {
       await serving.stop(0);
@@ -90,9 +104,13 @@ function environmentFor(
     const credential = isBuiltin(name) ? {} : { credential: { provider: name } };
     return [name, { url: `${origin}/mcp/${name}`, ...credential }];
   });
+  const shop = { "mercadolibre-shop": { url: `${origin}${apiBase}` } };
   return {
     SMARTDASH_PROVIDERS: JSON.stringify(Object.fromEntries(overrides)),
-    SMARTDASH_UPSTREAMS: JSON.stringify(Object.fromEntries(upstreams)),
+    SMARTDASH_UPSTREAMS: JSON.stringify({
+      ...Object.fromEntries(upstreams),
+      ...(providers.has("mercadolibre") ? shop : {}),
+    }),
     MELI_CLIENT_ID: clientId,
     MELI_CLIENT_SECRET: clientSecret,
     AIRTABLE_CLIENT_ID: clientId,

@@ -1,4 +1,5 @@
 import type { Config } from "#src/config/load.ts";
+import { mercadolibreShop, shopProfiles } from "./mercadolibre-shop/pack.ts";
 import { noToolRules } from "./tool-rules.ts";
 import { type Upstream, insideScheme } from "./upstream.ts";
 
@@ -12,10 +13,13 @@ const ownNode: Upstream = {
 };
 
 /** The official servers of the providers we know. Each needs an account of its provider. */
-export function builtinUpstreams(config: Pick<Config, "supabase" | "edge">): readonly Upstream[] {
+export function builtinUpstreams(
+  config: Pick<Config, "supabase" | "edge" | "shopProfile">,
+): readonly Upstream[] {
   return [
     ...(config.edge.isOn ? [ownNode] : []),
     ofProvider("mercadolibre", "Mercado Libre", "https://mcp.mercadolibre.com/mcp"),
+    shop(config.shopProfile),
     ofProvider("mercadopago", "Mercado Pago", "https://mcp.mercadopago.com/mcp"),
     ofProvider("airtable", "Airtable", "https://mcp.airtable.com/mcp"),
     ofProvider("supabase", "Supabase", supabaseUrl(config.supabase)),
@@ -24,6 +28,19 @@ export function builtinUpstreams(config: Pick<Config, "supabase" | "edge">): rea
 
 function ofProvider(name: string, title: string, url: string): Upstream {
   return { name, title, url, credential: { kind: "account", provider: name }, tools: noToolRules };
+}
+
+/** Mercado Libre's API, as tools. What changes something asks a person. */
+function shop(profile: Config["shopProfile"]): Upstream {
+  const { name } = mercadolibreShop;
+  return {
+    name,
+    title: "Mercado Libre",
+    url: "https://api.mercadolibre.com",
+    credential: { kind: "account", provider: "mercadolibre" },
+    tools: noToolRules,
+    pack: { name, tools: shopProfiles[profile] },
+  };
 }
 
 function supabaseUrl(settings: Config["supabase"]): string {

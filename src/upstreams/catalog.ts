@@ -21,7 +21,13 @@ export const builtinProviders = [mercadolibre, mercadopago, airtable, supabase] 
 
 type CatalogSettings = Pick<
   Config,
-  "providers" | "upstreams" | "defaultUpstream" | "supabase" | "registrations" | "edge"
+  | "providers"
+  | "upstreams"
+  | "defaultUpstream"
+  | "supabase"
+  | "registrations"
+  | "edge"
+  | "shopProfile"
 >;
 
 /** The built-in profiles with what the configuration adds or overrides. */

@@ -22,6 +22,8 @@ export type Upstream = {
   readonly tools: ToolRules;
   /** Whose bearers it takes, where these are not its own. */
   readonly admits?: string;
+  /** Present where `url` is an API: this process answers MCP itself, with these tools of a pack. */
+  readonly pack?: { readonly name: string; readonly tools: readonly string[] };
 };
 
 /** The MCP server inside this gateway, and other nodes behind it: not addresses of a network. */
@@ -57,7 +59,12 @@ export function readUpstream(name: string, value: unknown, base?: Upstream): Rea
   if (problems.length > 0 || typeof url !== "string" || credential === undefined)
     return { problems };
   const title = titleOf(value, base) ?? name;
-  return { upstream: { name, title, url, credential, tools: tools.rules }, problems };
+  const upstream = { ...packOf(base), name, title, url, credential, tools: tools.rules };
+  return { upstream, problems };
+}
+
+function packOf(base: Upstream | undefined): Pick<Upstream, "pack"> {
+  return base?.pack === undefined ? {} : { pack: base.pack };
 }
 
 function titleOf(value: Readonly<Record<string, unknown>>, base: Upstream | undefined) {

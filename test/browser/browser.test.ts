@@ -32,7 +32,7 @@ test("a seller connects, gives an agent a session, and ends it again", async () 
   await page.getByRole("heading", { name: "Tu nueva sesión" }).waitFor();
   const bearer = await page.locator("output").innerText();
   expect(bearer).toMatch(/^sd_ses_[\w-]{30,}$/);
-  for (const client of clients) await page.getByText(client, { exact: true }).waitFor();
+  for (const client of clients) await page.getByText(client, { exact: true }).first().waitFor();
   const configurations = await page.locator("pre").allTextContents();
   expect(configurations.length).toBeGreaterThanOrEqual(clients.length);
   for (const text of configurations) {

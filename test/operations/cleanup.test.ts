@@ -54,6 +54,8 @@ async function litter({ app: { db } }: World): Promise<void> {
       l as (insert into tallies (key, level, expires_at) values ('x', 1, now() - interval '1 year')),
       l5 as (insert into sightings (of, peer_id, node_id, addresses, via, seen_at, expires_at)
         values ('x', 'x', 'x', '{}', 'mdns', now(), now() - interval '2 hours')),
+      l7 as (insert into tool_writes (pack, seller, tool, about, at)
+        values ('x', 'x', 'x', 'x', now() - interval '2 days')),
       l6 as (insert into replicas (id, seen_at) values (gen_random_uuid(), now() - interval '2 hours')),
       l4 as (insert into review_keys (fingerprint, kind, expires_at)
         values ('\\x01'::bytea, 'link', now() - interval '1 second')),

@@ -19,7 +19,7 @@ export async function askToAnnounce(
   const subject = announceTopic(of);
   const since = await databaseNow(app.db);
   await publishRevocations(app.db, [subject]);
-  const which = { topics: [subject], since };
+  const which = { subjects: [subject], since };
   for (let waited = 0; waited < toldMs; waited += stepMs) {
     await sleep(stepMs);
     if ((await eventCount(app.db, "announced", which)) > 0) return "announced";

@@ -87,7 +87,7 @@ function whenMet(met: DiscoveredPeer | undefined) {
 
 /** A connection, as people and agents are told of it. */
 export function connectionView(connected: Connected) {
-  const { identity, address, isTrusted, circuitBreaker, pin } = connected;
+  const { identity, address, isTrusted, result, pin } = connected;
   return {
     node_id: identity.nodeId,
     peer_id: identity.peerId,
@@ -95,8 +95,8 @@ export function connectionView(connected: Connected) {
     certificate: pin.certificate ?? null,
     proven: true,
     trusted: isTrusted,
-    trusts_us: circuitBreaker.isTrusted,
+    trusts_us: result.isTrusted,
     /** Its MCP address for us. */
-    resource: circuitBreaker.token?.url ?? null,
+    resource: result.token?.url ?? null,
   };
 }

@@ -4,7 +4,7 @@ import { timely, within } from "#src/timeout.ts";
 import { nameIn, versionIn } from "../capabilities.ts";
 import { addressText, readAddress } from "./address.ts";
 import type { Self } from "../self.ts";
-import { type CircuitBreaker, type Met, shakeHands } from "./handshake.ts";
+import { type HandshakeResult, type Met, shakeHands } from "./handshake.ts";
 import { type Peer, noteChallenge, peerOf } from "./store.ts";
 import { saveDiscovered, discoveredMs, discoveredOf } from "../discovery/store.ts";
 import { trusted } from "./trust.ts";
@@ -14,7 +14,7 @@ export type Connected = Pick<Met, "identity" | "address" | "pin"> & {
   /** We trust it, and it has proven itself. */
   readonly isTrusted: boolean;
   /** What it says to our proof. */
-  readonly circuitBreaker: CircuitBreaker;
+  readonly result: HandshakeResult;
 };
 
 const wholeMs = 10_000;
@@ -95,7 +95,7 @@ async function admitted(
     if (ended.aborted) throw new Failure("peer_unreachable");
   };
   late();
-  const circuitBreaker = await met.prove();
+  const result = await met.prove();
   late();
   const { identity, document, address, pin } = met;
   const at = addressText({ origin: address.origin, ip: pin.address });
@@ -113,5 +113,5 @@ async function admitted(
     expiresAt: new Date(now.getTime() + discoveredMs),
   };
   await timely(saveDiscovered(app.db, [discovered]));
-  return { identity, address, pin, isTrusted: peer !== undefined, circuitBreaker };
+  return { identity, address, pin, isTrusted: peer !== undefined, result };
 }

@@ -23,11 +23,11 @@ export type Met = {
   /** Names our fleet key where it has it too. */
   readonly fleetTag: string | undefined;
   /** Says to it who we are; what we may do there. Once, and within ten seconds. */
-  prove(): Promise<CircuitBreaker>;
+  prove(): Promise<HandshakeResult>;
 };
 
 /** What the other node says to our proof. */
-export type CircuitBreaker = {
+export type HandshakeResult = {
   readonly isTrusted: boolean;
   readonly token: PeerToken | undefined;
 };
@@ -122,7 +122,7 @@ async function proveTo(
   self: Self,
   sought: Sought,
   begun: { readonly id: string; readonly transcript: Transcript; readonly pin: Pin },
-): Promise<CircuitBreaker> {
+): Promise<HandshakeResult> {
   const { certificate: pinned, address: ip } = begun.pin;
   const check = (line: Line) => {
     const isSame = pinned === undefined ? isKnownPlace(line) : pinned === line.certificate;

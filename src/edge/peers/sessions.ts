@@ -121,10 +121,10 @@ async function beginSession(
   self: Self,
   { peerId, nodeId }: Named,
 ): Promise<PeerSession> {
-  const { isTrusted, circuitBreaker, pin } = await connectPeer(app, self, { peerId });
-  const { token } = circuitBreaker;
-  if (!isTrusted || !circuitBreaker.isTrusted || token === undefined) {
-    throw new Failure("peer_not_trusted", whyNot(nodeId, isTrusted, circuitBreaker.isTrusted));
+  const { isTrusted, result, pin } = await connectPeer(app, self, { peerId });
+  const { token } = result;
+  if (!isTrusted || !result.isTrusted || token === undefined) {
+    throw new Failure("peer_not_trusted", whyNot(nodeId, isTrusted, result.isTrusted));
   }
   return {
     peerId,

@@ -27,6 +27,7 @@ import {
   applicationsRefused,
   certificateEnding,
   documentsDrifted,
+  endpointsGone,
   mostTries,
   refreshesFailing,
   savePending,
@@ -125,7 +126,7 @@ async function look(app: AlertDeps): Promise<void> {
 /** Finds what is wrong, tells what is new about it. Returns what fires. */
 export async function evaluate(app: AlertDeps): Promise<readonly Condition[]> {
   const conditions = [];
-  for (const find of backends) conditions.push(...(await timely(find(app.db))));
+  for (const find of conditionQueries) conditions.push(...(await timely(find(app.db))));
   await timely(saveConditions(app.db, conditions));
   const sinks = sinksOf(app);
   const names = sinks.map(({ name }) => name);
@@ -138,7 +139,7 @@ export async function evaluate(app: AlertDeps): Promise<readonly Condition[]> {
   return conditions;
 }
 
-const backends = [
+const conditionQueries = [
   refreshesFailing,
   upstreamsFailing,
   callsBroken,
@@ -149,6 +150,7 @@ const backends = [
   applicationsRefused,
   tokensLapsing,
   documentsDrifted,
+  endpointsGone,
   certificateEnding,
   signingKeyOld,
   cleanupOverdue,

@@ -94,6 +94,19 @@ export async function documentsDrifted(db: Database): Promise<Condition[]> {
   }));
 }
 
+/** Endpoints of an API that answered within the last day as if they were gone. */
+export async function endpointsGone(db: Database): Promise<Condition[]> {
+  const rows = await db
+    .selectDistinct({ subject: events.subject })
+    .from(events)
+    .where(and(eq(events.name, "endpoint_gone"), gt(events.at, sql`now() - interval '1 day'`)));
+  return rows.map(({ subject }) => ({
+    kind: "endpoint_gone",
+    subject,
+    summary: `${subject} answers as if it were gone; tools that use it fail: update smartdash`,
+  }));
+}
+
 const certificateDays = 14;
 
 /** As the last look at PUBLIC_URL found it; see `certificate.ts`. */

@@ -15,7 +15,7 @@ import {
 import { callBatches, calls } from "#db/schema/calls.ts";
 import { discoveredPeers } from "#db/schema/edge.ts";
 import { approvals, reviewKeys, tallies, toolPolicies } from "#db/schema/guards.ts";
-import { alerts, events, replicas, switches } from "#db/schema/operations.ts";
+import { alerts, events, toolWrites, replicas, switches } from "#db/schema/operations.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
 import { keepPreviousHours } from "#src/oauth-server/tokens/store.ts";
 
@@ -198,6 +198,12 @@ export const leftovers: readonly Leftover[] = [
     table: accounts,
     isOver: ({ revokedDays }) =>
       sql`${eq(accounts.state, "revoked")} and ${before(accounts.updatedAt, days(revokedDays))}`,
+  },
+  {
+    name: "tool_writes",
+    table: toolWrites,
+    isOver: () => before(toolWrites.at, "1 day"),
+    isShortLived: true,
   },
   {
     name: "calls",

@@ -4,12 +4,14 @@ import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret, fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/timeout.ts";
+import { packTool } from "#src/upstreams/tools/packs.ts";
 import type { CallContext, ToolInvocation } from "../call.ts";
 import {
   type Answer,
   type Approval,
   type Asked,
   type Extent,
+  approvalById,
   ask,
   decide,
   isRefused,
@@ -105,11 +107,27 @@ async function question(
   );
 }
 
-/** Answers an open question, and logs it. False when it is open no more. */
+/** Whether a yes to a use of a tool is for that use alone. */
+export function isOnceOnly(
+  { catalog }: Pick<App, "catalog">,
+  { upstream, tool }: Pick<Approval, "upstream" | "tool">,
+): boolean {
+  const known = catalog.upstreams.get(upstream);
+  return known !== undefined && packTool(known, tool)?.isOnceOnly === true;
+}
+
+/**
+ * Answers an open question, and logs it. False when it is open no more. Failures: `once_only` for a yes for longer to
+ * what can be allowed once only.
+ */
 export async function answerQuestion(
-  app: Pick<App, "db" | "log">,
+  app: Pick<App, "db" | "log" | "catalog">,
   answer: Answer,
 ): Promise<boolean> {
+  if (answer.extent === "hour" || answer.extent === "always") {
+    const asked = await timely(approvalById(app.db, answer.id));
+    if (asked !== undefined && isOnceOnly(app, asked)) throw new Failure("once_only");
+  }
   const about = await timely(decide(app.db, answer));
   if (about === undefined) return false;
   const { id, extent, by } = answer;

@@ -1,5 +1,6 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { ToolPattern } from "#src/upstreams/tool-rules.ts";
+import { packTool } from "#src/upstreams/tools/packs.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { GuardsConfig } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
@@ -59,6 +60,7 @@ export function needsApproval(
   // Of what a whole list has not shown nobody knows what it does.
   const mayDestroy = nature === "destructive" || (nature === undefined && isListed);
   if (approval === "destructive" && mayDestroy) return true;
+  if (packTool(upstream, name)?.asks !== undefined) return true;
   return [upstream.tools, ...caller.policies].some(({ approve }) =>
     anyFits(approve, name, nature, true),
   );

@@ -1,0 +1,54 @@
+import { isObject } from "#src/config/read.ts";
+import type { JsonSchema } from "../tools/tool.ts";
+
+/** What of an answer is needed, without believing that it is there. */
+export function at(value: unknown, ...path: readonly (string | number)[]): unknown {
+  let here = value;
+  for (const key of path) {
+    if (Array.isArray(here) && typeof key === "number") here = here[key];
+    else if (isObject(here)) here = here[key];
+    else return undefined;
+  }
+  return here;
+}
+
+export function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Ids come as numbers and as texts: always text. */
+export function text(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  return typeof value === "number" ? String(value) : undefined;
+}
+
+export function number(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}
+
+/** ISO 8601 in UTC, whichever of the vendor's forms it came in; a date without a zone stays as it is. */
+export function date(value: unknown): string | undefined {
+  if (typeof value !== "string") return undefined;
+  const written = value.replace(/([+-]\d\d)(\d\d)$/, "$1:$2").replace(/(\.\d{3})\d+/, "$1");
+  if (!/(Z|[+-]\d\d:\d\d)$/.test(written)) return value;
+  const moment = new Date(written);
+  return Number.isNaN(moment.getTime()) ? value : moment.toISOString();
+}
+
+/** Without what is not there. */
+export function compact(
+  fields: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined && value !== null),
+  );
+}
+
+const pattern = (source: string, description: string): JsonSchema => ({
+  type: "string",
+  pattern: source,
+  description,
+});
+
+export const itemId = pattern("^M[A-Z]{2}[0-9]{4,14}$", "Id of a listing, such as MLA123456789");
+export const digits = (of: string): JsonSchema => pattern("^[0-9]{1,20}$", `Id of the ${of}`);

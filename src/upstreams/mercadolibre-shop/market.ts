@@ -1,0 +1,306 @@
+import type { Api } from "../tools/api.ts";
+import { ToolProblem } from "../tools/problem.ts";
+import {
+  type Tool,
+  answerOf,
+  cut,
+  objectOf,
+  filtersOf,
+  offsetOf,
+  pageOf,
+  paging,
+} from "../tools/tool.ts";
+import { endpoints } from "./endpoints.ts";
+import { at, compact, date, itemId, list, number, text } from "./fields.ts";
+import { expectSame, notApplied } from "./listings.ts";
+
+const getVisits: Tool = {
+  name: "get_visits",
+  title: "Visits",
+  description: "Visits of the account, or of one listing, by day. 1 to 150 days.",
+  input: objectOf({
+    item_id: itemId,
+    last_days: { type: "integer", minimum: 1, maximum: 150, default: 30 },
+  }),
+  output: answerOf(["total", "days"]),
+  effect: "reading",
+  isIdempotent: true,
+  async run(api, input) {
+    const { id } = await api.seller();
+    const item = text(input["item_id"]);
+    const query = { last: number(input["last_days"]), unit: "day" };
+    const { body } =
+      item === undefined
+        ? await api.call(endpoints.visits, { parts: { seller: id }, query })
+        : await api.call(endpoints.itemVisits, { parts: { item_id: item }, query });
+    const days = list(at(body, "results")).map((each) => ({
+      day: text(at(each, "date"))?.slice(0, 10),
+      visits: at(each, "total"),
+    }));
+    return { total: at(body, "total_visits") ?? 0, days };
+  },
+};
+
+const listPromotions: Tool = {
+  name: "list_promotions",
+  title: "Promotions",
+  description:
+    "Campaigns that are open to the seller, or the offers of one listing. At most 50 a page.",
+  input: objectOf({ item_id: itemId, ...paging }),
+  output: answerOf(["rows", "returned", "total", "truncated"]),
+  effect: "reading",
+  isIdempotent: true,
+  async run(api, input) {
+    const { id } = await api.seller();
+    const item = text(input["item_id"]);
+    const filters = filtersOf("list_promotions", input, ["item_id"]);
+    const offset = offsetOf(input, filters);
+    const { body } =
+      item === undefined
+        ? await api.call(endpoints.promotions, {
+            parts: { seller: id },
+            query: { offset, limit: number(input["limit"]) },
+          })
+        : await api.call(endpoints.itemPromotions, { parts: { item_id: item } });
+    const rows = (Array.isArray(body) ? list(body) : list(at(body, "results"))).map(promotionOf);
+    const total = number(at(body, "paging", "total")) ?? rows.length;
+    return pageOf(rows, { offset, total, filters });
+  },
+};
+
+function promotionOf(each: unknown): object {
+  return compact({
+    promotion_id: text(at(each, "id")),
+    type: at(each, "type"),
+    name: cut(at(each, "name"), 120),
+    status: at(each, "status"),
+    price: at(each, "price"),
+    min_price: at(each, "min_discounted_price"),
+    max_price: at(each, "max_discounted_price"),
+    suggested_price: at(each, "suggested_discounted_price"),
+    starts: date(at(each, "start_date")),
+    ends: date(at(each, "finish_date")),
+  });
+}
+
+const setDiscount: Tool = {
+  name: "set_listing_discount",
+  title: "Put or end a discount",
+  description:
+    "Starts an own discount on one listing (`set`), or ends it (`remove`). `expected_price` is the listed price that the person saw. A discount is 5 to 80 per cent and lasts 14 days at most.",
+  input: objectOf(
+    {
+      item_id: itemId,
+      action: { type: "string", enum: ["set", "remove"] },
+      deal_price: { type: "number", exclusiveMinimum: 0, maximum: 1_000_000_000 },
+      start_date: { type: "string", pattern: "^\\d{4}-\\d\\d-\\d\\d$" },
+      end_date: { type: "string", pattern: "^\\d{4}-\\d\\d-\\d\\d$" },
+      expected_price: { type: "number", minimum: 0 },
+    },
+    ["item_id", "action", "expected_price"],
+  ),
+  output: answerOf(["before", "after", "applied"]),
+  effect: "destructive",
+  isIdempotent: false,
+  isOnceOnly: true,
+  asks: {
+    es: "Cambiar el descuento de esta publicación:",
+    pt: "Mudar o desconto deste anúncio:",
+    en: "Change the discount of this listing:",
+  },
+  async run(api, input) {
+    const parts = { item_id: text(input["item_id"]) ?? "" };
+    const isSet = input["action"] === "set";
+    const deal = number(input["deal_price"]);
+    const [start, end] = [text(input["start_date"]), text(input["end_date"])];
+    const { body: item } = await api.call(endpoints.item, { parts });
+    const price = number(at(item, "price")) ?? 0;
+    expectSame("expected_price", input["expected_price"], price);
+    if (isSet) expectDiscount({ price, deal, start, end });
+    const read = async () => {
+      const { body } = await api.call(endpoints.itemPromotions, { parts });
+      const own = list(body).find(
+        (each) => at(each, "type") === "PRICE_DISCOUNT" && at(each, "status") !== "finished",
+      );
+      return own === undefined ? null : (at(own, "price") ?? null);
+    };
+    const before = await read();
+    // Without the type, every offer of the listing would go.
+    const type = { promotion_type: "PRICE_DISCOUNT" };
+    await api.once({ tool: "set_listing_discount", about: input }, () =>
+      isSet
+        ? api.call(endpoints.createDiscount, {
+            parts,
+            body: {
+              ...type,
+              deal_price: deal,
+              start_date: `${start}T00:00:00`,
+              finish_date: `${end}T23:59:59`,
+            },
+          })
+        : api.call(endpoints.removeDiscount, { parts, query: type }),
+    );
+    const after = await read();
+    if (after !== (isSet ? deal : null)) throw notApplied(after);
+    return { before, after, applied: true, warnings: [] };
+  },
+};
+
+type Wanted = {
+  readonly price: number;
+  readonly deal: number | undefined;
+  readonly start: string | undefined;
+  readonly end: string | undefined;
+};
+
+/** Failures: `invalid_argument` for a discount that Mercado Libre does not take. */
+function expectDiscount({ price, deal, start, end }: Wanted): void {
+  const wrong = (message: string, field: string) =>
+    new ToolProblem("invalid_argument", message, { field });
+  if (deal === undefined) throw wrong("A discount needs its price", "deal_price");
+  const share = 1 - deal / price;
+  if (share < 0.05 || share > 0.8)
+    throw wrong("A discount is 5 to 80 per cent of the listed price", "deal_price");
+  const days = (Date.parse(end ?? "") - Date.parse(start ?? "")) / 86_400_000;
+  if (!(days >= 0 && days <= 14)) throw wrong("A discount needs its days: 14 at most", "end_date");
+}
+
+type Research = {
+  readonly api: Api;
+  readonly site: string;
+  readonly limit: number;
+  /** Failures: `invalid_argument` where it was not given. */
+  readonly need: (name: "query" | "category_id") => string;
+};
+
+const research: Readonly<Record<string, (asked: Research) => Promise<readonly object[]>>> = {
+  async category({ api, site, need, limit }) {
+    const query = { q: need("query"), limit: Math.min(limit, 8) };
+    const { body } = await api.call(endpoints.predictCategory, { parts: { site }, query });
+    return list(body).map((each) =>
+      compact({
+        category_id: at(each, "category_id"),
+        name: at(each, "category_name"),
+        domain: at(each, "domain_name"),
+      }),
+    );
+  },
+  async attributes({ api, need }) {
+    const parts = { category_id: need("category_id") };
+    const { body } = await api.call(endpoints.categoryAttributes, { parts });
+    const required = list(body).filter((each) =>
+      ["required", "catalog_required"].some((tag) => at(each, "tags", tag) === true),
+    );
+    return required.map((each) => {
+      const values = list(at(each, "values")).slice(0, 15);
+      return compact({
+        attribute_id: at(each, "id"),
+        name: at(each, "name"),
+        values: values.map((value) => at(value, "name")),
+      });
+    });
+  },
+  async catalog({ api, site, need, limit }) {
+    const query = { site_id: site, q: need("query"), status: "active", limit };
+    const { body } = await api.call(endpoints.catalog, { query });
+    return list(at(body, "results")).map((each) =>
+      compact({ product_id: text(at(each, "id")), untrusted_text: cut(at(each, "name"), 200) }),
+    );
+  },
+  async trends({ api, site }) {
+    const { body } = await api.call(endpoints.trends, { parts: { site } });
+    return list(body).map((each) => compact({ untrusted_text: cut(at(each, "keyword"), 200) }));
+  },
+  /** A category without a list answers 404. */
+  async best_sellers({ api, site, need }) {
+    const parts = { site, category_id: need("category_id") };
+    const { body } = await api.call(endpoints.bestSellers, { parts, fine: [404] });
+    return list(at(body, "content")).map((each) =>
+      compact({ id: text(at(each, "id")), position: at(each, "position"), type: at(each, "type") }),
+    );
+  },
+};
+
+const researchMarket: Tool = {
+  name: "research_market",
+  title: "Category, catalog and trends",
+  description:
+    "The category of a product (`category`), its required attributes (`attributes`), catalog products (`catalog`), what buyers look for (`trends`), or the best sellers of a category (`best_sellers`). 1 to 20 rows.",
+  input: objectOf(
+    {
+      kind: { type: "string", enum: Object.keys(research) },
+      query: { type: "string", minLength: 1, maxLength: 200 },
+      category_id: { type: "string", pattern: "^M[A-Z]{2}[0-9]{1,12}$" },
+      limit: { type: "integer", minimum: 1, maximum: 20, default: 8 },
+    },
+    ["kind"],
+  ),
+  output: answerOf(["rows"]),
+  effect: "reading",
+  isIdempotent: true,
+  async run(api, input) {
+    const { site } = await api.seller();
+    const kind = text(input["kind"]) ?? "";
+    const need = (name: "query" | "category_id") => {
+      const value = text(input[name]);
+      if (value !== undefined) return value;
+      throw new ToolProblem("invalid_argument", `${kind} needs ${name}`, { field: name });
+    };
+    const limit = number(input["limit"]) ?? 8;
+    const rows = (await research[kind]?.({ api, site, need, limit })) ?? [];
+    return { rows: rows.slice(0, limit) };
+  },
+};
+
+const getReport: Tool = {
+  name: "get_business_report",
+  title: "Billing periods and advertising",
+  description:
+    "Billing periods with their amounts (`billing`), or whether advertising is switched on for the account (`ads`). At most 12 periods.",
+  input: objectOf({ kind: { type: "string", enum: ["billing", "ads"] } }, ["kind"]),
+  output: answerOf(["rows"]),
+  effect: "reading",
+  isIdempotent: true,
+  async run(api, input) {
+    if (input["kind"] === "ads") {
+      const { status, body } = await api.call(endpoints.advertisers, {
+        query: { product_id: "PADS" },
+        fine: [404],
+      });
+      // 404 means that the product is not switched on.
+      const rows = status === 404 ? [] : list(at(body, "advertisers"));
+      return {
+        rows: rows.map((each) =>
+          compact({
+            advertiser_id: text(at(each, "advertiser_id")),
+            name: at(each, "advertiser_name"),
+            site: at(each, "site_id"),
+          }),
+        ),
+      };
+    }
+    const { body } = await api.call(endpoints.billingPeriods, {
+      query: { group: "ML", document_type: "BILL", limit: 12 },
+    });
+    return {
+      rows: list(at(body, "results"))
+        .slice(0, 12)
+        .map((each) =>
+          compact({
+            period: at(each, "key"),
+            amount: at(each, "amount"),
+            unpaid: at(each, "unpaid_amount"),
+            status: at(each, "period_status"),
+          }),
+        ),
+    };
+  },
+};
+
+export const marketTools: readonly Tool[] = [
+  getVisits,
+  listPromotions,
+  setDiscount,
+  researchMarket,
+  getReport,
+];

@@ -1,0 +1,357 @@
+import type { Api, ApiAnswer } from "../tools/api.ts";
+import { Unauthorized } from "../tools/api.ts";
+import { ToolProblem } from "../tools/problem.ts";
+import { type Tool, answerOf, objectOf } from "../tools/tool.ts";
+import { endpoints } from "./endpoints.ts";
+import { at, compact, digits, itemId, list, number, text } from "./fields.ts";
+import { applied, expectSame, notApplied } from "./listings.ts";
+
+/** A part of an answer that may be missing without spoiling the rest. */
+async function part(asked: Promise<ApiAnswer>, read: (body: unknown) => object): Promise<object> {
+  try {
+    const { status, body } = await asked;
+    return status === 404 ? { unavailable: "there is none" } : read(body);
+  } catch (error) {
+    if (error instanceof Unauthorized || !(error instanceof ToolProblem)) throw error;
+    return { unavailable: error.code };
+  }
+}
+
+const getPrice: Tool = {
+  name: "get_listing_price",
+  title: "Price and competition",
+  description:
+    "The price that buyers see, whether an automation owns it, catalog competition and the reference price of one listing.",
+  input: objectOf({ item_id: itemId }, ["item_id"]),
+  output: answerOf(["item_id"]),
+  effect: "reading",
+  isIdempotent: true,
+  async run(api, input) {
+    const parts = { item_id: text(input["item_id"]) ?? "" };
+    const ask = (endpoint: Parameters<Api["call"]>[0]) =>
+      api.call(endpoint, { parts, fine: [404] });
+    const [item, sale, automation, competition, reference] = await Promise.all([
+      api.call(endpoints.item, { parts }),
+      part(ask(endpoints.salePrice), (body) =>
+        compact({
+          amount: at(body, "amount"),
+          regular: at(body, "regular_amount"),
+          currency: at(body, "currency_id"),
+        }),
+      ),
+      part(ask(endpoints.automation), (body) => ({ is_on: list(at(body, "rules")).length > 0 })),
+      part(ask(endpoints.priceToWin), (body) =>
+        compact({ status: at(body, "status"), price_to_win: at(body, "price_to_win") }),
+      ),
+      part(ask(endpoints.reference), (body) =>
+        compact({ status: at(body, "status"), suggested: at(body, "suggested_price", "amount") }),
+      ),
+    ]);
+    return {
+      item_id: parts.item_id,
+      listed_price: at(item.body, "price") ?? null,
+      currency: at(item.body, "currency_id") ?? null,
+      buyers_see: sale,
+      automation,
+      catalog_competition: competition,
+      reference,
+    };
+  },
+};
+
+const updatePrice: Tool = {
+  name: "update_listing_price",
+  title: "Change a price",
+  description:
+    "Sets a new price on one listing, and on all its variations. `expected_price` is the price that the person saw. Raising a price ends running discounts. More than 0, at most 1000000000.",
+  input: objectOf(
+    {
+      item_id: itemId,
+      price: { type: "number", exclusiveMinimum: 0, maximum: 1_000_000_000 },
+      expected_price: { type: "number", minimum: 0 },
+    },
+    ["item_id", "price", "expected_price"],
+  ),
+  output: answerOf(["before", "after", "applied"]),
+  effect: "destructive",
+  isIdempotent: true,
+  isOnceOnly: true,
+  asks: {
+    es: "Cambiar el precio de esta publicación:",
+    pt: "Mudar o preço deste anúncio:",
+    en: "Change the price of this listing:",
+  },
+  async run(api, input) {
+    const parts = { item_id: text(input["item_id"]) ?? "" };
+    const wanted = number(input["price"]);
+    const read = async () => (await api.call(endpoints.item, { parts })).body;
+    const item = await read();
+    expectSame("expected_price", input["expected_price"], priceOf(item));
+    const automation = await api.call(endpoints.automation, { parts, fine: [404] });
+    if (list(at(automation.body, "rules")).length > 0) {
+      throw new ToolProblem(
+        "rejected",
+        "An automation of Mercado Libre owns the price of this listing",
+        {
+          nextStep: "The seller has to end the automation first, in Mercado Libre.",
+        },
+      );
+    }
+    const variations = list(at(item, "variations"));
+    // Whoever names some of the variations deletes the others.
+    const body =
+      variations.length === 0
+        ? { price: wanted }
+        : { variations: variations.map((each) => ({ id: at(each, "id"), price: wanted })) };
+    const { body: answer } = await api.call(endpoints.updateItem, { parts, body });
+    const now = await read();
+    const kept = list(at(now, "variations")).length;
+    if (kept !== variations.length) throw notApplied({ variations: kept });
+    return applied({ before: priceOf(item), wanted, after: priceOf(now), answer });
+  },
+};
+
+function priceOf(item: unknown): unknown {
+  return at(item, "variations", 0, "price") ?? at(item, "price");
+}
+
+const getStock: Tool = {
+  name: "get_listing_stock",
+  title: "Stock by place",
+  description:
+    "Units of one listing by place (own address, warehouse, Full), which of them can be changed, and the version that a change has to name.",
+  input: objectOf({ item_id: itemId }, ["item_id"]),
+  output: answerOf(["quantity"]),
+  effect: "reading",
+  isIdempotent: true,
+  async run(api, input) {
+    const { body: item } = await api.call(endpoints.item, {
+      parts: { item_id: text(input["item_id"]) ?? "" },
+    });
+    const product = text(at(item, "user_product_id"));
+    const inventory = text(at(item, "inventory_id"));
+    const places = product === undefined ? undefined : await placesOf(api, product);
+    const full =
+      inventory === undefined
+        ? undefined
+        : await api.call(endpoints.fulfillmentStock, {
+            parts: { inventory_id: inventory },
+            fine: [404],
+          });
+    const variations = list(at(item, "variations")).map((each) => ({
+      variation_id: text(at(each, "id")),
+      quantity: at(each, "available_quantity"),
+    }));
+    return compact({
+      quantity: at(item, "available_quantity") ?? 0,
+      variations: variations.length === 0 ? undefined : variations,
+      places: places?.places,
+      stock_version: places?.version,
+      full:
+        full?.status === 200
+          ? { available: at(full.body, "available_quantity"), total: at(full.body, "total") }
+          : undefined,
+    });
+  },
+};
+
+async function placesOf(api: Api, product: string) {
+  const { body, version } = await api.call(endpoints.userProductStock, {
+    parts: { user_product_id: product },
+  });
+  const places = list(at(body, "locations")).map((each) => ({
+    type: at(each, "type"),
+    quantity: at(each, "quantity"),
+    can_change: at(each, "type") === "selling_address",
+  }));
+  return { places, version };
+}
+
+const updateStock: Tool = {
+  name: "update_listing_stock",
+  title: "Change stock",
+  description:
+    "Sets the units of one listing, or of one of its variations. `expected_quantity` is what the person saw. 0 pauses the listing. From 0 to 99999.",
+  input: objectOf(
+    {
+      item_id: itemId,
+      variation_id: digits("variation"),
+      quantity: { type: "integer", minimum: 0, maximum: 99_999 },
+      expected_quantity: { type: "integer", minimum: 0 },
+    },
+    ["item_id", "quantity", "expected_quantity"],
+  ),
+  output: answerOf(["before", "after", "applied"]),
+  effect: "destructive",
+  isIdempotent: true,
+  asks: {
+    es: "Cambiar las unidades de esta publicación:",
+    pt: "Mudar as unidades deste anúncio:",
+    en: "Change the units of this listing:",
+  },
+  async run(api, input) {
+    const parts = { item_id: text(input["item_id"]) ?? "" };
+    const { body: item } = await api.call(endpoints.item, { parts });
+    const product = text(at(item, "user_product_id"));
+    const wanted = number(input["quantity"]) ?? 0;
+    return product === undefined
+      ? await setItemStock(api, input, { parts, item, wanted })
+      : await setProductStock(api, input, { product, wanted });
+  },
+};
+
+type Items = {
+  readonly parts: Readonly<Record<string, string>>;
+  readonly item: unknown;
+  readonly wanted: number;
+};
+
+async function setItemStock(
+  api: Api,
+  input: Readonly<Record<string, unknown>>,
+  { parts, item, wanted }: Items,
+) {
+  const variation = text(input["variation_id"]);
+  const quantityIn = (from: unknown) => {
+    const of = list(at(from, "variations")).find((each) => text(at(each, "id")) === variation);
+    return at(variation === undefined ? from : of, "available_quantity");
+  };
+  const before = quantityIn(item);
+  expectSame("expected_quantity", input["expected_quantity"], before);
+  const variations = list(at(item, "variations"));
+  if (variation === undefined && variations.length > 0) {
+    throw new ToolProblem("invalid_argument", "This listing has variations: name one", {
+      field: "variation_id",
+    });
+  }
+  const body =
+    variation === undefined
+      ? { available_quantity: wanted }
+      : {
+          variations: variations.map((each) =>
+            compact({
+              id: at(each, "id"),
+              available_quantity: text(at(each, "id")) === variation ? wanted : undefined,
+            }),
+          ),
+        };
+  const { body: answer } = await api.call(endpoints.updateItem, { parts, body });
+  const { body: now } = await api.call(endpoints.item, { parts });
+  return applied({
+    before,
+    wanted,
+    after: quantityIn(now),
+    answer,
+    more: { status: at(now, "status") },
+  });
+}
+
+async function setProductStock(
+  api: Api,
+  input: Readonly<Record<string, unknown>>,
+  { product, wanted }: { readonly product: string; readonly wanted: number },
+) {
+  const own = async () => {
+    const { places, version } = await placesOf(api, product);
+    return { place: places.find((each) => each.can_change), version };
+  };
+  const { place, version } = await own();
+  if (place === undefined || version === undefined) {
+    throw new ToolProblem(
+      "rejected",
+      "The stock of this listing is not kept at the seller's own address",
+      {
+        nextStep: "Stock in a warehouse or in Full cannot be changed here.",
+      },
+    );
+  }
+  expectSame("expected_quantity", input["expected_quantity"], place.quantity);
+  await api.call(endpoints.updateStock, {
+    parts: { user_product_id: product },
+    headers: { "x-version": version },
+    body: { quantity: wanted },
+  });
+  // The vendor does it a moment later.
+  const after = (await own()).place?.quantity;
+  if (after !== wanted) {
+    return {
+      before: place.quantity,
+      after,
+      applied: false,
+      pending: true,
+      warnings: ["It takes the vendor a moment: read the stock again."],
+    };
+  }
+  return { before: place.quantity, after, applied: true, warnings: [] };
+}
+
+const estimateFees: Tool = {
+  name: "estimate_fees",
+  title: "Selling fees",
+  description:
+    "Commission and fixed fee for a price in a category. Without `logistic_type` and `shipping_mode` the fixed fee may be wrong. Prices more than 0.",
+  input: objectOf(
+    {
+      price: { type: "number", exclusiveMinimum: 0, maximum: 1_000_000_000 },
+      category_id: { type: "string", pattern: "^M[A-Z]{2}[0-9]{1,12}$" },
+      listing_type: {
+        type: "string",
+        enum: ["gold_special", "gold_pro", "free"],
+        default: "gold_special",
+      },
+      logistic_type: {
+        type: "string",
+        enum: [
+          "drop_off",
+          "cross_docking",
+          "xd_drop_off",
+          "self_service",
+          "fulfillment",
+          "not_specified",
+        ],
+      },
+      shipping_mode: { type: "string", enum: ["me2", "me1", "custom", "not_specified"] },
+    },
+    ["price", "category_id"],
+  ),
+  output: answerOf(["fees"]),
+  effect: "reading",
+  isIdempotent: true,
+  async run(api, input) {
+    const { site } = await api.seller();
+    const { body } = await api.call(endpoints.listingPrices, {
+      parts: { site },
+      query: {
+        price: number(input["price"]),
+        category_id: text(input["category_id"]),
+        listing_type_id: text(input["listing_type"]),
+        logistic_type: text(input["logistic_type"]),
+        shipping_mode: text(input["shipping_mode"]),
+      },
+    });
+    // One object where a type of listing is named, else a list.
+    const all = Array.isArray(body) ? list(body) : [body];
+    const fees = all.map((each) =>
+      compact({
+        listing_type: at(each, "listing_type_id"),
+        fee: at(each, "sale_fee_amount"),
+        currency: at(each, "currency_id"),
+        percentage: at(each, "sale_fee_details", "percentage_fee"),
+        fixed: at(each, "sale_fee_details", "fixed_fee"),
+      }),
+    );
+    const isSure = input["logistic_type"] !== undefined && input["shipping_mode"] !== undefined;
+    return {
+      fees,
+      warnings: isSure ? [] : ["The fixed fee depends on logistic_type and shipping_mode."],
+    };
+  },
+};
+
+export const priceTools: readonly Tool[] = [
+  getPrice,
+  updatePrice,
+  getStock,
+  updateStock,
+  estimateFees,
+];

@@ -1,0 +1,288 @@
+import { isObject } from "#src/config/read.ts";
+import { Cancel, type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchange.ts";
+import { type ProblemCode, ToolProblem, unknownOutcome } from "./problem.ts";
+import type { Quota } from "./quota.ts";
+
+/** One endpoint of an API. Paths and query keys are code; only values come from tools. */
+export type Endpoint = {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  /** `/items/{item_id}`: each part has a pattern in `parts`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Endpoints that share a quota at the vendor. */
+  readonly family: string;
+  /** When the vendor moves it: what it replaced, and since when. */
+  readonly replaces?: { readonly path: string; readonly since: string };
+};
+
+export type ApiAnswer = {
+  readonly status: number;
+  readonly body: unknown;
+  /** 206: data, but not all of it. */
+  readonly isPartial: boolean;
+  readonly version: string | undefined;
+};
+
+type Value = string | number | boolean | undefined;
+
+export type Request = {
+  readonly parts?: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, Value>>;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Statuses that are an answer, not a failure, such as 404 for "there is none". */
+  readonly fine?: readonly number[];
+};
+
+export type Seller = {
+  readonly id: string;
+  readonly site: string;
+  readonly body: Readonly<Record<string, unknown>>;
+};
+
+/** What a tool may do, with the account's credential inside. */
+export type Api = {
+  /** Failures: `ToolProblem`; `Unauthorized` where the credential is refused. */
+  call(endpoint: Endpoint, request?: Request): Promise<ApiAnswer>;
+  /** Whose account it is, asked once in ten minutes. */
+  seller(): Promise<Seller>;
+  /**
+   * Sends what may be sent once only: its row is committed before. The same again within ten minutes is refused
+   * (`duplicate`), and so is one whose outcome nobody knows (`outcome_unknown`).
+   */
+  once<T>(
+    key: { readonly tool: string; readonly about: unknown },
+    send: () => Promise<T>,
+  ): Promise<T>;
+  now(): Date;
+};
+
+/** The API refuses the account's credential: the proxy renews it, once. */
+export class Unauthorized extends Error {}
+
+const mostAnswerBytes = 2 * 1024 * 1024;
+const mostTries = 3;
+
+type Deps = {
+  readonly exchange: Exchange;
+  readonly quota: Quota;
+  readonly now: () => Date;
+  readonly sleep: (milliseconds: number) => Promise<void>;
+  /** Which endpoints answer as if they were gone. */
+  readonly noteGone: (endpoint: Endpoint, status: number) => void;
+};
+
+type Scope = {
+  /** Without a slash at the end: `https://api.mercadolibre.com`. */
+  readonly base: string;
+  readonly authorization: string;
+  readonly seller: string;
+  readonly patterns: Readonly<Record<string, RegExp>>;
+  readonly running: Set<Cancel>;
+};
+
+/**
+ * One request to an API and its answer. Headers are made from nothing, redirects are refused, only reading is tried
+ * again. Failures: `ToolProblem`, `Unauthorized`.
+ */
+export async function callApi(
+  deps: Deps,
+  scope: Scope,
+  endpoint: Endpoint,
+  request: Request = {},
+): Promise<ApiAnswer> {
+  const url = urlOf(scope, endpoint, request);
+  for (let attempt = 1; ; attempt += 1) {
+    await deps.quota.enter(endpoint.family, scope.seller);
+    const answer = await send(deps, scope, { endpoint, request, url }).catch((error: unknown) => {
+      if (error instanceof ToolProblem) throw error;
+      return undefined;
+    });
+    const mayRetry = endpoint.method === "GET" && attempt < mostTries;
+    if (mayRetry && (answer === undefined || isTransient(answer.status))) {
+      await deps.sleep(200 * 2 ** attempt * (0.5 + Math.random() / 2));
+      continue;
+    }
+    if (answer === undefined) throw lost(endpoint);
+    return judged(deps, scope, { endpoint, request, answer });
+  }
+}
+
+const isTransient = (status: number) => status === 429 || status >= 500;
+
+function lost({ method }: Endpoint): ToolProblem {
+  if (method === "GET") return new ToolProblem("upstream_down", "The API did not answer");
+  return unknownOutcome();
+}
+
+/** Failures: `invalid_argument` for a part that is not what its pattern says. */
+function urlOf({ base, patterns }: Scope, endpoint: Endpoint, request: Request): string {
+  const path = endpoint.path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = request.parts?.[name] ?? "";
+    if (patterns[name]?.test(value) !== true) {
+      throw new ToolProblem("invalid_argument", `${name} is not written as such ids are`, {
+        field: name,
+      });
+    }
+    return encodeURIComponent(value);
+  });
+  const query = new URLSearchParams(endpoint.query);
+  for (const [name, value] of Object.entries(request.query ?? {})) {
+    if (value !== undefined) query.set(name, String(value));
+  }
+  const search = query.size === 0 ? "" : `?${query}`;
+  const url = `${base}${path}${search}`;
+  // Dot segments and the like would have been resolved away.
+  if (new URL(url).href !== url) {
+    throw new ToolProblem("invalid_argument", "The address cannot be built from these arguments");
+  }
+  return url;
+}
+
+type Sending = { readonly endpoint: Endpoint; readonly request: Request; readonly url: string };
+type Received = {
+  readonly status: number;
+  readonly text: string;
+  readonly type: string;
+  readonly version: string | undefined;
+};
+
+async function send(
+  deps: Deps,
+  scope: Scope,
+  { endpoint, request, url }: Sending,
+): Promise<Received> {
+  const cancel = new Cancel();
+  scope.running.add(cancel);
+  try {
+    const body =
+      request.body === undefined
+        ? undefined
+        : new TextEncoder().encode(JSON.stringify(request.body));
+    const outgoing: OutgoingRequest = {
+      url,
+      method: endpoint.method,
+      headers: {
+        accept: "application/json",
+        authorization: scope.authorization,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...endpoint.headers,
+        ...request.headers,
+      },
+      body,
+      cancel,
+    };
+    const incoming = await deps.exchange(outgoing);
+    const { status, headers } = incoming;
+    const type = headers.get("content-type") ?? "";
+    const version = headers.get("x-version") ?? undefined;
+    const bytes = await wholeBody(incoming, {
+      mostBytes: mostAnswerBytes,
+      tooLarge: () => new ToolProblem("upstream_down", "The answer of the API is too large"),
+    });
+    return { status, type, version, text: Buffer.from(bytes).toString() };
+  } finally {
+    scope.running.delete(cancel);
+  }
+}
+
+function judged(
+  deps: Deps,
+  scope: Scope,
+  { endpoint, request, answer }: { endpoint: Endpoint; request: Request; answer: Received },
+): ApiAnswer {
+  const { status, version } = answer;
+  const body = bodyOf(answer);
+  if (isFine(status, request)) {
+    return { status, body, isPartial: status === 206, version };
+  }
+  if (status === 404 || status === 410) deps.noteGone(endpoint, status);
+  if (status === 401 && !isBlocked(body)) throw new Unauthorized("the credential is refused");
+  const problem = problemOf(status, body, endpoint);
+  if (status >= 400 && status < 500) deps.quota.refused(scope.seller);
+  throw problem;
+}
+
+function isFine(status: number, { fine = [] }: Request): boolean {
+  return (status >= 200 && status < 300) || fine.includes(status);
+}
+
+/** Integers that a double does not hold stay as they were written, as text. */
+function bodyOf({ text, type }: Received): unknown {
+  if (text === "" || !type.includes("json")) return undefined;
+  try {
+    return JSON.parse(text, exactly);
+  } catch {
+    return undefined;
+  }
+}
+
+function exactly(_: string, value: unknown, context?: { readonly source?: string }): unknown {
+  const isInexact =
+    typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+  return isInexact ? (context?.source ?? String(value)) : value;
+}
+
+/** 401 and 403 that no newer credential helps against: the application, or its permission, is refused. */
+function isBlocked(body: unknown): boolean {
+  return (
+    isObject(body) &&
+    (body["code"] === "unauthorized_scopes" || body["error"] === "unauthorized_scopes")
+  );
+}
+
+const codes: Readonly<Record<number, ProblemCode>> = {
+  400: "rejected",
+  403: "forbidden",
+  404: "not_found",
+  409: "conflict",
+  410: "not_found",
+  412: "conflict",
+  429: "rate_limited",
+};
+
+/** The vendor's eight shapes of an error, in one. */
+function problemOf(status: number, body: unknown, { method }: Endpoint): ToolProblem {
+  if (status === 401) {
+    return new ToolProblem("app_blocked", "Mercado Libre refuses this gateway's application", {
+      httpStatus: status,
+      nextStep: "Tell the operator of this gateway; do not try again.",
+    });
+  }
+  // Nobody knows whether it was done before the server failed.
+  if (status >= 500 && method !== "GET") return unknownOutcome();
+  const code = codes[status] ?? (status >= 500 ? "upstream_down" : "rejected");
+  const isPolicy = isObject(body) && body["blocked_by"] === "PolicyAgent";
+  const nextStep = isPolicy
+    ? "A permission of the application may be missing, or the consent too old: the seller connects the account again, or the operator looks at the application's permissions."
+    : nextSteps[code];
+  return new ToolProblem(code, wordsOf(body) ?? `The API answered ${status}`, {
+    httpStatus: status,
+    ...(nextStep === undefined ? {} : { nextStep }),
+  });
+}
+
+const nextSteps: Partial<Record<ProblemCode, string>> = {
+  rate_limited: "Wait a minute, and ask for less at once.",
+  conflict: "Somebody else changed it meanwhile: read it again, and decide anew.",
+  upstream_down: "Try again in a minute.",
+};
+
+const longestWords = 500;
+
+function wordsOf(body: unknown): string | undefined {
+  if (!isObject(body)) return undefined;
+  const causes = Array.isArray(body["cause"]) ? body["cause"] : [];
+  const inner = causes.flatMap((each: unknown) =>
+    isObject(each) && typeof each["message"] === "string" ? [each["message"]] : [],
+  );
+  const own = [body["message"], body["description"], body["error"], body["code"], body["key"]];
+  const texts = [...own.slice(0, 2).filter((each) => typeof each === "string"), ...inner];
+  const text = texts.length > 0 ? texts.join("; ") : own.find((each) => typeof each === "string");
+  if (typeof text !== "string") return undefined;
+  return text
+    .replace(/<[^>]{0,200}>/g, " ")
+    .slice(0, longestWords)
+    .toWellFormed();
+}

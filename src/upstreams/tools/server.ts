@@ -1,0 +1,262 @@
+import { fromJsonSchema } from "@modelcontextprotocol/server";
+import { isObject } from "#src/config/read.ts";
+import type { Incoming, OutgoingRequest } from "#src/http/exchange.ts";
+import { version } from "#src/runtime/runtime.ts";
+import { type Api, Unauthorized } from "./api.ts";
+import { ToolProblem } from "./problem.ts";
+import { type Input, type Pack, type Tool, untrustedNotice } from "./tool.ts";
+
+/*
+ * The MCP side of a pack, in this process and in both eras: every request stands for itself, there is no session and
+ * no stream. Written here and not with the SDK's server, which would be built anew for each call.
+ */
+
+const modern = "2026-07-28";
+const legacyVersions = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
+const [invalidRequest, methodNotFound, invalidParams, unsupportedVersion] = [
+  -32_600, -32_601, -32_602, -32_022,
+];
+/** Lists of tools change with a release of this gateway alone. */
+const listTtlMs = 300_000;
+
+type Message = Readonly<Record<string, unknown>>;
+type Reply = { readonly status: number; readonly body?: Message };
+type Result = Readonly<Record<string, unknown>>;
+
+export type ServedPack = {
+  /** Answers one request of an agent. `apiOf` gives what tools call the API with. */
+  answer(request: OutgoingRequest, apiOf: () => Api): Promise<Incoming>;
+};
+
+/** @param pack With the tools that may be used here. */
+export function servePack(pack: Pack): ServedPack {
+  const served = {
+    ...factsOf(pack),
+    tools: new Map(pack.tools.map((tool) => [tool.name, prepared(tool)])),
+  };
+  return {
+    async answer(request, apiOf) {
+      if (request.method !== "POST") return incoming({ status: 405 });
+      try {
+        return incoming(await reply(served, parsed(request.body), apiOf));
+      } catch (error) {
+        if (error instanceof Unauthorized) return incoming({ status: 401 });
+        throw error;
+      }
+    },
+  };
+}
+
+/** What does not change between two requests. */
+function factsOf({ name, instructions, tools }: Pack) {
+  const serverInfo = { name, version: version.number };
+  const capabilities = { tools: { listChanged: false } };
+  const cached = { ttlMs: listTtlMs, cacheScope: "public" };
+  const listed = { tools: tools.map(shownTool) };
+  return {
+    listed,
+    listedModern: { ...listed, ...cached },
+    initialized: { capabilities, serverInfo, instructions },
+    discovered: {
+      supportedVersions: [modern, ...legacyVersions],
+      capabilities,
+      instructions,
+      ...cached,
+      _meta: { "io.modelcontextprotocol/serverInfo": serverInfo },
+    },
+  };
+}
+
+type Served = ReturnType<typeof factsOf> & { readonly tools: ReadonlyMap<string, Prepared> };
+
+async function reply(served: Served, message: unknown, apiOf: () => Api): Promise<Reply> {
+  if (!isObject(message) || typeof message["method"] !== "string") {
+    return failed(400, null, new Fault(invalidRequest, "Send one request"));
+  }
+  const { id } = message;
+  if (id === undefined) return { status: 202 };
+  const refusal = wrongVersion(message);
+  if (refusal !== undefined) return failed(400, id, refusal);
+  const given = await resultOf(served, message, apiOf);
+  const isNew = isModern(message);
+  if (given instanceof Fault) {
+    return failed(isNew && given.code === methodNotFound ? 404 : 200, id, given);
+  }
+  const complete = isNew ? { resultType: "complete", ...given } : given;
+  return { status: 200, body: { jsonrpc: "2.0", id, result: complete } };
+}
+
+async function resultOf(
+  served: Served,
+  message: Message,
+  apiOf: () => Api,
+): Promise<Result | Fault> {
+  const params = isObject(message["params"]) ? message["params"] : {};
+  switch (message["method"]) {
+    case "initialize":
+      return { protocolVersion: agreed(params["protocolVersion"]), ...served.initialized };
+    case "server/discover":
+      return served.discovered;
+    case "ping":
+      return {};
+    case "tools/list":
+      return isModern(message) ? served.listedModern : served.listed;
+    case "tools/call": {
+      const tool = served.tools.get(String(params["name"]));
+      if (tool === undefined) return new Fault(invalidParams, "Unknown tool");
+      return await called(tool, params["arguments"] ?? {}, apiOf());
+    }
+    default:
+      return new Fault(methodNotFound, "Method not found");
+  }
+}
+
+function agreed(asked: unknown): string | undefined {
+  return legacyVersions.find((each) => each === asked) ?? legacyVersions[0];
+}
+
+class Fault {
+  readonly code: number;
+  readonly message: string;
+  readonly data: Message | undefined;
+
+  constructor(code: number, message: string, data?: Message) {
+    this.code = code;
+    this.message = message;
+    this.data = data;
+  }
+}
+
+function failed(status: number, id: unknown, { code, message, data }: Fault): Reply {
+  const error = { code, message, ...(data === undefined ? {} : { data }) };
+  return { status, body: { jsonrpc: "2.0", id, error } };
+}
+
+function metaOf(message: Message): Message {
+  const params = isObject(message["params"]) ? message["params"] : {};
+  return isObject(params["_meta"]) ? params["_meta"] : {};
+}
+
+function isModern(message: Message): boolean {
+  return metaOf(message)["io.modelcontextprotocol/protocolVersion"] !== undefined;
+}
+
+function wrongVersion(message: Message): Fault | undefined {
+  const meta = metaOf(message);
+  const asked = meta["io.modelcontextprotocol/protocolVersion"];
+  if (asked === undefined) return undefined;
+  if (asked !== modern) {
+    return new Fault(unsupportedVersion, "Unsupported protocol version", { supported: [modern] });
+  }
+  return isObject(meta["io.modelcontextprotocol/clientCapabilities"])
+    ? undefined
+    : new Fault(invalidParams, "_meta lacks io.modelcontextprotocol/clientCapabilities");
+}
+
+function parsed(body: Uint8Array | undefined): unknown {
+  try {
+    return JSON.parse(Buffer.from(body ?? []).toString());
+  } catch {
+    return undefined;
+  }
+}
+
+function incoming({ status, body }: Reply): Incoming {
+  const bytes = new TextEncoder().encode(body === undefined ? "" : JSON.stringify(body));
+  const headers: Readonly<Record<string, string>> = {
+    ...(body === undefined ? {} : { "content-type": "application/json" }),
+    "content-length": String(bytes.length),
+  };
+  return {
+    status,
+    headers: { get: (name) => headers[name] },
+    taken: (most) => (bytes.length <= most ? bytes : undefined),
+    flow(sink) {
+      let isOver = false;
+      return {
+        pause: () => undefined,
+        resume() {
+          if (isOver) return;
+          isOver = true;
+          if (bytes.length > 0) sink.chunk(bytes);
+          sink.end();
+        },
+        cancel: () => void (isOver = true),
+      };
+    },
+  };
+}
+
+type Prepared = { readonly tool: Tool; readonly check: (value: unknown) => Promise<Input> };
+
+function prepared(tool: Tool): Prepared {
+  const schema = fromJsonSchema<Input>(tool.input);
+  return {
+    tool,
+    async check(value) {
+      const checked = await schema["~standard"].validate(value);
+      if (checked.issues === undefined) return withDefaults(tool, checked.value);
+      const [issue] = checked.issues;
+      throw new ToolProblem(
+        "invalid_argument",
+        (issue?.message ?? "wrong arguments").slice(0, 300),
+      );
+    },
+  };
+}
+
+function withDefaults({ input }: Tool, given: Input): Input {
+  const properties = isObject(input["properties"]) ? input["properties"] : {};
+  const defaults = Object.entries(properties).flatMap(([name, each]) =>
+    isObject(each) && "default" in each ? [[name, each["default"]] as const] : [],
+  );
+  return { ...Object.fromEntries(defaults), ...given };
+}
+
+/** About 20,000 tokens: what clients take in at most. */
+const mostBytes = 80_000;
+
+async function called({ tool, check }: Prepared, given: unknown, api: Api): Promise<Result> {
+  try {
+    const answer = await tool.run(api, await check(given));
+    const text = JSON.stringify(answer);
+    if (Buffer.byteLength(text) > mostBytes) {
+      throw new ToolProblem("rejected", "The answer is too long for a model", {
+        nextStep: "Ask for fewer rows, or leave out what is optional.",
+      });
+    }
+    return { content: [{ type: "text", text }], structuredContent: answer, isError: false };
+  } catch (error) {
+    if (!(error instanceof ToolProblem)) throw error;
+    return { content: [{ type: "text", text: JSON.stringify(told(error)) }], isError: true };
+  }
+}
+
+function told({ code, message, about }: ToolProblem): Message {
+  const { httpStatus, field, nextStep, current } = about;
+  return {
+    code,
+    message,
+    ...(httpStatus === undefined ? {} : { http_status: httpStatus }),
+    ...(field === undefined ? {} : { field }),
+    ...(current === undefined ? {} : { current }),
+    ...(nextStep === undefined ? {} : { next_step: nextStep }),
+  };
+}
+
+function shownTool({ name, title, description, input, output, effect, isIdempotent }: Tool) {
+  return {
+    name,
+    title,
+    description: `${description} ${untrustedNotice}`,
+    inputSchema: input,
+    outputSchema: output,
+    annotations: {
+      title,
+      readOnlyHint: effect === "reading",
+      destructiveHint: effect === "destructive",
+      idempotentHint: isIdempotent,
+      openWorldHint: true,
+    },
+  };
+}

@@ -1,0 +1,483 @@
+import { expect, test } from "bun:test";
+import { createQuota } from "#src/upstreams/tools/quota.ts";
+import { connectSeller, mintBearer, newVisitor } from "#test/support/browser-like.ts";
+import { runBeside } from "#test/cli/run.ts";
+import { authorizedAgent } from "#test/support/agent-like.ts";
+import { at as field } from "#src/upstreams/mercadolibre-shop/fields.ts";
+import { type OpenShop, openShop } from "./shop.ts";
+
+/*
+ * What goes wrong between a REST API and tools, by the numbers of our list (docs/tools.md). 22, test users, is a
+ * paragraph there; 17 and 18 are also in shop.test.ts.
+ */
+
+const json = (body: unknown, status = 200, headers = {}) =>
+  Response.json(body, { status, headers });
+
+function next(at: OpenShop, ...answers: (Response | undefined | (() => Promise<Response>))[]) {
+  for (const answer of answers) {
+    at.world.sandbox.api.faults.push(() => (typeof answer === "function" ? answer() : answer));
+  }
+}
+
+test("1: numbers beyond 2^53 keep every digit", async () => {
+  await using at = await openShop();
+  const { data } = await at.call("get_listings", { item_ids: ["MLA1006"] });
+  expect(field(data, "rows", 0, "variations", 0, "variation_id")).toBe("9007199254000000");
+  await at.call("get_account");
+  next(at, json({ id: 1, status: "paid", order_items: [] }));
+  const raw = new Response('{"id":90371992547409912345,"order_items":[]}', {
+    headers: { "content-type": "application/json" },
+  });
+  at.world.sandbox.api.faults.length = 0;
+  next(at, raw);
+  const order = await at.call("get_order", { order_id: "90371992547409912" });
+  expect(field(order.data, "orders", 0, "order_id")).toBe("90371992547409912345");
+  const number = await at.call("get_order", { order_id: 2_000_001 as unknown as string });
+  expect([number.isError, number.code]).toEqual([true, "invalid_argument"]);
+});
+
+const tricks = [
+  "../users/me",
+  "MLA1/description",
+  "MLA1%2fdescription",
+  "..",
+  ".",
+  "%2e%2e",
+  "",
+  "MLA1?x=1",
+  "MLA1#x",
+  "//evil.example/x",
+  "https://evil.example/",
+  "MLA1\\..\\x",
+  "MLA1\r\nhost: evil",
+  "MLA1\0",
+  "\ud800",
+  "ＭＬＡ1001",
+  "MLA" + "1".repeat(100_000),
+];
+
+test.each(tricks)("2: an id that is none (%p) reaches nothing", async (item_id) => {
+  await using at = await openShop();
+  const before = at.world.sandbox.api.asked.length;
+  for (const name of ["get_listing_stock", "get_listing_description", "get_listing_price"]) {
+    const came = await at.call(name, { item_id });
+    expect(came.text).toMatch(/invalid_argument|message_invalid|body_unreadable/);
+  }
+  expect(at.world.sandbox.api.asked.length).toBe(before);
+});
+
+test("2: any text in place of an id reaches nothing but what its pattern allows", async () => {
+  await using at = await openShop();
+  const letters = ["M", "L", "A", "1", "/", ".", "%", "?", "#", "\\", "@", ":", " ", "é"];
+  for (let round = 0; round < 200; round += 1) {
+    const item_id = Array.from(
+      { length: 1 + (round % 12) },
+      (_, index) => letters[(round * 7 + index * (3 + (round % 5))) % letters.length],
+    ).join("");
+    if (/^M[A-Z]{2}\d{4,14}$/.test(item_id)) continue;
+    const { api } = at.world.sandbox;
+    const before = api.asked.length;
+    await at.call("get_listing_description", { item_id });
+    expect([item_id, api.asked.length]).toEqual([item_id, before]);
+  }
+});
+
+test("3: two sellers at once, with slow answers, never see each other's", async () => {
+  await using at = await openShop({ MELI_REQUESTS_PER_MINUTE: "100000" });
+  const other = await authorizedAgent(at.world.url, {
+    seller: "100200301",
+    query: { resource: at.url },
+  });
+  const slow = () => async () => {
+    await Bun.sleep(Math.random() * 4);
+    return undefined as unknown as Response;
+  };
+  for (let round = 0; round < 200; round += 1) {
+    next(at, slow(), slow(), slow(), slow());
+    const [mine, theirs] = await Promise.all([
+      at.call("list_listings", { limit: 2 }),
+      at.call("list_listings", { limit: 2 }, other.tokens.access_token),
+    ]);
+    const ids = (came: typeof mine) =>
+      came.data.rows.map((row) => String(row["item_id"]).slice(0, 3));
+    expect([round, ids(mine), ids(theirs)]).toEqual([round, ["MLA", "MLA"], ["MLB", "MLB"]]);
+  }
+}, 60_000);
+
+test("4: nothing of the agent's headers reaches the API", async () => {
+  await using at = await openShop();
+  let seen = new Headers();
+  at.world.sandbox.api.faults.push((request) => {
+    seen = request.headers;
+    return undefined;
+  });
+  await fetch(at.url, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${at.bearer}`,
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      "x-evil": "1",
+      "mcp-protocol-version": "2025-06-18",
+    },
+    body: JSON.stringify({
+      jsonrpc: "2.0",
+      id: 1,
+      method: "tools/call",
+      params: { name: "get_account", arguments: {} },
+    }),
+  });
+  expect([seen.get("x-evil"), seen.get("mcp-protocol-version")]).toEqual([null, null]);
+  expect(seen.get("authorization")).not.toContain(at.bearer);
+});
+
+test("5: what a bulk answer hides is told, one by one", async () => {
+  await using at = await openShop();
+  const { data } = await at.call("get_listings", { item_ids: ["MLA1001", "MLA9999"] });
+  expect(data["rows"]).toHaveLength(1);
+  expect(data["failed"]).toEqual([{ id: "MLA9999", http_status: 404 }]);
+  const none = await at.call("get_listings", { item_ids: ["MLA9998", "MLA9999"] });
+  expect([none.isError, none.code]).toEqual([true, "not_found"]);
+});
+
+test("6: 206 is data, and not all of it", async () => {
+  await using at = await openShop();
+  await at.call("get_account");
+  next(at, json({ id: 100200300, site_id: "MLA" }, 206));
+  expect((await at.call("get_reputation")).data["partial"]).toBe(true);
+});
+
+test("7: 404 where there is none, and 204, are answers", async () => {
+  await using at = await openShop();
+  expect((await at.call("get_shipment", { shipment_id: "4000001" })).data["delayed"]).toBe(false);
+  expect((await at.call("get_listing_description", { item_id: "MLA1009" })).data["exists"]).toBe(
+    false,
+  );
+  expect((await at.call("get_business_report", { kind: "ads" })).data["rows"]).toEqual([]);
+});
+
+test("8: a 200 that changed nothing is an error", async () => {
+  await using at = await openShop();
+  const args = { item_id: "MLA1001", status: "paused", expected_status: "active" };
+  const first = await at.call("set_listing_status", args);
+  await at.answer(/https?:\/\/[^\s"\\]+/.exec(first.text)?.[0] ?? "", "once");
+  next(at, undefined, json({ warnings: [{ message: "ignored" }] }));
+  const came = await at.call("set_listing_status", args);
+  expect([came.isError, came.code, came.data["current"]]).toEqual([true, "not_applied", "active"]);
+});
+
+test("9: stock that the vendor changes a moment later is pending, not failed", async () => {
+  await using at = await openShop();
+  const args = { item_id: "MLA1007", quantity: 5, expected_quantity: 27 };
+  const first = await at.call("update_listing_stock", args);
+  await at.answer(/https?:\/\/[^\s"\\]+/.exec(first.text)?.[0] ?? "", "once");
+  next(at, undefined, undefined, new Response(null, { status: 204 }));
+  const came = await at.call("update_listing_stock", args);
+  expect([came.isError, came.data["applied"], came.data["pending"]]).toEqual([false, false, true]);
+});
+
+test("10: reading a conversation marks nothing as read", async () => {
+  await using at = await openShop();
+  let search = "";
+  await at.call("get_account");
+  at.world.sandbox.api.faults.push((request) => {
+    ({ search } = new URL(request.url));
+    return undefined;
+  });
+  await at.call("get_conversation", { pack_id: "3000001" });
+  expect(new URLSearchParams(search).get("mark_as_read")).toBe("false");
+});
+
+test("11: a new price names every variation, so that none is deleted", async () => {
+  await using at = await openShop();
+  const came = await at.allowed("update_listing_price", {
+    item_id: "MLA1006",
+    price: 40_000,
+    expected_price: 37_400,
+  });
+  expect(came.data).toMatchObject({ before: 37_400, after: 40_000, applied: true });
+  expect(at.shop.items.get("MLA1006")?.variations.map(({ price }) => price)).toEqual([
+    40_000, 40_000,
+  ]);
+  const one = await at.allowed("update_listing_stock", {
+    item_id: "MLA1006",
+    variation_id: "9007199254000001",
+    quantity: 9,
+    expected_quantity: 5,
+  });
+  expect(one.data).toMatchObject({ before: 5, after: 9, applied: true });
+  expect(at.shop.items.get("MLA1006")?.variations.map((each) => each.available_quantity)).toEqual([
+    4, 9,
+  ]);
+});
+
+test("12: a discount is removed by its type, never all offers at once", async () => {
+  await using at = await openShop();
+  const day = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+  const set = {
+    item_id: "MLA1001",
+    action: "set",
+    deal_price: 8000,
+    start_date: day(1),
+    end_date: day(5),
+    expected_price: 9900,
+  };
+  expect((await at.allowed("set_listing_discount", set)).data).toMatchObject({
+    after: 8000,
+    applied: true,
+  });
+  const remove = { item_id: "MLA1001", action: "remove", expected_price: 9900 };
+  expect((await at.allowed("set_listing_discount", remove)).data).toMatchObject({
+    before: 8000,
+    applied: true,
+  });
+  const deep = await at.allowed("set_listing_discount", { ...set, deal_price: 100 });
+  expect([deep.isError, deep.code]).toEqual([true, "invalid_argument"]);
+});
+
+test("13: reading is tried again; a write whose outcome is unknown never is", async () => {
+  await using at = await openShop();
+  await at.call("get_account");
+  next(at, json({}, 500), json({}, 429));
+  expect((await at.call("list_unread_messages")).isError).toBe(false);
+  const args = { question_id: "5002", text: "Sí, llega." };
+  const first = await at.call("answer_question", args);
+  await at.answer(/https?:\/\/[^\s"\\]+/.exec(first.text)?.[0] ?? "", "once");
+  const { api } = at.world.sandbox;
+  const posts = () => api.asked.filter((each) => each === "POST /answers").length;
+  next(at, undefined, json({}, 502));
+  const lost = await at.call("answer_question", args);
+  expect([lost.isError, lost.code, posts()]).toEqual([true, "outcome_unknown", 1]);
+  // Not even after another yes.
+  const again = await at.allowed("answer_question", args);
+  expect([again.isError, again.code, posts()]).toEqual([true, "outcome_unknown", 1]);
+  const rows = await at.world.database.open.sql`select tool, state from tool_writes`;
+  expect([...rows]).toEqual([{ tool: "answer_question", state: "sent" }]);
+});
+
+test("13: the same message is not sent twice within ten minutes", async () => {
+  await using at = await openShop();
+  const args = { pack_id: "3000001", text: "Sale mañana." };
+  expect((await at.allowed("send_message", args)).data).toMatchObject({ delivered: true });
+  const again = await at.allowed("send_message", args);
+  expect([again.isError, again.code]).toEqual([true, "duplicate"]);
+  expect(at.shop.conversations.get("3000001")).toHaveLength(2);
+});
+
+test("14: one seller's many requests leave room for another's; refusals in a row stop", async () => {
+  let now = 0;
+  const waits: number[] = [];
+  const quota = createQuota({
+    perMinute: { default: 60 },
+    now: () => now,
+    sleep: (milliseconds) => {
+      waits.push(milliseconds);
+      return Promise.resolve();
+    },
+  });
+  const refused: string[] = [];
+  for (let count = 0; count < 30; count += 1) {
+    await quota.enter("items", "loud").catch((error: Error) => refused.push(error.message));
+  }
+  expect(refused.length).toBeGreaterThan(10);
+  now += 1000;
+  await quota.enter("items", "quiet");
+  for (let count = 0; count < 20; count += 1) quota.refused("loud");
+  now += 30_000;
+  const stopped = await quota.enter("items", "loud").catch((error: Error) => error.message);
+  expect(stopped).toContain("blocks applications");
+  await quota.enter("items", "quiet");
+  now += 61_000;
+  await quota.enter("items", "loud");
+});
+
+test("15: sales from outside the period are no answer", async () => {
+  await using at = await openShop();
+  await at.call("get_account");
+  next(
+    at,
+    json({
+      results: [{ id: 1, date_created: "2020-01-01T00:00:00.000-04:00", order_items: [] }],
+      paging: { total: 1 },
+    }),
+  );
+  const came = await at.call("list_orders");
+  expect([came.isError, came.code]).toEqual([true, "rejected"]);
+});
+
+test("16: cancelled sales come only when they are asked for", async () => {
+  await using at = await openShop();
+  const from = new Date(Date.now() - 30 * 86_400_000).toISOString();
+  expect((await at.call("list_orders", { from })).data["total"]).toBe(11);
+  const cancelled = await at.call("list_orders", { from, status: "cancelled" });
+  expect(cancelled.data.rows.map((row) => row["status"])).toEqual(["cancelled"]);
+});
+
+test("19: a yes to a message is for that message alone", async () => {
+  await using at = await openShop();
+  await at.allowed("send_message", { pack_id: "3000001", text: "Uno." });
+  expect((await at.call("send_message", { pack_id: "3000001", text: "Dos." })).code).toBe(
+    "approval_needed",
+  );
+});
+
+test("20, 21: site and model come from the account and its tags", async () => {
+  await using at = await openShop();
+  expect((await at.call("get_account")).data).toMatchObject({
+    id: "100200300",
+    site: "MLA",
+    currency: "ARS",
+    user_products: true,
+  });
+  const stock = await at.call("get_listing_stock", { item_id: "MLA1007" });
+  expect(stock.data).toMatchObject({
+    stock_version: "1",
+    places: [{ type: "selling_address", quantity: 27, can_change: true }, { can_change: false }],
+  });
+  const changed = await at.allowed("update_listing_stock", {
+    item_id: "MLA1007",
+    quantity: 30,
+    expected_quantity: 27,
+  });
+  expect(changed.data).toMatchObject({ before: 27, after: 30, applied: true });
+});
+
+test.each([
+  [
+    400,
+    { message: "x", cause: [{ message: "the price is too low" }] },
+    "rejected",
+    "the price is too low",
+  ],
+  [
+    403,
+    { code: "PA_UNAUTHORIZED_RESULT_FROM_POLICIES", blocked_by: "PolicyAgent", message: "no" },
+    "forbidden",
+    "permission",
+  ],
+  [403, { error: "access_denied", code: "FORBIDDEN" }, "forbidden", "access_denied"],
+  [404, { key: "not_found", message: "no offer" }, "not_found", "no offer"],
+  [409, { message: "item optimistic locking error" }, "conflict", "read it again"],
+  [429, { message: "too many" }, "rate_limited", "Wait"],
+  [401, { code: "unauthorized_scopes", message: "app blocked" }, "app_blocked", "operator"],
+  [
+    400,
+    { error: "bad_request", description: "campaign wrong", cause: null },
+    "rejected",
+    "campaign wrong",
+  ],
+] as const)("23: %p %j is %p", async (status, body, code, words) => {
+  await using at = await openShop();
+  await at.call("get_account");
+  const answers = status === 429 ? [1, 2, 3] : [1];
+  for (const _ of answers) next(at, json(body, status));
+  const came = await at.call("list_unread_messages");
+  expect([came.isError, came.code]).toEqual([true, code]);
+  expect(came.text).toContain(words);
+});
+
+test("23: 401 leads to one renewal and one more try, and then to the person", async () => {
+  await using at = await openShop();
+  const dead = () => json({ code: "unauthorized", message: "invalid access token" }, 401);
+  next(at, dead());
+  expect((await at.call("get_account")).isError).toBe(false);
+  next(at, dead(), dead());
+  const came = await at.call("list_unread_messages");
+  expect(came.text).toMatch(/upstream_refuses_credential|reconnect_needed/);
+});
+
+test("24: HTML in place of JSON is no answer, and not shown", async () => {
+  await using at = await openShop();
+  await at.call("get_account");
+  const page = () =>
+    new Response("<html><b>maintenance</b></html>", {
+      status: 503,
+      headers: { "content-type": "text/html" },
+    });
+  next(at, page(), page(), page());
+  const came = await at.call("list_unread_messages");
+  expect([came.isError, came.code]).toEqual([true, "upstream_down"]);
+  expect(came.text).not.toContain("<b>");
+});
+
+test("25: a part that is not there does not spoil the others", async () => {
+  await using at = await openShop();
+  const { data } = await at.call("get_listing_price", { item_id: "MLA1003" });
+  expect(data).toMatchObject({
+    listed_price: 20_900,
+    automation: { is_on: true },
+    catalog_competition: { unavailable: "there is none" },
+  });
+  const owned = await at.allowed("update_listing_price", {
+    item_id: "MLA1003",
+    price: 1,
+    expected_price: 20_900,
+  });
+  expect([owned.isError, owned.code]).toEqual([true, "rejected"]);
+});
+
+test("26: where the bulk form is gone the one before is asked, and operators are told", async () => {
+  await using at = await openShop();
+  await at.call("get_account");
+  next(
+    at,
+    undefined,
+    json({ message: "gone" }, 410),
+    json([{ code: 200, body: { id: "MLA1001", title: "x" } }]),
+  );
+  const { data } = await at.call("list_listings", { limit: 1 });
+  expect(data["rows"]).toMatchObject([{ item_id: "MLA1001" }]);
+  const events = await at.world.database.open
+    .sql`select subject from events where name = 'endpoint_gone'`;
+  expect([...events]).toEqual([{ subject: "GET /items/bulk" }]);
+});
+
+test("a moderated message is not called delivered", async () => {
+  await using at = await openShop();
+  const came = await at.allowed("send_message", { pack_id: "3000001", text: "me@example.com" });
+  expect([came.isError, came.code]).toEqual([true, "not_applied"]);
+});
+
+test("a value that the person did not see is not changed", async () => {
+  await using at = await openShop();
+  const came = await at.allowed("update_listing_price", {
+    item_id: "MLA1001",
+    price: 1,
+    expected_price: 5,
+  });
+  expect([came.isError, came.code, came.data["current"]]).toEqual([true, "value_changed", 9900]);
+  expect(at.shop.items.get("MLA1001")?.price).toBe(9900);
+});
+
+test("pages follow each other, and a cursor belongs to its question", async () => {
+  await using at = await openShop();
+  const first = await at.call("list_listings", { limit: 4 });
+  const second = await at.call("list_listings", { limit: 4, cursor: first.data["next_cursor"] });
+  const ids = [...first.data.rows, ...second.data.rows].map((row) => row["item_id"]);
+  expect(new Set(ids).size).toBe(8);
+  const wrong = await at.call("list_questions", { cursor: first.data["next_cursor"] });
+  expect([wrong.isError, wrong.code]).toEqual([true, "invalid_argument"]);
+});
+
+test("sessions, switches, the loop guard and the audit trail hold here as everywhere", async () => {
+  await using at = await openShop({ SMARTDASH_LOOPS: "on" });
+  const visitor = newVisitor();
+  await connectSeller(visitor, { url: at.world.url });
+  const bearer = await mintBearer(visitor, at.world.url);
+  expect((await at.call("list_questions", {}, bearer)).data["total"]).toBe(4);
+  const codes: (string | undefined)[] = [];
+  for (let call = 0; call < 45; call += 1) codes.push((await at.call("get_account")).code);
+  expect(codes).toContain("loop_noticed");
+  await at.allowed("answer_question", { question_id: "5001", text: "Sí." });
+  const off = await runBeside(at.world, ["switch", "off", "tool:mercadolibre-shop/list_orders"]);
+  expect(off.exit).toBe(0);
+  expect((await at.call("list_orders")).code).toBe("switched_off");
+  const rows = async () =>
+    await at.world.database.open.sql`select name, guard from calls where guard is not null`;
+  while ((await rows()).length < 4) await Bun.sleep(20);
+  const guards = (await rows()).map(({ name, guard }) => `${name} ${guard}`);
+  expect(guards).toEqual(
+    expect.arrayContaining(["answer_question approval_needed", "answer_question approved_once"]),
+  );
+});
