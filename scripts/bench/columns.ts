@@ -8,6 +8,8 @@ export const columnTitles = {
   issuer: "gateway",
   session: "session",
   jwt: "JWT",
+  proxied: "proxied to an MCP server",
+  pack: "a tool over an API",
   live: "live tokens",
   dying: "1 in 100 tokens is dead",
   before: "before",

@@ -94,6 +94,13 @@ const goals: readonly Goal[] = [
       target === "gateway" ? readings.median("jwt", "timesSession") : undefined,
   },
   {
+    title: "CPU of a tool over an API, × proxied",
+    bound: 1.5,
+    digits: 2,
+    read: (readings, target) =>
+      target === "gateway" ? readings.median("pack", "timesProxied") : undefined,
+  },
+  {
     title: "calls/s with dying tokens, × live ones'",
     bound: 0.5,
     digits: 3,

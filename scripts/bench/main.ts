@@ -1,5 +1,5 @@
 /**
- * bun scripts/bench/main.ts [--seconds N] [--rounds N] [--only calls|streams|memory|tokens|refresh|restart|steps] [--save]
+ * bun scripts/bench/main.ts [--seconds N] [--rounds N] [--only calls|streams|memory|tokens|refresh|shop|restart|steps] [--save]
  *
  * Measures short MCP calls and streams directly, through nginx, through the barest Bun proxy and through the gateway,
  * access tokens beside node-oidc-provider's, calls whose tokens die beside calls whose tokens live, and calls before,
@@ -21,6 +21,7 @@ import { runOwned, startScript } from "./owned.ts";
 import { Readings } from "./readings.ts";
 import { saveReport } from "./report.ts";
 import { measureRestart } from "./restart.ts";
+import { measureShop } from "./shop.ts";
 import { measureSteps } from "./steps.ts";
 import { renderTable } from "./table.ts";
 import { startTarget, targetNames } from "./targets.ts";
@@ -80,6 +81,13 @@ const jobs: Readonly<Record<string, Job>> = {
     async work(bench) {
       await measureDyingTokens(bench);
       return [renderTable(bench.readings, ["live", "dying"])];
+    },
+  },
+  shop: {
+    words: rounds,
+    async work(bench) {
+      await measureShop(bench);
+      return [renderTable(bench.readings, ["proxied", "pack"])];
     },
   },
   restart: {

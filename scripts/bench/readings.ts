@@ -42,6 +42,7 @@ export const measures = [
   { name: "verifiedP50", title: "call p50 ms", digits: 3, ratio: false },
   { name: "verifiedP99", title: "call p99 ms", digits: 3, ratio: false },
   { name: "timesSession", title: "calls/s, × the session's", digits: 3, ratio: false },
+  { name: "timesProxied", title: "CPU per call, × proxied", digits: 3, ratio: false },
   { name: "timesLive", title: "calls/s, × with live tokens", digits: 3, ratio: false },
   {
     name: "processorTimesLive",

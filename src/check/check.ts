@@ -56,6 +56,7 @@ import {
   providersOpen,
   switchesOn,
 } from "./state.ts";
+import { shopAsks } from "./shop.ts";
 import { providersOfAccounts } from "./unconfigured.ts";
 
 export type CheckOptions = {
@@ -119,6 +120,7 @@ const selfTested = [
   { chapter: 3, code: "stream_cancel", what: "A stream's end", look: streamOpensAndEnds },
   { chapter: 6, code: "health", what: "Health", look: healthAnswers },
   { chapter: 7, code: "flood_gates", what: "Limits", look: limitsHold },
+  { chapter: 7, code: "shop_asks", what: "A seller's tools", look: shopAsks },
   { chapter: 10, code: "kill_switch", what: "The kill switch", look: killSwitchHolds },
   { chapter: 5, code: "alert_delivery", what: "An alert", look: alertsArrive },
   { chapter: 5, code: "canaries", what: "Planted secrets", look: canariesSilent },

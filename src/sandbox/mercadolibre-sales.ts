@@ -56,6 +56,13 @@ export const saleRoutes: readonly Route[] = [
     /^GET \/shipments\/\d+\/history$/,
     ({ now }) => json([{ status: "handling", date: new Date(now).toISOString() }]),
   ],
+  [
+    /^GET \/shipment_labels$/,
+    ({ query }) =>
+      query.get("shipment_ids") === "4000012"
+        ? problem(400, "the shipment is not ready to print")
+        : new Response("%PDF-1.4 simulated", { headers: { "content-type": "application/pdf" } }),
+  ],
   [/^GET \/questions\/search$/, searchQuestions],
   [
     /^GET \/questions\/(\d+)$/,

@@ -401,6 +401,16 @@ test("24: HTML in place of JSON is no answer, and not shown", async () => {
   expect(came.text).not.toContain("<b>");
 });
 
+test("24: labels are a file when it went well, and JSON when it did not", async () => {
+  await using at = await openShop();
+  const came = await at.allowed("get_shipping_labels", { shipment_ids: ["4000001"] });
+  expect(came.data).toMatchObject({ format: "pdf", bytes: 18 });
+  const blob = Buffer.from("%PDF-1.4 simulated").toString("base64");
+  expect(came.text).toContain(`"mimeType":"application/pdf","blob":"${blob}"`);
+  const early = await at.allowed("get_shipping_labels", { shipment_ids: ["4000012"] });
+  expect([early.isError, early.code]).toEqual([true, "rejected"]);
+});
+
 test("25: a part that is not there does not spoil the others", async () => {
   await using at = await openShop();
   const { data } = await at.call("get_listing_price", { item_id: "MLA1003" });

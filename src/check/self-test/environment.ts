@@ -181,6 +181,8 @@ function selfTested(environment: Environment, sandbox: Sandbox): Environment {
     SMARTDASH_LIMITS: "off",
     SMARTDASH_BUDGETS: "off",
     SMARTDASH_LOOPS: "off",
+    // What changes something is tried too; only the simulated shop is changed.
+    MELI_SHOP_PROFILE: "sell",
   };
 }
 

@@ -54,7 +54,7 @@ export const endpoints = {
   shipmentDelays: get("/shipments/{id}/delays", "shipments", newFormat),
   shipmentCosts: get("/shipments/{id}/costs", "shipments", newFormat),
   shipmentHistory: get("/shipments/{id}/history", "shipments", newFormat),
-  labels: get("/shipment_labels", "shipments"),
+  labels: get("/shipment_labels", "shipments", { accept: "*/*" }),
   questions: get("/questions/search", "questions", v4),
   question: get("/questions/{id}", "questions", v4),
   unread: get("/messages/unread", "messages", { query: { tag: "post_sale", role: "seller" } }),

@@ -248,4 +248,50 @@ const getShipment: Tool = {
   },
 };
 
-export const saleTools: readonly Tool[] = [listOrders, getOrder, getShipment];
+const mostLabelBytes = 512 * 1024;
+
+const getLabels: Tool = {
+  name: "get_shipping_labels",
+  title: "Shipping labels",
+  description:
+    "Printable labels of parcels, as a file. It may mark them as printed, and holds the buyer's address. 1 to 20 parcels.",
+  input: objectOf(
+    {
+      shipment_ids: {
+        type: "array",
+        items: digits("shipment"),
+        minItems: 1,
+        maxItems: 20,
+        uniqueItems: true,
+      },
+      format: { type: "string", enum: ["pdf", "zpl2"], default: "pdf" },
+    },
+    ["shipment_ids"],
+  ),
+  output: answerOf(["shipment_ids", "format", "bytes"]),
+  effect: "writing",
+  isIdempotent: true,
+  asks: {
+    es: "Entregar las etiquetas de estos envíos (tienen la dirección de quien compró):",
+    pt: "Entregar as etiquetas destes envios (têm o endereço de quem comprou):",
+    en: "Hand out the labels of these parcels (they hold the buyers' addresses):",
+  },
+  async run(api, input) {
+    const ids = list(input["shipment_ids"]).flatMap((each) => text(each) ?? []);
+    const format = text(input["format"]) ?? "pdf";
+    const query = { shipment_ids: ids.join(","), response_type: format };
+    // A file when it went well, JSON when it did not.
+    const { file } = await api.call(endpoints.labels, { query });
+    if (file === undefined)
+      throw new ToolProblem("rejected", "No labels came: they may not be printable yet");
+    if (file.bytes.length > mostLabelBytes) {
+      throw new ToolProblem("rejected", "The labels are too large", {
+        nextStep: "Ask for fewer parcels at once.",
+      });
+    }
+    api.attach({ ...file, name: `labels-${ids[0]}.${format}` });
+    return { shipment_ids: ids, format, bytes: file.bytes.length };
+  },
+};
+
+export const saleTools: readonly Tool[] = [listOrders, getOrder, getShipment, getLabels];

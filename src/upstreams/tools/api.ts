@@ -10,6 +10,8 @@ export type Endpoint = {
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Where the answer is no JSON. */
+  readonly accept?: string;
   /** Endpoints that share a quota at the vendor. */
   readonly family: string;
   /** When the vendor moves it: what it replaced, and since when. */
@@ -19,6 +21,8 @@ export type Endpoint = {
 export type ApiAnswer = {
   readonly status: number;
   readonly body: unknown;
+  /** Where it is no JSON. */
+  readonly file: Omit<File, "name"> | undefined;
   /** 206: data, but not all of it. */
   readonly isPartial: boolean;
   readonly version: string | undefined;
@@ -55,7 +59,16 @@ export type Api = {
     key: { readonly tool: string; readonly about: unknown },
     send: () => Promise<T>,
   ): Promise<T>;
+  /** A file beside the answer, such as a PDF: an embedded resource, never text. */
+  attach(file: File): void;
   now(): Date;
+};
+
+/** `bytes` of a kind that is no text. */
+export type File = {
+  readonly name: string;
+  readonly mimeType: string;
+  readonly bytes: Uint8Array;
 };
 
 /** The API refuses the account's credential: the proxy renews it, once. */
@@ -140,12 +153,17 @@ function urlOf({ base, patterns }: Scope, endpoint: Endpoint, request: Request):
   return url;
 }
 
+const limits = {
+  mostBytes: mostAnswerBytes,
+  tooLarge: () => new ToolProblem("upstream_down", "The answer of the API is too large"),
+};
+
 type Sending = { readonly endpoint: Endpoint; readonly request: Request; readonly url: string };
 type Received = {
   readonly status: number;
-  readonly text: string;
   readonly type: string;
   readonly version: string | undefined;
+  readonly bytes: Uint8Array;
 };
 
 async function send(
@@ -164,7 +182,7 @@ async function send(
       url,
       method: endpoint.method,
       headers: {
-        accept: "application/json",
+        accept: endpoint.accept ?? "application/json",
         authorization: scope.authorization,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...endpoint.headers,
@@ -177,11 +195,8 @@ async function send(
     const { status, headers } = incoming;
     const type = headers.get("content-type") ?? "";
     const version = headers.get("x-version") ?? undefined;
-    const bytes = await wholeBody(incoming, {
-      mostBytes: mostAnswerBytes,
-      tooLarge: () => new ToolProblem("upstream_down", "The answer of the API is too large"),
-    });
-    return { status, type, version, text: Buffer.from(bytes).toString() };
+    const bytes = incoming.taken?.(mostAnswerBytes) ?? (await wholeBody(incoming, limits));
+    return { status, type, version, bytes };
   } finally {
     scope.running.delete(cancel);
   }
@@ -195,7 +210,7 @@ function judged(
   const { status, version } = answer;
   const body = bodyOf(answer);
   if (isFine(status, request)) {
-    return { status, body, isPartial: status === 206, version };
+    return { status, body, file: fileOf(answer), isPartial: status === 206, version };
   }
   if (status === 404 || status === 410) deps.noteGone(endpoint, status);
   if (status === 401 && !isBlocked(body)) throw new Unauthorized("the credential is refused");
@@ -209,13 +224,22 @@ function isFine(status: number, { fine = [] }: Request): boolean {
 }
 
 /** Integers that a double does not hold stay as they were written, as text. */
-function bodyOf({ text, type }: Received): unknown {
-  if (text === "" || !type.includes("json")) return undefined;
+function bodyOf({ bytes, type }: Received): unknown {
+  if (bytes.length === 0 || !type.includes("json")) return undefined;
   try {
-    return JSON.parse(text, exactly);
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
+    // A look at every value costs several times as much as reading them.
+    return longNumber.test(text) ? JSON.parse(text, exactly) : JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+const longNumber = /\d{16}/;
+
+function fileOf({ bytes, type }: Received): ApiAnswer["file"] {
+  const [mimeType = ""] = type.split(";");
+  return bytes.length === 0 || type.includes("json") ? undefined : { mimeType, bytes };
 }
 
 function exactly(_: string, value: unknown, context?: { readonly source?: string }): unknown {

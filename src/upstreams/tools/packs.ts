@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { recordEvent } from "#db/events.ts";
 import type { Database } from "#db/open.ts";
@@ -120,10 +120,10 @@ function apiFor(
   { deps, api, sellers }: Parts,
   { url, pack }: Upstream,
   { request, running }: { readonly request: OutgoingRequest; readonly running: Set<Cancel> },
-): Api {
+): Omit<Api, "attach"> {
   const authorization = request.headers["authorization"] ?? "";
   // Not the credential itself: a key of a cache may end up in a message.
-  const holder = createHash("sha256").update(authorization).digest("base64url");
+  const holder = hash("sha256", authorization, "base64url");
   const of = pack?.name ?? "";
   const scope = {
     base: url.replace(/\/$/, ""),
@@ -146,8 +146,7 @@ function apiFor(
     now: deps.now,
     async once({ tool, about }, send) {
       const { id } = await seller();
-      const hash = createHash("sha256").update(canonicalJson(about)).digest("base64url");
-      const write = { seller: id, tool, about: hash };
+      const write = { seller: id, tool, about: hash("sha256", canonicalJson(about), "base64url") };
       const begun = await timely(beginWrite(deps.db, write, of));
       if (begun === "sent") throw unknownOutcome();
       if (begun === "done") {

@@ -2,7 +2,7 @@ import { fromJsonSchema } from "@modelcontextprotocol/server";
 import { isObject } from "#src/config/read.ts";
 import type { Incoming, OutgoingRequest } from "#src/http/exchange.ts";
 import { version } from "#src/runtime/runtime.ts";
-import { type Api, Unauthorized } from "./api.ts";
+import { type Api, type File, Unauthorized } from "./api.ts";
 import { ToolProblem } from "./problem.ts";
 import { type Input, type Pack, type Tool, untrustedNotice } from "./tool.ts";
 
@@ -23,9 +23,12 @@ type Message = Readonly<Record<string, unknown>>;
 type Reply = { readonly status: number; readonly body?: Message };
 type Result = Readonly<Record<string, unknown>>;
 
+/** Without what belongs to one call alone. */
+type ToolApi = Omit<Api, "attach">;
+
 export type ServedPack = {
   /** Answers one request of an agent. `apiOf` gives what tools call the API with. */
-  answer(request: OutgoingRequest, apiOf: () => Api): Promise<Incoming>;
+  answer(request: OutgoingRequest, apiOf: () => ToolApi): Promise<Incoming>;
 };
 
 /** @param pack With the tools that may be used here. */
@@ -69,7 +72,7 @@ function factsOf({ name, instructions, tools }: Pack) {
 
 type Served = ReturnType<typeof factsOf> & { readonly tools: ReadonlyMap<string, Prepared> };
 
-async function reply(served: Served, message: unknown, apiOf: () => Api): Promise<Reply> {
+async function reply(served: Served, message: unknown, apiOf: () => ToolApi): Promise<Reply> {
   if (!isObject(message) || typeof message["method"] !== "string") {
     return failed(400, null, new Fault(invalidRequest, "Send one request"));
   }
@@ -89,7 +92,7 @@ async function reply(served: Served, message: unknown, apiOf: () => Api): Promis
 async function resultOf(
   served: Served,
   message: Message,
-  apiOf: () => Api,
+  apiOf: () => ToolApi,
 ): Promise<Result | Fault> {
   const params = isObject(message["params"]) ? message["params"] : {};
   switch (message["method"]) {
@@ -194,7 +197,8 @@ function prepared(tool: Tool): Prepared {
   return {
     tool,
     async check(value) {
-      const checked = await schema["~standard"].validate(value);
+      const validated = schema["~standard"].validate(value);
+      const checked = validated instanceof Promise ? await validated : validated;
       if (checked.issues === undefined) return withDefaults(tool, checked.value);
       const [issue] = checked.issues;
       throw new ToolProblem(
@@ -216,20 +220,28 @@ function withDefaults({ input }: Tool, given: Input): Input {
 /** About 20,000 tokens: what clients take in at most. */
 const mostBytes = 80_000;
 
-async function called({ tool, check }: Prepared, given: unknown, api: Api): Promise<Result> {
+async function called({ tool, check }: Prepared, given: unknown, api: ToolApi): Promise<Result> {
   try {
-    const answer = await tool.run(api, await check(given));
+    const files: File[] = [];
+    const attach = (file: File) => void files.push(file);
+    const answer = await tool.run({ ...api, attach }, await check(given));
     const text = JSON.stringify(answer);
     if (Buffer.byteLength(text) > mostBytes) {
       throw new ToolProblem("rejected", "The answer is too long for a model", {
         nextStep: "Ask for fewer rows, or leave out what is optional.",
       });
     }
-    return { content: [{ type: "text", text }], structuredContent: answer, isError: false };
+    const content = [{ type: "text", text }, ...files.map(resourceOf)];
+    return { content, structuredContent: answer, isError: false };
   } catch (error) {
     if (!(error instanceof ToolProblem)) throw error;
     return { content: [{ type: "text", text: JSON.stringify(told(error)) }], isError: true };
   }
+}
+
+function resourceOf({ name, mimeType, bytes }: File) {
+  const blob = Buffer.from(bytes).toString("base64");
+  return { type: "resource", resource: { uri: `file:///${name}`, mimeType, blob } };
 }
 
 function told({ code, message, about }: ToolProblem): Message {
