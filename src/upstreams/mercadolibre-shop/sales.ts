@@ -40,7 +40,7 @@ function orderOf(order: unknown): object {
     paid: at(order, "paid_amount"),
     currency: at(order, "currency_id"),
     shipment_id: text(at(order, "shipping", "id")),
-    buyer: at(order, "buyer", "nickname"),
+    buyer: compact({ untrusted_text: cut(at(order, "buyer", "nickname"), 60) }),
   });
 }
 

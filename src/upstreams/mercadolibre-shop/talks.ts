@@ -94,6 +94,13 @@ const answerQuestion: Tool = {
   },
   async run(api, input) {
     const id = text(input["question_id"]) ?? "";
+    // The vendor wants a number here.
+    const questionId = Number(id);
+    if (!Number.isSafeInteger(questionId)) {
+      throw new ToolProblem("invalid_argument", "There are no such questions", {
+        field: "question_id",
+      });
+    }
     const read = async () => (await api.call(endpoints.question, { parts: { id } })).body;
     const before = await read();
     if (at(before, "status") !== "UNANSWERED") {
@@ -104,10 +111,9 @@ const answerQuestion: Tool = {
         }),
       });
     }
-    // The vendor wants a number here; ids that a double does not hold are no ids of questions.
     const wanted = text(input["text"]) ?? "";
     await api.once({ tool: "answer_question", about: { id } }, () =>
-      api.call(endpoints.answer, { body: { question_id: Number(id), text: wanted } }),
+      api.call(endpoints.answer, { body: { question_id: questionId, text: wanted } }),
     );
     const after = await read();
     if (at(after, "status") !== "ANSWERED") {

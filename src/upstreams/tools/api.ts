@@ -1,6 +1,7 @@
 import { isObject } from "#src/config/read.ts";
 import { Cancel, type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchange.ts";
 import { type ProblemCode, ToolProblem, unknownOutcome } from "./problem.ts";
+import { LostAfterSending } from "#src/http/reason.ts";
 import type { Quota } from "./quota.ts";
 
 /** One endpoint of an API. Paths and query keys are code; only values come from tools. */
@@ -92,8 +93,33 @@ type Scope = {
   readonly authorization: string;
   readonly seller: string;
   readonly patterns: Readonly<Record<string, RegExp>>;
-  readonly running: Set<Cancel>;
+  readonly running: Running;
 };
+
+/** What one call of an agent has under way: all of it ends with the call. */
+export class Running {
+  readonly #cancels = new Set<Cancel>();
+  #isOver = false;
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  begin(): Cancel {
+    const cancel = new Cancel();
+    this.#cancels.add(cancel);
+    return cancel;
+  }
+
+  ended(cancel: Cancel): void {
+    this.#cancels.delete(cancel);
+  }
+
+  stop(): void {
+    this.#isOver = true;
+    for (const cancel of this.#cancels) cancel.cancel();
+  }
+}
 
 /**
  * One request to an API and its answer. Headers are made from nothing, redirects are refused, only reading is tried
@@ -107,26 +133,31 @@ export async function callApi(
 ): Promise<ApiAnswer> {
   const url = urlOf(scope, endpoint, request);
   for (let attempt = 1; ; attempt += 1) {
+    if (scope.running.isOver) throw new ToolProblem("upstream_down", "The call took too long");
     await deps.quota.enter(endpoint.family, scope.seller);
-    const answer = await send(deps, scope, { endpoint, request, url }).catch((error: unknown) => {
-      if (error instanceof ToolProblem) throw error;
-      return undefined;
-    });
-    const mayRetry = endpoint.method === "GET" && attempt < mostTries;
-    if (mayRetry && (answer === undefined || isTransient(answer.status))) {
-      await deps.sleep(200 * 2 ** attempt * (0.5 + Math.random() / 2));
-      continue;
-    }
-    if (answer === undefined) throw lost(endpoint);
-    return judged(deps, scope, { endpoint, request, answer });
+    const answer = await send(deps, scope, { endpoint, request, url }).catch((error: unknown) =>
+      lost(scope, endpoint, error),
+    );
+    const isLast = endpoint.method !== "GET" || attempt >= mostTries;
+    if (isLast || isFinal(answer)) return judged(deps, scope, { endpoint, request, answer });
+    await deps.sleep(200 * 2 ** attempt * (0.5 + Math.random() / 2));
   }
 }
 
-const isTransient = (status: number) => status === 429 || status >= 500;
+/** Trying again would not help. */
+function isFinal(answer: Received | ToolProblem): boolean {
+  return !(answer instanceof ToolProblem) && answer.status !== 429 && answer.status < 500;
+}
 
-function lost({ method }: Endpoint): ToolProblem {
-  if (method === "GET") return new ToolProblem("upstream_down", "The API did not answer");
-  return unknownOutcome();
+/** What is known of a request without an answer. Only one that cannot have been sent may be sent again. */
+function lost({ running }: Scope, { method }: Endpoint, error: unknown): ToolProblem {
+  if (method !== "GET") {
+    const isUnsent = error instanceof LostAfterSending ? error.isUnsent : !running.isOver;
+    if (!isUnsent || error instanceof ToolProblem) return unknownOutcome();
+    return new ToolProblem("upstream_down", "The API could not be reached: nothing was sent");
+  }
+  if (error instanceof ToolProblem) return error;
+  return new ToolProblem("upstream_down", "The API did not answer");
 }
 
 /** Failures: `invalid_argument` for a part that is not what its pattern says. */
@@ -171,8 +202,7 @@ async function send(
   scope: Scope,
   { endpoint, request, url }: Sending,
 ): Promise<Received> {
-  const cancel = new Cancel();
-  scope.running.add(cancel);
+  const cancel = scope.running.begin();
   try {
     const body =
       request.body === undefined
@@ -183,6 +213,7 @@ async function send(
       method: endpoint.method,
       headers: {
         accept: endpoint.accept ?? "application/json",
+        "accept-encoding": "identity",
         authorization: scope.authorization,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...endpoint.headers,
@@ -198,15 +229,20 @@ async function send(
     const bytes = incoming.taken?.(mostAnswerBytes) ?? (await wholeBody(incoming, limits));
     return { status, type, version, bytes };
   } finally {
-    scope.running.delete(cancel);
+    scope.running.ended(cancel);
   }
 }
 
 function judged(
   deps: Deps,
   scope: Scope,
-  { endpoint, request, answer }: { endpoint: Endpoint; request: Request; answer: Received },
+  {
+    endpoint,
+    request,
+    answer,
+  }: { endpoint: Endpoint; request: Request; answer: Received | ToolProblem },
 ): ApiAnswer {
+  if (answer instanceof ToolProblem) throw answer;
   const { status, version } = answer;
   const body = bodyOf(answer);
   if (isFine(status, request)) {

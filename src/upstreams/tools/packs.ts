@@ -5,8 +5,9 @@ import type { Database } from "#db/open.ts";
 import { createCache } from "#src/cache.ts";
 import type { Config } from "#src/config/load.ts";
 import { isObject } from "#src/config/read.ts";
+import { Failure } from "#src/failure.ts";
 import { canonicalJson } from "#src/crypto/canonical-json.ts";
-import { Cancel, type Exchange, type OutgoingRequest } from "#src/http/exchange.ts";
+import type { Exchange, OutgoingRequest } from "#src/http/exchange.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Log } from "#src/telemetry/log.ts";
 import { timely } from "#src/timeout.ts";
@@ -14,7 +15,7 @@ import { mercadolibreShop } from "../mercadolibre-shop/pack.ts";
 import { endpoints, idPatterns } from "../mercadolibre-shop/endpoints.ts";
 import { text } from "../mercadolibre-shop/fields.ts";
 import type { Upstream } from "../upstream.ts";
-import { type Api, type Endpoint, type Seller, callApi } from "./api.ts";
+import { type Api, type Endpoint, Running, type Seller, callApi } from "./api.ts";
 import { ToolProblem, unknownOutcome } from "./problem.ts";
 import { createQuota } from "./quota.ts";
 import { type ServedPack, servePack } from "./server.ts";
@@ -34,7 +35,7 @@ export function packTool({ pack }: Pick<Upstream, "pack">, name: string): Tool |
 type Deps = {
   readonly db: Database;
   readonly config: Pick<Config, "shopRequestsPerMinute">;
-  readonly log: Pick<Log, "lasting">;
+  readonly log: Pick<Log, "lasting" | "error">;
   readonly exchange: Exchange;
   readonly now: () => Date;
 };
@@ -75,14 +76,18 @@ export function createToolServers(deps: Deps): ToolServers {
 
   return {
     async exchange(upstream, request) {
-      const running = new Set<Cancel>();
-      const stop = () => running.forEach((each) => each.cancel());
-      request.cancel.stops({ stop });
-      const timer = setTimeout(stop, longestMs);
+      const running = new Running();
+      request.cancel.stops(running);
+      const timer = setTimeout(() => running.stop(), longestMs);
       try {
         return await serverOf(upstream).answer(request, () =>
           apiFor({ deps, api, sellers }, upstream, { request, running }),
         );
+      } catch (error) {
+        if (error instanceof Failure) throw error;
+        // A mistake of ours is not the API's.
+        deps.log.error("internal", { upstream: upstream.name, ...errorFields(error) });
+        throw new Failure("internal");
       } finally {
         clearTimeout(timer);
       }
@@ -119,7 +124,7 @@ type Parts = {
 function apiFor(
   { deps, api, sellers }: Parts,
   { url, pack }: Upstream,
-  { request, running }: { readonly request: OutgoingRequest; readonly running: Set<Cancel> },
+  { request, running }: { readonly request: OutgoingRequest; readonly running: Running },
 ): Omit<Api, "attach"> {
   const authorization = request.headers["authorization"] ?? "";
   // Not the credential itself: a key of a cache may end up in a message.
