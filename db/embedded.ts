@@ -3,7 +3,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, openSync, closeSync } from
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Guard, guardServer } from "./guard.ts";
+import { type Guard, superviseServer } from "./server-supervisor.ts";
 import { type Home, hasDatabase, lockHome, prepareHome } from "./home.ts";
 import { openDatabase } from "./open.ts";
 import { DatabaseProblem } from "./problem.ts";
@@ -51,7 +51,7 @@ export async function startBundled(
       url: urlOf(home, role),
       adopted,
       keepRunning: (tell) => {
-        guard ??= guardServer({ isAlive: () => isAlive(home), start: restart, tell });
+        guard ??= superviseServer({ isAlive: () => isAlive(home), start: restart, tell });
       },
       stop: async () => {
         await guard?.stop();

@@ -1,5 +1,5 @@
 import { testAlerts } from "#src/operations/alerts/alerts.ts";
-import { type Alert, allAlerts } from "#src/operations/alerts/store.ts";
+import { type Alert, allAlerts } from "#src/operations/alerts/alert-store.ts";
 import { command, group, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";
 

@@ -11,7 +11,7 @@ import { type Runtime, version } from "#src/runtime/runtime.ts";
 import { formsOf } from "#src/telemetry/find-secrets.ts";
 import { redact } from "#src/telemetry/redact.ts";
 import { countAccounts, allTasks } from "#src/operations/store.ts";
-import { allAlerts } from "#src/operations/alerts/store.ts";
+import { allAlerts } from "#src/operations/alerts/alert-store.ts";
 import { check } from "./check.ts";
 import { databaseFacts, recentTrouble } from "./store.ts";
 

@@ -8,7 +8,7 @@ import { Failure, asFailure } from "#src/failure.ts";
 import { type SelfTest, connect, openSelfTest } from "./self-test/environment.ts";
 import { redact } from "#src/telemetry/redact.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
-import { allAlerts } from "#src/operations/alerts/store.ts";
+import { allAlerts } from "#src/operations/alerts/alert-store.ts";
 import {
   type SelfTestDeps,
   clientsServed,
@@ -136,7 +136,7 @@ export async function check(app: App, options: CheckOptions): Promise<readonly C
   const leftOut = notExecuted([flows, ...selfTested], "--quick");
   const all = [
     standingFindings({ ...app, environment: options.environment }),
-    isSelfTested ? rehearse(app, options) : Promise.resolve(leftOut),
+    isSelfTested ? runSelfTest(app, options) : Promise.resolve(leftOut),
     outside(app, options),
     ...(isLive ? [liveOnes(app, options)] : []),
   ];
@@ -206,7 +206,7 @@ async function databaseTrouble({ db, environment }: Deps): Promise<CheckResult |
   }
 }
 
-async function rehearse(app: App, options: CheckOptions): Promise<readonly CheckResult[]> {
+async function runSelfTest(app: App, options: CheckOptions): Promise<readonly CheckResult[]> {
   let world: SelfTest;
   try {
     world = await openSelfTest(app, options.environment, options.runtime);

@@ -9,7 +9,7 @@ import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Capabilities, type CapabilityDocument, capabilitiesOf } from "./capabilities.ts";
 import { type Directory, createDirectory } from "./discovery/directory.ts";
 import type { DiscoveryBackend } from "./discovery/backend.ts";
-import { type DiscoveryDeps, mountDiscovery } from "./discovery/routes.ts";
+import { type DiscoveryDeps, mountDiscovery } from "./routes.ts";
 import { peerViews } from "./discovery/view.ts";
 import { followEdgeTopics, tellAccount } from "./revocations.ts";
 import { type OwnNode, ownNode } from "./identity.ts";
@@ -21,7 +21,7 @@ import { ownResources, ownTools } from "./own-tools.ts";
 import type { Self } from "./self.ts";
 import { forgetFleet } from "./peers/store.ts";
 import { fleetTagOf } from "./peers/transcript.ts";
-import { type PeerSession, type PeerSessions, createPeerSessions } from "./peers/sessions.ts";
+import { type PeerSession, type PeerSessions, createPeerTokens } from "./peers/peer-tokens.ts";
 import { watchAccounts } from "./stream/account-states.ts";
 import { createBroker } from "./stream/stream.ts";
 
@@ -61,7 +61,7 @@ export async function openEdge(app: EdgeDeps): Promise<Edge> {
   const broker = createBroker(app.replica.slice(0, 8));
   const directory = createDirectory(app, node);
   backends = await openBackends(app, { node, directory, document });
-  const sessions = createPeerSessions(app, self);
+  const sessions = createPeerTokens(app, self);
   const accounts = watchAccounts(app, (accountId, state) => tellAccount(broker, accountId, state));
   const server = createOwnServer(factsOf(app, node, startedAt));
   const exchange = exchangeInside(app.exchange, async (name, request) =>

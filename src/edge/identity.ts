@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { type NodeKey, openNodeKey, rotateNodeKey } from "#src/crypto/node-key.ts";
-import { adjectives, animals } from "./words.ts";
+import { adjectives, animals } from "./node-names.ts";
 
 /** What other nodes and people call this node. Both names come from its key: nobody else can have them. */
 export type NodeIdentity = {

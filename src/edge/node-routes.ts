@@ -10,7 +10,7 @@ import { Failure } from "#src/failure.ts";
 import type { PageRoutes } from "#src/http/forms.ts";
 import type { CapabilityDocument } from "./capabilities.ts";
 import { callPlainly, readPlainly } from "./plain-requests.ts";
-import type { PeerSessions } from "./peers/sessions.ts";
+import type { PeerSessions } from "./peers/peer-tokens.ts";
 import type { AccountStates } from "./stream/account-states.ts";
 import { type Broker, openNotices } from "./stream/stream.ts";
 

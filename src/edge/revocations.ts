@@ -7,7 +7,7 @@ import { errorFields } from "#src/telemetry/error-fields.ts";
 import { announceTopic } from "./discovery/announce.ts";
 import type { DiscoveryBackend } from "./discovery/backend.ts";
 import { identityOfPeer } from "./identity.ts";
-import type { PeerSessions } from "./peers/sessions.ts";
+import type { PeerSessions } from "./peers/peer-tokens.ts";
 import { peerTopic } from "./peers/store.ts";
 import type { Broker } from "./stream/stream.ts";
 

@@ -14,7 +14,7 @@ import { type CleanupWatch, overdueDays, cleanupTask } from "./cleanup/cleanup.t
 import { createCache } from "#src/cache.ts";
 import { timely } from "#src/timeout.ts";
 import { countAccounts, secondsSince } from "./store.ts";
-import { allAlerts } from "./alerts/store.ts";
+import { allAlerts } from "./alerts/alert-store.ts";
 
 type Deps = Pick<App, "config" | "metrics"> & {
   readonly databaseWatch: DatabaseWatch;

@@ -208,7 +208,7 @@ const outages = [
 const mostLooked = 50_000;
 
 /** For whom a call was made: two clients of one person are one. Where a credential was refused, whose it was. */
-export const callerOf = sql`case when upstream_status = 401 then coalesce(account_id, agent_id)
+export const callerColumn = sql`case when upstream_status = 401 then coalesce(account_id, agent_id)
   else coalesce(person_id, agent_id) end`;
 
 /** A client that waited so long for the head of an answer, and left, says as much as a time limit. */
@@ -226,7 +226,7 @@ export async function callsLately(db: Database): Promise<readonly Lately[]> {
     }
   >(sql`
     with recent as (
-      select upstream, at, ${callerOf} as who,
+      select upstream, at, ${callerColumn} as who,
         upstream_status < 400 as is_success,
         coalesce(failure in ${outages}, false) or ${leftWaiting} or upstream_status = 401 or upstream_status >= 500
           as is_failure,

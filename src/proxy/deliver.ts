@@ -158,7 +158,7 @@ function whole(app: Deps, answer: Incoming, type: MediaType, delivery: Delivery)
   const { cancel, deadline, inspection } = delivery;
   deadline.set(app.config.upstreamLimits.totalMs, cancel);
   if (inspection.screen === undefined) {
-    return wholeIn({ mostBytes: mostWholeBytes, tooLarge: listTooBig }, answer, type, delivery);
+    return wholeIn({ mostBytes: mostWholeBytes }, answer, type, delivery);
   }
   const room = new AnswerRoom(inspection.caller);
   const grow = (bytes: number) => room.grow(bytes);

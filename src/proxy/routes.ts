@@ -68,7 +68,7 @@ export async function answerMcp(
   try {
     answer = await answerRoute(app, request, { route, exchange });
   } catch (error) {
-    const failure = told(exchange, asFailure(error));
+    const failure = withUnknownEffect(exchange, asFailure(error));
     exchange.failure = failure.code;
     if (failure.details.reason !== undefined) exchange.reason = failure.details.reason;
     if (failure.code === "internal")
@@ -107,7 +107,7 @@ function newExchange(
 }
 
 /** Whoever repeats a call that may have had an effect has to know that. */
-function told(exchange: McpExchange, failure: Failure): Failure {
+function withUnknownEffect(exchange: McpExchange, failure: Failure): Failure {
   if (!mayHaveActed(exchange, failure)) return failure;
   const { retryAfterSeconds: _sooner, ...details } = failure.details;
   return new Failure(failure.code, withEffect(failure.message), details);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { sql } from "drizzle-orm";
 import type { Environment } from "#src/config/read.ts";
 import { evaluate } from "#src/operations/alerts/alerts.ts";
-import { allAlerts } from "#src/operations/alerts/store.ts";
+import { allAlerts } from "#src/operations/alerts/alert-store.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { connectSeller, newVisitor } from "#test/support/browser-like.ts";
 import { runServe, startServe } from "#test/support/process.ts";

@@ -9,14 +9,14 @@ import { endsWithin, timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { cleanupTask, overdueDays } from "../cleanup/cleanup.ts";
 import { secondsSince, takeTask, taskDone } from "../store.ts";
-import { agentsStopped, budgetsLow, toolsHeld } from "./guards/store.ts";
+import { agentsStopped, budgetsLow, toolsHeld } from "./guard-condition-store.ts";
 import {
   callsBroken,
   credentialsRefused,
   journalsUnavailable,
   providersClosed,
   upstreamsFailing,
-} from "./outages/store.ts";
+} from "./outage-condition-store.ts";
 import { lookAtCertificate } from "./certificate.ts";
 import { tellLocally } from "./local.ts";
 import { type AlertMessage, type Delivery, type Sink, sinksOf } from "./sinks.ts";
@@ -36,7 +36,7 @@ import {
   takeUndelivered,
   takePending,
   tokensLapsing,
-} from "./store.ts";
+} from "./alert-store.ts";
 
 export type AlertDeps = Pick<
   App,

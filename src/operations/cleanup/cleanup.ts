@@ -6,7 +6,7 @@ import { taskDone, secondsSince } from "../store.ts";
 import { type Leftover, countLeft, leftovers, removeSome } from "./store.ts";
 import { createCache } from "#src/cache.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { guardAlerts } from "../alerts/guards/store.ts";
+import { guardAlerts } from "../alerts/guard-condition-store.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createOutbound } from "#src/http/fetch-exchange.ts";
 

@@ -11,7 +11,7 @@ type Guarded = {
 const [lookMs, longestPauseMs] = [2000, 60_000];
 
 /** Looks every two seconds whether a server lives and starts it again; after a failed start less and less often. */
-export function guardServer(guarded: Guarded): Guard {
+export function superviseServer(guarded: Guarded): Guard {
   const stopping = new AbortController();
   const guarding = guardUntil(stopping.signal, guarded);
   return {

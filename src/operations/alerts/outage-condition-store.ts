@@ -4,8 +4,8 @@ import { providerStates } from "#db/schema/accounts.ts";
 import { calls } from "#db/schema/calls.ts";
 import { events } from "#db/schema/operations.ts";
 import { outcomeOf } from "#src/proxy/health.ts";
-import { callerOf, callsLately, credentialOutages } from "#src/proxy/call-store.ts";
-import type { Condition } from "../store.ts";
+import { callerColumn, callsLately, credentialOutages } from "#src/proxy/call-store.ts";
+import type { Condition } from "./alert-store.ts";
 
 const recently = sql`now() - interval '5 minutes'`;
 const leastTimes = 3;
@@ -54,7 +54,7 @@ export async function credentialsRefused(db: Database): Promise<Condition[]> {
     .groupBy(calls.upstream)
     .having(
       sql`count(*) filter (where ${isRefused}) >= ${leastTimes}
-        and count(distinct ${callerOf}) filter (where ${isRefused}) >= 2
+        and count(distinct ${callerColumn}) filter (where ${isRefused}) >= 2
         and count(*) filter (where ${calls.upstreamStatus} < 400) = 0`,
     );
   return rows.map(({ subject, times }) => ({

@@ -12,15 +12,15 @@ import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
 import type { PageRoutes } from "#src/http/forms.ts";
-import { isOperators } from "../node-routes.ts";
-import { createChallenges, useOnceIn } from "../peers/challenges.ts";
-import { connectPeer } from "../peers/connect.ts";
-import { challengePath, responsePath } from "../peers/handshake.ts";
-import type { Self } from "../self.ts";
-import type { Peer } from "../peers/store.ts";
-import { peerIdOf, trusted } from "../peers/trust.ts";
-import type { DiscoveryBackend } from "./backend.ts";
-import { peerViews, connectionView } from "./view.ts";
+import { isOperators } from "./node-routes.ts";
+import { createChallenges, useOnceIn } from "./peers/challenges.ts";
+import { connectPeer } from "./peers/connect.ts";
+import { challengePath, responsePath } from "./peers/handshake.ts";
+import type { Self } from "./self.ts";
+import type { Peer } from "./peers/store.ts";
+import { peerIdOf, trusted } from "./peers/trust.ts";
+import type { DiscoveryBackend } from "./discovery/backend.ts";
+import { peerViews, connectionView } from "./discovery/view.ts";
 
 export type DiscoveryDeps = McpDeps & GrantDeps;
 

@@ -44,7 +44,7 @@ const quietMs = 3000;
 const leewayMs = 60_000;
 
 /** One for a node; what is known serves for a minute while the database is away. */
-export function createPeerSessions(
+export function createPeerTokens(
   app: Pick<App, "db" | "now" | "catalog">,
   self: Self,
 ): PeerSessions {
