@@ -1,14 +1,18 @@
+import { isObject, objectIn } from "#src/config/read.ts";
+import { at } from "#src/upstreams/mercadolibre-shop/fields.ts";
 import { connect } from "./self-test/environment.ts";
 import { send } from "./self-test/mcp-client.ts";
 import type { Visitor } from "./self-test/visitor.ts";
 import type { SelfTestDeps } from "./calls.ts";
-import { type CheckResult, pass, problem } from "./result.ts";
+import { type CheckResult, pass, problem, skipped } from "./result.ts";
 
 const provider = "mercadolibre";
 
 /** Chapter 7: what a seller's agent reads, what it changes after a person's yes, and what a no keeps it from. */
 export async function shopAsks(world: SelfTestDeps): Promise<readonly CheckResult[]> {
-  if (!world.profiles.some(({ name }) => name === provider)) return [];
+  if (!world.profiles.some(({ name }) => name === provider)) {
+    return [skipped(7, "shop_asks", "A seller's tools: Mercado Libre is not configured")];
+  }
   const isFirst = world.profiles[0]?.name === provider;
   const { visitor, bearer } = isFirst ? world.connected : await connect(world, { provider });
   const call: Call = async (name, args) => {
@@ -16,15 +20,13 @@ export async function shopAsks(world: SelfTestDeps): Promise<readonly CheckResul
     return await (await send(`${world.url}/mcp/mercadolibre-shop`, bearer, message)).text();
   };
   const open = await call("list_questions", {});
-  const [first, second] = [...open.matchAll(/"question_id":"(\d+)"/g)].map(([, id]) => id);
+  const [first, second] = questionsIn(open);
   if (first === undefined || second === undefined) {
     return [problem("proxy_failed", "An agent does not find the open questions of a shop")];
   }
   const read = pass(7, "shop_reads", "An agent finds the open questions of a shop");
-  // Where the operator has switched approval off, nobody is asked.
-  if (world.app.config.guards.approval === "off") return [read];
-  const answered = await callAfter(visitor, call, { question_id: first, text: "Yes." }, "once");
-  const refused = await callAfter(visitor, call, { question_id: second, text: "No." }, "no");
+  const answered = await callAfter(visitor, call, { ...first, text: "Yes." }, "once");
+  const refused = await callAfter(visitor, call, { ...second, text: "No." }, "no");
   const isRight = answered.includes('"applied":true') && refused.includes("approval_refused");
   return [
     read,
@@ -32,6 +34,22 @@ export async function shopAsks(world: SelfTestDeps): Promise<readonly CheckResul
       ? pass(7, "shop_asks", "An answer to a buyer waits for a yes, and a no keeps it back")
       : problem("limit_missing", "An answer to a buyer did not wait for a person's yes"),
   ];
+}
+
+type Question = { readonly question_id: string; readonly expected_question: string };
+
+function questionsIn(answer: string): readonly Question[] {
+  const rows = at(objectIn(answer), "result", "structuredContent", "rows");
+  return (Array.isArray(rows) ? rows : []).flatMap((row: unknown) =>
+    isObject(row)
+      ? [
+          {
+            question_id: String(row["question_id"]),
+            expected_question: String(row["untrusted_text"]),
+          },
+        ]
+      : [],
+  );
 }
 
 type Call = (name: string, args: Readonly<Record<string, unknown>>) => Promise<string>;

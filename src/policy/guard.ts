@@ -1,12 +1,14 @@
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
+import { problemWith } from "#src/upstreams/tools/arguments.ts";
+import { packTool } from "#src/upstreams/tools/packs.ts";
 import { timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Used, expectApproval } from "./approvals/approval.ts";
 import { giveBack } from "./approvals/store.ts";
 import type { BodyRoom } from "./body-room.ts";
 import { checkBudgets, spend } from "./budgets.ts";
-import { type CallContext, actsIn, requestsIn } from "./call.ts";
+import { type CallContext, type ToolInvocation, actsIn, requestsIn } from "./call.ts";
 import { type Limit, checkLimits, countTowards, limitHeaders, limitsOf } from "./limits.ts";
 import type { Loops, ToolOutcome } from "./loops/loops.ts";
 import type { PlanDeps } from "./plan.ts";
@@ -201,7 +203,7 @@ export class PolicyDecision {
   async expectApproval(state: string | undefined): Promise<void> {
     const call = this.#call;
     const tool = call.tools.find(({ plan }) => plan.needsApproval);
-    if (tool === undefined) return;
+    if (tool === undefined || refusesItself(call, tool)) return;
     if (call.methods.length > 1) {
       const message = `A person has to allow ${tool.name}: send it alone, not in a batch.`;
       throw new Failure("approval_needed", message);
@@ -253,6 +255,12 @@ export class PolicyDecision {
       log.warn("approval_not_given_back", { ...errorFields(error), code: asFailure(error).code }),
     );
   }
+}
+
+/** A tool of ours that will not take these arguments: nobody has to be asked about what is not going to happen. */
+function refusesItself({ upstream }: CallContext, { name, written }: ToolInvocation): boolean {
+  const own = packTool(upstream, name);
+  return own !== undefined && problemWith(own, written?.arguments ?? {}) !== undefined;
 }
 
 const noHeaders: Readonly<Record<string, string>> = {};

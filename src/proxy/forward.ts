@@ -43,12 +43,10 @@ export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Inc
   }
   try {
     const request = { url, method, headers, body, cancel };
-    const answer = await exchangeOf(
-      app,
-      upstream,
-    )(request).catch((error: unknown) => {
+    const exchange = exchangeOf(app, upstream);
+    const answer = await exchange(request).catch((error: unknown) => {
       if (!mayRepeat(error, outgoing)) throw error;
-      return app.exchange({ ...request, isFresh: true });
+      return exchange({ ...request, isFresh: true });
     });
     app.reach.answered(upstream);
     const isRedirect = answer.status >= 300 && answer.status < 400;

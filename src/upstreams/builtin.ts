@@ -38,7 +38,8 @@ function shop(profile: Config["shopProfile"]): Upstream {
     title: "Mercado Libre",
     url: "https://api.mercadolibre.com",
     credential: { kind: "account", provider: "mercadolibre" },
-    tools: noToolRules,
+    // Its definitions come with this gateway: whoever installed it has approved them.
+    tools: { ...noToolRules, pinning: "report" },
     pack: { name, tools: shopProfiles[profile] },
   };
 }

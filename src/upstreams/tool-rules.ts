@@ -80,7 +80,7 @@ export function readToolRules(
     approve: list("approve") ?? [],
     limits: paces("limits", readRate),
     repeats: paces("repeats", (text) => (text === "off" ? "off" : readRate(text))),
-    pinning,
+    pinning: pinning ?? base.pinning,
   };
   return { rules, problems };
 }

@@ -38,9 +38,14 @@ test.each(eras)(
     expect(agent.protocol).toBe(protocol);
     expect(await agent.tools()).toContain("answer_question");
     const open = JSON.parse(await agent.call("list_questions")) as {
-      rows: { question_id: string }[];
+      rows: { question_id: string; untrusted_text: string }[];
     };
-    const answer = { question_id: open.rows[0]?.question_id ?? "", text: "Sí, hacemos factura A." };
+    const [question] = open.rows;
+    const answer = {
+      question_id: question?.question_id ?? "",
+      expected_question: question?.untrusted_text ?? "",
+      text: "Sí, hacemos factura A.",
+    };
     const waiting = await linkFrom(agent.call("answer_question", answer));
     expect(world.sandbox.api.shopOf(sellerId).questions.get(5001)?.status).toBe("UNANSWERED");
     await page.goto(waiting);
@@ -48,6 +53,7 @@ test.each(eras)(
       .getByText("Publicar esta respuesta. Es pública y no se puede cambiar ni borrar:")
       .waitFor();
     await page.getByText(answer.text).waitFor();
+    await page.getByText("¿Hacen factura A?").waitFor();
     expect(await page.getByRole("button").allTextContents()).toEqual([
       "No permitir",
       "Permitir esta vez",

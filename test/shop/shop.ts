@@ -21,7 +21,7 @@ export type OpenShop = AsyncDisposable & {
   readonly url: string;
   readonly bearer: string;
   readonly shop: Shop;
-  call(name: string, args?: Fields, bearer?: string): Promise<Came>;
+  call(name: string, args?: Fields, bearer?: string, at?: string): Promise<Came>;
   /** Calls, says yes on the page, and calls again with the same. */
   allowed(name: string, args: Fields): Promise<Came>;
   answer(link: string, extent: string): Promise<Response>;
@@ -44,8 +44,8 @@ export async function openShop(environment: Environment = {}): Promise<OpenShop>
     const form = formIn(await (await agent.visitor.get(link)).text());
     return await agent.visitor.post(link, { form_token: form["form_token"] ?? "", extent });
   };
-  const call = async (name: string, args: Fields = {}, as = bearer) =>
-    await cameOf(await post(url, as, toolCall(name, args)));
+  const call = async (name: string, args: Fields = {}, as = bearer, where = url) =>
+    await cameOf(await post(where, as, toolCall(name, args)));
   return {
     world,
     url,

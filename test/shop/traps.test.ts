@@ -4,6 +4,7 @@ import { connectSeller, mintBearer, newVisitor } from "#test/support/browser-lik
 import { runBeside } from "#test/cli/run.ts";
 import { authorizedAgent } from "#test/support/agent-like.ts";
 import { at as field } from "#src/upstreams/mercadolibre-shop/fields.ts";
+import { secondGateway } from "#test/support/second-gateway.ts";
 import { type OpenShop, openShop } from "./shop.ts";
 
 /*
@@ -25,11 +26,9 @@ test("1: numbers beyond 2^53 keep every digit", async () => {
   const { data } = await at.call("get_listings", { item_ids: ["MLA1006"] });
   expect(field(data, "rows", 0, "variations", 0, "variation_id")).toBe("9007199254000000");
   await at.call("get_account");
-  next(at, json({ id: 1, status: "paid", order_items: [] }));
   const raw = new Response('{"id":90371992547409912345,"order_items":[]}', {
     headers: { "content-type": "application/json" },
   });
-  at.world.sandbox.api.faults.length = 0;
   next(at, raw);
   const order = await at.call("get_order", { order_id: "90371992547409912" });
   expect(field(order.data, "orders", 0, "order_id")).toBe("90371992547409912345");
@@ -241,7 +240,11 @@ test("13: reading is tried again; a write whose outcome is unknown never is", as
   await at.call("get_account");
   next(at, json({}, 500), json({}, 429));
   expect((await at.call("list_unread_messages")).isError).toBe(false);
-  const args = { question_id: "5002", text: "Sí, llega." };
+  const args = {
+    question_id: "5002",
+    expected_question: "¿Llega antes del viernes a Rosario?",
+    text: "Sí, llega.",
+  };
   const first = await at.call("answer_question", args);
   await at.answer(/https?:\/\/[^\s"\\]+/.exec(first.text)?.[0] ?? "", "once");
   const { api } = at.world.sandbox;
@@ -256,15 +259,68 @@ test("13: reading is tried again; a write whose outcome is unknown never is", as
   expect([...rows]).toEqual([{ tool: "answer_question", state: "sent" }]);
 });
 
-test("13: what could not be sent is known not to be done, and may be tried again at once", async () => {
+test("13: what was refused may be tried again at once", async () => {
   await using at = await openShop();
-  const args = { question_id: "5001", text: "Sí." };
+  const args = { question_id: "5001", expected_question: "¿Hacen factura A?", text: "Sí." };
   const first = await at.call("answer_question", args);
   await at.answer(/https?:\/\/[^\s"\\]+/.exec(first.text)?.[0] ?? "", "once");
   next(at, undefined, json({ message: "invalid_post_body" }, 400));
   const refused = await at.call("answer_question", args);
   expect([refused.isError, refused.code]).toEqual([true, "rejected"]);
   expect((await at.allowed("answer_question", args)).data).toMatchObject({ applied: true });
+});
+
+test.each([
+  ["the connection is refused", undefined, "upstream_down"],
+  ["the connection is cut before the head", "", "outcome_unknown"],
+  [
+    "the connection is cut after a 201",
+    "HTTP/1.1 201 Created\r\nContent-Length: 99\r\n\r\n{",
+    "outcome_unknown",
+  ],
+] as const)("13: where %s", async (_, answer, code) => {
+  await using at = await openShop();
+  const args = { question_id: "5001", expected_question: "¿Hacen factura A?", text: "Sí." };
+  const first = await at.call("answer_question", args);
+  await at.answer(/https?:\/\/[^\s"\\]+/.exec(first.text)?.[0] ?? "", "once");
+  // A second gateway on the same database, whose API this is.
+  const question = JSON.stringify(at.shop.questions.get(5001));
+  const api = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket, bytes) {
+        const text = bytes.toString();
+        if (text.startsWith("POST")) {
+          socket.end(answer ?? "");
+          return;
+        }
+        const body = text.startsWith("GET /users/me")
+          ? '{"id":100200300,"site_id":"MLA"}'
+          : question;
+        const length = Buffer.byteLength(body);
+        socket.write(
+          `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${body}`,
+        );
+        socket.end();
+        if (answer === undefined && text.startsWith("GET /users/me")) api.stop();
+      },
+    },
+  });
+  const upstreams = { "mercadolibre-shop": { url: `http://127.0.0.1:${api.port}` } };
+  await using second = await secondGateway(at.world, {
+    SMARTDASH_UPSTREAMS: JSON.stringify(upstreams),
+  });
+  const came = await at.call(
+    "answer_question",
+    args,
+    at.bearer,
+    `${second.url}/mcp/mercadolibre-shop`,
+  );
+  expect([came.isError, came.code]).toEqual([true, code]);
+  const rows = await at.world.database.open.sql`select state from tool_writes`;
+  expect([...rows]).toEqual([{ state: code === "upstream_down" ? "refused" : "sent" }]);
+  api.stop(true);
 });
 
 test("13: the same message is not sent twice within ten minutes", async () => {
@@ -276,31 +332,54 @@ test("13: the same message is not sent twice within ten minutes", async () => {
   expect(at.shop.conversations.get("3000001")).toHaveLength(2);
 });
 
-test("14: one seller's many requests leave room for another's; refusals in a row stop", async () => {
-  let now = 0;
-  const waits: number[] = [];
-  const quota = createQuota({
-    perMinute: { default: 60 },
-    now: () => now,
-    sleep: (milliseconds) => {
-      waits.push(milliseconds);
-      return Promise.resolve();
-    },
-  });
-  const refused: string[] = [];
-  for (let count = 0; count < 30; count += 1) {
-    await quota.enter("items", "loud").catch((error: Error) => refused.push(error.message));
-  }
-  expect(refused.length).toBeGreaterThan(10);
-  now += 1000;
+/** A quota whose clock goes on when it sleeps. */
+function quotaOf(perMinute: number) {
+  const clock = { now: 0 };
+  const sleep = (milliseconds: number) => {
+    clock.now += milliseconds;
+    return Promise.resolve();
+  };
+  return {
+    clock,
+    quota: createQuota({ perMinute: { default: perMinute }, now: () => clock.now, sleep }),
+  };
+}
+
+test("14: sellers that wait take turns; a lone one has the whole rate, and nobody waits longer than ten seconds", async () => {
+  const { clock, quota } = quotaOf(60);
+  const order: string[] = [];
+  const enter = (seller: string) =>
+    quota.enter("items", seller).then(
+      () => order.push(seller),
+      () => order.push(`${seller} refused`),
+    );
+  await Promise.all([...Array.from({ length: 40 }, () => enter("loud")), enter("quiet")]);
+  // Five at once, then one a second, in turns.
+  expect(order.indexOf("quiet")).toBeWithin(0, 8);
+  expect(order.filter((each) => each === "loud refused").length).toBeGreaterThan(20);
+  clock.now += 60_000;
+  const before = clock.now;
+  for (let count = 0; count < 65; count += 1) await quota.enter("items", "lone");
+  expect(clock.now - before).toBeWithin(55_000, 62_000);
+});
+
+test("14: who is refused again and again asks nothing for a minute, and one late refusal opens nothing", async () => {
+  const { clock, quota } = quotaOf(6000);
+  const isStopped = () =>
+    quota.enter("items", "loud").then(
+      () => false,
+      (error: Error) => error.message.includes("block applications"),
+    );
+  quota.refused("loud");
+  clock.now += 59_000;
+  for (let count = 0; count < 19; count += 1) quota.refused("loud");
+  expect(await isStopped()).toBe(true);
+  clock.now += 1500;
+  quota.refused("loud");
+  expect(await isStopped()).toBe(true);
   await quota.enter("items", "quiet");
-  for (let count = 0; count < 20; count += 1) quota.refused("loud");
-  now += 30_000;
-  const stopped = await quota.enter("items", "loud").catch((error: Error) => error.message);
-  expect(stopped).toContain("blocks applications");
-  await quota.enter("items", "quiet");
-  now += 61_000;
-  await quota.enter("items", "loud");
+  clock.now += 61_000;
+  expect(await isStopped()).toBe(false);
 });
 
 test("15: sales from outside the period are no answer", async () => {
@@ -398,6 +477,52 @@ test("23: 401 leads to one renewal and one more try, and then to the person", as
   expect(came.text).toMatch(/upstream_refuses_credential|reconnect_needed/);
 });
 
+test("23: what an API says of a mistake is marked, and holds no credential", async () => {
+  await using at = await openShop();
+  await at.call("get_account");
+  let token = "";
+  at.world.sandbox.api.faults.push((request) => {
+    [, token = ""] = (request.headers.get("authorization") ?? "").split(" ");
+    const message = `Malformed access_token: ${token} of juan.perez@example.com +54 11 5555-4444`;
+    return json({ message }, 400);
+  });
+  const came = await at.call("list_unread_messages");
+  expect(String(came.data["untrusted_text"])).toStartWith("Malformed");
+  expect(came.text).not.toContain(token);
+  expect(came.text).not.toMatch(/juan|5555/);
+});
+
+test("24: a page with status 200 is no answer, and never called nothing", async () => {
+  await using at = await openShop();
+  await at.call("get_account");
+  for (const name of ["list_orders", "list_claims", "list_questions", "list_unread_messages"]) {
+    next(at, new Response("<html>blocked</html>", { headers: { "content-type": "text/html" } }));
+    const came = await at.call(name);
+    expect([name, came.isError, came.code]).toEqual([name, true, "upstream_down"]);
+  }
+});
+
+test("24: a page in place of the account is not kept", async () => {
+  await using at = await openShop();
+  next(at, new Response("<html>", { headers: { "content-type": "text/html" } }));
+  expect((await at.call("get_account")).code).toBe("upstream_down");
+  next(at, json({ message: "odd" }));
+  expect((await at.call("get_account")).code).toBe("upstream_down");
+  expect((await at.call("get_account")).data["site"]).toBe("MLA");
+});
+
+test("9: where a change cannot be read back it is not called undone", async () => {
+  await using at = await openShop();
+  const args = { item_id: "MLA1001", price: 12_000, expected_price: 9900 };
+  const first = await at.call("update_listing_price", args);
+  await at.answer(/https?:\/\/[^\s"\\]+/.exec(first.text)?.[0] ?? "", "once");
+  const gone = () => json({ code: "unauthorized" }, 401);
+  next(at, undefined, undefined, undefined, gone());
+  const came = await at.call("update_listing_price", args);
+  expect([came.isError, came.code]).toEqual([true, "outcome_unknown"]);
+  expect(at.shop.items.get("MLA1001")?.price).toBe(12_000);
+});
+
 test("24: HTML in place of JSON is no answer, and not shown", async () => {
   await using at = await openShop();
   await at.call("get_account");
@@ -490,7 +615,11 @@ test("sessions, switches, the loop guard and the audit trail hold here as everyw
   const codes: (string | undefined)[] = [];
   for (let call = 0; call < 45; call += 1) codes.push((await at.call("get_account")).code);
   expect(codes).toContain("loop_noticed");
-  await at.allowed("answer_question", { question_id: "5001", text: "Sí." });
+  await at.allowed("answer_question", {
+    question_id: "5001",
+    expected_question: "¿Hacen factura A?",
+    text: "Sí.",
+  });
   const off = await runBeside(at.world, ["switch", "off", "tool:mercadolibre-shop/list_orders"]);
   expect(off.exit).toBe(0);
   expect((await at.call("list_orders")).code).toBe("switched_off");

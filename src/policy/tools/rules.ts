@@ -16,6 +16,10 @@ export function refusalOf(
   { nature, state }: KnownTool,
 ): (() => Failure) | undefined {
   const { upstream } = owner;
+  if (packTool(upstream, name) !== undefined && upstream.pack?.tools.includes(name) === false) {
+    const message = `The operator of this gateway lets agents only read at ${upstream.name} (MELI_SHOP_PROFILE): ${shown(name)} is not among its tools. Work without it.`;
+    return () => new Failure("tool_refused", message);
+  }
   if (!isAllowed(owner, name, nature)) {
     const message = `The tool ${shown(name)} is not among those that this agent may use at ${upstream.name}. Work without it, or ask the person.`;
     return () => new Failure("tool_refused", message);
@@ -56,11 +60,14 @@ export function needsApproval(
   name: string,
   { nature, isListed }: KnownTool,
 ): boolean {
+  const own = packTool(upstream, name);
+  // Money, and what cannot be undone: no setting goes on for a person.
+  if (own?.isOnceOnly === true) return true;
   if (approval === "off") return false;
   // Of what a whole list has not shown nobody knows what it does.
   const mayDestroy = nature === "destructive" || (nature === undefined && isListed);
   if (approval === "destructive" && mayDestroy) return true;
-  if (packTool(upstream, name)?.asks !== undefined) return true;
+  if (own?.asks !== undefined) return true;
   return [upstream.tools, ...caller.policies].some(({ approve }) =>
     anyFits(approve, name, nature, true),
   );

@@ -10,6 +10,7 @@ import {
   paging,
 } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
+import { readBack } from "./changes.ts";
 import { at, compact, date, digits, list, number, text } from "./fields.ts";
 
 const listClaims: Tool = {
@@ -141,7 +142,9 @@ const sendClaimMessage: Tool = {
         body: { receiver_role: input["receiver"], message: input["text"] },
       }),
     );
-    const { body: messages } = await api.call(endpoints.claimMessages, { parts: { id } });
+    const messages = await readBack(
+      async () => (await api.call(endpoints.claimMessages, { parts: { id } })).body,
+    );
     const isThere = list(messages).some((each) => at(each, "message") === input["text"]);
     if (!isThere)
       throw new ToolProblem("not_applied", "Mercado Libre took the message and does not show it");

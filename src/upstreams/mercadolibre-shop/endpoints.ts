@@ -23,12 +23,12 @@ const sale = { query: { tag: "post_sale" } };
 const promotions = { query: { app_version: "v2" } };
 const newFormat = { headers: { "x-format-new": "true" } };
 
-/** Every endpoint that the pack uses, with what each wants always. Where the vendor moves one, `replaces` says so. */
+/** Every endpoint that the pack uses, with what each wants always. */
 export const endpoints = {
   me: get("/users/me", "users"),
   responseTime: get("/users/{seller}/questions/response_time", "questions"),
   searchItems: get("/users/{seller}/items/search", "items"),
-  items: get("/items/bulk", "items", { replaces: { path: "/items?ids=", since: "2026-10-25" } }),
+  items: get("/items/bulk", "items"),
   itemsBefore: get("/items", "items"),
   item: get("/items/{item_id}", "items"),
   description: get("/items/{item_id}/description", "items"),

@@ -12,6 +12,7 @@ import {
   paging,
 } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
+import { applied, expectSame, notApplied, readBack } from "./changes.ts";
 import { at, compact, itemId, list, number, text } from "./fields.ts";
 
 const shownFields =
@@ -25,7 +26,7 @@ export async function itemsOf(
   more: Readonly<Record<string, string>> = {},
 ) {
   const found: unknown[] = [];
-  const failed: object[] = [];
+  const failed: { readonly id: string; readonly http_status: number }[] = [];
   for (let start = 0; start < ids.length; start += bulk) {
     const some = ids.slice(start, start + bulk);
     const all = list(await bulkOf(api, some.join(","), more));
@@ -44,13 +45,15 @@ export async function itemsOf(
 async function bulkOf(api: Api, ids: string, more: Readonly<Record<string, string>>) {
   const fields = shownFields.split(",");
   const attributes = fields.map((name) => `body.${name}`).join(",");
-  try {
-    return (await api.call(endpoints.items, { query: { ids, attributes, ...more } })).body;
-  } catch (error) {
-    if (!(error instanceof ToolProblem) || error.code !== "not_found") throw error;
-    const query = { ids, attributes: shownFields, ...more };
-    return (await api.call(endpoints.itemsBefore, { query })).body;
-  }
+  const query = { ids, attributes, ...more };
+  const { status, body } = await api.call(endpoints.items, {
+    query,
+    fine: [404, 410],
+    gone: [404, 410],
+  });
+  if (status < 400) return body;
+  const before = { ids, attributes: shownFields, ...more };
+  return (await api.call(endpoints.itemsBefore, { query: before })).body;
 }
 
 function listingOf(item: unknown, more: object = {}): object {
@@ -106,12 +109,17 @@ const listListings: Tool = {
     });
     const ids = list(at(body, "results")).flatMap((each) => text(each) ?? []);
     const { found, failed } = await itemsOf(api, ids);
+    const items = new Map(found.map((item) => [text(at(item, "id")), item]));
+    const reasons = new Map(failed.map((each) => [each.id, each]));
+    // A row for each that was found, also where it cannot be read: the next page begins behind them.
+    const rows = ids.map((id) => {
+      const item = items.get(id);
+      return item === undefined
+        ? { item_id: id, unreadable: reasons.get(id)?.http_status ?? 0 }
+        : listingOf(item);
+    });
     const total = number(at(body, "paging", "total")) ?? ids.length;
-    const page = pageOf(
-      found.map((item) => listingOf(item)),
-      { offset, total, filters },
-    );
-    return { ...page, ...(failed.length > 0 ? { failed } : {}), partial: isPartial };
+    return { ...pageOf(rows, { offset, total, filters }), partial: isPartial };
   },
 };
 
@@ -256,7 +264,7 @@ const setStatus: Tool = {
       parts,
       body: { status: input["status"] },
     });
-    const now = await read();
+    const now = await readBack(read);
     return applied({
       before,
       wanted: input["status"],
@@ -271,11 +279,11 @@ const updateDescription: Tool = {
   name: "update_listing_description",
   title: "Replace a listing's text",
   description:
-    "Replaces the whole description with plain text. `expected_hash` is the hash of the text that the person saw; leave it out only where there is none. 1 to 50000 characters.",
+    "Replaces the whole description with plain text. `expected_hash` is the hash of the text that the person saw; leave it out only where there is none. 1 to 15000 characters: a person has to be able to read it.",
   input: objectOf(
     {
       item_id: itemId,
-      plain_text: { type: "string", minLength: 1, maxLength: 50_000 },
+      plain_text: { type: "string", minLength: 1, maxLength: 15_000 },
       expected_hash: { type: "string", pattern: "^[0-9a-f]{16}$" },
     },
     ["item_id", "plain_text"],
@@ -304,46 +312,11 @@ const updateDescription: Tool = {
         body: { plain_text: wanted },
       },
     );
-    const after = await descriptionOf(api, id);
+    const after = await readBack(() => descriptionOf(api, id));
     if (after !== wanted) throw notApplied(cut(after, 500));
     return compact({ before: cut(before, 500), hash: hashOf(after), applied: true, warnings: [] });
   },
 };
-
-/** What the person saw has to be there still. Failures: `value_changed`. */
-export function expectSame(field: string, expected: unknown, current: unknown): void {
-  if (expected === current) return;
-  throw new ToolProblem("value_changed", "It is not what the person saw any more", {
-    field,
-    current: current ?? null,
-    nextStep: `Show the person the present value, and call again with it as ${field}.`,
-  });
-}
-
-export function notApplied(current: unknown, warnings: readonly unknown[] = []): ToolProblem {
-  const words = warnings.flatMap((each) => text(at(each, "message")) ?? []);
-  const said = words.length === 0 ? "" : `: ${words.join("; ").slice(0, 300)}`;
-  return new ToolProblem(
-    "not_applied",
-    `Mercado Libre accepted the request and changed nothing${said}`,
-    { current: current ?? null },
-  );
-}
-
-/** What a change came to, read back. A 200 that changed nothing is an error. Failures: `not_applied`. */
-export function applied(change: {
-  readonly before: unknown;
-  readonly wanted: unknown;
-  readonly after: unknown;
-  readonly answer: unknown;
-  readonly more?: Readonly<Record<string, unknown>>;
-}): Readonly<Record<string, unknown>> {
-  const { before, wanted, after, answer, more = {} } = change;
-  const warnings = list(at(answer, "warnings"));
-  if (after !== wanted) throw notApplied(after, warnings);
-  const words = warnings.map((each) => cut(at(each, "message"), 300));
-  return compact({ before, after, applied: true, warnings: words, ...more });
-}
 
 export const listingTools: readonly Tool[] = [
   listListings,

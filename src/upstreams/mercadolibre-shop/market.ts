@@ -12,7 +12,7 @@ import {
 } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
 import { at, compact, date, itemId, list, number, text } from "./fields.ts";
-import { expectSame, notApplied } from "./listings.ts";
+import { expectSame, notApplied, readBack } from "./changes.ts";
 
 const getVisits: Tool = {
   name: "get_visits",
@@ -62,8 +62,11 @@ const listPromotions: Tool = {
             query: { offset, limit: number(input["limit"]) },
           })
         : await api.call(endpoints.itemPromotions, { parts: { item_id: item } });
-    const rows = (Array.isArray(body) ? list(body) : list(at(body, "results"))).map(promotionOf);
-    const total = number(at(body, "paging", "total")) ?? rows.length;
+    const all = Array.isArray(body) ? list(body) : list(at(body, "results"));
+    // The offers of one listing come all at once.
+    const limit = number(input["limit"]) ?? 20;
+    const rows = (item === undefined ? all : all.slice(offset, offset + limit)).map(promotionOf);
+    const total = number(at(body, "paging", "total")) ?? all.length;
     return pageOf(rows, { offset, total, filters });
   },
 };
@@ -116,7 +119,14 @@ const setDiscount: Tool = {
     const { body: item } = await api.call(endpoints.item, { parts });
     const price = number(at(item, "price")) ?? 0;
     expectSame("expected_price", input["expected_price"], price);
-    if (isSet) expectDiscount({ price, deal, start, end });
+    if (isSet)
+      expectDiscount({
+        price,
+        deal,
+        start,
+        end,
+        today: Math.floor(api.now().getTime() / 86_400_000),
+      });
     const read = async () => {
       const { body } = await api.call(endpoints.itemPromotions, { parts });
       const own = list(body).find(
@@ -140,7 +150,7 @@ const setDiscount: Tool = {
           })
         : api.call(endpoints.removeDiscount, { parts, query: type }),
     );
-    const after = await read();
+    const after = await readBack(read);
     if (after !== (isSet ? deal : null)) throw notApplied(after);
     return { before, after, applied: true, warnings: [] };
   },
@@ -151,18 +161,33 @@ type Wanted = {
   readonly deal: number | undefined;
   readonly start: string | undefined;
   readonly end: string | undefined;
+  readonly today: number;
 };
 
 /** Failures: `invalid_argument` for a discount that Mercado Libre does not take. */
-function expectDiscount({ price, deal, start, end }: Wanted): void {
+function expectDiscount({ price, deal, start, end, today }: Wanted): void {
   const wrong = (message: string, field: string) =>
     new ToolProblem("invalid_argument", message, { field });
   if (deal === undefined) throw wrong("A discount needs its price", "deal_price");
   const share = 1 - deal / price;
-  if (share < 0.05 || share > 0.8)
+  if (share < 0.05 || share > 0.8) {
     throw wrong("A discount is 5 to 80 per cent of the listed price", "deal_price");
-  const days = (Date.parse(end ?? "") - Date.parse(start ?? "")) / 86_400_000;
-  if (!(days >= 0 && days <= 14)) throw wrong("A discount needs its days: 14 at most", "end_date");
+  }
+  const [first, last] = [dayOf(start), dayOf(end)];
+  if (first === undefined || last === undefined) {
+    throw wrong("A discount needs its first and last day, such as 2026-12-01", "start_date");
+  }
+  // The first and the last day are days of it; a site's today may be yesterday's here.
+  if (first < today - 1) throw wrong("The first day is over", "start_date");
+  if (last < first || last - first > 13)
+    throw wrong("A discount lasts 14 days at most", "end_date");
+}
+
+/** Days since 1970; undefined for what no calendar has. */
+function dayOf(written: string | undefined): number | undefined {
+  const at = Date.parse(`${written}T00:00:00Z`);
+  if (Number.isNaN(at) || new Date(at).toISOString().slice(0, 10) !== written) return undefined;
+  return at / 86_400_000;
 }
 
 type Research = {

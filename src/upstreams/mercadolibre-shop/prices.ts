@@ -4,7 +4,7 @@ import { ToolProblem } from "../tools/problem.ts";
 import { type Tool, answerOf, objectOf } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
 import { at, compact, digits, itemId, list, number, text } from "./fields.ts";
-import { applied, expectSame, notApplied } from "./listings.ts";
+import { applied, expectSame, notApplied, readBack } from "./changes.ts";
 
 /** A part of an answer that may be missing without spoiling the rest. */
 async function part(asked: Promise<ApiAnswer>, read: (body: unknown) => object): Promise<object> {
@@ -104,7 +104,7 @@ const updatePrice: Tool = {
         ? { price: wanted }
         : { variations: variations.map((each) => ({ id: at(each, "id"), price: wanted })) };
     const { body: answer } = await api.call(endpoints.updateItem, { parts, body });
-    const now = await read();
+    const now = await readBack(read);
     const kept = list(at(now, "variations")).length;
     if (kept !== variations.length) throw notApplied({ variations: kept });
     return applied({ before: priceOf(item), wanted, after: priceOf(now), answer });
@@ -236,7 +236,7 @@ async function setItemStock(
           ),
         };
   const { body: answer } = await api.call(endpoints.updateItem, { parts, body });
-  const { body: now } = await api.call(endpoints.item, { parts });
+  const now = await readBack(async () => (await api.call(endpoints.item, { parts })).body);
   return applied({
     before,
     wanted,
@@ -272,7 +272,7 @@ async function setProductStock(
     body: { quantity: wanted },
   });
   // The vendor does it a moment later.
-  const after = (await own()).place?.quantity;
+  const after = (await readBack(own)).place?.quantity;
   if (after !== wanted) {
     return {
       before: place.quantity,

@@ -282,7 +282,8 @@ const getLabels: Tool = {
     const query = { shipment_ids: ids.join(","), response_type: format };
     // A file when it went well, JSON when it did not.
     const { file } = await api.call(endpoints.labels, { query });
-    if (file === undefined)
+    const isLabel = /pdf|zip|octet-stream|zpl/.test(file?.mimeType ?? "");
+    if (file === undefined || !isLabel)
       throw new ToolProblem("rejected", "No labels came: they may not be printable yet");
     if (file.bytes.length > mostLabelBytes) {
       throw new ToolProblem("rejected", "The labels are too large", {

@@ -12,6 +12,7 @@ import {
 } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
 import { at, compact, date, digits, itemId, list, number, text } from "./fields.ts";
+import { expectSame, readBack } from "./changes.ts";
 import { itemsOf } from "./listings.ts";
 
 const statuses: Readonly<Record<string, string>> = {
@@ -78,10 +79,14 @@ const answerQuestion: Tool = {
   name: "answer_question",
   title: "Answer a buyer's question",
   description:
-    "Publishes an answer to a question. It is public, and can be neither changed nor taken back. No phone numbers, e-mail addresses or links: they get the answer banned. 1 to 2000 characters.",
+    "Publishes an answer to a question. `expected_question` is the text of the question: the person sees both. It is public, and can be neither changed nor taken back. No phone numbers, e-mail addresses or links: they get the answer banned. 1 to 2000 characters.",
   input: objectOf(
-    { question_id: digits("question"), text: { type: "string", minLength: 1, maxLength: 2000 } },
-    ["question_id", "text"],
+    {
+      question_id: digits("question"),
+      expected_question: { type: "string", minLength: 1, maxLength: 2000 },
+      text: { type: "string", minLength: 1, maxLength: 2000 },
+    },
+    ["question_id", "expected_question", "text"],
   ),
   output: answerOf(["question_id", "status", "applied"]),
   effect: "writing",
@@ -111,11 +116,12 @@ const answerQuestion: Tool = {
         }),
       });
     }
+    expectSame("expected_question", input["expected_question"], cut(at(before, "text"), 2000));
     const wanted = text(input["text"]) ?? "";
     await api.once({ tool: "answer_question", about: { id } }, () =>
       api.call(endpoints.answer, { body: { question_id: questionId, text: wanted } }),
     );
-    const after = await read();
+    const after = await readBack(read);
     if (at(after, "status") !== "ANSWERED") {
       throw new ToolProblem(
         "not_applied",

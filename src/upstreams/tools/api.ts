@@ -1,7 +1,9 @@
 import { isObject } from "#src/config/read.ts";
 import { Cancel, type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchange.ts";
 import { type ProblemCode, ToolProblem, unknownOutcome } from "./problem.ts";
-import { LostAfterSending } from "#src/http/reason.ts";
+import { codeOf } from "#src/failure.ts";
+import { redact } from "#src/telemetry/redact.ts";
+import { LostAfterSending, isUntrusted } from "#src/http/reason.ts";
 import type { Quota } from "./quota.ts";
 
 /** One endpoint of an API. Paths and query keys are code; only values come from tools. */
@@ -15,15 +17,13 @@ export type Endpoint = {
   readonly accept?: string;
   /** Endpoints that share a quota at the vendor. */
   readonly family: string;
-  /** When the vendor moves it: what it replaced, and since when. */
-  readonly replaces?: { readonly path: string; readonly since: string };
 };
 
 export type ApiAnswer = {
   readonly status: number;
   readonly body: unknown;
   /** Where it is no JSON. */
-  readonly file: Omit<File, "name"> | undefined;
+  readonly file: Omit<Attachment, "name"> | undefined;
   /** 206: data, but not all of it. */
   readonly isPartial: boolean;
   readonly version: string | undefined;
@@ -31,13 +31,15 @@ export type ApiAnswer = {
 
 type Value = string | number | boolean | undefined;
 
-export type Request = {
+export type ApiRequest = {
   readonly parts?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, Value>>;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   /** Statuses that are an answer, not a failure, such as 404 for "there is none". */
   readonly fine?: readonly number[];
+  /** Of these, statuses that mean that the endpoint itself is gone. */
+  readonly gone?: readonly number[];
 };
 
 export type Seller = {
@@ -49,7 +51,7 @@ export type Seller = {
 /** What a tool may do, with the account's credential inside. */
 export type Api = {
   /** Failures: `ToolProblem`; `Unauthorized` where the credential is refused. */
-  call(endpoint: Endpoint, request?: Request): Promise<ApiAnswer>;
+  call(endpoint: Endpoint, request?: ApiRequest): Promise<ApiAnswer>;
   /** Whose account it is, asked once in ten minutes. */
   seller(): Promise<Seller>;
   /**
@@ -61,12 +63,12 @@ export type Api = {
     send: () => Promise<T>,
   ): Promise<T>;
   /** A file beside the answer, such as a PDF: an embedded resource, never text. */
-  attach(file: File): void;
+  attach(file: Attachment): void;
   now(): Date;
 };
 
 /** `bytes` of a kind that is no text. */
-export type File = {
+export type Attachment = {
   readonly name: string;
   readonly mimeType: string;
   readonly bytes: Uint8Array;
@@ -87,18 +89,20 @@ type Deps = {
   readonly noteGone: (endpoint: Endpoint, status: number) => void;
 };
 
-type Scope = {
+type ApiContext = {
   /** Without a slash at the end: `https://api.mercadolibre.com`. */
   readonly base: string;
   readonly authorization: string;
-  readonly seller: string;
+  /** Whose share of the quota it is. */
+  readonly holder: string;
   readonly patterns: Readonly<Record<string, RegExp>>;
   readonly running: Running;
 };
 
-/** What one call of an agent has under way: all of it ends with the call. */
+/** What one call of an agent has under way: all of it ends with the call, and nothing new begins. */
 export class Running {
   readonly #cancels = new Set<Cancel>();
+  readonly #end = Promise.withResolvers<void>();
   #isOver = false;
 
   get isOver(): boolean {
@@ -107,7 +111,8 @@ export class Running {
 
   begin(): Cancel {
     const cancel = new Cancel();
-    this.#cancels.add(cancel);
+    if (this.#isOver) cancel.cancel();
+    else this.#cancels.add(cancel);
     return cancel;
   }
 
@@ -117,7 +122,14 @@ export class Running {
 
   stop(): void {
     this.#isOver = true;
+    this.#end.resolve();
     for (const cancel of this.#cancels) cancel.cancel();
+  }
+
+  /** What is waited for, or the end of the call. Failures: `upstream_down` when that comes first. */
+  async until(waited: Promise<void>): Promise<void> {
+    await Promise.race([waited, this.#end.promise]);
+    if (this.#isOver) throw new ToolProblem("upstream_down", "The call took too long");
   }
 }
 
@@ -127,20 +139,19 @@ export class Running {
  */
 export async function callApi(
   deps: Deps,
-  scope: Scope,
+  context: ApiContext,
   endpoint: Endpoint,
-  request: Request = {},
+  request: ApiRequest = {},
 ): Promise<ApiAnswer> {
-  const url = urlOf(scope, endpoint, request);
+  const url = urlOf(context, endpoint, request);
   for (let attempt = 1; ; attempt += 1) {
-    if (scope.running.isOver) throw new ToolProblem("upstream_down", "The call took too long");
-    await deps.quota.enter(endpoint.family, scope.seller);
-    const answer = await send(deps, scope, { endpoint, request, url }).catch((error: unknown) =>
-      lost(scope, endpoint, error),
+    await context.running.until(deps.quota.enter(endpoint.family, context.holder));
+    const answer = await send(deps, context, { endpoint, request, url }).catch((error: unknown) =>
+      lost(endpoint, error),
     );
     const isLast = endpoint.method !== "GET" || attempt >= mostTries;
-    if (isLast || isFinal(answer)) return judged(deps, scope, { endpoint, request, answer });
-    await deps.sleep(200 * 2 ** attempt * (0.5 + Math.random() / 2));
+    if (isLast || isFinal(answer)) return judged(deps, context, { endpoint, request, answer });
+    await context.running.until(deps.sleep(200 * 2 ** attempt * (0.5 + Math.random() / 2)));
   }
 }
 
@@ -149,19 +160,33 @@ function isFinal(answer: Received | ToolProblem): boolean {
   return !(answer instanceof ToolProblem) && answer.status !== 429 && answer.status < 500;
 }
 
-/** What is known of a request without an answer. Only one that cannot have been sent may be sent again. */
-function lost({ running }: Scope, { method }: Endpoint, error: unknown): ToolProblem {
-  if (method !== "GET") {
-    const isUnsent = error instanceof LostAfterSending ? error.isUnsent : !running.isOver;
-    if (!isUnsent || error instanceof ToolProblem) return unknownOutcome();
-    return new ToolProblem("upstream_down", "The API could not be reached: nothing was sent");
+/** What is known of a request without a whole answer. Only what cannot have been sent may be sent again. */
+function lost({ method }: Endpoint, error: unknown): ToolProblem {
+  if (method === "GET") {
+    if (error instanceof ToolProblem) return error;
+    return new ToolProblem("upstream_down", "The API did not answer");
   }
-  if (error instanceof ToolProblem) return error;
-  return new ToolProblem("upstream_down", "The API did not answer");
+  if (!isUnsent(error)) return unknownOutcome();
+  return new ToolProblem("upstream_down", "The API could not be reached: nothing was sent");
 }
 
+/** Where the connection was never made; of everything else nobody knows. */
+function isUnsent(error: unknown): boolean {
+  if (error instanceof LostAfterSending) return error.isUnsent;
+  return neverConnected.has(codeOf(error) ?? "") || isUntrusted(error);
+}
+
+const neverConnected = new Set([
+  "ECONNREFUSED",
+  "ConnectionRefused",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+]);
+
 /** Failures: `invalid_argument` for a part that is not what its pattern says. */
-function urlOf({ base, patterns }: Scope, endpoint: Endpoint, request: Request): string {
+function urlOf({ base, patterns }: ApiContext, endpoint: Endpoint, request: ApiRequest): string {
   const path = endpoint.path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = request.parts?.[name] ?? "";
     if (patterns[name]?.test(value) !== true) {
@@ -189,7 +214,7 @@ const limits = {
   tooLarge: () => new ToolProblem("upstream_down", "The answer of the API is too large"),
 };
 
-type Sending = { readonly endpoint: Endpoint; readonly request: Request; readonly url: string };
+type Sending = { readonly endpoint: Endpoint; readonly request: ApiRequest; readonly url: string };
 type Received = {
   readonly status: number;
   readonly type: string;
@@ -199,10 +224,10 @@ type Received = {
 
 async function send(
   deps: Deps,
-  scope: Scope,
+  context: ApiContext,
   { endpoint, request, url }: Sending,
 ): Promise<Received> {
-  const cancel = scope.running.begin();
+  const cancel = context.running.begin();
   try {
     const body =
       request.body === undefined
@@ -214,7 +239,7 @@ async function send(
       headers: {
         accept: endpoint.accept ?? "application/json",
         "accept-encoding": "identity",
-        authorization: scope.authorization,
+        authorization: context.authorization,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...endpoint.headers,
         ...request.headers,
@@ -229,33 +254,46 @@ async function send(
     const bytes = incoming.taken?.(mostAnswerBytes) ?? (await wholeBody(incoming, limits));
     return { status, type, version, bytes };
   } finally {
-    scope.running.ended(cancel);
+    context.running.ended(cancel);
   }
 }
 
 function judged(
   deps: Deps,
-  scope: Scope,
-  {
-    endpoint,
-    request,
-    answer,
-  }: { endpoint: Endpoint; request: Request; answer: Received | ToolProblem },
+  context: ApiContext,
+  sent: {
+    readonly endpoint: Endpoint;
+    readonly request: ApiRequest;
+    readonly answer: Received | ToolProblem;
+  },
 ): ApiAnswer {
+  const { endpoint, request, answer } = sent;
   if (answer instanceof ToolProblem) throw answer;
   const { status, version } = answer;
   const body = bodyOf(answer);
+  if (isGone(status, request)) deps.noteGone(endpoint, status);
   if (isFine(status, request)) {
+    expectReadable(endpoint, answer, body);
     return { status, body, file: fileOf(answer), isPartial: status === 206, version };
   }
-  if (status === 404 || status === 410) deps.noteGone(endpoint, status);
   if (status === 401 && !isBlocked(body)) throw new Unauthorized("the credential is refused");
-  const problem = problemOf(status, body, endpoint);
-  if (status >= 400 && status < 500) deps.quota.refused(scope.seller);
-  throw problem;
+  if (status >= 400 && status < 500) deps.quota.refused(context.holder);
+  throw problemOf(context, endpoint, { status, body });
 }
 
-function isFine(status: number, { fine = [] }: Request): boolean {
+/** A page of a firewall with status 200 is no answer: "there is none" would be a lie. */
+function expectReadable({ accept, method }: Endpoint, { status, bytes }: Received, body: unknown) {
+  if (body !== undefined || bytes.length === 0 || accept !== undefined || status >= 400) return;
+  if (method !== "GET") throw unknownOutcome();
+  throw new ToolProblem("upstream_down", "The API answered something that is no JSON");
+}
+
+function isGone(status: number, request: ApiRequest): boolean {
+  if (request.gone?.includes(status) === true) return true;
+  return (status === 404 || status === 410) && !isFine(status, request);
+}
+
+function isFine(status: number, { fine = [] }: ApiRequest): boolean {
   return (status >= 200 && status < 300) || fine.includes(status);
 }
 
@@ -302,25 +340,35 @@ const codes: Readonly<Record<number, ProblemCode>> = {
   429: "rate_limited",
 };
 
-/** The vendor's eight shapes of an error, in one. */
-function problemOf(status: number, body: unknown, { method }: Endpoint): ToolProblem {
+/** The vendor's eight shapes of an error, in one. What it says of it is a stranger's text. */
+function problemOf(
+  context: ApiContext,
+  { method }: Endpoint,
+  { status, body }: { readonly status: number; readonly body: unknown },
+): ToolProblem {
   if (status === 401) {
-    return new ToolProblem("app_blocked", "Mercado Libre refuses this gateway's application", {
+    return new ToolProblem("app_blocked", "The API refuses this gateway's application", {
       httpStatus: status,
       nextStep: "Tell the operator of this gateway; do not try again.",
     });
   }
   // Nobody knows whether it was done before the server failed.
-  if (status >= 500 && method !== "GET") return unknownOutcome();
+  if ((status >= 500 || status === 408) && method !== "GET") return unknownOutcome();
   const code = codes[status] ?? (status >= 500 ? "upstream_down" : "rejected");
   const isPolicy = isObject(body) && body["blocked_by"] === "PolicyAgent";
   const nextStep = isPolicy
     ? "A permission of the application may be missing, or the consent too old: the seller connects the account again, or the operator looks at the application's permissions."
     : nextSteps[code];
-  return new ToolProblem(code, wordsOf(body) ?? `The API answered ${status}`, {
+  return new ToolProblem(code, `The API answered ${status}`, {
     httpStatus: status,
-    ...(nextStep === undefined ? {} : { nextStep }),
+    ...defined("untrustedText", wordsOf(context, body)),
+    ...defined("nextStep", nextStep),
   });
+}
+
+function defined<K extends string>(key: K, value: string | undefined): Partial<Record<K, string>> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- one key, as the type says
+  return (value === undefined ? {} : { [key]: value }) as Partial<Record<K, string>>;
 }
 
 const nextSteps: Partial<Record<ProblemCode, string>> = {
@@ -331,18 +379,22 @@ const nextSteps: Partial<Record<ProblemCode, string>> = {
 
 const longestWords = 500;
 
-function wordsOf(body: unknown): string | undefined {
+function wordsOf({ authorization }: ApiContext, body: unknown): string | undefined {
   if (!isObject(body)) return undefined;
-  const causes = Array.isArray(body["cause"]) ? body["cause"] : [];
+  const causes = Array.isArray(body["cause"]) ? body["cause"].slice(0, 20) : [];
   const inner = causes.flatMap((each: unknown) =>
     isObject(each) && typeof each["message"] === "string" ? [each["message"]] : [],
   );
   const own = [body["message"], body["description"], body["error"], body["code"], body["key"]];
   const texts = [...own.slice(0, 2).filter((each) => typeof each === "string"), ...inner];
-  const text = texts.length > 0 ? texts.join("; ") : own.find((each) => typeof each === "string");
-  if (typeof text !== "string") return undefined;
-  return text
-    .replace(/<[^>]{0,200}>/g, " ")
+  const words = texts.length > 0 ? texts.join("; ") : own.find((each) => typeof each === "string");
+  if (typeof words !== "string") return undefined;
+  // More is looked at than is kept: a secret that is cut could not be known for one.
+  const [, token = authorization] = authorization.split(" ");
+  return redact(words.slice(0, 4 * longestWords).replaceAll(token, "…"))
+    .replace(/<[^<>]{0,200}>/g, " ")
+    .replace(/[\w.+-]{1,64}@[\w.-]{1,100}/g, "…")
+    .replace(/\+\d[\d ()-]{6,20}/g, "…")
     .slice(0, longestWords)
     .toWellFormed();
 }

@@ -15,7 +15,7 @@ import { mercadolibreShop } from "../mercadolibre-shop/pack.ts";
 import { endpoints, idPatterns } from "../mercadolibre-shop/endpoints.ts";
 import { text } from "../mercadolibre-shop/fields.ts";
 import type { Upstream } from "../upstream.ts";
-import { type Api, type Endpoint, Running, type Seller, callApi } from "./api.ts";
+import { type Api, type Endpoint, Running, type Seller, Unauthorized, callApi } from "./api.ts";
 import { ToolProblem, unknownOutcome } from "./problem.ts";
 import { createQuota } from "./quota.ts";
 import { type ServedPack, servePack } from "./server.ts";
@@ -129,51 +129,55 @@ function apiFor(
   const authorization = request.headers["authorization"] ?? "";
   // Not the credential itself: a key of a cache may end up in a message.
   const holder = hash("sha256", authorization, "base64url");
-  const of = pack?.name ?? "";
-  const scope = {
-    base: url.replace(/\/$/, ""),
+  const packName = pack?.name ?? "";
+  const context = {
+    // Written as addresses are: without the port of the scheme.
+    base: new URL(url).href.replace(/\/$/, ""),
     authorization,
     patterns: idPatterns,
     running,
-    seller: holder,
+    holder,
   };
   const seller = async () => {
-    const known = await sellers.get(holder, async () =>
-      sellerOf(await callApi(api, scope, endpoints.me)),
-    );
-    if (known === undefined)
-      throw new ToolProblem("upstream_down", "The API did not say whose account this is");
-    return known;
+    // Several calls may share the answer: none of them ends it for the others.
+    const own = { ...context, running: new Running() };
+    const load = async () => sellerOf(await callApi(api, own, endpoints.me));
+    const known = await sellers.get(holder, load);
+    if (known !== undefined) return known;
+    throw new ToolProblem("upstream_down", "The API did not say whose account this is");
   };
   return {
-    call: async (endpoint, given) => await callApi(api, scope, endpoint, given),
+    call: async (endpoint, given) => await callApi(api, context, endpoint, given),
     seller,
     now: deps.now,
     async once({ tool, about }, send) {
       const { id } = await seller();
       const write = { seller: id, tool, about: hash("sha256", canonicalJson(about), "base64url") };
-      const begun = await timely(beginWrite(deps.db, write, of));
+      const begun = await timely(beginWrite(deps.db, write, packName));
       if (begun === "sent") throw unknownOutcome();
       if (begun === "done") {
         throw new ToolProblem("duplicate", "The same was done within the last ten minutes", {
           nextStep: "Read what is there now. If it really is to be done twice, wait ten minutes.",
         });
       }
-      try {
-        const done = await send();
-        await timely(endWrite(deps.db, write, { pack: of, state: "done" }));
-        return done;
-      } catch (error) {
+      const done = await send().catch(async (error: unknown) => {
         // Of anything but a refusal nobody knows whether it was done.
-        const isUnknown = error instanceof ToolProblem && error.code === "outcome_unknown";
-        if (!isUnknown) await timely(endWrite(deps.db, write, { pack: of, state: "refused" }));
+        const isRefused =
+          error instanceof Unauthorized ||
+          (error instanceof ToolProblem && error.code !== "outcome_unknown");
+        if (isRefused) await timely(endWrite(deps.db, write, { pack: packName, state: "refused" }));
         throw error;
-      }
+      });
+      await timely(endWrite(deps.db, write, { pack: packName, state: "done" }));
+      return done;
     },
   };
 }
 
-function sellerOf({ body }: { readonly body: unknown }): Seller {
+function sellerOf({ body }: { readonly body: unknown }): Seller | undefined {
   const me = isObject(body) ? body : {};
-  return { id: text(me["id"]) ?? "", site: text(me["site_id"]) ?? "", body: me };
+  const [id, site] = [text(me["id"]) ?? "", text(me["site_id"]) ?? ""];
+  const isKnown =
+    idPatterns["seller"]?.test(id) === true && idPatterns["site"]?.test(site) === true;
+  return isKnown ? { id, site, body: me } : undefined;
 }

@@ -17,6 +17,8 @@ type About = {
   readonly httpStatus?: number;
   readonly field?: string;
   readonly nextStep?: string;
+  /** What the API says of it. */
+  readonly untrustedText?: string;
   /** What is there now, where that is what matters. */
   readonly current?: unknown;
 };

@@ -1,8 +1,8 @@
 import { ToolProblem } from "./problem.ts";
 
 /**
- * The quota that all sellers of this gateway share at a vendor, because it counts by application: a fair queue for each
- * family of endpoints, and a stop for who repeats what is refused.
+ * The quota that all sellers of this gateway share at a vendor, because it counts by application. Whoever waits for a
+ * family of endpoints takes turns with the other sellers that wait; who repeats what is refused is stopped.
  */
 export type Quota = {
   /** Resolves when it is this seller's turn. Failures: `rate_limited` after ten seconds, or while stopped. */
@@ -19,60 +19,122 @@ type Options = {
   readonly sleep: (milliseconds: number) => Promise<void>;
 };
 
+/** So much of a rate may be used at once. */
 const burstMs = 5000;
-const longestWaitMs = 10_000;
+const [longestWaitMs, mostWaitingOfOne] = [10_000, 50];
 const [mostRefusals, refusalMs, stopMs, mostKnown] = [20, 60_000, 60_000, 10_000];
 
 /** In this process; each replica takes what its own sellers ask for. */
 export function createQuota({ perMinute, now, sleep }: Options): Quota {
-  /** When a family is free again, and when each seller of it is. */
-  const families = new Map<string, { freeAt: number; readonly sellers: Map<string, number> }>();
-  const refusals = new Map<string, { since: number; count: number; stoppedUntil: number }>();
+  const families = new Map<string, Family>();
+  const stops = createStops(now);
+  return {
+    async enter(name, seller) {
+      if (stops.isStopped(seller)) throw stopped();
+      const stepMs = 60_000 / (perMinute[name] ?? perMinute.default);
+      const family = families.get(name) ?? new Family(stepMs, { now, sleep });
+      families.set(name, family);
+      await family.enter(seller);
+    },
+    refused: (seller) => stops.refused(seller),
+  };
+}
 
-  function waitMs(family: string, seller: string): number {
-    const at = now();
-    const stepMs = 60_000 / (perMinute[family] ?? perMinute.default);
-    const known = families.get(family) ?? { freeAt: 0, sellers: new Map<string, number>() };
-    families.set(family, known);
-    const active = [...known.sellers.values()].filter((each) => each > at - burstMs).length + 1;
-    // Whoever asks much waits for their own share; whoever asks little passes at once.
-    const own = Math.max(known.sellers.get(seller) ?? 0, at - burstMs) + stepMs * active;
-    const all = Math.max(known.freeAt, at - burstMs) + stepMs;
-    const wait = Math.max(Math.min(own, at + longestWaitMs + 1), all) - at;
-    if (wait > longestWaitMs) return wait;
-    known.freeAt = all;
-    if (known.sellers.size >= mostKnown) known.sellers.clear();
-    known.sellers.set(seller, own);
-    return Math.max(wait, 0);
+type Waiter = { readonly until: number; go(): void; refuse(error: ToolProblem): void };
+
+/** Endpoints that share a quota: a rate, and a queue for each seller that waits. */
+class Family {
+  readonly #stepMs: number;
+  readonly #clock: Pick<Options, "now" | "sleep">;
+  /** When all that was let in would have been, one after the other. */
+  #freeAt = 0;
+  /** In the order of turns: whoever has had one goes to the end. */
+  readonly #queues = new Map<string, Waiter[]>();
+  #isPumping = false;
+
+  constructor(stepMs: number, clock: Pick<Options, "now" | "sleep">) {
+    this.#stepMs = stepMs;
+    this.#clock = clock;
   }
 
-  return {
-    async enter(family, seller) {
-      if ((refusals.get(seller)?.stoppedUntil ?? 0) > now()) throw stopped();
-      const wait = waitMs(family, seller);
-      if (wait > longestWaitMs) {
-        throw new ToolProblem("rate_limited", "Too many requests of this account at once", {
-          nextStep: "Wait a minute, and ask for less at once.",
-        });
+  async enter(seller: string): Promise<void> {
+    if (this.#queues.size === 0 && this.#waitMs() <= 0) return this.#take();
+    const queue = this.#queues.get(seller) ?? [];
+    if (queue.length >= mostWaitingOfOne) throw tooMuch();
+    const turn = Promise.withResolvers<void>();
+    const until = this.#clock.now() + longestWaitMs;
+    queue.push({ until, go: turn.resolve, refuse: turn.reject });
+    this.#queues.set(seller, queue);
+    if (!this.#isPumping) void this.#pump();
+    await turn.promise;
+  }
+
+  #waitMs(): number {
+    const at = this.#clock.now();
+    return Math.max(this.#freeAt, at - burstMs) + this.#stepMs - at;
+  }
+
+  #take(): void {
+    this.#freeAt = Math.max(this.#freeAt, this.#clock.now() - burstMs) + this.#stepMs;
+  }
+
+  async #pump(): Promise<void> {
+    this.#isPumping = true;
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const waitMs = this.#waitMs();
+      if (waitMs > 0) await this.#clock.sleep(waitMs);
+      if (this.#clock.now() > next.until) {
+        next.refuse(tooMuch());
+        continue;
       }
-      if (wait > 0) await sleep(wait);
-    },
-    refused(seller) {
+      this.#take();
+      next.go();
+    }
+    this.#isPumping = false;
+  }
+
+  /** The first of the seller whose turn it is. */
+  #next(): Waiter | undefined {
+    for (const [seller, queue] of this.#queues) {
+      this.#queues.delete(seller);
+      const next = queue.shift();
+      if (queue.length > 0) this.#queues.set(seller, queue);
+      if (next !== undefined) return next;
+    }
+    return undefined;
+  }
+}
+
+/** Who is refused twenty times within a minute asks nothing for the next. */
+function createStops(now: () => number) {
+  const known = new Map<string, { since: number; count: number; stoppedUntil: number }>();
+  return {
+    isStopped: (seller: string) => (known.get(seller)?.stoppedUntil ?? 0) > now(),
+    refused(seller: string): void {
       const at = now();
-      const known = refusals.get(seller);
-      const isFresh = known !== undefined && at - known.since < refusalMs;
-      const count = isFresh ? known.count + 1 : 1;
-      if (refusals.size >= mostKnown) refusals.clear();
-      const stoppedUntil = count >= mostRefusals ? at + stopMs : 0;
-      refusals.set(seller, { since: isFresh ? known.since : at, count, stoppedUntil });
+      const before = known.get(seller);
+      const isFresh = before !== undefined && at - before.since < refusalMs;
+      const count = isFresh ? before.count + 1 : 1;
+      const stoppedUntil = count >= mostRefusals ? at + stopMs : (before?.stoppedUntil ?? 0);
+      // The newest stand last: who has been quiet for longest is forgotten first.
+      known.delete(seller);
+      known.set(seller, { since: isFresh ? before.since : at, count, stoppedUntil });
+      const [oldest] = known.keys();
+      if (known.size > mostKnown && oldest !== undefined) known.delete(oldest);
     },
   };
+}
+
+function tooMuch(): ToolProblem {
+  return new ToolProblem("rate_limited", "Too many requests at once", {
+    nextStep: "Wait a minute, and ask for less at once.",
+  });
 }
 
 function stopped(): ToolProblem {
   return new ToolProblem(
     "rate_limited",
-    "Too many refused requests in a minute: Mercado Libre blocks applications for that",
+    "Too many refused requests in a minute: vendors block applications for that",
     { nextStep: "Wait a minute. Look at what was refused and why before the next call." },
   );
 }

@@ -1,10 +1,10 @@
-import { fromJsonSchema } from "@modelcontextprotocol/server";
 import { isObject } from "#src/config/read.ts";
 import type { Incoming, OutgoingRequest } from "#src/http/exchange.ts";
 import { version } from "#src/runtime/runtime.ts";
-import { type Api, type File, Unauthorized } from "./api.ts";
+import { type Api, type Attachment, Unauthorized } from "./api.ts";
 import { ToolProblem } from "./problem.ts";
-import { type Input, type Pack, type Tool, untrustedNotice } from "./tool.ts";
+import { checked } from "./arguments.ts";
+import { type Pack, type Tool, untrustedNotice } from "./tool.ts";
 
 /*
  * The MCP side of a pack, in this process and in both eras: every request stands for itself, there is no session and
@@ -12,7 +12,8 @@ import { type Input, type Pack, type Tool, untrustedNotice } from "./tool.ts";
  */
 
 const modern = "2026-07-28";
-const legacyVersions = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
+/** Not 2025-03-26, which has batches. */
+const legacyVersions = ["2025-11-25", "2025-06-18", "2024-11-05"];
 const [invalidRequest, methodNotFound, invalidParams, unsupportedVersion] = [
   -32_600, -32_601, -32_602, -32_022,
 ];
@@ -35,7 +36,7 @@ export type ServedPack = {
 export function servePack(pack: Pack): ServedPack {
   const served = {
     ...factsOf(pack),
-    tools: new Map(pack.tools.map((tool) => [tool.name, prepared(tool)])),
+    tools: new Map(pack.tools.map((tool) => [tool.name, tool])),
   };
   return {
     async answer(request, apiOf) {
@@ -70,23 +71,32 @@ function factsOf({ name, instructions, tools }: Pack) {
   };
 }
 
-type Served = ReturnType<typeof factsOf> & { readonly tools: ReadonlyMap<string, Prepared> };
+type Served = ReturnType<typeof factsOf> & { readonly tools: ReadonlyMap<string, Tool> };
 
 async function reply(served: Served, message: unknown, apiOf: () => ToolApi): Promise<Reply> {
-  if (!isObject(message) || typeof message["method"] !== "string") {
-    return failed(400, null, new Fault(invalidRequest, "Send one request"));
-  }
+  // An answer of the client: nothing was asked.
+  if (isObject(message) && ("result" in message || "error" in message)) return { status: 202 };
+  if (!isRequest(message)) return failed(400, null, new Fault(invalidRequest, "Send one request"));
   const { id } = message;
   if (id === undefined) return { status: 202 };
   const refusal = wrongVersion(message);
   if (refusal !== undefined) return failed(400, id, refusal);
-  const given = await resultOf(served, message, apiOf);
-  const isNew = isModern(message);
+  return answered(id, isModern(message), await resultOf(served, message, apiOf));
+}
+
+function answered(id: unknown, isNew: boolean, given: Result | Fault): Reply {
   if (given instanceof Fault) {
     return failed(isNew && given.code === methodNotFound ? 404 : 200, id, given);
   }
-  const complete = isNew ? { resultType: "complete", ...given } : given;
-  return { status: 200, body: { jsonrpc: "2.0", id, result: complete } };
+  const result = isNew ? { resultType: "complete", ...given } : given;
+  return { status: 200, body: { jsonrpc: "2.0", id, result } };
+}
+
+function isRequest(message: unknown): message is Message {
+  if (!isObject(message) || message["jsonrpc"] !== "2.0") return false;
+  const { id, method } = message;
+  const isId = id === undefined || typeof id === "string" || typeof id === "number";
+  return isId && typeof method === "string";
 }
 
 async function resultOf(
@@ -167,6 +177,7 @@ function parsed(body: Uint8Array | undefined): unknown {
 function incoming({ status, body }: Reply): Incoming {
   const bytes = new TextEncoder().encode(body === undefined ? "" : JSON.stringify(body));
   const headers: Readonly<Record<string, string>> = {
+    ...(status === 405 ? { allow: "POST" } : {}),
     ...(body === undefined ? {} : { "content-type": "application/json" }),
     "content-length": String(bytes.length),
   };
@@ -190,41 +201,14 @@ function incoming({ status, body }: Reply): Incoming {
   };
 }
 
-type Prepared = { readonly tool: Tool; readonly check: (value: unknown) => Promise<Input> };
-
-function prepared(tool: Tool): Prepared {
-  const schema = fromJsonSchema<Input>(tool.input);
-  return {
-    tool,
-    async check(value) {
-      const validated = schema["~standard"].validate(value);
-      const checked = validated instanceof Promise ? await validated : validated;
-      if (checked.issues === undefined) return withDefaults(tool, checked.value);
-      const [issue] = checked.issues;
-      throw new ToolProblem(
-        "invalid_argument",
-        (issue?.message ?? "wrong arguments").slice(0, 300),
-      );
-    },
-  };
-}
-
-function withDefaults({ input }: Tool, given: Input): Input {
-  const properties = isObject(input["properties"]) ? input["properties"] : {};
-  const defaults = Object.entries(properties).flatMap(([name, each]) =>
-    isObject(each) && "default" in each ? [[name, each["default"]] as const] : [],
-  );
-  return { ...Object.fromEntries(defaults), ...given };
-}
-
 /** About 20,000 tokens: what clients take in at most. */
 const mostBytes = 80_000;
 
-async function called({ tool, check }: Prepared, given: unknown, api: ToolApi): Promise<Result> {
+async function called(tool: Tool, given: unknown, api: ToolApi): Promise<Result> {
   try {
-    const files: File[] = [];
-    const attach = (file: File) => void files.push(file);
-    const answer = await tool.run({ ...api, attach }, await check(given));
+    const files: Attachment[] = [];
+    const attach = (file: Attachment) => void files.push(file);
+    const answer = await tool.run({ ...api, attach }, checked(tool, given));
     const text = JSON.stringify(answer);
     if (Buffer.byteLength(text) > mostBytes) {
       throw new ToolProblem("rejected", "The answer is too long for a model", {
@@ -239,19 +223,20 @@ async function called({ tool, check }: Prepared, given: unknown, api: ToolApi): 
   }
 }
 
-function resourceOf({ name, mimeType, bytes }: File) {
+function resourceOf({ name, mimeType, bytes }: Attachment) {
   const blob = Buffer.from(bytes).toString("base64");
   return { type: "resource", resource: { uri: `file:///${name}`, mimeType, blob } };
 }
 
 function told({ code, message, about }: ToolProblem): Message {
-  const { httpStatus, field, nextStep, current } = about;
+  const { httpStatus, field, nextStep, current, untrustedText } = about;
   return {
     code,
     message,
     ...(httpStatus === undefined ? {} : { http_status: httpStatus }),
     ...(field === undefined ? {} : { field }),
     ...(current === undefined ? {} : { current }),
+    ...(untrustedText === undefined ? {} : { untrusted_text: untrustedText }),
     ...(nextStep === undefined ? {} : { next_step: nextStep }),
   };
 }
