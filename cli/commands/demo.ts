@@ -49,6 +49,7 @@ function settings(sandbox: Readonly<Record<string, string | undefined>>) {
     SMARTDASH_MODE: "development",
     SMARTDASH_SIGNUP: "open",
     MELI_SHOP_PROFILE: "sell",
+    SMARTDASH_DEFAULT_UPSTREAM: "mercadolibre-shop",
     SMARTDASH_HOME: home,
     LOG_LEVEL: LOG_LEVEL ?? "warn",
     ...(PORT === undefined ? {} : { PORT }),

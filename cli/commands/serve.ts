@@ -30,7 +30,7 @@ export const serve = command({
     "smartdash serve --json | jq .",
   ],
   args: {
-    migrate: { type: "boolean", description: "First do what smartdash migrate --bundled does" },
+    migrate: { type: "boolean", description: "First apply pending migrations" },
     port: { type: "string", description: "Port to listen on, in place of PORT" },
     discovery: {
       type: "boolean",

@@ -27,9 +27,9 @@ export const policy = command({
   args: {
     subject,
     allow: { type: "string", description: `Only these (${patterns})` },
-    deny: { type: "string", description: "Not these" },
+    deny: { type: "string", description: "Never these" },
     approve: { type: "string", description: "These after a person's yes" },
-    remove: { type: "boolean", description: "Everything that the upstream's own rules allow" },
+    remove: { type: "boolean", description: "Remove the policy: the upstream's own rules hold" },
   },
   run: async ({ subject: name, allow, deny, approve: ask, remove }) => {
     const isSet = [allow, deny, ask].some((each) => each !== undefined);

@@ -221,14 +221,17 @@ function configurationList(
     )}`;
 }
 
-/** The account's own provider first, then whatever any bearer may use. */
+/** The account's own provider first, of these the default upstream, then whatever any bearer may use. */
 function upstreamsFor(app: Pick<App, "catalog">, account: Account): readonly string[] {
   const all = [...app.catalog.upstreams.values()];
   const own = all.filter(
     ({ credential }) => credential.kind === "account" && credential.provider === account.provider,
   );
   const open = all.filter(({ credential: { kind } }) => kind === "none" || kind === "key");
-  return [...own, ...open].map(({ name }) => name);
+  const isDefault = ({ name }: { readonly name: string }) => name === app.catalog.defaultUpstream;
+  return [...own.filter(isDefault), ...own.filter((each) => !isDefault(each)), ...open].map(
+    ({ name }) => name,
+  );
 }
 
 function formToken(person: SignedIn): Markup {

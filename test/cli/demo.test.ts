@@ -103,7 +103,7 @@ test("Ctrl-C ends the demo with its database; started again it knows the bearer,
   const again = await startDemo(folder);
   await using program = again.program;
   // The simulated provider lives in memory: its new self has never heard of this seller's tokens.
-  const answer = await post(`${again.url}/mcp`, bearer, toolCall("whoami", {}, 7));
+  const answer = await post(`${again.url}/mcp/mercadolibre`, bearer, toolCall("whoami", {}, 7));
   expect(answer.status).toBe(200);
   expect(await answer.json()).toMatchObject({
     jsonrpc: "2.0",
