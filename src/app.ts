@@ -9,7 +9,7 @@ import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
 import { explaining } from "#db/explain.ts";
 import { type Catalog, buildCatalog, issuersToDiscover } from "./upstreams/catalog.ts";
 import { withDiscovered } from "./providers/discover.ts";
-import { refuseUnaskedDatabase } from "./config/database-address.ts";
+import { refuseUnaskedDatabase } from "./config/database.ts";
 import { type Config, loadConfig, originAt, refuse } from "./config/load.ts";
 import type { Environment } from "./config/read.ts";
 import { type Seal, createSeal, deriveKey, readKey } from "./crypto/seal.ts";

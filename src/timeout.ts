@@ -16,6 +16,23 @@ function sweep(): void {
   sweeper = undefined;
 }
 
+/** `work`, or the result of `late` when it takes longer than `milliseconds`. Leaves no timer behind. */
+export async function within<T>(
+  milliseconds: number,
+  work: Promise<T>,
+  late: () => Error,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), milliseconds);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** The same as `within` for what nearly always ends at once: all share one timer, and it may be 250 ms late. */
 export function withinAbout<T>(
   milliseconds: number,
@@ -37,23 +54,6 @@ export function withinAbout<T>(
       },
     );
   });
-}
-
-/** `work`, or the result of `late` when it takes longer than `milliseconds`. Leaves no timer behind. */
-export async function within<T>(
-  milliseconds: number,
-  work: Promise<T>,
-  late: () => Error,
-): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), milliseconds);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** The longest wait for the database on the way of an answer. */

@@ -2,8 +2,8 @@ import {
   type Removed,
   cleanup as cleanUp,
   countLeftovers,
-  pinging,
 } from "#src/operations/cleanup/cleanup.ts";
+import { pinging } from "#src/operations/cleanup/monitor.ts";
 import { Failure } from "#src/failure.ts";
 import { command, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";

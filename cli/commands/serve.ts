@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { connectable } from "#src/accounts/registration.ts";
 import { accountsWithoutProvider } from "#src/check/unconfigured.ts";
-import { databaseAddress } from "#src/config/database-address.ts";
+import { databaseAddress } from "#src/config/database.ts";
 import { loadConfig } from "#src/config/load.ts";
 import { unknownNames } from "#src/config/unknown-names.ts";
 import { asFailure } from "#src/failure.ts";

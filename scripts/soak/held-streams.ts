@@ -1,7 +1,7 @@
 import { kindOf } from "./kind.ts";
 import type { Scene } from "./scene.ts";
 import { type Stream, openStream } from "./stream.ts";
-import type { RateCounters } from "./tally.ts";
+import type { ClientCounts } from "./client-counts.ts";
 
 export type HeldStreams = {
   countAlive(): number;
@@ -16,7 +16,7 @@ const openedAtOnce = 16;
 /** Opens streams, a few at a time, that are held until they are left. What cannot be opened is an error. */
 export async function holdStreams(
   scene: Scene,
-  rateCounters: RateCounters,
+  clientCounts: ClientCounts,
   count: number,
 ): Promise<HeldStreams> {
   const held: Stream[] = [];
@@ -28,7 +28,7 @@ export async function holdStreams(
       try {
         held.push(await openStream(scene.address, bearer));
       } catch (error) {
-        rateCounters.failed(`held stream: ${kindOf(error)}`);
+        clientCounts.failed(`held stream: ${kindOf(error)}`);
       }
     }
   };

@@ -5,7 +5,7 @@ import { type Growth, boundsFor, measureGrowth } from "./growth.ts";
 import { holdStreams } from "./held-streams.ts";
 import { type Sample, startSampling } from "./samples.ts";
 import { type Scene, openScene } from "./scene.ts";
-import { RateCounters } from "./tally.ts";
+import { ClientCounts } from "./client-counts.ts";
 import { startTraffic } from "./traffic.ts";
 
 export type Plan = {
@@ -49,9 +49,9 @@ const lookMillis = 100;
 export async function soak(plan: Plan): Promise<Outcome> {
   const scene = await openScene();
   const idle = await findIdle(scene, plan);
-  const rateCounters = new RateCounters();
+  const clientCounts = new ClientCounts();
   const refreshesBefore = scene.countRefreshes();
-  const loaded = await load(scene, { plan, rateCounters });
+  const loaded = await load(scene, { plan, clientCounts });
   const left = await settle(scene, idle);
   const refreshes = scene.countRefreshes() - refreshesBefore;
   const reused = scene.countReused();
@@ -63,16 +63,16 @@ export async function soak(plan: Plan): Promise<Outcome> {
     ...seen,
     streams: { ...seen.streams, leftUpstream: left.streamsUpstream },
     calls: {
-      count: rateCounters.calls,
-      p50Millis: rateCounters.quantileMillis(0.5),
-      p99Millis: rateCounters.quantileMillis(0.99),
-      longestMillis: rateCounters.longestMillis,
+      count: clientCounts.calls,
+      p50Millis: clientCounts.quantileMillis(0.5),
+      p99Millis: clientCounts.quantileMillis(0.99),
+      longestMillis: clientCounts.longestMillis,
     },
-    streamsDropped: rateCounters.streamsDropped,
-    clientsLeft: rateCounters.clientsLeft,
+    streamsDropped: clientCounts.streamsDropped,
+    clientsLeft: clientCounts.clientsLeft,
     refreshes,
     refreshTokensReused: reused,
-    errors: Object.fromEntries(rateCounters.errors),
+    errors: Object.fromEntries(clientCounts.errors),
     complaints: Object.fromEntries(scene.gateway.complaints),
     memory: measureGrowth(samples),
     descriptors: { idle, most, left: left.descriptors, settledMillis: left.settledMillis },
@@ -83,13 +83,13 @@ export async function soak(plan: Plan): Promise<Outcome> {
 
 /** A little of every kind of traffic first: code that is loaded and connections that stay are no leak. */
 async function findIdle(scene: Scene, plan: Plan): Promise<Descriptors> {
-  const rateCounters = new RateCounters();
-  const traffic = startTraffic(scene, rateCounters, plan);
+  const clientCounts = new ClientCounts();
+  const traffic = startTraffic(scene, clientCounts, plan);
   await Bun.sleep(warmMillis);
   const endAt = performance.now() + longestWarmMillis;
   while (scene.countRefreshes() === 0 && performance.now() < endAt) await Bun.sleep(lookMillis);
   await traffic.stop();
-  const [failure] = rateCounters.errors.keys();
+  const [failure] = clientCounts.errors.keys();
   if (failure !== undefined) throw new Error(`the warm-up failed: ${failure}`);
   await untilQuiet(scene);
   return sort(scene);
@@ -106,14 +106,14 @@ async function untilQuiet(scene: Scene): Promise<void> {
 
 async function load(
   scene: Scene,
-  { plan, rateCounters }: { plan: Plan; rateCounters: RateCounters },
+  { plan, clientCounts }: { plan: Plan; clientCounts: ClientCounts },
 ) {
   const startedAt = performance.now();
   const pids = [scene.gateway.pid];
   const usedBefore = processorMicros(pids) ?? 0;
-  const traffic = startTraffic(scene, rateCounters, plan);
-  const held = await holdStreams(scene, rateCounters, plan.streams);
-  const sampler = startSampling({ scene, rateCounters, held }, startedAt);
+  const traffic = startTraffic(scene, clientCounts, plan);
+  const held = await holdStreams(scene, clientCounts, plan.streams);
+  const sampler = startSampling({ scene, clientCounts, held }, startedAt);
   const seconds = await watchGrowth(scene, sampler.samples, { plan, startedAt });
   sampler.stop();
   const most = sort(scene);

@@ -2,7 +2,7 @@ import { residentKilobytes } from "../bench/processes.ts";
 import { countDescriptors } from "./descriptors.ts";
 import type { HeldStreams } from "./held-streams.ts";
 import type { Scene } from "./scene.ts";
-import type { RateCounters } from "./tally.ts";
+import type { ClientCounts } from "./client-counts.ts";
 
 export type Sample = {
   /** Since the load began. */
@@ -20,12 +20,12 @@ export type Sampler = { readonly samples: readonly Sample[]; stop(): void };
 
 type Seen = {
   readonly scene: Scene;
-  readonly rateCounters: RateCounters;
+  readonly clientCounts: ClientCounts;
   readonly held: HeldStreams;
 };
 
 /** Looks at the gateway's process once a second. */
-export function startSampling({ scene, rateCounters, held }: Seen, startedAt: number): Sampler {
+export function startSampling({ scene, clientCounts, held }: Seen, startedAt: number): Sampler {
   const samples: Sample[] = [];
   const { pid } = scene.gateway;
   const timer = setInterval(() => {
@@ -35,8 +35,8 @@ export function startSampling({ scene, rateCounters, held }: Seen, startedAt: nu
       kilobytes: residentKilobytes([pid]) ?? 0,
       descriptors: countDescriptors(pid),
       streams: held.countAlive(),
-      calls: rateCounters.calls,
-      errors: rateCounters.errorCount,
+      calls: clientCounts.calls,
+      errors: clientCounts.errorCount,
       refreshes: scene.countRefreshes(),
     });
   }, 1000);

@@ -5,7 +5,7 @@ import { kindOf } from "./kind.ts";
 import { type Rate, startPace } from "./pace.ts";
 import type { Scene } from "./scene.ts";
 import { openStream } from "./stream.ts";
-import type { RateCounters } from "./tally.ts";
+import type { ClientCounts } from "./client-counts.ts";
 
 export type Traffic = {
   /** Resolves when everything that had begun has ended, and every client has gone. */
@@ -17,17 +17,17 @@ type Rates = { readonly callsPerSecond: number; readonly churnPerSecond: number 
 const patienceMillis = 15_000;
 
 /** Steady calls, streams that come and go, and clients that leave in mid-call. */
-export function startTraffic(scene: Scene, rateCounters: RateCounters, rates: Rates): Traffic {
+export function startTraffic(scene: Scene, clientCounts: ClientCounts, rates: Rates): Traffic {
   const free: Connection[] = [];
-  const tell = (who: string) => (error: unknown) => rateCounters.failed(`${who}: ${kindOf(error)}`);
+  const tell = (who: string) => (error: unknown) => clientCounts.failed(`${who}: ${kindOf(error)}`);
   const calls = startPace(rates.callsPerSecond, (turn) =>
-    call(scene, { rateCounters, free, turn }).catch(tell("call")),
+    call(scene, { clientCounts, free, turn }).catch(tell("call")),
   );
   const drops = startPace(rates.churnPerSecond, (turn) =>
-    dropStream(scene, rateCounters, turn).catch(tell("dropped stream")),
+    dropStream(scene, clientCounts, turn).catch(tell("dropped stream")),
   );
   const leaves = startPace(rates.churnPerSecond, (turn) =>
-    leaveMidCall(scene, rateCounters, turn).catch(tell("leaving client")),
+    leaveMidCall(scene, clientCounts, turn).catch(tell("leaving client")),
   );
   const all: readonly Rate[] = [calls, drops, leaves];
   return {
@@ -39,13 +39,13 @@ export function startTraffic(scene: Scene, rateCounters: RateCounters, rates: Ra
 }
 
 type Calling = {
-  readonly rateCounters: RateCounters;
+  readonly clientCounts: ClientCounts;
   /** Connections that wait for their next call. */
   readonly free: Connection[];
   readonly turn: number;
 };
 
-async function call(scene: Scene, { rateCounters, free, turn }: Calling): Promise<void> {
+async function call(scene: Scene, { clientCounts, free, turn }: Calling): Promise<void> {
   const startedAt = performance.now();
   const idle = free.pop();
   const connection =
@@ -54,8 +54,8 @@ async function call(scene: Scene, { rateCounters, free, turn }: Calling): Promis
   try {
     const answer = await connection.call(requestOf(scene, turn, echoCall));
     const isGood = answer.head.startsWith("HTTP/1.1 200") && answer.body.includes('"result"');
-    if (isGood) rateCounters.answered(performance.now() - startedAt);
-    else rateCounters.failed(`call: ${kindOf(`${answer.head}\n${answer.body}`)}`);
+    if (isGood) clientCounts.answered(performance.now() - startedAt);
+    else clientCounts.failed(`call: ${kindOf(`${answer.head}\n${answer.body}`)}`);
     free.push(connection);
   } finally {
     clearTimeout(late);
@@ -64,12 +64,12 @@ async function call(scene: Scene, { rateCounters, free, turn }: Calling): Promis
 
 const longestHeldMillis = 3000;
 
-async function dropStream(scene: Scene, rateCounters: RateCounters, turn: number): Promise<void> {
+async function dropStream(scene: Scene, clientCounts: ClientCounts, turn: number): Promise<void> {
   const stream = await openStream(scene.address, bearerOf(scene, turn));
   await Bun.sleep(Math.random() * longestHeldMillis);
-  if (stream.isCut()) rateCounters.failed("dropped stream: cut");
+  if (stream.isCut()) clientCounts.failed("dropped stream: cut");
   stream.leave(turn % 2 === 0 ? "end" : "terminate");
-  rateCounters.streamsDropped += 1;
+  clientCounts.streamsDropped += 1;
 }
 
 /** The ways to leave, in turn: how much of a request has been sent, and how long ago. */
@@ -81,7 +81,7 @@ const ways = [
   { body: echoCall, share: 1, millis: 0 },
 ] as const;
 
-async function leaveMidCall(scene: Scene, rateCounters: RateCounters, turn: number): Promise<void> {
+async function leaveMidCall(scene: Scene, clientCounts: ClientCounts, turn: number): Promise<void> {
   const { body, share, millis } = ways[turn % ways.length] ?? ways[0];
   const request = requestOf(scene, turn, body);
   const connection = await Connection.open(scene.address);
@@ -90,7 +90,7 @@ async function leaveMidCall(scene: Scene, rateCounters: RateCounters, turn: numb
   // A whole round of the ways one way, the next round the other.
   if (Math.floor(turn / ways.length) % 2 === 0) connection.terminate();
   else connection.end();
-  rateCounters.clientsLeft += 1;
+  clientCounts.clientsLeft += 1;
 }
 
 function requestOf(scene: Scene, turn: number, body: string): Buffer {

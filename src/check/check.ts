@@ -135,7 +135,7 @@ export async function check(app: App, options: CheckOptions): Promise<readonly C
   const isSelfTested = patience !== "quick";
   const leftOut = notExecuted([flows, ...selfTested], "--quick");
   const all = [
-    standingFindings({ ...app, environment: options.environment }),
+    lookedAtRest({ ...app, environment: options.environment }),
     isSelfTested ? runSelfTest(app, options) : Promise.resolve(leftOut),
     outside(app, options),
     ...(isLive ? [liveOnes(app, options)] : []),
@@ -144,7 +144,7 @@ export async function check(app: App, options: CheckOptions): Promise<readonly C
   return found.toSorted((left, right) => left.chapter - right.chapter);
 }
 
-async function standingFindings(app: Deps): Promise<readonly CheckResult[]> {
+async function lookedAtRest(app: Deps): Promise<readonly CheckResult[]> {
   const found: CheckResult[] = [];
   for (const each of onThisMachine) found.push(...(await looked(app, each.name, each)));
   const trouble = await databaseTrouble(app);
@@ -231,7 +231,7 @@ async function selfTestedIn(selfTest: SelfTest): Promise<readonly CheckResult[]>
     const selfTesting: SelfTestDeps = { ...selfTest, connected };
     for (const { what, look } of selfTested) found.push(...(await looked(selfTesting, what, look)));
   } catch (error) {
-    found.push(problem("proxy_failed", `The rehearsal broke off: ${reasonOf(error)}`));
+    found.push(problem("proxy_failed", `The self-test broke off: ${reasonOf(error)}`));
     found.push(...notExecuted(selfTested, "proxy_failed"));
   }
   return found;

@@ -22,7 +22,7 @@ export const chapters = {
 export type Chapter = keyof typeof chapters;
 
 /** What can be wrong with credentials, providers' settings and the database. */
-const problemsAtRest = {
+const rulesAtRest = {
   env_file_present: {
     chapter: 1,
     status: "fail",
@@ -213,7 +213,7 @@ const problemsAtRest = {
 
 /** Everything that `smartdash check` can find. A test keeps docs/checks.md equal to this table. */
 export const problems = {
-  ...problemsAtRest,
+  ...rulesAtRest,
   public_url_missing: {
     chapter: 3,
     status: "fail",

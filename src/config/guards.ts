@@ -65,20 +65,20 @@ function checkBodyBounds(read: Reader): void {
 /** `100/60s` or `100/60s:20`; undefined when it is anything else. */
 export function readRate(text: string): Rate | undefined {
   const [, calls, seconds, burst] = /^(\d{1,9})\/(\d{1,6})s(?::(\d{1,9}))?$/.exec(text) ?? [];
-  const pace = {
+  const rate = {
     calls: Number(calls),
     perMs: Number(seconds) * 1000,
     burst: Number(burst ?? calls),
   };
-  return pace.calls > 0 && pace.perMs > 0 && pace.burst > 0 ? pace : undefined;
+  return rate.calls > 0 && rate.perMs > 0 && rate.burst > 0 ? rate : undefined;
 }
 
 function limitsFrom(read: Reader): GuardsConfig["limits"] {
   const limits: Partial<Record<LimitKind, Rate>> = {};
   for (const [name, value] of pairsOf(read, "SMARTDASH_LIMITS")) {
     const kind = limitKinds.find((each) => each === name);
-    const pace = readRate(value);
-    if (kind !== undefined && pace !== undefined) limits[kind] = pace;
+    const rate = readRate(value);
+    if (kind !== undefined && rate !== undefined) limits[kind] = rate;
     else complain(read, "SMARTDASH_LIMITS", `agent=100/60s: ${limitKinds.join(", ")}; or off`);
   }
   return limits;

@@ -6,7 +6,8 @@ import type { Level } from "#src/telemetry/log.ts";
 import { type EdgeConfig, edgeFrom } from "./edge.ts";
 import { oneOf, type GuardsConfig, guardsFrom } from "./guards.ts";
 import { type Environment, type Problem, type Reader, createReader } from "./read.ts";
-import { type OperationsConfig, type TlsConfig, operationsFrom, tlsFrom } from "./operations.ts";
+import { type OperationsConfig, operationsFrom } from "./operations.ts";
+import { type TlsConfig, tlsFrom } from "./tls.ts";
 import { type RegistrationSettings, registrationsFrom } from "./registrations.ts";
 
 export type TokenAlgorithm = "EdDSA" | "ES256";

@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import { Failure } from "#src/failure.ts";
 import { type Exchange, type OutgoingRequest, discard } from "#src/http/exchange.ts";
-import type { PageRoutes } from "#src/http/forms.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
 import { endsWithin, timely } from "#src/timeout.ts";
 import { version } from "#src/runtime/runtime.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";

@@ -38,12 +38,14 @@ async function firstWith(
   id: unknown,
   reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
 ): Promise<Message | undefined> {
-  const cutter = new SseSplitter();
+  const splitter = new SseSplitter();
   const event = new ByteBuffer();
   for (;;) {
     const { value } = (await reader?.read()) ?? {};
     if (value === undefined) return undefined;
-    const messages = cutter.cut(new Uint8Array(value)).map((piece) => messageBehind(event, piece));
+    const messages = splitter
+      .cut(new Uint8Array(value))
+      .map((piece) => messageBehind(event, piece));
     const found = messages.find((message) => message?.["id"] === id);
     if (found !== undefined) return found;
   }

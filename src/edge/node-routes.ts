@@ -7,7 +7,7 @@ import { type Upstream, insideScheme } from "#src/upstreams/upstream.ts";
 import { nodeAlias } from "#src/config/edge.ts";
 import { noToolRules } from "#src/upstreams/tool-rules.ts";
 import { Failure } from "#src/failure.ts";
-import type { PageRoutes } from "#src/http/forms.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
 import type { CapabilityDocument } from "./capabilities.ts";
 import { callPlainly, readPlainly } from "./plain-requests.ts";
 import type { PeerSessions } from "./peers/peer-tokens.ts";

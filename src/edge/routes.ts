@@ -11,7 +11,7 @@ import { objectIn } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";
-import type { PageRoutes } from "#src/http/forms.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
 import { isOperators } from "./node-routes.ts";
 import { createChallenges, useOnceIn } from "./peers/challenges.ts";
 import { connectPeer } from "./peers/connect.ts";

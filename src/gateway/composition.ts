@@ -1,7 +1,8 @@
 import { createAgentParts } from "#src/oauth-server/deps.ts";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
-import { createDeadlines, createConnectCheck } from "#src/proxy/forward.ts";
+import { createDeadlines } from "#src/proxy/deadlines.ts";
+import { createConnectCheck } from "#src/proxy/forward.ts";
 import { type OpenStreams, createHeartbeat, createOpenStreams } from "#src/proxy/open-streams.ts";
 import type { BudgetOwner } from "#src/oauth-server/tokens/issue.ts";
 import { createBodyRoom } from "#src/policy/body-room.ts";
@@ -18,10 +19,10 @@ import { createOutcomes } from "#src/proxy/health.ts";
 import { createProviderHealth } from "#src/accounts/provider-health.ts";
 import { createRecorder } from "#src/proxy/record.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
-import { createCleanupWatch } from "#src/operations/cleanup/cleanup.ts";
+import { createHealthWatch } from "#src/operations/health-watch.ts";
 import { createDatabaseWatch } from "#src/telemetry/database-health.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
-import { createToolServers } from "#src/upstreams/tools/packs.ts";
+import { createToolServers } from "#src/upstreams/tools/tool-servers.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 
 export type Parts = ReturnType<typeof withParts>;
@@ -46,10 +47,10 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange" | "digest"
     heartbeat,
     probes: createProbes({ ...app, heartbeat, openStreams }),
     databaseWatch: createDatabaseWatch(app),
-    cleanupWatch: createCleanupWatch(app),
+    healthWatch: createHealthWatch(app),
     outcomes: createOutcomes(app),
     providerHealth: createProviderHealth(app),
-    reach: createConnectCheck(app),
+    connectCheck: createConnectCheck(app),
     recorder: createRecorder(app),
     refused: createCache<number>({ freshMs: 5 * 60_000, staleMs: 0, size: 10_000, now }),
   };

@@ -12,7 +12,7 @@ import { failureAnswer } from "#src/proxy/failure-answer.ts";
 import { type McpRoute, answerMcp, mcpRoutes, resourceMetadata } from "#src/proxy/routes.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { networkOf } from "#src/http/address.ts";
-import type { PageRoutes } from "#src/http/forms.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
 import { createCors, createOriginCheck } from "#src/http/origin.ts";
 import { within } from "#src/timeout.ts";
 import type { Handle } from "#src/runtime/runtime.ts";

@@ -1,7 +1,6 @@
 import { isSame } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "./body.ts";
-import type { Hono } from "hono";
 
 const mostBytes = 16 * 1024;
 
@@ -40,12 +39,3 @@ export function readHostCookie(request: Request, name: string): string | undefin
 function fullName(name: string): string {
   return `__Host-smartdash-${name}`;
 }
-
-/** The router of everything that is not an MCP address. */
-export type PageRoutes = Hono<{
-  Bindings: {
-    readonly requestId: string;
-    /** The client's address, for limits. */
-    readonly address: () => string;
-  };
-}>;

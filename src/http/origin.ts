@@ -3,13 +3,13 @@ import { Failure } from "#src/failure.ts";
 /** Which Host and Origin values are ours. */
 type OriginCheck = {
   /**
-   * `isDeclared`: the request is from a page that may ask this address (see `cors.ts`).
+   * `isDeclared`: the request is from a page that may ask this address (see `createCors`).
    * Failures: `host_refused`, `origin_refused`.
    */
   check(request: Request, isDeclared: boolean): void;
 };
 
-type FrontDoorOptions = {
+type OriginCheckOptions = {
   readonly publicUrl: string;
   readonly allowedHosts: readonly string[];
   /** The port we listen on: loopback names with it are ours too. */
@@ -28,7 +28,7 @@ export function plainHost(host: string, protocol: string): string {
 }
 
 /** Exact comparison with a fixed list, before anything else is looked at (DNS rebinding, CSRF). */
-export function createOriginCheck(options: FrontDoorOptions): OriginCheck {
+export function createOriginCheck(options: OriginCheckOptions): OriginCheck {
   const { protocol, host: publicHost } = new URL(options.publicUrl);
   const loopback = ["localhost", "127.0.0.1", "[::1]"].map((name) => `${name}:${options.port}`);
   const allowed = [publicHost, ...options.allowedHosts];

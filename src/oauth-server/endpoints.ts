@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { type FailureCode, Failure, asFailure, meaningOf } from "#src/failure.ts";
 import type { createSemaphores } from "#src/http/semaphore.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
-import type { PageRoutes } from "#src/http/forms.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
 import { languages } from "#src/http/language.ts";
 import { readFields, readJsonObject } from "./fields.ts";
 import type { CallerDeps } from "./caller.ts";

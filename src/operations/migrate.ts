@@ -4,7 +4,7 @@ import { type Migration, type MigrationOutcome, migrate, pendingMigrations } fro
 import { migrations } from "#db/migrations/embedded.ts";
 import { ping } from "#db/ping.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
-import { refuseUnaskedDatabase, databaseAddress } from "#src/config/database-address.ts";
+import { refuseUnaskedDatabase, databaseAddress } from "#src/config/database.ts";
 import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";

@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import { isSame } from "#src/crypto/secret.ts";
-import type { PageRoutes } from "#src/http/forms.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
 import { Failure } from "#src/failure.ts";
 import { type Outcomes, fine } from "#src/proxy/health.ts";
 import { credentialOutages } from "#src/proxy/call-store.ts";
@@ -10,7 +10,8 @@ import type { ConnectCheck } from "#src/proxy/forward.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { version } from "#src/runtime/runtime.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import { type CleanupWatch, overdueDays, cleanupTask } from "./cleanup/cleanup.ts";
+import { type HealthWatch } from "./health-watch.ts";
+import { overdueDays, cleanupTask } from "./cleanup/cleanup.ts";
 import { createCache } from "#src/cache.ts";
 import { timely } from "#src/timeout.ts";
 import { countAccounts, secondsSince } from "./store.ts";
@@ -18,8 +19,8 @@ import { allAlerts } from "./alerts/alert-store.ts";
 
 type Deps = Pick<App, "config" | "metrics"> & {
   readonly databaseWatch: DatabaseWatch;
-  readonly cleanupWatch: CleanupWatch;
-  readonly reach: Pick<ConnectCheck, "failing">;
+  readonly healthWatch: HealthWatch;
+  readonly connectCheck: Pick<ConnectCheck, "failing">;
   readonly switches: Pick<Switches, "off">;
   readonly outcomes: Outcomes;
   readonly providerHealth: ProviderHealth;
@@ -68,8 +69,8 @@ async function readiness(app: Deps): Promise<Response> {
 async function wholeHealth(app: Deps): Promise<Response> {
   const [{ status, code }, days, kinds, journal, outcomes, providers] = await Promise.all([
     app.databaseWatch.look(),
-    app.cleanupWatch.daysSinceCleanup(),
-    app.cleanupWatch.guardAlerts(),
+    app.healthWatch.daysSinceCleanup(),
+    app.healthWatch.guardAlerts(),
     app.journal.look(),
     app.outcomes.lately(),
     app.providerHealth.lately(),
@@ -78,7 +79,7 @@ async function wholeHealth(app: Deps): Promise<Response> {
   const failing = [...(outcomes ?? [])].filter(([, { state }]) => state !== "pass");
   const closed = [...(providers ?? [])].filter(([, each]) => !fine.has(each.code));
   const troubled = [
-    ...[...app.reach.failing()].map(([name, why]) => [`upstream:${name}`, why] as const),
+    ...[...app.connectCheck.failing()].map(([name, why]) => [`upstream:${name}`, why] as const),
     ...failing.map(([name, { code: why }]) => {
       const what = why !== null && credentialOutages.includes(why) ? "credential" : "upstream";
       return [`${what}:${name}`, why ?? "unknown"] as const;

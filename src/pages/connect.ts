@@ -1,7 +1,8 @@
 import type { App } from "#src/app.ts";
 import type { ApplyRevocations } from "#src/bus.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
-import { type PageRoutes, hostCookie, readHostCookie } from "#src/http/forms.ts";
+import { type PageRoutes } from "#src/http/page-routes.ts";
+import { hostCookie, readHostCookie } from "#src/http/forms.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { isSame, newToken, tokenPrefixes } from "#src/crypto/secret.ts";

@@ -1,4 +1,4 @@
-import type { PageRoutes } from "#src/http/forms.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
 import { mountApprovals } from "./approvals.ts";
 import { type AuthorizeDeps, mountAuthorize } from "./authorize.ts";
 import { type ConnectDeps, mountConnect } from "./connect.ts";

@@ -11,7 +11,7 @@ import type { Switch } from "#src/policy/switch-store.ts";
 import { type Switches, letAgentGoOn } from "#src/policy/switches.ts";
 import { policyIdOf } from "#src/oauth-server/grants/consent.ts";
 
-/** An agent may have been stopped: by a guard because it went round in circles, or by the operator. */
+/** What looking for stops leans on. An agent may have been stopped by a guard, because it went round in circles, or by the operator. */
 export type StopDeps = Pick<App, "catalog" | "db" | "log"> & {
   readonly switches: Pick<Switches, "find">;
 };

@@ -1,7 +1,8 @@
 import { html } from "hono/html";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { type PageRoutes, readForm } from "#src/http/forms.ts";
+import { type PageRoutes } from "#src/http/page-routes.ts";
+import { readForm } from "#src/http/forms.ts";
 import { type Language, languageOf } from "#src/http/language.ts";
 import { type Markup, page, seeOther } from "./page.ts";
 import { say } from "./words.ts";
@@ -27,7 +28,7 @@ const mostShown = 20;
 export function mountReview(routes: PageRoutes, app: Deps): void {
   routes.get("/review/:code", async ({ req }) => {
     await expectReviewLink(app, req.param("code"));
-    return await doorPage(languageOf(req.raw));
+    return await reviewLinkPage(languageOf(req.raw));
   });
   // What fetches a link to show a preview of it presses no button.
   routes.post("/review/:code", async ({ req }) =>
@@ -50,7 +51,7 @@ export function mountReview(routes: PageRoutes, app: Deps): void {
   });
 }
 
-function doorPage(language: Language): Promise<Response> {
+function reviewLinkPage(language: Language): Promise<Response> {
   const body = html`<form method="post" class="block">
     <button>${say(language, "review_open")}</button>
   </form>`;

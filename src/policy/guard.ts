@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { problemWith } from "#src/upstreams/tools/arguments.ts";
-import { packTool } from "#src/upstreams/tools/packs.ts";
+import { packTool } from "#src/upstreams/tools/tool-servers.ts";
 import { timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Used, expectApproval } from "./approvals/approval.ts";

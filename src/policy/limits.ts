@@ -8,7 +8,7 @@ import { type Nature, fits } from "./tools/patterns.ts";
 /** One limit that a call counts towards. */
 export type Limit = {
   readonly kind: LimitKind;
-  readonly pace: Rate;
+  readonly rate: Rate;
   /** What an answer says of it whatever is left: `RateLimit-Limit` and `-Policy`. */
   readonly headerValues: { readonly limit: string; readonly policy: string };
   /** How many of the call's requests it is about; all of them where it does not say. */
@@ -20,13 +20,13 @@ export type Limit = {
 
 type Limits = GuardsConfig["limits"];
 
-function limitFor(kind: LimitKind, pace: Rate, name: string): Limit {
-  const { calls, perMs, burst } = pace;
+function limitFor(kind: LimitKind, rate: Rate, name: string): Limit {
+  const { calls, perMs, burst } = rate;
   const headerValues = {
     limit: String(burst),
     policy: `${calls};w=${perMs / 1000};burst=${burst}`,
   };
-  return { kind, pace, headerValues, key: `limit:${kind}:${name}`, counter: undefined };
+  return { kind, rate, headerValues, key: `limit:${kind}:${name}`, counter: undefined };
 }
 
 /** Every limit that all calls of a caller at an upstream count towards. */
@@ -41,8 +41,8 @@ export function limitsOfCaller(
     ["upstream", upstream.name],
   ];
   return names.flatMap(([kind, name]) => {
-    const pace = limits[kind];
-    return pace === undefined || name === undefined ? [] : [limitFor(kind, pace, name)];
+    const rate = limits[kind];
+    return rate === undefined || name === undefined ? [] : [limitFor(kind, rate, name)];
   });
 }
 
@@ -53,9 +53,9 @@ export function limitOfTool(
   { name, nature }: { readonly name: string; readonly nature: Nature | undefined },
 ): Limit | undefined {
   const own = upstream.tools.limits.find(([pattern]) => fits(pattern, name, nature, true));
-  const pace = own?.[1] ?? limits.tool;
-  if (pace === undefined) return undefined;
-  return limitFor("tool", pace, `${upstream.name}/${inKey(name)}`);
+  const rate = own?.[1] ?? limits.tool;
+  if (rate === undefined) return undefined;
+  return limitFor("tool", rate, `${upstream.name}/${inKey(name)}`);
 }
 
 type LimitDeps = {
@@ -76,23 +76,23 @@ type Limited = {
 
 /** Every limit that a call counts towards; a tool's as often as it is called. */
 export function limitsOf(app: LimitDeps, { plan, tools, address }: Limited): readonly Limit[] {
-  const pace = app.config.guards.limits.address;
+  const rate = app.config.guards.limits.address;
   const [only] = tools;
   const ofCaller = only !== undefined && tools.length === 1 ? only.plan.limits : plan.limits;
-  if (pace === undefined && tools.length <= 1) return ofCaller;
+  if (rate === undefined && tools.length <= 1) return ofCaller;
   const limits = [...ofCaller];
-  if (pace !== undefined) limits.push(limitOfAddress(app, pace, address()));
+  if (rate !== undefined) limits.push(limitOfAddress(app, rate, address()));
   if (tools.length > 1) limits.push(...limitsOfSeveral(tools));
   return limits;
 }
 
 const mostAddresses = 10_000;
 
-function limitOfAddress({ addressLimits }: LimitDeps, pace: Rate, address: string): Limit {
+function limitOfAddress({ addressLimits }: LimitDeps, rate: Rate, address: string): Limit {
   const known = addressLimits.get(address);
   if (known !== undefined) return known;
   if (addressLimits.size >= mostAddresses) addressLimits.clear();
-  const limit = limitFor("address", pace, address);
+  const limit = limitFor("address", rate, address);
   addressLimits.set(address, limit);
   return limit;
 }
@@ -128,7 +128,7 @@ export function checkLimits(
   let tightest: Limit | undefined;
   let least = Number.POSITIVE_INFINITY;
   for (const limit of limits) {
-    const remaining = counterOf(rateCounters, limit)?.remaining(now) ?? limit.pace.burst;
+    const remaining = counterOf(rateCounters, limit)?.remaining(now) ?? limit.rate.burst;
     const needed = limit.uses ?? requests;
     if (remaining < needed) throw refusal(rateCounters, limit, needed, now);
     if (remaining >= least) continue;
@@ -145,12 +145,12 @@ function counterOf(rateCounters: RateCounters, limit: Limit): Counter | undefine
 }
 
 function refusal(rateCounters: RateCounters, limit: Limit, requests: number, now: number): Failure {
-  const { pace, kind, key } = limit;
-  const { waitMs, remaining } = rateCounters.status(key, pace);
+  const { rate, kind, key } = limit;
+  const { waitMs, remaining } = rateCounters.status(key, rate);
   // A batch waits until all of it has room; one that is more than may come at once never has.
-  const moreMs = (Math.max(requests - remaining - 1, 0) * pace.perMs) / pace.calls;
+  const moreMs = (Math.max(requests - remaining - 1, 0) * rate.perMs) / rate.calls;
   const retryAfterSeconds = Math.max(Math.ceil((waitMs + moreMs) / 1000), 1);
-  const allowed = `${pace.calls} requests in ${pace.perMs / 1000} s for ${whose[kind]}`;
+  const allowed = `${rate.calls} requests in ${rate.perMs / 1000} s for ${whose[kind]}`;
   return new Failure(
     "rate_limited",
     `Too many requests: the limit is ${allowed}. Wait ${retryAfterSeconds} s before the next one, and make fewer: combine what can be asked at once, and do not repeat what has been answered.`,
@@ -165,20 +165,20 @@ export function countTowards(
   now: number,
 ): void {
   for (const limit of limits) {
-    const { key, pace, uses = requests } = limit;
-    const counter = counterOf(rateCounters, limit) ?? rateCounters.counter(key, pace);
+    const { key, rate, uses = requests } = limit;
+    const counter = counterOf(rateCounters, limit) ?? rateCounters.counter(key, rate);
     limit.counter = rateCounters.count(counter, uses, now);
   }
 }
 
 /** As a client reads it (draft-ietf-httpapi-ratelimit-headers-07), after `requests` more. Seconds. */
 export function limitHeaders(
-  { pace, counter, headerValues }: Limit,
+  { rate, counter, headerValues }: Limit,
   requests: number,
   now: number,
 ): Readonly<Record<string, string>> {
-  const remaining = counter?.remaining(now) ?? pace.burst;
-  const resetMs = (counter?.resetMs(now) ?? 0) + (requests * pace.perMs) / pace.calls;
+  const remaining = counter?.remaining(now) ?? rate.burst;
+  const resetMs = (counter?.resetMs(now) ?? 0) + (requests * rate.perMs) / rate.calls;
   return {
     "ratelimit-limit": headerValues.limit,
     "ratelimit-policy": headerValues.policy,

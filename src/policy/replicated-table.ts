@@ -15,7 +15,7 @@ export type ReplicatedTable = {
 
 const [againMs, everyMs] = [500, 30_000];
 /** What was last known holds for so long without the database; a clock that is set does not count. */
-const mirrorHoldsMs = 90_000;
+const tableHoldsMs = 90_000;
 
 type Table<T> = {
   readonly name: string;
@@ -65,7 +65,7 @@ class TableMirror<T> implements ReplicatedTable {
   }
 
   expectRecent(): void {
-    if (performance.now() - this.#readAt > mirrorHoldsMs) {
+    if (performance.now() - this.#readAt > tableHoldsMs) {
       throw new Failure("database_unavailable");
     }
   }

@@ -43,7 +43,7 @@ const retryAfterSeconds = 60;
 /** Told within two seconds to every replica; see `createReplicatedTable`. */
 export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
   let off: ReadonlyMap<string, Switch> = new Map();
-  const mirror = createReplicatedTable(app, {
+  const table = createReplicatedTable(app, {
     name: "switches",
     read: () => timely(allSwitches(app.db)),
     keep: (rows: readonly Switch[]) => {
@@ -51,10 +51,10 @@ export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
     },
   });
   return {
-    load: () => mirror.load(),
-    stop: () => mirror.stop(),
+    load: () => table.load(),
+    stop: () => table.stop(),
     check(topics) {
-      mirror.expectRecent();
+      table.expectRecent();
       if (off.size === 0) return;
       for (const subject of topics) {
         const found = off.get(subject);
@@ -68,7 +68,7 @@ export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
     find: (subject) => off.get(subject),
     isOff: (subject) => off.has(subject),
     async hear(topics) {
-      if (topics.some((subject) => /^(off|on):/.test(subject))) await mirror.changed();
+      if (topics.some((subject) => /^(off|on):/.test(subject))) await table.changed();
     },
   };
 }

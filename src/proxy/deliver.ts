@@ -13,18 +13,12 @@ import {
   wholeBody,
 } from "#src/http/exchange.ts";
 import { readAhead } from "#src/http/body.ts";
-import {
-  anothers,
-  strayList,
-  unclearList,
-  unreadable,
-  answersAnother,
-  listIn,
-  mayHoldToolList,
-} from "./answer-checks.ts";
+import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
+import { answersAnother } from "./rpc-id.ts";
+import { listIn, mayHoldToolList } from "./tool-lists.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { type Inspection, ResponseInspector } from "./response-inspector.ts";
-import type { Deadline, Deadlines } from "./forward.ts";
+import type { Deadline, Deadlines } from "./deadlines.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
 import type { Heartbeat, OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";

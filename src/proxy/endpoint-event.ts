@@ -16,7 +16,7 @@ const seamBytes = 16;
  * Throws `upstream_invalid` for one that is both, and what `rewrite` throws.
  */
 export function rewriteEndpoint(sink: Sink, rewrite: (endpoint: string) => string): Sink {
-  const cutter = new SseSplitter();
+  const splitter = new SseSplitter();
   const held = new ByteBuffer();
   /** The last of an event that is too long. */
   let seam: string | undefined;
@@ -56,7 +56,7 @@ export function rewriteEndpoint(sink: Sink, rewrite: (endpoint: string) => strin
   };
   return {
     chunk(bytes) {
-      for (const piece of cutter.cut(bytes)) take(piece);
+      for (const piece of splitter.cut(bytes)) take(piece);
     },
     end() {
       release();

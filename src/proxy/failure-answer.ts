@@ -1,5 +1,5 @@
 import type { Failure } from "#src/failure.ts";
-import type { RpcId } from "./answer-checks.ts";
+import type { RpcId } from "./rpc-id.ts";
 
 /** JSON-RPC's code for whatever has none of its own. */
 export const internalError = -32603;

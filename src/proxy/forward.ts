@@ -1,5 +1,6 @@
+import type { Deadline } from "./deadlines.ts";
 import type { App } from "#src/app.ts";
-import type { ToolServers } from "#src/upstreams/tools/packs.ts";
+import type { ToolServers } from "#src/upstreams/tools/tool-servers.ts";
 import { type Upstream, insideScheme } from "#src/upstreams/upstream.ts";
 import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
 import { LostAfterSending, isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
@@ -10,7 +11,7 @@ import { connect } from "node:net";
 import { createCache } from "#src/cache.ts";
 
 export type ForwardDeps = Pick<App, "config"> & {
-  readonly reach: ConnectCheck;
+  readonly connectCheck: ConnectCheck;
   readonly exchange: Exchange;
   readonly toolServers: ToolServers;
 };
@@ -48,7 +49,7 @@ export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Inc
       if (!mayRepeat(error, outgoing)) throw error;
       return exchange({ ...request, isFresh: true });
     });
-    app.reach.answered(upstream);
+    app.connectCheck.answered(upstream);
     const isRedirect = answer.status >= 300 && answer.status < 400;
     const plain = isRedirect ? undefined : decoded(answer);
     if (plain !== undefined) return plain;
@@ -58,7 +59,7 @@ export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Inc
     throw failure;
   } catch (error) {
     const failure = failureOf(error, cancel);
-    if (failure.code !== "client_left") app.reach.failed(upstream, failure.code);
+    if (failure.code !== "client_left") app.connectCheck.failed(upstream, failure.code);
     throw failure;
   } finally {
     deadline.lift();
@@ -78,9 +79,9 @@ function mayRepeat(error: unknown, { cancel, isRepeatable }: Outgoing): boolean 
   return error.isUnsent || (!error.hasBegun && isRepeatable());
 }
 
-function reached({ reach }: ForwardDeps, upstream: Upstream): Promise<void> | undefined {
-  return reach.expect(upstream)?.catch((error: unknown) => {
-    if (error instanceof Failure) reach.failed(upstream, error.code);
+function reached({ connectCheck }: ForwardDeps, upstream: Upstream): Promise<void> | undefined {
+  return connectCheck.expect(upstream)?.catch((error: unknown) => {
+    if (error instanceof Failure) connectCheck.failed(upstream, error.code);
     throw error;
   });
 }
@@ -135,7 +136,7 @@ export type ConnectCheck = {
 const trustMs = 30_000;
 const failingMs = 5 * 60_000;
 
-/** `fetch` has no limit of its own for connecting, and the limit for an answer is far too long for that. */
+/** An exchange has no limit of its own for connecting, and the limit for an answer is far too long for that. */
 export function createConnectCheck(
   app: Pick<App, "config" | "now" | "singleFlight">,
 ): ConnectCheck {
@@ -194,84 +195,4 @@ async function knock(url: string, limitMs: number): Promise<void> {
   } finally {
     socket.destroy();
   }
-}
-
-/** One clock for every running call: cheaper than a timer each. Expires at most 50 ms late. */
-export type Deadlines = {
-  /** Begins to watch a call. `onTick` is called once, if the call still runs at the next tick. */
-  open(onTick?: () => void): Deadline;
-  stop(): void;
-};
-
-export type Deadline = {
-  /** Lets `running` expire once, unless the deadline is closed or set anew before. */
-  set(milliseconds: number, running: Expirable): void;
-  /** Without a limit again. */
-  lift(): void;
-  close(): void;
-};
-
-/** What has a time limit. */
-type Expirable = { expire(): void };
-
-const tickMs = 50;
-
-class Watched implements Deadline {
-  at = Number.POSITIVE_INFINITY;
-  running: Expirable | undefined;
-  onTick: (() => void) | undefined;
-  readonly #all: Set<Watched>;
-  readonly #now: () => number;
-
-  constructor(all: Set<Watched>, now: () => number) {
-    this.#all = all;
-    this.#now = now;
-    all.add(this);
-  }
-
-  set(milliseconds: number, running: Expirable): void {
-    this.at = this.#now() + milliseconds;
-    this.running = running;
-  }
-
-  lift(): void {
-    this.at = Number.POSITIVE_INFINITY;
-  }
-
-  close(): void {
-    this.#all.delete(this);
-  }
-}
-
-export function createDeadlines(now: () => number): Deadlines {
-  const all = new Set<Watched>();
-  const timer = setInterval(() => {
-    const time = now();
-    for (const watched of all) tickAlone(watched, time);
-  }, tickMs);
-  return {
-    open(onTick) {
-      const watched = new Watched(all, now);
-      watched.onTick = onTick;
-      return watched;
-    },
-    stop: () => clearInterval(timer),
-  };
-}
-
-/** One that fails must not keep the others waiting. */
-function tickAlone(watched: Watched, time: number): void {
-  try {
-    tick(watched, time);
-  } catch {
-    watched.close();
-  }
-}
-
-function tick(watched: Watched, time: number): void {
-  watched.onTick?.();
-  watched.onTick = undefined;
-  if (watched.at > time) return;
-  watched.lift();
-  watched.running?.expire();
 }

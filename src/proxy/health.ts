@@ -12,7 +12,7 @@ import { type Lately, credentialOutages, callsLately } from "./call-store.ts";
 import { createLately } from "#src/cache.ts";
 
 type Deps = Pick<App, "config" | "catalog" | "publicUrl"> & {
-  readonly reach: ConnectCheck;
+  readonly connectCheck: ConnectCheck;
   readonly switches: Switches;
   readonly databaseWatch: DatabaseWatch;
   readonly outcomes: Outcomes;
@@ -99,10 +99,10 @@ async function serverState(
   if (lately !== undefined && lately.state !== "pass" && !isOfCredential(lately)) {
     return { code: lately.code ?? "unknown", tried: "calls" };
   }
-  const own = app.reach.failing().get(upstream.name);
+  const own = app.connectCheck.failing().get(upstream.name);
   if (own !== undefined) return { code: own, tried: "calls" };
   if (lately !== undefined) return { code: "pass", tried: "calls" };
-  return { code: await app.reach.state(upstream), tried: "connection" };
+  return { code: await app.connectCheck.state(upstream), tried: "connection" };
 }
 
 /** Of the provider whose accounts it needs. */

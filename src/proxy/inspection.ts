@@ -6,7 +6,8 @@ import type { CallContext, HashDeps } from "#src/policy/call.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";
 import type { PlanDeps } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
-import { type RpcId, standsAt, withoutId, screened } from "./answer-checks.ts";
+import { type RpcId, standsAt, withoutId } from "./rpc-id.ts";
+import { screened } from "./tool-lists.ts";
 import { type Inspection, mostTold } from "./response-inspector.ts";
 import type { Call } from "./message.ts";
 

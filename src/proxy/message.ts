@@ -4,7 +4,7 @@ import { bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
 import type { Written } from "#src/policy/call.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
-import { type RpcId, asWritten } from "./answer-checks.ts";
+import { type RpcId, asWritten } from "./rpc-id.ts";
 import { hasLookalike, scanJson } from "./json-scan.ts";
 import { ownStateIn, withoutOwn, withoutOwnAnswer } from "./elicitation-state.ts";
 

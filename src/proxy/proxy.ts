@@ -32,7 +32,8 @@ import {
   upstreamAuthNow,
 } from "./auth.ts";
 import { bind, unbind } from "./binding.ts";
-import { type Deadlines, type ForwardDeps, forward } from "./forward.ts";
+import { type Deadlines } from "./deadlines.ts";
+import { type ForwardDeps, forward } from "./forward.ts";
 import { deliver } from "./deliver.ts";
 import { headersIn, checkHeaders, checkMirrors } from "./headers.ts";
 import type { Heartbeat, OpenStreams } from "./open-streams.ts";

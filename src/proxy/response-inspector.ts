@@ -1,17 +1,9 @@
 import { Failure } from "#src/failure.ts";
 import type { Flow, Sink } from "#src/http/exchange.ts";
 import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
-import {
-  type RpcId,
-  anothers,
-  strayList,
-  unclearList,
-  unreadable,
-  answersAnother,
-  listIn,
-  mayHoldToolList,
-  seamBytes,
-} from "./answer-checks.ts";
+import { type RpcId, answersAnother } from "./rpc-id.ts";
+import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
+import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
 import { type Piece, SseSplitter, dataOf, valueOf, withData, ByteBuffer } from "./sse.ts";
 
 export type Inspection = {
@@ -124,7 +116,7 @@ export class ResponseInspector implements Sink {
   flow: Flow | undefined;
   readonly #sink: Sink;
   readonly #inspection: Inspection;
-  readonly #cutter: SseSplitter | undefined;
+  readonly #splitter: SseSplitter | undefined;
   readonly #event: Event;
   /** The last event that said something. */
   #last: Uint8Array<ArrayBuffer> = nothing;
@@ -137,12 +129,12 @@ export class ResponseInspector implements Sink {
     this.#sink = sink;
     this.#inspection = inspection;
     this.#event = new Event(new AnswerRoom(inspection.caller));
-    this.#cutter = isStream ? new SseSplitter() : undefined;
+    this.#splitter = isStream ? new SseSplitter() : undefined;
   }
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {
     this.#size += bytes.length;
-    const pieces = this.#cutter?.cut(bytes) ?? [{ bytes, isEnd: false }];
+    const pieces = this.#splitter?.cut(bytes) ?? [{ bytes, isEnd: false }];
     for (const piece of pieces) this.#inTurn(() => this.#take(piece));
   }
 
@@ -250,7 +242,7 @@ export class ResponseInspector implements Sink {
     const bytes = Buffer.from(kept.view());
     const isAnswer = bytes.includes('"result"') || bytes.includes('"error"');
     if (!isAnswer || bytes.includes('"method"')) return false;
-    if (this.#cutter === undefined) return answersAnother(bytes, id, status);
+    if (this.#splitter === undefined) return answersAnother(bytes, id, status);
     return answersAnother(Buffer.from(this.#dataOf(decoder.decode(bytes))), id, status);
   }
 
@@ -259,7 +251,7 @@ export class ResponseInspector implements Sink {
    * of `data`, or in one line of several, must not be a list for any of them.
    */
   #listIn(event: string): ReturnType<typeof listIn> {
-    if (this.#cutter === undefined) return listIn(event);
+    if (this.#splitter === undefined) return listIn(event);
     const found = listIn(this.#dataOf(event));
     const lines = event.split(/\r\n|\n|\r/);
     const isHidden = (line: string) => {
@@ -305,11 +297,11 @@ export class ResponseInspector implements Sink {
   }
 
   #dataOf(event: string): string {
-    return this.#cutter === undefined ? event : dataOf(event);
+    return this.#splitter === undefined ? event : dataOf(event);
   }
 
   #withData(event: string, data: string): string {
-    return this.#cutter === undefined ? data : withData(event, data);
+    return this.#splitter === undefined ? data : withData(event, data);
   }
 
   #pass(bytes: Uint8Array<ArrayBuffer>): void {

@@ -6,7 +6,7 @@ import { failedResult, withEffect } from "./elicitation-response.ts";
 import { internalError } from "./failure-answer.ts";
 import { rewriteEndpoint, withoutByteOrderMark } from "./endpoint-event.ts";
 import type { Heartbeat, Listener, Cuttable, OpenStreams } from "./open-streams.ts";
-import type { RpcId } from "./answer-checks.ts";
+import type { RpcId } from "./rpc-id.ts";
 
 type Deps = Pick<App, "now"> & {
   readonly heartbeat: Heartbeat;

@@ -2,8 +2,8 @@ import { isObject } from "#src/config/read.ts";
 import type { Seller } from "./sellers.ts";
 import { listingRoutes } from "./mercadolibre-listings.ts";
 import { saleRoutes } from "./mercadolibre-sales.ts";
-import { type Shop, openShop } from "./mercadolibre-shop.ts";
-import { problem } from "./mercadolibre-visit.ts";
+import { type Shop, openShop } from "./mercadolibre-data.ts";
+import { problem } from "./mercadolibre-route.ts";
 
 /** The REST side of the simulated Mercado Libre: what the pack's tools ask, with the vendor's own ways. */
 export type SimulatedApi = {

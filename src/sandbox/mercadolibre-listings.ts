@@ -1,7 +1,7 @@
-import type { Item } from "./mercadolibre-shop.ts";
-import { type Route, type Visit, json, pages, problem } from "./mercadolibre-visit.ts";
+import type { Item } from "./mercadolibre-data.ts";
+import { type Route, type ApiCall, json, pages, problem } from "./mercadolibre-route.ts";
 
-function ownItem({ shop, parts }: Visit, work: (item: Item) => Response): Response {
+function ownItem({ shop, parts }: ApiCall, work: (item: Item) => Response): Response {
   const item = shop.items.get(parts[0] ?? "");
   return item === undefined ? problem(404, "item not found") : work(item);
 }
@@ -11,7 +11,7 @@ function shown(item: Item): object {
   return { ...item, description: undefined, isAutomated: undefined };
 }
 
-function putItem({ body }: Visit, item: Item): Response {
+function putItem({ body }: ApiCall, item: Item): Response {
   const { price, available_quantity: quantity, status, variations } = body;
   if (typeof price === "number") {
     if (item.isAutomated) return problem(400, "item.price.not_modifiable");

@@ -1,6 +1,6 @@
 import { isObject } from "#src/config/read.ts";
-import { message } from "./mercadolibre-shop.ts";
-import { type Route, type Visit, json, pages, problem } from "./mercadolibre-visit.ts";
+import { message } from "./mercadolibre-data.ts";
+import { type Route, type ApiCall, json, pages, problem } from "./mercadolibre-route.ts";
 
 /** Orders, parcels, questions, messages, claims, promotions, the market and bills. */
 export const saleRoutes: readonly Route[] = [
@@ -247,7 +247,7 @@ export const saleRoutes: readonly Route[] = [
   [/^GET \/advertising\/advertisers$/, () => problem(404, "No permissions found for user_id")],
 ];
 
-function searchOrders(visit: Visit): Response {
+function searchOrders(visit: ApiCall): Response {
   const { shop, query } = visit;
   const { offset, limit } = pages(visit);
   const time = (name: string, standard: number) => {
@@ -268,7 +268,7 @@ function searchOrders(visit: Visit): Response {
   });
 }
 
-function searchQuestions(visit: Visit): Response {
+function searchQuestions(visit: ApiCall): Response {
   const { shop, query } = visit;
   const { offset, limit } = pages(visit);
   const [status, item] = [query.get("status"), query.get("item")];
@@ -280,7 +280,7 @@ function searchQuestions(visit: Visit): Response {
   return json({ total: found.length, questions: sorted.slice(offset, offset + limit) });
 }
 
-function answer({ shop, body, now }: Visit): Response {
+function answer({ shop, body, now }: ApiCall): Response {
   const question =
     typeof body["question_id"] === "number" ? shop.questions.get(body["question_id"]) : undefined;
   if (question === undefined) return problem(400, "invalid_question");

@@ -5,8 +5,8 @@ import {
   isInitializeRequest,
   isLegacyRequest,
 } from "@modelcontextprotocol/server";
-import { type Seller } from "./sellers.ts";
-import { buildShopServer } from "./shop.ts";
+import type { Seller } from "./sellers.ts";
+import { buildShopServer } from "./mcp-shop.ts";
 
 type SimulatedUpstream = {
   /** Answers MCP for whoever `holder` says the request is from; 401 for anybody else. */

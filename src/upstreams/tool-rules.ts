@@ -60,12 +60,12 @@ export function readToolRules(
     problems.push(`${place}.${field} must be a list of names, globs, ${annotations.join(", ")}`);
     return undefined;
   };
-  const paces = <T>(field: string, read: (text: string) => T | undefined) => {
+  const rates = <T>(field: string, read: (text: string) => T | undefined) => {
     const given = value[field] ?? {};
     const pairs = isObject(given) ? Object.entries(given) : [["", undefined] as const];
     return pairs.flatMap(([pattern, text]) => {
-      const pace = typeof text === "string" ? read(text) : undefined;
-      if (pace !== undefined && isToolPattern(pattern)) return [[pattern, pace] as const];
+      const rate = typeof text === "string" ? read(text) : undefined;
+      if (rate !== undefined && isToolPattern(pattern)) return [[pattern, rate] as const];
       problems.push(`${place}.${field} must be like {"search_*": "10/60s"}`);
       return [];
     });
@@ -78,8 +78,8 @@ export function readToolRules(
     allow: list("allow") ?? null,
     deny: list("deny") ?? [],
     approve: list("approve") ?? [],
-    limits: paces("limits", readRate),
-    repeats: paces("repeats", (text) => (text === "off" ? "off" : readRate(text))),
+    limits: rates("limits", readRate),
+    repeats: rates("repeats", (text) => (text === "off" ? "off" : readRate(text))),
     pinning: pinning ?? base.pinning,
   };
   return { rules, problems };

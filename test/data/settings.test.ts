@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { openApp } from "#src/app.ts";
-import { databaseAddress } from "#src/config/database-address.ts";
+import { databaseAddress } from "#src/config/database.ts";
 import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure, failures } from "#src/failure.ts";

@@ -3,7 +3,7 @@ import { authorizedAgent, formIn } from "#test/support/agent-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 import { at } from "#src/upstreams/mercadolibre-shop/fields.ts";
-import type { Shop } from "#src/sandbox/mercadolibre-shop.ts";
+import type { Shop } from "#src/sandbox/mercadolibre-data.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -6,7 +6,7 @@ import { analyse } from "scslre";
 import { SseSplitter, ByteBuffer } from "#src/proxy/sse.ts";
 import { scanJson } from "#src/proxy/json-scan.ts";
 import { readCall } from "#src/proxy/message.ts";
-import { listIn, mayHoldToolList } from "#src/proxy/answer-checks.ts";
+import { listIn, mayHoldToolList } from "#src/proxy/tool-lists.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
 import { asFailure } from "#src/failure.ts";
 import { suspectsIn } from "#src/telemetry/find-secrets.ts";

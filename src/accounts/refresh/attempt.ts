@@ -14,11 +14,12 @@ import { type Refusal, type Tokens, lifetimes } from "../token-answer.ts";
 import { refreshTokens } from "../provider-client.ts";
 import type { Registration } from "../registration.ts";
 import { busy, reconnect } from "./failures.ts";
-import { commitAnswer, handleRefusal } from "./commit.ts";
+import { commitAnswer } from "./commit.ts";
+import { handleRefusal } from "./refusal.ts";
 import type { RefreshDeps } from "./deps.ts";
 import { mostOpenAttempts, returnLease } from "./store.ts";
 
-type AttemptDeps = {
+type Attempt = {
   /** Leased by us, with the attempt in its row. */
   readonly account: ReadAccount;
   readonly registration: Registration;
@@ -35,7 +36,7 @@ type AttemptDeps = {
  * Whatever is known already (an answer that an earlier process wrote down) is used instead.
  * Failures: `reconnect_needed`, `provider_busy`, `provider_refuses_application`, `journal_unavailable`.
  */
-export async function askProvider(app: RefreshDeps, asking: AttemptDeps): Promise<Held> {
+export async function askProvider(app: RefreshDeps, asking: Attempt): Promise<Held> {
   const { account, registration, requestId } = asking;
   const ahead = app.now().getTime() - account.readAt.getTime();
   const report = reporter(app, account, requestId);

@@ -120,7 +120,7 @@ type Deps = Pick<RefreshDeps, "db" | "config" | "replica" | "journal" | "log">;
 
 type Leased = {
   readonly account: ReadAccount;
-  /** See `Asking`. */
+  /** See `Attempt`. */
   readonly isOverdue: () => boolean;
 };
 

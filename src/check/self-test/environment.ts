@@ -18,12 +18,7 @@ import type { Runtime } from "#src/runtime/runtime.ts";
 import { type Sandbox, startSandbox } from "#src/sandbox/sandbox.ts";
 import { type Gateway, startGateway } from "#src/gateway/gateway.ts";
 import { newHome, onSignals } from "./abandoned.ts";
-import {
-  type Receiver,
-  type SilentUpstream,
-  startReceiver,
-  startSilentUpstream,
-} from "./receiver.ts";
+import { type Receiver, type SilentUpstream, startReceiver, startSilentUpstream } from "./peers.ts";
 import { type Visitor, newVisitor, walkToCallback } from "./visitor.ts";
 
 /**

@@ -54,7 +54,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
   readonly isAwaited = false;
   quietSince: number;
   readonly #app: Deps;
-  readonly #hub: Broker;
+  readonly #broker: Broker;
   readonly #caller: Caller;
   readonly #topics: readonly string[];
   readonly #lastEventId: string | null;
@@ -64,7 +64,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
 
   constructor(app: Deps, broker: Broker, asked: Asked) {
     this.#app = app;
-    this.#hub = broker;
+    this.#broker = broker;
     this.#caller = asked.caller;
     this.#topics = [...asked.caller.topics, ...asked.topics.map(switchedOff)];
     this.#lastEventId = asked.lastEventId;
@@ -78,7 +78,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
     const timer = setTimeout(() => this.cut("bearer_invalid"), left).unref();
     this.#followed = [
       () => clearTimeout(timer),
-      this.#hub.join((one) => this.#hear(one)),
+      this.#broker.join((one) => this.#hear(one)),
       this.#follow(),
     ];
     this.#app.heartbeat.join(this);
@@ -89,9 +89,9 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
 
   /** From where events go on, and what was missed. */
   #beginning(): string {
-    const id = this.#lastEventId ?? this.#hub.last();
-    const missed = this.#hub.since(id);
-    if (missed === undefined) return `: open\nid: ${this.#hub.last()}\n\n${anythingChanged}`;
+    const id = this.#lastEventId ?? this.#broker.last();
+    const missed = this.#broker.since(id);
+    if (missed === undefined) return `: open\nid: ${this.#broker.last()}\n\n${anythingChanged}`;
     const own = missed.filter(({ notice }) => notice.isFor(this.#caller)).map(eventOf);
     return `: open\nid: ${id}\n\n${own.join("")}`;
   }

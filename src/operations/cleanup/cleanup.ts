@@ -1,14 +1,9 @@
 import type { App } from "#src/app.ts";
-import { timely, within } from "#src/timeout.ts";
+import { timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { endSpentGrants } from "#src/oauth-server/grants/store.ts";
-import { taskDone, secondsSince } from "../store.ts";
+import { taskDone } from "../store.ts";
 import { type Leftover, countLeft, leftovers, removeSome } from "./store.ts";
-import { createCache } from "#src/cache.ts";
-import { Failure, asFailure } from "#src/failure.ts";
-import { guardAlerts } from "../alerts/guard-condition-store.ts";
-import { setTimeout as sleep } from "node:timers/promises";
-import { createOutbound } from "#src/http/fetch-exchange.ts";
 
 /** How many rows of each kind, by its name. */
 export type Removed = Readonly<Record<string, number>>;
@@ -75,73 +70,4 @@ export async function tidy(app: Deps): Promise<void> {
   } catch (error) {
     app.log.lasting("tidy_failed", errorFields(error));
   }
-}
-
-/** Whether cron still does its part; asked once a minute at most. */
-export type CleanupWatch = {
-  /** Undefined while the database does not say. */
-  daysSinceCleanup(): Promise<number | undefined>;
-  /** The kinds of alerts of guards that fire; none while the database does not say. */
-  guardAlerts(): Promise<readonly string[]>;
-};
-
-const daySeconds = 86_400;
-/** Probes have limits of a few seconds. */
-const longestMs = 1000;
-
-export function createCleanupWatch(app: Pick<App, "db" | "now">): CleanupWatch {
-  const now = () => app.now().getTime();
-  const known = createCache<number>({ freshMs: 60_000, staleMs: 3_600_000, size: 1, now });
-  const late = () => new Failure("database_unavailable");
-  const load = async () =>
-    (await within(longestMs, secondsSince(app.db, cleanupTask), late)) / daySeconds;
-  const kinds = createCache<readonly string[]>({
-    freshMs: 5000,
-    staleMs: 3_600_000,
-    size: 1,
-    now,
-  });
-  const loadKinds = () => within(longestMs, guardAlerts(app.db), late);
-  return {
-    guardAlerts: async () => (await kinds.get("kinds", loadKinds).catch(() => undefined)) ?? [],
-    daysSinceCleanup: () => known.get(cleanupTask, load).catch(() => undefined),
-  };
-}
-
-const [limitMs, tries, pauseMs] = [10_000, 5, 500];
-
-/**
- * Does `work` and tells a monitor as healthchecks.io wants it: `/start` before, the bare address after, `/fail`
- * when it failed. A monitor that does not answer changes nothing.
- */
-export async function pinging<T extends object>(
-  url: string | undefined,
-  work: () => Promise<T>,
-): Promise<T> {
-  if (url === undefined) return await work();
-  await tellMonitor(`${trimmed(url)}/start`, "");
-  try {
-    const outcome = await work();
-    await tellMonitor(trimmed(url), JSON.stringify(outcome));
-    return outcome;
-  } catch (error) {
-    await tellMonitor(`${trimmed(url)}/fail`, asFailure(error).code);
-    throw error;
-  }
-}
-
-function trimmed(url: string): string {
-  return url.replace(/(?<!\/)\/+$/, "");
-}
-
-/** Five tries of ten seconds. Whether it was taken; never rejects. */
-async function tellMonitor(url: string, body: string): Promise<boolean> {
-  const outbound = createOutbound(limitMs);
-  const headers = { "content-type": "text/plain; charset=utf-8" };
-  for (let attempt = 1; attempt <= tries; attempt++) {
-    const answer = await outbound(url, { method: "POST", headers, body }).catch(() => undefined);
-    if (answer !== undefined && answer.status < 400) return true;
-    await sleep(pauseMs * attempt);
-  }
-  return false;
 }

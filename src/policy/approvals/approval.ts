@@ -4,7 +4,7 @@ import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret, fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/timeout.ts";
-import { packTool } from "#src/upstreams/tools/packs.ts";
+import { packTool } from "#src/upstreams/tools/tool-servers.ts";
 import type { CallContext, ToolInvocation } from "../call.ts";
 import {
   type Answer,

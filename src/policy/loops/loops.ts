@@ -106,13 +106,13 @@ export class Loops {
     history: History,
     tool: ToolInvocation,
     repeated: "same" | "changed",
-    pace: Rate | undefined,
+    rate: Rate | undefined,
   ): void {
     const seen = history.seen.get(tool.digest);
     const key = seen?.key ?? repeatKey(history.caller, tool);
     if (seen !== undefined) seen.key = key;
     if (repeated === "changed") this.#rateCounters.reset(key);
-    else if (pace !== undefined) this.#rateCounters.add(key, pace);
+    else if (rate !== undefined) this.#rateCounters.add(key, rate);
   }
 
   #failing({ plan, name }: ToolInvocation): Loop | undefined {

@@ -76,7 +76,7 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
   let known: ReadonlyMap<string, Known> = new Map();
   let listed: ReadonlySet<string> = new Set();
   let version = 0;
-  const mirror = createReplicatedTable(app, {
+  const table = createReplicatedTable(app, {
     name: "tool_definitions",
     read: () => timely(Promise.all([allDefinitions(app.db), listedUpstreams(app.db)])),
     keep: ([rows, upstreams]) => {
@@ -94,8 +94,8 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
     return isUsable(version, modeOf(upstream) === "hold");
   };
   return {
-    load: () => mirror.load(),
-    stop: () => mirror.stop(),
+    load: () => table.load(),
+    stop: () => table.stop(),
     get version() {
       return version;
     },
@@ -119,12 +119,12 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
           app.log.warn("tools_too_many", { upstream: upstream.name, left: left.length });
           leftOut.add(upstream.name, left);
         }
-        await mirror.load();
+        await table.load();
       }
       return seen.map(({ name, hash: digest }) => isKept(upstream, name, digest));
     },
     async hear(topics) {
-      if (topics.some((subject) => subject.startsWith("tools:"))) await mirror.changed();
+      if (topics.some((subject) => subject.startsWith("tools:"))) await table.changed();
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { ToolPattern } from "#src/upstreams/tool-rules.ts";
-import { packTool } from "#src/upstreams/tools/packs.ts";
+import { packTool } from "#src/upstreams/tools/tool-servers.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { GuardsConfig } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";

@@ -1,7 +1,7 @@
 import type { Endpoint } from "../tools/api.ts";
 
 /** How ids are written. A part of a path that is not written so never reaches the API. */
-export const idPatterns: Readonly<Record<string, RegExp>> = {
+export const idPatterns = {
   item_id: /^M[A-Z]{2}\d{4,14}$/,
   user_product_id: /^M[A-Z]{2}U\d{4,14}$/,
   inventory_id: /^[A-Z0-9]{1,40}$/,
@@ -9,7 +9,7 @@ export const idPatterns: Readonly<Record<string, RegExp>> = {
   category_id: /^M[A-Z]{2}\d{1,12}$/,
   seller: /^\d{1,20}$/,
   id: /^\d{1,20}$/,
-};
+} as const satisfies Readonly<Record<string, RegExp>>;
 
 const get = (path: string, family: string, more: Partial<Endpoint> = {}): Endpoint => ({
   method: "GET",

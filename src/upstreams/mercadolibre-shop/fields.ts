@@ -1,4 +1,5 @@
 import { isObject } from "#src/config/read.ts";
+import { idPatterns } from "./endpoints.ts";
 import type { JsonSchema } from "../tools/tool.ts";
 
 /** What of an answer is needed, without believing that it is there. */
@@ -44,11 +45,12 @@ export function compact(
   );
 }
 
-const pattern = (source: string, description: string): JsonSchema => ({
+const written = (name: keyof typeof idPatterns, description: string): JsonSchema => ({
   type: "string",
-  pattern: source,
+  pattern: idPatterns[name].source,
   description,
 });
 
-export const itemId = pattern("^M[A-Z]{2}[0-9]{4,14}$", "Id of a listing, such as MLA123456789");
-export const digits = (of: string): JsonSchema => pattern("^[0-9]{1,20}$", `Id of the ${of}`);
+export const itemId = written("item_id", "Id of a listing, such as MLA123456789");
+export const categoryId = written("category_id", "Id of a category, such as MLA1055");
+export const digits = (of: string): JsonSchema => written("id", `Id of the ${of}`);

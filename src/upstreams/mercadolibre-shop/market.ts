@@ -1,18 +1,8 @@
 import type { Api } from "../tools/api.ts";
 import { ToolProblem } from "../tools/problem.ts";
-import {
-  type Tool,
-  answerOf,
-  cut,
-  objectOf,
-  filtersOf,
-  offsetOf,
-  pageOf,
-  paging,
-} from "../tools/tool.ts";
+import { type Tool, answerOf, cut, objectOf } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
-import { at, compact, date, itemId, list, number, text } from "./fields.ts";
-import { expectSame, notApplied, readBack } from "./changes.ts";
+import { at, categoryId, compact, itemId, list, number, text } from "./fields.ts";
 
 const getVisits: Tool = {
   name: "get_visits",
@@ -40,155 +30,6 @@ const getVisits: Tool = {
     return { total: at(body, "total_visits") ?? 0, days };
   },
 };
-
-const listPromotions: Tool = {
-  name: "list_promotions",
-  title: "Promotions",
-  description:
-    "Campaigns that are open to the seller, or the offers of one listing. At most 50 a page.",
-  input: objectOf({ item_id: itemId, ...paging }),
-  output: answerOf(["rows", "returned", "total", "truncated"]),
-  effect: "reading",
-  isIdempotent: true,
-  async run(api, input) {
-    const { id } = await api.seller();
-    const item = text(input["item_id"]);
-    const filters = filtersOf("list_promotions", input, ["item_id"]);
-    const offset = offsetOf(input, filters);
-    const { body } =
-      item === undefined
-        ? await api.call(endpoints.promotions, {
-            parts: { seller: id },
-            query: { offset, limit: number(input["limit"]) },
-          })
-        : await api.call(endpoints.itemPromotions, { parts: { item_id: item } });
-    const all = Array.isArray(body) ? list(body) : list(at(body, "results"));
-    // The offers of one listing come all at once.
-    const limit = number(input["limit"]) ?? 20;
-    const rows = (item === undefined ? all : all.slice(offset, offset + limit)).map(promotionOf);
-    const total = number(at(body, "paging", "total")) ?? all.length;
-    return pageOf(rows, { offset, total, filters });
-  },
-};
-
-function promotionOf(each: unknown): object {
-  return compact({
-    promotion_id: text(at(each, "id")),
-    type: at(each, "type"),
-    name: cut(at(each, "name"), 120),
-    status: at(each, "status"),
-    price: at(each, "price"),
-    min_price: at(each, "min_discounted_price"),
-    max_price: at(each, "max_discounted_price"),
-    suggested_price: at(each, "suggested_discounted_price"),
-    starts: date(at(each, "start_date")),
-    ends: date(at(each, "finish_date")),
-  });
-}
-
-const setDiscount: Tool = {
-  name: "set_listing_discount",
-  title: "Put or end a discount",
-  description:
-    "Starts an own discount on one listing (`set`), or ends it (`remove`). `expected_price` is the listed price that the person saw. A discount is 5 to 80 per cent and lasts 14 days at most.",
-  input: objectOf(
-    {
-      item_id: itemId,
-      action: { type: "string", enum: ["set", "remove"] },
-      deal_price: { type: "number", exclusiveMinimum: 0, maximum: 1_000_000_000 },
-      start_date: { type: "string", pattern: "^\\d{4}-\\d\\d-\\d\\d$" },
-      end_date: { type: "string", pattern: "^\\d{4}-\\d\\d-\\d\\d$" },
-      expected_price: { type: "number", minimum: 0 },
-    },
-    ["item_id", "action", "expected_price"],
-  ),
-  output: answerOf(["before", "after", "applied"]),
-  effect: "destructive",
-  isIdempotent: false,
-  isOnceOnly: true,
-  asks: {
-    es: "Cambiar el descuento de esta publicación:",
-    pt: "Mudar o desconto deste anúncio:",
-    en: "Change the discount of this listing:",
-  },
-  async run(api, input) {
-    const parts = { item_id: text(input["item_id"]) ?? "" };
-    const isSet = input["action"] === "set";
-    const deal = number(input["deal_price"]);
-    const [start, end] = [text(input["start_date"]), text(input["end_date"])];
-    const { body: item } = await api.call(endpoints.item, { parts });
-    const price = number(at(item, "price")) ?? 0;
-    expectSame("expected_price", input["expected_price"], price);
-    if (isSet)
-      expectDiscount({
-        price,
-        deal,
-        start,
-        end,
-        today: Math.floor(api.now().getTime() / 86_400_000),
-      });
-    const read = async () => {
-      const { body } = await api.call(endpoints.itemPromotions, { parts });
-      const own = list(body).find(
-        (each) => at(each, "type") === "PRICE_DISCOUNT" && at(each, "status") !== "finished",
-      );
-      return own === undefined ? null : (at(own, "price") ?? null);
-    };
-    const before = await read();
-    // Without the type, every offer of the listing would go.
-    const type = { promotion_type: "PRICE_DISCOUNT" };
-    await api.once({ tool: "set_listing_discount", about: input }, () =>
-      isSet
-        ? api.call(endpoints.createDiscount, {
-            parts,
-            body: {
-              ...type,
-              deal_price: deal,
-              start_date: `${start}T00:00:00`,
-              finish_date: `${end}T23:59:59`,
-            },
-          })
-        : api.call(endpoints.removeDiscount, { parts, query: type }),
-    );
-    const after = await readBack(read);
-    if (after !== (isSet ? deal : null)) throw notApplied(after);
-    return { before, after, applied: true, warnings: [] };
-  },
-};
-
-type Wanted = {
-  readonly price: number;
-  readonly deal: number | undefined;
-  readonly start: string | undefined;
-  readonly end: string | undefined;
-  readonly today: number;
-};
-
-/** Failures: `invalid_argument` for a discount that Mercado Libre does not take. */
-function expectDiscount({ price, deal, start, end, today }: Wanted): void {
-  const wrong = (message: string, field: string) =>
-    new ToolProblem("invalid_argument", message, { field });
-  if (deal === undefined) throw wrong("A discount needs its price", "deal_price");
-  const share = 1 - deal / price;
-  if (share < 0.05 || share > 0.8) {
-    throw wrong("A discount is 5 to 80 per cent of the listed price", "deal_price");
-  }
-  const [first, last] = [dayOf(start), dayOf(end)];
-  if (first === undefined || last === undefined) {
-    throw wrong("A discount needs its first and last day, such as 2026-12-01", "start_date");
-  }
-  // The first and the last day are days of it; a site's today may be yesterday's here.
-  if (first < today - 1) throw wrong("The first day is over", "start_date");
-  if (last < first || last - first > 13)
-    throw wrong("A discount lasts 14 days at most", "end_date");
-}
-
-/** Days since 1970; undefined for what no calendar has. */
-function dayOf(written: string | undefined): number | undefined {
-  const at = Date.parse(`${written}T00:00:00Z`);
-  if (Number.isNaN(at) || new Date(at).toISOString().slice(0, 10) !== written) return undefined;
-  return at / 86_400_000;
-}
 
 type Research = {
   readonly api: Api;
@@ -255,7 +96,7 @@ const researchMarket: Tool = {
     {
       kind: { type: "string", enum: Object.keys(research) },
       query: { type: "string", minLength: 1, maxLength: 200 },
-      category_id: { type: "string", pattern: "^M[A-Z]{2}[0-9]{1,12}$" },
+      category_id: categoryId,
       limit: { type: "integer", minimum: 1, maximum: 20, default: 8 },
     },
     ["kind"],
@@ -322,10 +163,4 @@ const getReport: Tool = {
   },
 };
 
-export const marketTools: readonly Tool[] = [
-  getVisits,
-  listPromotions,
-  setDiscount,
-  researchMarket,
-  getReport,
-];
+export const marketTools: readonly Tool[] = [getVisits, researchMarket, getReport];

@@ -1,16 +1,23 @@
 import type { Pack, Tool } from "../tools/tool.ts";
+import { isObject } from "#src/config/read.ts";
 import { accountTools } from "./account.ts";
 import { claimTools } from "./claims.ts";
+import { endpoints, idPatterns } from "./endpoints.ts";
+import { at, text } from "./fields.ts";
 import { listingTools } from "./listings.ts";
 import { marketTools } from "./market.ts";
 import { priceTools } from "./prices.ts";
+import { promotionTools } from "./promotions.ts";
 import { saleTools } from "./sales.ts";
-import { talkTools } from "./talks.ts";
+import { stockTools } from "./stock.ts";
+import { talkTools } from "./conversations.ts";
 
 const tools: readonly Tool[] = [
   ...accountTools,
   ...listingTools,
   ...priceTools,
+  ...stockTools,
+  ...promotionTools,
   ...saleTools,
   ...talkTools,
   ...claimTools,
@@ -20,6 +27,17 @@ const tools: readonly Tool[] = [
 /** Tools over Mercado Libre's API, for the seller whose account the call is made with. */
 export const mercadolibreShop: Pack = {
   name: "mercadolibre-shop",
+  idPatterns,
+  // Documented: 500 and 100.
+  perMinute: { messages: 450, stock: 90 },
+  whoAmI: {
+    endpoint: endpoints.me,
+    read(body) {
+      const [id, site] = [text(at(body, "id")) ?? "", text(at(body, "site_id")) ?? ""];
+      const isKnown = idPatterns.seller.test(id) && idPatterns.site.test(site);
+      return isKnown && isObject(body) ? { id, site, body } : undefined;
+    },
+  },
   instructions:
     "Tools over one seller's shop at Mercado Libre. Begin with get_account. Ids are text. What changes something asks the person first: show them the link, wait, and call again with exactly the same arguments. An error has a code and says what to do next; do not repeat a call that was refused.",
   tools,

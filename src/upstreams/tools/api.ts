@@ -31,7 +31,7 @@ export type ApiAnswer = {
 
 type Value = string | number | boolean | undefined;
 
-export type ApiRequest = {
+type ApiRequest = {
   readonly parts?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, Value>>;
   readonly body?: unknown;

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { ToolProblem } from "./problem.ts";
-import type { Api } from "./api.ts";
+import type { Api, Endpoint, Seller } from "./api.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 export type Input = Readonly<Record<string, unknown>>;
 
 /** What a person is asked before a call of a tool goes out, in their language; the arguments are shown below it. */
-export type Question = { readonly es: string; readonly pt: string; readonly en: string };
+type Question = { readonly es: string; readonly pt: string; readonly en: string };
 
 /**
  * A tool over an API: data, and one function. It reads no clock and no environment and knows no token: everything comes
@@ -29,9 +29,18 @@ export type Tool = {
   readonly run: (api: Api, input: Input) => Promise<Readonly<Record<string, unknown>>>;
 };
 
-/** Tools of one API, under one address. */
+/** Tools of one API, under one address, and what the API is like. */
 export type Pack = {
   readonly name: string;
+  /** How its ids are written, by the names that paths have for them. */
+  readonly idPatterns: Readonly<Record<string, RegExp>>;
+  /** Requests a minute of families that have documented limits; the operator's number holds for the others. */
+  readonly perMinute: Readonly<Record<string, number>>;
+  /** Where the API says whose account a credential is, and how to read that; undefined for what does not say it. */
+  readonly whoAmI: {
+    readonly endpoint: Endpoint;
+    readonly read: (body: unknown) => Seller | undefined;
+  };
   readonly instructions: string;
   readonly tools: readonly Tool[];
 };

@@ -3,7 +3,7 @@ import type { Database } from "#db/open.ts";
 import { toolWrites } from "#db/schema/operations.ts";
 
 /** What may be sent once only. `about` is a hash of its arguments. */
-export type Write = { readonly seller: string; readonly tool: string; readonly about: string };
+type Write = { readonly seller: string; readonly tool: string; readonly about: string };
 
 const tenMinutes: SQL = sql`now() - interval '10 minutes'`;
 

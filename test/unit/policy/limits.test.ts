@@ -22,12 +22,12 @@ const paces: fc.Arbitrary<Rate> = fc.record({
   perMs: fc.constantFrom(1000, 10_000, 60_000, 3_600_000),
   burst: fc.integer({ min: 1, max: 40 }),
 });
-const limitOf = (rateCounters: RateCounters, pace: Rate, kind: Limit["kind"] = "agent"): Limit => ({
+const limitOf = (rateCounters: RateCounters, rate: Rate, kind: Limit["kind"] = "agent"): Limit => ({
   kind,
-  pace,
+  rate,
   key: kind,
-  headerValues: { limit: String(pace.burst), policy: "" },
-  counter: rateCounters.counter(kind, pace),
+  headerValues: { limit: String(rate.burst), policy: "" },
+  counter: rateCounters.counter(kind, rate),
 });
 
 /** Seconds to wait; 0 when there is room. */
@@ -43,20 +43,20 @@ function waitOf(attempt: () => unknown): number {
 
 test("Retry-After is never too early: whoever waits that long has room, one request or a batch", async () => {
   await check(
-    fc.asyncProperty(paces, fc.nat(), fc.nat({ max: 2000 }), async (pace, more, pause) => {
+    fc.asyncProperty(paces, fc.nat(), fc.nat({ max: 2000 }), async (rate, more, pause) => {
       await using counters = openCounters(1);
       const rateCounters = counters.processes[0]!;
-      const limits = [limitOf(rateCounters, pace)];
-      countTowards(rateCounters, limits, pace.burst, counters.now);
+      const limits = [limitOf(rateCounters, rate)];
+      countTowards(rateCounters, limits, rate.burst, counters.now);
       counters.now += pause;
-      const { remaining } = rateCounters.status("agent", pace);
+      const { remaining } = rateCounters.status("agent", rate);
       // A batch for which some of the room is there already is another matter.
-      const requests = remaining === 0 ? 1 + (more % pace.burst) : 1;
+      const requests = remaining === 0 ? 1 + (more % rate.burst) : 1;
       const seconds = waitOf(() => checkLimits(rateCounters, limits, requests, counters.now));
       expect(seconds === 0).toBe(remaining > 0);
       if (seconds === 0) return;
       expect(seconds).toBeGreaterThanOrEqual(1);
-      expect(seconds).toBeLessThanOrEqual((requests * pace.perMs) / pace.calls / 1000 + 1.01);
+      expect(seconds).toBeLessThanOrEqual((requests * rate.perMs) / rate.calls / 1000 + 1.01);
       counters.now += seconds * 1000;
       expect(waitOf(() => checkLimits(rateCounters, limits, requests, counters.now))).toBe(0);
     }),
@@ -74,25 +74,25 @@ test("of several limits the tightest decides, and one that is exceeded refuses a
   countTowards(rateCounters, [wide, narrow], 3, counters.now);
   expect(waitOf(() => checkLimits(rateCounters, [wide, narrow], 1, counters.now))).toBe(20);
   // Looking at it counts nothing.
-  expect(rateCounters.status("person", wide.pace).remaining).toBe(97);
+  expect(rateCounters.status("person", wide.rate).remaining).toBe(97);
 });
 
 test("what the headers promise is there: so many more requests, and all of it after the reset", async () => {
   await check(
-    fc.asyncProperty(paces, fc.nat(), async (pace, more) => {
+    fc.asyncProperty(paces, fc.nat(), async (rate, more) => {
       await using counters = openCounters(1);
       const rateCounters = counters.processes[0]!;
-      const limits = [limitOf(rateCounters, pace)];
+      const limits = [limitOf(rateCounters, rate)];
       const tightest = checkLimits(rateCounters, limits, 1, counters.now)!;
-      const requests = 1 + (more % pace.burst);
+      const requests = 1 + (more % rate.burst);
       const headers = limitHeaders(tightest, requests, counters.now);
       countTowards(rateCounters, limits, requests, counters.now);
-      expect(Number(headers["ratelimit-limit"])).toBe(pace.burst);
+      expect(Number(headers["ratelimit-limit"])).toBe(rate.burst);
       expect(Number(headers["ratelimit-remaining"])).toBe(
-        rateCounters.status("agent", pace).remaining,
+        rateCounters.status("agent", rate).remaining,
       );
       counters.now += Number(headers["ratelimit-reset"]) * 1000;
-      expect(rateCounters.status("agent", pace).remaining).toBe(pace.burst);
+      expect(rateCounters.status("agent", rate).remaining).toBe(rate.burst);
     }),
     { cases: 100 },
   );
@@ -120,15 +120,15 @@ function limitsFor(
   });
 }
 
-const pace = (calls: number): Rate => ({ calls, perMs: 1000, burst: calls });
+const rate = (calls: number): Rate => ({ calls, perMs: 1000, burst: calls });
 
 test("a call counts towards every limit that is set and that it has a name for", () => {
   const all = {
-    agent: pace(1),
-    person: pace(2),
-    account: pace(3),
-    upstream: pace(4),
-    address: pace(5),
+    agent: rate(1),
+    person: rate(2),
+    account: rate(3),
+    upstream: rate(4),
+    address: rate(5),
   };
   const found = limitsFor(all, []);
   // It has no account.
@@ -143,12 +143,12 @@ test("a call counts towards every limit that is set and that it has a name for",
 
 test("a tool counts as often as it is called, by the first rule that fits it, else by the limit of all tools", () => {
   const upstream = upstreamWith([
-    ["dr*", pace(1)],
-    ["*p", pace(2)],
+    ["dr*", rate(1)],
+    ["*p", rate(2)],
   ]);
   const tools = ["list", "drop", "list", "li\0st"];
-  const found = limitsFor({ tool: pace(9) }, tools, upstream);
-  expect(found.map(({ key, pace: of, uses }) => [key, of.calls, uses])).toEqual([
+  const found = limitsFor({ tool: rate(9) }, tools, upstream);
+  expect(found.map(({ key, rate: of, uses }) => [key, of.calls, uses])).toEqual([
     ["limit:tool:airtable/list", 9, 2],
     ["limit:tool:airtable/drop", 1, 1],
     ["limit:tool:airtable/list", 9, 1],

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { answersAnother, withoutId } from "#src/proxy/answer-checks.ts";
+import { answersAnother, withoutId } from "#src/proxy/rpc-id.ts";
 import { check } from "#test/support/property.ts";
 
 const isAnother = (text: string, id: string | number | null) =>

@@ -1,8 +1,8 @@
 import type { Seller } from "./sellers.ts";
-import type { Shop } from "./mercadolibre-shop.ts";
+import type { Shop } from "./mercadolibre-data.ts";
 
 /** One request to the simulated API, with the shop of whoever asks. */
-export type Visit = {
+export type ApiCall = {
   readonly seller: Seller;
   readonly shop: Shop;
   readonly query: URLSearchParams;
@@ -11,9 +11,9 @@ export type Visit = {
   readonly body: Readonly<Record<string, unknown>>;
   readonly now: number;
 };
-export type Route = readonly [pattern: RegExp, answer: (visit: Visit) => Response];
+export type Route = readonly [pattern: RegExp, answer: (visit: ApiCall) => Response];
 
-export const pages = (visit: Visit) => {
+export const pages = (visit: ApiCall) => {
   const read = (name: string, standard: number) => Number(visit.query.get(name) ?? standard);
   return { offset: read("offset", 0), limit: Math.min(read("limit", 50), 50) };
 };

@@ -1,7 +1,7 @@
 import { Latencies } from "../bench/latencies.ts";
 
 /** What the clients have seen so far. */
-export class RateCounters {
+export class ClientCounts {
   readonly errors = new Map<string, number>();
   readonly #latencies = new Latencies();
   calls = 0;

@@ -42,7 +42,7 @@ type Order = Readonly<Record<string, unknown>> & {
   readonly status: string;
   readonly date_created: string;
 };
-export type Question = {
+type Question = {
   readonly id: number;
   readonly item_id: string;
   readonly text: string;
@@ -50,7 +50,7 @@ export type Question = {
   readonly date_created: string;
   answer: { text: string; status: string; date_created: string } | null;
 };
-export type Message = {
+type Message = {
   readonly from: { readonly user_id: string };
   readonly to: { readonly user_id: string };
   readonly text: string;

@@ -4,7 +4,6 @@ import { recordEvent } from "#db/events.ts";
 import type { Database } from "#db/open.ts";
 import { createCache } from "#src/cache.ts";
 import type { Config } from "#src/config/load.ts";
-import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { canonicalJson } from "#src/crypto/canonical-json.ts";
 import type { Exchange, OutgoingRequest } from "#src/http/exchange.ts";
@@ -12,10 +11,8 @@ import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Log } from "#src/telemetry/log.ts";
 import { timely } from "#src/timeout.ts";
 import { mercadolibreShop } from "../mercadolibre-shop/pack.ts";
-import { endpoints, idPatterns } from "../mercadolibre-shop/endpoints.ts";
-import { text } from "../mercadolibre-shop/fields.ts";
 import type { Upstream } from "../upstream.ts";
-import { type Api, type Endpoint, Running, type Seller, Unauthorized, callApi } from "./api.ts";
+import { type Api, type Endpoint, type Seller, Running, Unauthorized, callApi } from "./api.ts";
 import { ToolProblem, unknownOutcome } from "./problem.ts";
 import { createQuota } from "./quota.ts";
 import { type ServedPack, servePack } from "./server.ts";
@@ -23,9 +20,7 @@ import type { Pack, Tool } from "./tool.ts";
 import { beginWrite, endWrite } from "./write-store.ts";
 
 /** A pack that an upstream of kind `tools` may have, by its name. */
-export const packs: ReadonlyMap<string, Pack> = new Map([
-  [mercadolibreShop.name, mercadolibreShop],
-]);
+const packs: ReadonlyMap<string, Pack> = new Map([[mercadolibreShop.name, mercadolibreShop]]);
 
 /** A tool of an upstream that is an API; undefined for one of an MCP server. */
 export function packTool({ pack }: Pick<Upstream, "pack">, name: string): Tool | undefined {
@@ -52,24 +47,26 @@ const longestMs = 20_000;
 export function createToolServers(deps: Deps): ToolServers {
   const now = () => deps.now().getTime();
   const pause = (milliseconds: number) => sleep(milliseconds, undefined, { ref: false });
-  const quota = createQuota({
-    // Messages and stock have documented limits: 500 and 100.
-    perMinute: { default: deps.config.shopRequestsPerMinute, messages: 450, stock: 90 },
-    now,
-    sleep: pause,
-  });
-  const sellers = createCache<Seller>({ freshMs: tenMinutesMs, staleMs: 0, size: 10_000, now });
-  const served = new Map<string, ServedPack>();
+  const served = new Map<string, Served>();
   const noteGone = goneNotes(deps);
-  const api = { exchange: deps.exchange, quota, now: deps.now, sleep: pause, noteGone };
+  const api = { exchange: deps.exchange, now: deps.now, sleep: pause, noteGone };
+  const own = ({ perMinute }: Pack) => ({
+    quota: createQuota({
+      perMinute: { ...perMinute, default: deps.config.shopRequestsPerMinute },
+      now,
+      sleep: pause,
+    }),
+    sellers: createCache<Seller>({ freshMs: tenMinutesMs, staleMs: 0, size: 10_000, now }),
+  });
 
-  function serverOf({ name, pack }: Upstream): ServedPack {
+  function serverOf({ name, pack: chosen }: Upstream): Served {
     const known = served.get(name);
     if (known !== undefined) return known;
-    const all = packs.get(pack?.name ?? "");
-    if (all === undefined) throw new Error(`${name} has no pack`);
-    const own = all.tools.filter((each) => pack?.tools.includes(each.name));
-    const server = servePack({ ...all, tools: own });
+    const pack = packs.get(chosen?.name ?? "");
+    if (pack === undefined) throw new Error(`${name} has no pack`);
+    const tools = pack.tools.filter((each) => chosen?.tools.includes(each.name));
+    const { quota, sellers } = own(pack);
+    const server = { pack, sellers, api: { ...api, quota }, served: servePack({ ...pack, tools }) };
     served.set(name, server);
     return server;
   }
@@ -80,9 +77,9 @@ export function createToolServers(deps: Deps): ToolServers {
       request.cancel.stops(running);
       const timer = setTimeout(() => running.stop(), longestMs);
       try {
-        return await serverOf(upstream).answer(request, () =>
-          apiFor({ deps, api, sellers }, upstream, { request, running }),
-        );
+        const server = serverOf(upstream);
+        const apiOf = () => apiFor(deps, server, { url: upstream.url, request, running });
+        return await server.served.answer(request, apiOf);
       } catch (error) {
         if (error instanceof Failure) throw error;
         // A mistake of ours is not the API's.
@@ -115,34 +112,43 @@ function goneNotes({ db, log, now }: Deps): (endpoint: Endpoint, status: number)
   };
 }
 
-type Parts = {
-  readonly deps: Deps;
+/** A pack as one upstream has it. */
+type Served = {
+  readonly pack: Pack;
+  readonly served: ServedPack;
   readonly api: Parameters<typeof callApi>[0];
   readonly sellers: ReturnType<typeof createCache<Seller>>;
 };
 
+type Call = {
+  readonly url: string;
+  readonly request: OutgoingRequest;
+  readonly running: Running;
+};
+
 function apiFor(
-  { deps, api, sellers }: Parts,
-  { url, pack }: Upstream,
-  { request, running }: { readonly request: OutgoingRequest; readonly running: Running },
+  deps: Deps,
+  { pack, api, sellers }: Served,
+  { url, request, running }: Call,
 ): Omit<Api, "attach"> {
   const authorization = request.headers["authorization"] ?? "";
   // Not the credential itself: a key of a cache may end up in a message.
   const holder = hash("sha256", authorization, "base64url");
-  const packName = pack?.name ?? "";
   const context = {
     // Written as addresses are: without the port of the scheme.
     base: new URL(url).href.replace(/\/$/, ""),
     authorization,
-    patterns: idPatterns,
+    patterns: pack.idPatterns,
     running,
     holder,
   };
   const seller = async () => {
     // Several calls may share the answer: none of them ends it for the others.
     const own = { ...context, running: new Running() };
-    const load = async () => sellerOf(await callApi(api, own, endpoints.me));
-    const known = await sellers.get(holder, load);
+    const { endpoint, read } = pack.whoAmI;
+    const known = await sellers.get(holder, async () =>
+      read((await callApi(api, own, endpoint)).body),
+    );
     if (known !== undefined) return known;
     throw new ToolProblem("upstream_down", "The API did not say whose account this is");
   };
@@ -153,7 +159,7 @@ function apiFor(
     async once({ tool, about }, send) {
       const { id } = await seller();
       const write = { seller: id, tool, about: hash("sha256", canonicalJson(about), "base64url") };
-      const begun = await timely(beginWrite(deps.db, write, packName));
+      const begun = await timely(beginWrite(deps.db, write, pack.name));
       if (begun === "sent") throw unknownOutcome();
       if (begun === "done") {
         throw new ToolProblem("duplicate", "The same was done within the last ten minutes", {
@@ -165,19 +171,12 @@ function apiFor(
         const isRefused =
           error instanceof Unauthorized ||
           (error instanceof ToolProblem && error.code !== "outcome_unknown");
-        if (isRefused) await timely(endWrite(deps.db, write, { pack: packName, state: "refused" }));
+        if (isRefused)
+          await timely(endWrite(deps.db, write, { pack: pack.name, state: "refused" }));
         throw error;
       });
-      await timely(endWrite(deps.db, write, { pack: packName, state: "done" }));
+      await timely(endWrite(deps.db, write, { pack: pack.name, state: "done" }));
       return done;
     },
   };
-}
-
-function sellerOf({ body }: { readonly body: unknown }): Seller | undefined {
-  const me = isObject(body) ? body : {};
-  const [id, site] = [text(me["id"]) ?? "", text(me["site_id"]) ?? ""];
-  const isKnown =
-    idPatterns["seller"]?.test(id) === true && idPatterns["site"]?.test(site) === true;
-  return isKnown ? { id, site, body: me } : undefined;
 }
