@@ -1,5 +1,12 @@
 import type { Seller } from "./sellers.ts";
 
+/** Units of a user product, and where they are. */
+type Stock = {
+  quantity: number;
+  version: number;
+  readonly type: "selling_address" | "seller_warehouse";
+};
+
 /** One simulated shop: what a seller has at Mercado Libre. Seeded: the same seller has the same shop every time. */
 export type Shop = {
   readonly items: Map<string, Item>;
@@ -8,7 +15,7 @@ export type Shop = {
   readonly conversations: Map<string, Message[]>;
   readonly claimMessages: { sender_role: string; message: string; message_date: string }[];
   /** Units at the seller's own address, of listings that are user products. */
-  readonly stock: Map<string, { quantity: number; version: number }>;
+  readonly stock: Map<string, Stock>;
   readonly discounts: Map<string, number>;
 };
 
@@ -114,7 +121,9 @@ export function openShop(seller: Seller, now: number): Shop {
         message_date: new Date(now - 86_400_000).toISOString(),
       },
     ],
-    stock: new Map([[`${seller.site}U7001`, { quantity: 27, version: 1 }]]),
+    stock: new Map([
+      [`${seller.site}U7001`, { quantity: 27, version: 1, type: "selling_address" }],
+    ]),
     discounts: new Map(),
   };
 }

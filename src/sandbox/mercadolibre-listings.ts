@@ -1,3 +1,4 @@
+import { isObject } from "#src/config/read.ts";
 import type { Item } from "./mercadolibre-data.ts";
 import { type Route, type ApiCall, json, pages, problem } from "./mercadolibre-route.ts";
 
@@ -133,21 +134,28 @@ export const listingRoutes: readonly Route[] = [
       const known = shop.stock.get(parts[0] ?? "");
       if (known === undefined) return problem(404, "stock-locations not found");
       const locations = [
-        { type: "selling_address", quantity: known.quantity },
+        {
+          type: known.type,
+          quantity: known.quantity,
+          ...(known.type === "seller_warehouse" ? { store_id: 9001 } : {}),
+        },
         { type: "meli_facility", quantity: 5 },
       ];
       return json({ locations }, 200, { "x-version": String(known.version) });
     },
   ],
   [
-    /^PUT \/user-products\/(\w+)\/stock\/type\/selling_address$/,
+    /^PUT \/user-products\/(\w+)\/stock\/type\/(selling_address|seller_warehouse)$/,
     ({ shop, parts, request, body }) => {
       const known = shop.stock.get(parts[0] ?? "");
-      if (known === undefined) return problem(404, "stock-locations not found");
+      if (known === undefined || known.type !== parts[1]) {
+        return problem(404, "stock-locations not found");
+      }
       const version = request.headers.get("x-version");
       if (version === null) return problem(400, "x-version is missing");
       if (version !== String(known.version)) return problem(409, "version mismatch");
-      known.quantity = Number(body["quantity"]);
+      const [place] = Array.isArray(body["locations"]) ? body["locations"] : [body];
+      known.quantity = Number(isObject(place) ? place["quantity"] : 0);
       known.version += 1;
       return new Response(null, { status: 204 });
     },

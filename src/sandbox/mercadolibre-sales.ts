@@ -183,6 +183,32 @@ export const saleRoutes: readonly Route[] = [
     },
   ],
   [
+    /^GET \/post-purchase\/v1\/claims\/6000001\/expected-resolutions$/,
+    () => json([{ expected_resolution: "refund", player_role: "complainant", status: "pending" }]),
+  ],
+  [
+    /^GET \/messages\/action_guide\/packs\/(\d+)$/,
+    () => json({ options: [{ id: "OTHER" }, { id: "REQUEST_VARIANTS" }] }),
+  ],
+  [
+    /^POST \/messages\/action_guide\/packs\/(\d+)\/option$/,
+    ({ shop, seller, parts, body, now }) => {
+      const sent = message({ from: seller.id, to: "700100" }, String(body["text"]), now);
+      shop.conversations.get(parts[0] ?? "")?.push(sent);
+      return json(sent, 201);
+    },
+  ],
+  [
+    /^GET \/seller-promotions\/promotions\/([\w-]+)\/items$/,
+    ({ query }) =>
+      query.get("promotion_type") === null
+        ? problem(400, "promotion_type is required", { key: "bad_request" })
+        : json({
+            results: [{ id: "MLA1001", status: "candidate", price: 9900 }],
+            paging: { total: 1 },
+          }),
+  ],
+  [
     /^GET \/seller-promotions\/users\/\d+$/,
     () =>
       json({

@@ -537,6 +537,61 @@ test("24: HTML in place of JSON is no answer, and not shown", async () => {
   expect(came.text).not.toContain("<b>");
 });
 
+test("4: a redirect is not followed, wherever it leads", async () => {
+  await using at = await openShop();
+  await at.call("get_account");
+  const { api } = at.world.sandbox;
+  const before = api.asked.length;
+  next(at, new Response(null, { status: 302, headers: { location: `${at.world.url}/livez` } }));
+  const came = await at.call("list_unread_messages");
+  expect([came.isError, came.code, api.asked.length - before]).toEqual([true, "rejected", 1]);
+});
+
+test("a conversation that nobody has begun is opened only as the vendor permits", async () => {
+  await using at = await openShop();
+  const args = { pack_id: "3000002", text: "¿Qué color prefieres?" };
+  expect((await at.allowed("send_message", args)).code).toBe("rejected");
+  const opened = await at.allowed("send_message", { ...args, option: "REQUEST_VARIANTS" });
+  expect(opened.data).toMatchObject({ delivered: true });
+  expect(at.shop.conversations.get("3000002")).toHaveLength(1);
+  const wrong = await at.allowed("send_message", { ...args, option: "DELIVERY_PROMISE" });
+  expect([wrong.isError, wrong.code]).toEqual([true, "rejected"]);
+});
+
+test("21: stock in a warehouse is changed there, with the version that was seen", async () => {
+  await using at = await openShop();
+  at.shop.stock.set("MLAU7001", { quantity: 4, version: 7, type: "seller_warehouse" });
+  const seen = await at.call("get_listing_stock", { item_id: "MLA1007" });
+  expect(seen.data).toMatchObject({
+    stock_version: "7",
+    places: [{ type: "seller_warehouse", store_id: "9001" }, {}],
+  });
+  const args = { item_id: "MLA1007", quantity: 6, expected_quantity: 4, stock_version: "7" };
+  expect((await at.allowed("update_listing_stock", args)).data).toMatchObject({
+    after: 6,
+    applied: true,
+  });
+  const stale = await at.allowed("update_listing_stock", {
+    ...args,
+    expected_quantity: 6,
+    quantity: 5,
+  });
+  expect([stale.isError, stale.code, stale.data["field"]]).toEqual([
+    true,
+    "value_changed",
+    "stock_version",
+  ]);
+});
+
+test("promotions: of the seller, of a listing, and the listings of one", async () => {
+  await using at = await openShop();
+  const one = { promotion_id: "P-MLA1", promotion_type: "DEAL" };
+  expect((await at.call("list_promotions", one)).data.rows).toHaveLength(1);
+  expect((await at.call("list_promotions", { promotion_id: "P-MLA1" })).code).toBe(
+    "invalid_argument",
+  );
+});
+
 test("24: labels are a file when it went well, and JSON when it did not", async () => {
   await using at = await openShop();
   const came = await at.allowed("get_shipping_labels", { shipment_ids: ["4000001"] });

@@ -20,6 +20,7 @@ const listClaims: Tool = {
     "Claims (reclamos) and disputes against the seller; open ones unless said. At most 50 a page.",
   input: objectOf({
     status: { type: "string", enum: ["opened", "closed"], default: "opened" },
+    stage: { type: "string", enum: ["claim", "dispute", "recontact"] },
     order_id: digits("order"),
     ...paging,
   }),
@@ -28,13 +29,14 @@ const listClaims: Tool = {
   isIdempotent: true,
   async run(api, input) {
     const { id } = await api.seller();
-    const filters = filtersOf("list_claims", input, ["status", "order_id"]);
+    const filters = filtersOf("list_claims", input, ["status", "stage", "order_id"]);
     const offset = offsetOf(input, filters);
     const { body } = await api.call(endpoints.claims, {
       query: {
         "players.user_id": id,
         "players.role": "respondent",
         status: text(input["status"]),
+        stage: text(input["stage"]),
         order_id: text(input["order_id"]),
         sort: "last_updated:desc",
         offset,
@@ -69,11 +71,12 @@ const getClaim: Tool = {
   isIdempotent: true,
   async run(api, input) {
     const parts = { id: text(input["claim_id"]) ?? "" };
-    const [claim, detail, messages, returned] = await Promise.all([
+    const [claim, detail, messages, returned, resolutions] = await Promise.all([
       api.call(endpoints.claim, { parts }),
       api.call(endpoints.claimDetail, { parts, fine: [404] }),
       api.call(endpoints.claimMessages, { parts, fine: [404] }),
       api.call(endpoints.claimReturn, { parts, fine: [404] }),
+      api.call(endpoints.claimResolutions, { parts, fine: [404] }),
     ]);
     return compact({
       claim_id: parts.id,
@@ -92,6 +95,13 @@ const getClaim: Tool = {
             date: date(at(each, "message_date")),
           }),
         ),
+      resolutions: list(resolutions.body).map((each) =>
+        compact({
+          wanted: at(each, "expected_resolution"),
+          by: at(each, "player_role"),
+          status: at(each, "status"),
+        }),
+      ),
       return_status: returned.status === 404 ? undefined : at(returned.body, "status"),
       money: returned.status === 404 ? undefined : at(returned.body, "status_money"),
     });

@@ -1,6 +1,7 @@
-import type { Api } from "../tools/api.ts";
+import type { Api, ApiAnswer } from "../tools/api.ts";
 import { ToolProblem } from "../tools/problem.ts";
 import {
+  type Input,
   type Tool,
   answerOf,
   cut,
@@ -214,13 +215,25 @@ const getConversation: Tool = {
   },
 };
 
+const openings = [
+  "OTHER",
+  "DELIVERY_PROMISE",
+  "SEND_INVOICE_LINK",
+  "REQUEST_VARIANTS",
+  "REQUEST_BILLING_INFO",
+] as const;
+
 const sendMessage: Tool = {
   name: "send_message",
   title: "Write to a buyer",
   description:
-    "Sends one message in the conversation of a sale. It cannot be taken back. Mercado Libre punishes automatic messages: each has to be a person's. 1 to 350 characters.",
+    "Sends one message in the conversation of a sale: a reply, or with `option` a permitted opening. It cannot be taken back. Mercado Libre punishes automatic messages: each has to be a person's. 1 to 350 characters.",
   input: objectOf(
-    { pack_id: digits("pack"), text: { type: "string", minLength: 1, maxLength: 350 } },
+    {
+      pack_id: digits("pack"),
+      text: { type: "string", minLength: 1, maxLength: 350 },
+      option: { type: "string", enum: ["reply", ...openings], default: "reply" },
+    },
     ["pack_id", "text"],
   ),
   output: answerOf(["delivered", "applied"]),
@@ -234,25 +247,9 @@ const sendMessage: Tool = {
   },
   async run(api, input) {
     const id = text(input["pack_id"]) ?? "";
-    const { seller, body } = await conversation(api, id);
-    if (at(body, "conversation_status", "status") !== "active") {
-      throw new ToolProblem(
-        "rejected",
-        "Mercado Libre does not let the seller write in this conversation",
-        {
-          current: at(body, "conversation_status", "substatus") ?? null,
-        },
-      );
-    }
-    const to = counterpart(list(at(body, "messages")), seller);
-    const { body: sent } = await api.once(
-      { tool: "send_message", about: { id, text: input["text"] } },
-      () =>
-        api.call(endpoints.sendMessage, {
-          parts: { id, seller },
-          body: { from: { user_id: seller }, to: { user_id: to }, text: input["text"] },
-        }),
-    );
+    const about = { id, text: input["text"], option: input["option"] };
+    const request = await messageFor(api, input, id);
+    const { body: sent } = await api.once({ tool: "send_message", about }, request);
     const moderation = at(sent, "message_moderation", "status") ?? at(sent, "status");
     if (moderation === "moderated") {
       throw new ToolProblem(
@@ -267,6 +264,35 @@ const sendMessage: Tool = {
     return { delivered: true, before: null, after: input["text"], applied: true, warnings: [] };
   },
 };
+
+/** A reply in a conversation that is open, or a permitted opening. Failures: `rejected` where neither may be. */
+async function messageFor(api: Api, input: Input, id: string): Promise<() => Promise<ApiAnswer>> {
+  const { seller, body } = await conversation(api, id);
+  const option = text(input["option"]);
+  if (option !== undefined && option !== "reply") {
+    const { body: guide } = await api.call(endpoints.conversationOptions, {
+      parts: { id },
+      fine: [404],
+    });
+    const may = list(at(guide, "options")).map((each) => at(each, "id"));
+    if (!may.includes(option)) {
+      throw new ToolProblem("rejected", "This conversation cannot be opened so now", {
+        current: may,
+      });
+    }
+    const opening = { option_id: option, text: input["text"] };
+    return () => api.call(endpoints.openConversation, { parts: { id }, body: opening });
+  }
+  if (at(body, "conversation_status", "status") !== "active") {
+    const current = at(body, "conversation_status", "substatus") ?? null;
+    throw new ToolProblem("rejected", "Mercado Libre does not let the seller reply here", {
+      current,
+    });
+  }
+  const to = counterpart(list(at(body, "messages")), seller);
+  const reply = { from: { user_id: seller }, to: { user_id: to }, text: input["text"] };
+  return () => api.call(endpoints.sendMessage, { parts: { id, seller }, body: reply });
+}
 
 /** Whoever wrote last and is not the seller: the buyer, or the site's own agent in between. */
 function counterpart(messages: readonly unknown[], seller: string): string {

@@ -5,6 +5,7 @@ export const idPatterns = {
   item_id: /^M[A-Z]{2}\d{4,14}$/,
   user_product_id: /^M[A-Z]{2}U\d{4,14}$/,
   inventory_id: /^[A-Z0-9]{1,40}$/,
+  promotion_id: /^[A-Z][A-Z0-9-]{1,40}$/,
   site: /^M[A-Z]{2}$/,
   category_id: /^M[A-Z]{2}\d{1,12}$/,
   seller: /^\d{1,20}$/,
@@ -62,12 +63,19 @@ export const endpoints = {
   conversation: get("/messages/packs/{id}/sellers/{seller}", "messages", {
     query: { tag: "post_sale", mark_as_read: "false" },
   }),
+  conversationOptions: get("/messages/action_guide/packs/{id}", "messages", sale),
   claims: get("/post-purchase/v1/claims/search", "claims"),
   claim: get("/post-purchase/v1/claims/{id}", "claims"),
   claimDetail: get("/post-purchase/v1/claims/{id}/detail", "claims"),
   claimMessages: get("/post-purchase/v1/claims/{id}/messages", "claims"),
+  claimResolutions: get("/post-purchase/v1/claims/{id}/expected-resolutions", "claims"),
   claimReturn: get("/post-purchase/v2/claims/{id}/returns", "claims"),
   promotions: get("/seller-promotions/users/{seller}", "promotions", promotions),
+  promotionItems: get(
+    "/seller-promotions/promotions/{promotion_id}/items",
+    "promotions",
+    promotions,
+  ),
   itemPromotions: get("/seller-promotions/items/{item_id}", "promotions", promotions),
   predictCategory: get("/sites/{site}/domain_discovery/search", "market"),
   categoryAttributes: get("/categories/{category_id}/attributes", "market"),
@@ -83,6 +91,11 @@ export const endpoints = {
     path: "/user-products/{user_product_id}/stock/type/selling_address",
     family: "stock",
   },
+  updateWarehouseStock: {
+    method: "PUT",
+    path: "/user-products/{user_product_id}/stock/type/seller_warehouse",
+    family: "stock",
+  },
   createDescription: { method: "POST", path: "/items/{item_id}/description", family: "items" },
   updateDescription: {
     method: "PUT",
@@ -94,6 +107,12 @@ export const endpoints = {
   sendMessage: {
     method: "POST",
     path: "/messages/packs/{id}/sellers/{seller}",
+    ...sale,
+    family: "messages",
+  },
+  openConversation: {
+    method: "POST",
+    path: "/messages/action_guide/packs/{id}/option",
     ...sale,
     family: "messages",
   },

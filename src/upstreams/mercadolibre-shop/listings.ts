@@ -83,10 +83,11 @@ const listListings: Tool = {
   name: "list_listings",
   title: "List own listings",
   description:
-    "The seller's listings (publicaciones) by status or SKU, with price and stock. At most 50 a page; follow next_cursor for the rest.",
+    "The seller's listings (publicaciones) by status, SKU or label (few_available: low on stock), with price and stock. At most 50 a page; follow next_cursor for the rest.",
   input: objectOf({
     status: { type: "string", enum: ["active", "paused", "closed", "pending"], default: "active" },
     sku: { type: "string", minLength: 1, maxLength: 100 },
+    label: { type: "string", enum: ["without_stock", "few_available"] },
     sort: { type: "string", enum: Object.keys(sorts), default: "newest" },
     ...paging,
   }),
@@ -95,13 +96,14 @@ const listListings: Tool = {
   isIdempotent: true,
   async run(api, input) {
     const { id } = await api.seller();
-    const filters = filtersOf("list_listings", input, ["status", "sku", "sort"]);
+    const filters = filtersOf("list_listings", input, ["status", "sku", "label", "sort"]);
     const offset = offsetOf(input, filters);
     const { body, isPartial } = await api.call(endpoints.searchItems, {
       parts: { seller: id },
       query: {
         status: text(input["status"]),
         seller_sku: text(input["sku"]),
+        labels: text(input["label"]),
         orders: sorts[text(input["sort"]) ?? ""],
         offset,
         limit: number(input["limit"]),

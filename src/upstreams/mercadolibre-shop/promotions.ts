@@ -1,5 +1,7 @@
+import type { Api, ApiAnswer } from "../tools/api.ts";
 import { ToolProblem } from "../tools/problem.ts";
 import {
+  type Input,
   type Tool,
   answerOf,
   cut,
@@ -9,7 +11,7 @@ import {
   pageOf,
   paging,
 } from "../tools/tool.ts";
-import { endpoints } from "./endpoints.ts";
+import { endpoints, idPatterns } from "./endpoints.ts";
 import { at, compact, date, itemId, list, number, text } from "./fields.ts";
 import { expectSame, notApplied, readBack } from "./changes.ts";
 
@@ -17,31 +19,52 @@ const listPromotions: Tool = {
   name: "list_promotions",
   title: "Promotions",
   description:
-    "Campaigns that are open to the seller, or the offers of one listing. At most 50 a page.",
-  input: objectOf({ item_id: itemId, ...paging }),
+    "Campaigns that are open to the seller, the offers of one listing (`item_id`), or the listings of one campaign (`promotion_id` with its `promotion_type`). At most 50 a page.",
+  input: objectOf({
+    item_id: itemId,
+    promotion_id: { type: "string", pattern: idPatterns.promotion_id.source },
+    promotion_type: { type: "string", pattern: "^[A-Z_]{2,40}$" },
+    ...paging,
+  }),
   output: answerOf(["rows", "returned", "total", "truncated"]),
   effect: "reading",
   isIdempotent: true,
   async run(api, input) {
-    const { id } = await api.seller();
-    const item = text(input["item_id"]);
-    const filters = filtersOf("list_promotions", input, ["item_id"]);
+    const filters = filtersOf("list_promotions", input, ["item_id", "promotion_id"]);
     const offset = offsetOf(input, filters);
-    const { body } =
-      item === undefined
-        ? await api.call(endpoints.promotions, {
-            parts: { seller: id },
-            query: { offset, limit: number(input["limit"]) },
-          })
-        : await api.call(endpoints.itemPromotions, { parts: { item_id: item } });
+    const item = text(input["item_id"]);
+    const limit = number(input["limit"]) ?? 20;
+    const { body } = await promotionsIn(api, input, { offset, limit });
     const all = Array.isArray(body) ? list(body) : list(at(body, "results"));
     // The offers of one listing come all at once.
-    const limit = number(input["limit"]) ?? 20;
     const rows = (item === undefined ? all : all.slice(offset, offset + limit)).map(promotionOf);
     const total = number(at(body, "paging", "total")) ?? all.length;
     return pageOf(rows, { offset, total, filters });
   },
 };
+
+async function promotionsIn(
+  api: Api,
+  input: Input,
+  page: { readonly offset: number; readonly limit: number },
+): Promise<ApiAnswer> {
+  const [item, promotion, type] = ["item_id", "promotion_id", "promotion_type"].map((name) =>
+    text(input[name]),
+  );
+  if (item !== undefined)
+    return await api.call(endpoints.itemPromotions, { parts: { item_id: item } });
+  if (promotion === undefined) {
+    const { id } = await api.seller();
+    return await api.call(endpoints.promotions, { parts: { seller: id }, query: page });
+  }
+  if (type === undefined) {
+    throw new ToolProblem("invalid_argument", "promotion_id needs its promotion_type", {
+      field: "promotion_type",
+    });
+  }
+  const query = { promotion_type: type, ...page };
+  return await api.call(endpoints.promotionItems, { parts: { promotion_id: promotion }, query });
+}
 
 function promotionOf(each: unknown): object {
   return compact({

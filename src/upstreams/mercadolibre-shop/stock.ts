@@ -1,6 +1,6 @@
 import type { Api } from "../tools/api.ts";
 import { ToolProblem } from "../tools/problem.ts";
-import { type Tool, answerOf, objectOf } from "../tools/tool.ts";
+import { type Input, type Tool, answerOf, objectOf } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
 import { at, compact, digits, itemId, list, number, text } from "./fields.ts";
 import { applied, expectSame, readBack } from "./changes.ts";
@@ -35,7 +35,7 @@ const getStock: Tool = {
     return compact({
       quantity: at(item, "available_quantity") ?? 0,
       variations: variations.length === 0 ? undefined : variations,
-      places: places?.places,
+      places: places?.places.map((each) => compact(each)),
       stock_version: places?.version,
       full:
         full?.status === 200
@@ -50,9 +50,10 @@ async function placesOf(api: Api, product: string) {
     parts: { user_product_id: product },
   });
   const places = list(at(body, "locations")).map((each) => ({
-    type: at(each, "type"),
+    type: text(at(each, "type")),
+    store_id: text(at(each, "store_id")),
     quantity: at(each, "quantity"),
-    can_change: at(each, "type") === "selling_address",
+    can_change: at(each, "type") !== "meli_facility",
   }));
   return { places, version };
 }
@@ -61,11 +62,14 @@ const updateStock: Tool = {
   name: "update_listing_stock",
   title: "Change stock",
   description:
-    "Sets the units of one listing, or of one of its variations. `expected_quantity` is what the person saw. 0 pauses the listing. From 0 to 99999.",
+    "Sets the units of one listing, or of one of its variations. `expected_quantity` is what the person saw, `stock_version` the version of it where get_listing_stock names one; `location_type` and `store_id` say which place where there are several. 0 pauses the listing. From 0 to 99999.",
   input: objectOf(
     {
       item_id: itemId,
       variation_id: digits("variation"),
+      location_type: { type: "string", enum: ["selling_address", "seller_warehouse"] },
+      store_id: digits("store"),
+      stock_version: { type: "string", minLength: 1, maxLength: 40 },
       quantity: { type: "integer", minimum: 0, maximum: 99_999 },
       expected_quantity: { type: "integer", minimum: 0 },
     },
@@ -90,17 +94,13 @@ const updateStock: Tool = {
   },
 };
 
-type Items = {
+type ItemChange = {
   readonly parts: Readonly<Record<string, string>>;
   readonly item: unknown;
   readonly wanted: number;
 };
 
-async function setItemStock(
-  api: Api,
-  input: Readonly<Record<string, unknown>>,
-  { parts, item, wanted }: Items,
-) {
+async function setItemStock(api: Api, input: Input, { parts, item, wanted }: ItemChange) {
   const variation = text(input["variation_id"]);
   const quantityIn = (from: unknown) => {
     const of = list(at(from, "variations")).find((each) => text(at(each, "id")) === variation);
@@ -138,41 +138,51 @@ async function setItemStock(
 
 async function setProductStock(
   api: Api,
-  input: Readonly<Record<string, unknown>>,
+  input: Input,
   { product, wanted }: { readonly product: string; readonly wanted: number },
 ) {
   const own = async () => {
     const { places, version } = await placesOf(api, product);
-    return { place: places.find((each) => each.can_change), version };
+    return { place: placeFor(places, input), version };
   };
   const { place, version } = await own();
   if (place === undefined || version === undefined) {
-    throw new ToolProblem(
-      "rejected",
-      "The stock of this listing is not kept at the seller's own address",
-      {
-        nextStep: "Stock in a warehouse or in Full cannot be changed here.",
-      },
-    );
+    throw new ToolProblem("rejected", "The stock of this listing is not kept at such a place", {
+      nextStep: "get_listing_stock names the places, and which can be changed: Full cannot.",
+    });
   }
   expectSame("expected_quantity", input["expected_quantity"], place.quantity);
-  await api.call(endpoints.updateStock, {
+  if (input["stock_version"] !== undefined) {
+    expectSame("stock_version", input["stock_version"], version);
+  }
+  const isWarehouse = place.type === "seller_warehouse";
+  await api.call(isWarehouse ? endpoints.updateWarehouseStock : endpoints.updateStock, {
     parts: { user_product_id: product },
     headers: { "x-version": version },
-    body: { quantity: wanted },
+    body: isWarehouse
+      ? { locations: [{ store_id: place.store_id, quantity: wanted }] }
+      : { quantity: wanted },
   });
-  // The vendor does it a moment later.
   const after = (await readBack(own)).place?.quantity;
+  // The vendor does it a moment later.
+  const warnings = ["It takes the vendor a moment: read the stock again."];
   if (after !== wanted) {
-    return {
-      before: place.quantity,
-      after,
-      applied: false,
-      pending: true,
-      warnings: ["It takes the vendor a moment: read the stock again."],
-    };
+    return { before: place.quantity, after, applied: false, pending: true, warnings };
   }
   return { before: place.quantity, after, applied: true, warnings: [] };
+}
+
+type Place = Awaited<ReturnType<typeof placesOf>>["places"][number];
+
+/** The place that is meant; the only one that can be changed where none is named. */
+function placeFor(places: readonly Place[], input: Input): Place | undefined {
+  const fitting = places.filter(
+    ({ type, store_id: store, can_change: canChange }) =>
+      canChange &&
+      (input["location_type"] === undefined || type === input["location_type"]) &&
+      (input["store_id"] === undefined || store === input["store_id"]),
+  );
+  return fitting.length === 1 ? fitting[0] : undefined;
 }
 
 export const stockTools: readonly Tool[] = [getStock, updateStock];
