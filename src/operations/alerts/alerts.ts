@@ -17,25 +17,27 @@ import {
   providersClosed,
   upstreamsFailing,
 } from "./outage-condition-store.ts";
-import { lookAtCertificate } from "./certificate.ts";
+import { lookAtCertificate } from "./certificate-probe.ts";
 import { tellLocally } from "./local.ts";
 import { type AlertMessage, type Delivery, type Sink, sinksOf } from "./sinks.ts";
 import {
-  type Alert,
   type Condition,
   accountsLost,
   applicationsRefused,
   certificateEnding,
   documentsDrifted,
   endpointsGone,
-  mostTries,
   refreshesFailing,
+  signingKeyOld,
+  tokensLapsing,
+} from "./condition-store.ts";
+import {
+  type Alert,
+  mostTries,
   savePending,
   saveConditions,
-  signingKeyOld,
   takeUndelivered,
   takePending,
-  tokensLapsing,
 } from "./alert-store.ts";
 
 export type AlertDeps = Pick<

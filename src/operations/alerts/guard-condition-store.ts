@@ -2,7 +2,7 @@ import { and, eq, gt, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { alerts, switches } from "#db/schema/operations.ts";
 import { tallies, toolDefinitions } from "#db/schema/guards.ts";
-import type { Condition } from "./alert-store.ts";
+import type { Condition } from "./condition-store.ts";
 
 const mostAlerts = 100;
 const count = sql<number>`count(*)::int`;

@@ -5,7 +5,7 @@ import { calls } from "#db/schema/calls.ts";
 import { events } from "#db/schema/operations.ts";
 import { outcomeOf } from "#src/proxy/health.ts";
 import { callerColumn, callsLately, credentialOutages } from "#src/proxy/call-store.ts";
-import type { Condition } from "./alert-store.ts";
+import type { Condition } from "./condition-store.ts";
 
 const recently = sql`now() - interval '5 minutes'`;
 const leastTimes = 3;

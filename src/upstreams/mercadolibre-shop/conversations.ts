@@ -308,7 +308,7 @@ function counterpart(messages: readonly unknown[], seller: string): string {
   );
 }
 
-export const talkTools: readonly Tool[] = [
+export const conversationTools: readonly Tool[] = [
   listQuestions,
   answerQuestion,
   listUnread,

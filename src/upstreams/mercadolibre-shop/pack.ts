@@ -10,7 +10,7 @@ import { priceTools } from "./prices.ts";
 import { promotionTools } from "./promotions.ts";
 import { saleTools } from "./sales.ts";
 import { stockTools } from "./stock.ts";
-import { talkTools } from "./conversations.ts";
+import { conversationTools } from "./conversations.ts";
 
 const tools: readonly Tool[] = [
   ...accountTools,
@@ -19,7 +19,7 @@ const tools: readonly Tool[] = [
   ...stockTools,
   ...promotionTools,
   ...saleTools,
-  ...talkTools,
+  ...conversationTools,
   ...claimTools,
   ...marketTools,
 ];
