@@ -210,7 +210,7 @@ function upstreamsTable(): string {
         : credential.kind,
     ],
   );
-  return table(["Upstream", "MCP server", "Credential"], rows);
+  return table(["Upstream", "MCP server, or API", "Credential"], rows);
 }
 
 function clientSections(): string {

@@ -411,7 +411,17 @@ export function fill(
   );
 }
 
-/** What a provider calls itself in a language, where that is another name. */
+/** Providers and upstreams that are called otherwise in a language. */
+const names: Readonly<Record<string, Partial<Record<Language, string>>>> = {
+  "Mercado Libre": { pt: "Mercado Livre" },
+  "Mercado Libre shop": {
+    es: "tu tienda de Mercado Libre",
+    pt: "sua loja do Mercado Livre",
+    en: "your Mercado Libre shop",
+  },
+};
+
+/** What a provider or an upstream is called in a language. */
 export function nameIn(language: Language, title: string): string {
-  return language === "pt" && title === "Mercado Libre" ? "Mercado Livre" : title;
+  return names[title]?.[language] ?? title;
 }

@@ -35,7 +35,7 @@ function shop(profile: Config["shopProfile"]): Upstream {
   const { name } = mercadolibreShop;
   return {
     name,
-    title: "Mercado Libre",
+    title: "Mercado Libre shop",
     url: "https://api.mercadolibre.com",
     credential: { kind: "account", provider: "mercadolibre" },
     // Its definitions come with this gateway: whoever installed it has approved them.
