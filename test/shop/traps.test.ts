@@ -5,7 +5,8 @@ import { runBeside } from "#test/cli/run.ts";
 import { authorizedAgent } from "#test/support/agent-like.ts";
 import { at as field } from "#src/upstreams/mercadolibre-shop/fields.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";
-import { type OpenShop, openShop } from "./shop.ts";
+import { Running } from "#src/upstreams/tools/api.ts";
+import { type OpenShop, linkIn, openShop } from "./shop.ts";
 
 /*
  * What goes wrong between a REST API and tools, by the numbers of our list (docs/tools.md). 22, test users, is a
@@ -223,12 +224,14 @@ test("12: a discount is removed by its type, never all offers at once", async ()
     expected_price: 9900,
   };
   expect((await at.allowed("set_listing_discount", set)).data).toMatchObject({
+    before: null,
     after: 8000,
     applied: true,
   });
   const remove = { item_id: "MLA1001", action: "remove", expected_price: 9900 };
   expect((await at.allowed("set_listing_discount", remove)).data).toMatchObject({
     before: 8000,
+    after: null,
     applied: true,
   });
   const deep = await at.allowed("set_listing_discount", { ...set, deal_price: 100 });
@@ -638,6 +641,158 @@ test("a moderated message is not called delivered", async () => {
   await using at = await openShop();
   const came = await at.allowed("send_message", { pack_id: "3000001", text: "me@example.com" });
   expect([came.isError, came.code]).toEqual([true, "not_applied"]);
+});
+
+const moderated = (status: string, own = "available") =>
+  json({ id: "1", status: own, message_moderation: { status } }, 201);
+
+test.each([
+  [() => moderated("clean"), undefined],
+  [() => moderated("non_moderated"), undefined],
+  [() => json({ status: "available" }, 201), undefined],
+  [() => moderated("rejected"), "not_applied"],
+  [() => moderated("clean", "moderated"), "not_applied"],
+  [() => moderated("pending_translation"), "outcome_unknown"],
+  [() => moderated("something_new"), "outcome_unknown"],
+])("a message is delivered when Mercado Libre says so (%#)", async (answer, code) => {
+  await using at = await openShop();
+  const args = { pack_id: "3000001", text: "Sale hoy" };
+  const first = await at.call("send_message", args);
+  await at.answer(linkIn(first.text), "once");
+  // The account and the conversation are read before.
+  next(at, undefined, undefined, answer());
+  const came = await at.call("send_message", args);
+  expect([came.isError, came.code]).toEqual([code !== undefined, code]);
+});
+
+test("23: what an API says beside an answer is as untrusted, and holds no credential", async () => {
+  await using at = await openShop();
+  let credential = "";
+  const warned = (request: Request) => {
+    [, credential = ""] = (request.headers.get("authorization") ?? "").split(" ");
+    const message = `<b>Ask</b> juan%40example.com or 11 5555-4444, ${credential}`;
+    return json({ warnings: Array.from({ length: 50 }, () => ({ message })) });
+  };
+  const args = { item_id: "MLA1001", status: "paused", expected_status: "active" };
+  const first = await at.call("set_listing_status", args);
+  await at.answer(linkIn(first.text), "once");
+  at.world.sandbox.api.faults.push(() => undefined, warned);
+  const came = await at.call("set_listing_status", args);
+  expect([came.code, credential.length > 20]).toEqual(["not_applied", true]);
+  expect(came.text).not.toContain(credential);
+  expect(came.text).not.toMatch(/example\.com|5555|<b>/);
+  expect(String(came.data["untrusted_text"]).match(/Ask/g)).toHaveLength(10);
+});
+
+test("4: a credential that an API says is in no answer, wherever it stands", async () => {
+  await using at = await openShop();
+  let credential = "";
+  at.world.sandbox.api.faults.push((request) => {
+    [, credential = ""] = (request.headers.get("authorization") ?? "").split(" ");
+    return json({ id: 100_200_300, site_id: "MLA", nickname: credential, tags: [] });
+  });
+  const came = await at.call("get_account");
+  expect([came.isError, came.data["nickname"], credential.length > 20]).toEqual([false, "…", true]);
+  expect(came.text).not.toContain(credential);
+});
+
+test("12: what cannot be read back is not called removed", async () => {
+  await using at = await openShop();
+  const price = at.shop.items.get("MLA1003")?.price ?? 0;
+  const asked = { item_id: "MLA1003", action: "remove", expected_price: price };
+  const first = await at.call("set_listing_discount", asked);
+  await at.answer(linkIn(first.text), "once");
+  await at.call("get_account");
+  next(at, undefined, json([]), json({}), json({ message: "later" }));
+  const came = await at.call("set_listing_discount", asked);
+  expect([came.isError, came.code]).toEqual([true, "outcome_unknown"]);
+});
+
+test("12: a discount that Mercado Libre did not remove is there still", async () => {
+  await using at = await openShop();
+  const price = at.shop.items.get("MLA1003")?.price ?? 0;
+  const asked = { item_id: "MLA1003", action: "remove", expected_price: price };
+  const first = await at.call("set_listing_discount", asked);
+  await at.answer(linkIn(first.text), "once");
+  await at.call("get_account");
+  const offers = () => json([{ type: "PRICE_DISCOUNT", status: "started", price: 8000 }]);
+  next(
+    at,
+    undefined,
+    offers(),
+    json({ successful_ids: [], errors: [{ message: "no" }] }),
+    offers(),
+  );
+  const came = await at.call("set_listing_discount", asked);
+  expect([came.isError, came.code, came.data["current"]]).toEqual([true, "not_applied", 8000]);
+});
+
+test("2: an id has one way to be written", async () => {
+  await using at = await openShop();
+  for (const pack_id of ["03000001", "0"]) {
+    const came = await at.call("send_message", { pack_id, text: "Sale hoy" });
+    expect([pack_id, came.isError, came.code]).toEqual([pack_id, true, "invalid_argument"]);
+  }
+});
+
+test.each([
+  ["nothing", () => new Response("", { headers: { "content-type": "application/json" } })],
+  ["null", () => json(null)],
+  ["another object", () => json({ questions_of: [] })],
+])("24: %s in place of a list is no answer", async (_, answer) => {
+  await using at = await openShop();
+  await at.call("get_account");
+  for (const name of ["list_questions", "list_orders", "list_claims", "list_listings"]) {
+    next(at, answer(), answer(), answer());
+    const came = await at.call(name);
+    expect([name, came.isError, came.code]).toEqual([name, true, "upstream_down"]);
+    at.world.sandbox.api.faults.length = 0;
+  }
+});
+
+test("11: a price is the one that the person saw on every variation", async () => {
+  await using at = await openShop();
+  const item = at.shop.items.get("MLA1006");
+  const [, second] = item?.variations ?? [];
+  if (second === undefined) throw new Error("no variations");
+  Object.assign(second, { price: 1 });
+  const came = await at.allowed("update_listing_price", {
+    item_id: "MLA1006",
+    price: 40_000,
+    expected_price: 37_400,
+  });
+  expect([came.isError, came.code, came.data["current"]]).toEqual([true, "value_changed", 1]);
+});
+
+test("19: a yes for an hour from before does not count where each call needs its own", async () => {
+  await using at = await openShop();
+  const args = { pack_id: "3000001", text: "Sale hoy" };
+  const first = await at.call("send_message", args);
+  await at.answer(linkIn(first.text), "once");
+  await at.world.database.open.sql`update approvals set extent = 'hour'`;
+  expect((await at.call("send_message", args)).code).toBe("approval_needed");
+});
+
+test("13: what was done is called done, also where its row cannot be ended", async () => {
+  await using at = await openShop();
+  const { sql } = at.world.database.open;
+  const args = { pack_id: "3000001", text: "Sale hoy" };
+  const first = await at.call("send_message", args);
+  await at.answer(linkIn(first.text), "once");
+  await sql`alter table tool_writes add constraint never_done check (state <> 'done') not valid`;
+  const came = await at.call("send_message", args);
+  expect([came.isError, came.data["delivered"]]).toEqual([false, true]);
+  const again = await at.allowed("send_message", args);
+  expect(again.code).toBe("outcome_unknown");
+});
+
+test("a wait ends with its call", async () => {
+  const running = new Running();
+  const never = Promise.withResolvers<number>();
+  const waited = running.until(never.promise);
+  running.stop();
+  expect(waited).rejects.toMatchObject({ code: "upstream_down" });
+  expect(running.until(Promise.resolve(1))).rejects.toMatchObject({ code: "upstream_down" });
 });
 
 test("a value that the person did not see is not changed", async () => {

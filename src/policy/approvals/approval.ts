@@ -48,7 +48,12 @@ export async function expectApproval(
     argumentsHash: use.requestHash(),
   };
   const id = state === undefined ? undefined : readState(app, asked, state);
-  const used = await timely(useApproval(app.db, asked, id));
+  const used = await timely(
+    useApproval(app.db, asked, {
+      id,
+      isOnceOnly: packTool(upstream, use.name)?.isOnceOnly === true,
+    }),
+  );
   if (used !== undefined) return used;
   if (await timely(isRefused(app.db, asked))) {
     throw new Failure(

@@ -16,18 +16,21 @@ const isSame = (asked: Asked) =>
   );
 
 /**
- * Uses a yes, one for longer before one for once, which is used up. With `id` a yes for once has to be that one.
+ * Uses a yes, one for longer before one for once, which is used up; where a yes is for one call alone
+ * (`isOnceOnly`), one for longer from earlier does not count. With `id` a yes for once has to be that one.
  * Undefined when there is none.
  */
 export async function useApproval(
   db: Database,
   asked: Asked,
-  id: string | undefined,
+  { id, isOnceOnly }: { readonly id: string | undefined; readonly isOnceOnly: boolean },
 ): Promise<Pick<Approval, "id" | "extent"> | undefined> {
   const isIt = id === undefined ? sql`true` : sql`id = ${id}`;
   const isMeant = sql`caller = ${asked.caller} and upstream = ${asked.upstream}
     and tool = ${asked.tool} and state = 'approved' and expires_at > now()`;
-  const [standing] = await db.execute<{ id: string; extent: Extent }>(sql`
+  const [standing] = isOnceOnly
+    ? []
+    : await db.execute<{ id: string; extent: Extent }>(sql`
     select id, extent from ${approvals} where ${isMeant} and extent <> 'once' limit 1`);
   if (standing !== undefined) return standing;
   const [once] = await db.execute<{ id: string; extent: Extent }>(sql`

@@ -1,5 +1,5 @@
 import { ToolProblem } from "../tools/problem.ts";
-import { cut } from "../tools/tool.ts";
+import { vendorText } from "../tools/vendor-text.ts";
 import { at, compact, list, text } from "./fields.ts";
 
 /*
@@ -9,7 +9,7 @@ import { at, compact, list, text } from "./fields.ts";
 
 /** What the person saw has to be there still. Failures: `value_changed`. */
 export function expectSame(field: string, expected: unknown, current: unknown): void {
-  if (expected === current) return;
+  if (isSame(expected, current)) return;
   throw new ToolProblem("value_changed", "It is not what the person saw any more", {
     field,
     current: current ?? null,
@@ -17,14 +17,31 @@ export function expectSame(field: string, expected: unknown, current: unknown): 
   });
 }
 
-export function notApplied(current: unknown, warnings: readonly unknown[] = []): ToolProblem {
-  const words = warnings.flatMap((each) => text(at(each, "message")) ?? []);
-  const said = words.length === 0 ? "" : `: ${words.join("; ").slice(0, 300)}`;
-  return new ToolProblem(
-    "not_applied",
-    `Mercado Libre accepted the request and changed nothing${said}`,
-    { current: current ?? null },
-  );
+/** Amounts may come back with other decimals. */
+export function isSame(one: unknown, other: unknown): boolean {
+  if (typeof one !== "number" || typeof other !== "number") return one === other;
+  return Math.abs(one - other) < 0.01;
+}
+
+/** @param isChanged It is neither what it was nor what was asked for. */
+export function notApplied(
+  current: unknown,
+  { answer, isChanged = false }: { readonly answer?: unknown; readonly isChanged?: boolean } = {},
+): ToolProblem {
+  const words = warningsIn(answer).join("; ");
+  const what = isChanged ? "changed it to something else" : "changed nothing";
+  return new ToolProblem("not_applied", `Mercado Libre accepted the request and ${what}`, {
+    current: current ?? null,
+    ...(words === "" ? {} : { untrustedText: words }),
+  });
+}
+
+const [mostWarnings, longestWarning] = [10, 300];
+
+/** What Mercado Libre says beside an answer: a stranger's text. */
+function warningsIn(answer: unknown): readonly string[] {
+  const words = list(at(answer, "warnings")).flatMap((each) => text(at(each, "message")) ?? []);
+  return words.slice(0, mostWarnings).map((each) => vendorText(each, longestWarning));
 }
 
 /** What a change came to, read back. A 200 that changed nothing is an error. Failures: `not_applied`. */
@@ -36,10 +53,17 @@ export function applied(change: {
   readonly more?: Readonly<Record<string, unknown>>;
 }): Readonly<Record<string, unknown>> {
   const { before, wanted, after, answer, more = {} } = change;
-  const warnings = list(at(answer, "warnings"));
-  if (after !== wanted) throw notApplied(after, warnings);
-  const words = warnings.map((each) => cut(at(each, "message"), 300));
-  return compact({ before, after, applied: true, warnings: words, ...more });
+  if (!isSame(after, wanted)) {
+    throw notApplied(after, { answer, isChanged: !isSame(after, before) });
+  }
+  const words = warningsIn(answer);
+  return {
+    before: before ?? null,
+    after: after ?? null,
+    applied: true,
+    warnings: words.length === 0 ? [] : [{ untrusted_text: words.join("; ") }],
+    ...compact(more),
+  };
 }
 
 /** What is there after a change. Failures: `outcome_unknown` where that cannot be read: the change was sent. */

@@ -11,7 +11,7 @@ import {
 } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
 import { readBack } from "./changes.ts";
-import { at, compact, date, digits, list, number, text } from "./fields.ts";
+import { at, compact, date, digits, list, needed, number, text } from "./fields.ts";
 
 const listClaims: Tool = {
   name: "list_claims",
@@ -43,7 +43,7 @@ const listClaims: Tool = {
         limit: number(input["limit"]),
       },
     });
-    const rows = list(at(body, "data")).map((each) =>
+    const rows = needed(at(body, "data")).map((each) =>
       compact({
         claim_id: text(at(each, "id")),
         // What is called a mediation need not be one: the stage says so.

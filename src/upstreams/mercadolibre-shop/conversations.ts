@@ -11,8 +11,9 @@ import {
   pageOf,
   paging,
 } from "../tools/tool.ts";
+import { vendorText } from "../tools/vendor-text.ts";
 import { endpoints } from "./endpoints.ts";
-import { at, compact, date, digits, itemId, list, number, text } from "./fields.ts";
+import { at, compact, date, digits, itemId, list, needed, number, text } from "./fields.ts";
 import { expectSame, readBack } from "./changes.ts";
 import { itemsOf } from "./listings.ts";
 
@@ -53,7 +54,7 @@ const listQuestions: Tool = {
         limit: number(input["limit"]),
       },
     });
-    const questions = list(at(body, "questions"));
+    const questions = needed(at(body, "questions"));
     const ids = new Set(questions.flatMap((each) => text(at(each, "item_id")) ?? []));
     const { found } = await itemsOf(api, [...ids]);
     const titles = new Map(found.map((each) => [text(at(each, "id")), at(each, "title")]));
@@ -156,7 +157,7 @@ const listUnread: Tool = {
   isIdempotent: true,
   async run(api, input) {
     const { body } = await api.call(endpoints.unread);
-    const all = list(at(body, "results"));
+    const all = needed(at(body, "results"));
     const rows = all.slice(0, number(input["limit"])).map((each) =>
       compact({
         pack_id: /packs\/(\d+)/.exec(text(at(each, "resource")) ?? "")?.[1],
@@ -197,7 +198,7 @@ const getConversation: Tool = {
       offset,
       limit: number(input["limit"]) ?? 10,
     });
-    const rows = list(at(body, "messages")).map((each) =>
+    const rows = needed(at(body, "messages")).map((each) =>
       compact({
         from: text(at(each, "from", "user_id")) === seller ? "seller" : "buyer",
         untrusted_text: cut(at(each, "text"), 1000),
@@ -247,23 +248,38 @@ const sendMessage: Tool = {
   },
   async run(api, input) {
     const id = text(input["pack_id"]) ?? "";
-    const about = { id, text: input["text"], option: input["option"] };
+    const about = { id, text: input["text"] };
     const request = await messageFor(api, input, id);
     const { body: sent } = await api.once({ tool: "send_message", about }, request);
-    const moderation = at(sent, "message_moderation", "status") ?? at(sent, "status");
-    if (moderation === "moderated") {
-      throw new ToolProblem(
-        "not_applied",
-        "Mercado Libre took the message and did not deliver it (moderated)",
-        {
-          nextStep:
-            "Leave out contact data, links and prices outside Mercado Libre; the person has to agree to a new text.",
-        },
-      );
-    }
+    expectDelivered(sent);
     return { delivered: true, before: null, after: input["text"], applied: true, warnings: [] };
   },
 };
+
+/** Failures: `not_applied` for what was held back, `outcome_unknown` for what is looked at first. */
+function expectDelivered(sent: unknown): void {
+  const said = [at(sent, "message_moderation", "status"), at(sent, "status")].flatMap(
+    (each) => text(each)?.toLowerCase() ?? [],
+  );
+  if (said.some((each) => each === "moderated" || each === "rejected")) {
+    throw new ToolProblem("not_applied", "Mercado Libre took the message and did not deliver it", {
+      nextStep:
+        "Leave out contact data, links and prices outside Mercado Libre; the person has to agree to a new text.",
+    });
+  }
+  const other = said.find((each) => !delivered.has(each));
+  if (other === undefined) return;
+  throw new ToolProblem(
+    "outcome_unknown",
+    "Mercado Libre took the message and has not delivered it yet",
+    {
+      current: vendorText(other, 40),
+      nextStep: "Read the conversation in a while. Do not send it again by yourself.",
+    },
+  );
+}
+
+const delivered: ReadonlySet<string> = new Set(["clean", "non_moderated", "available", "sent"]);
 
 /** A reply in a conversation that is open, or a permitted opening. Failures: `rejected` where neither may be. */
 async function messageFor(api: Api, input: Input, id: string): Promise<() => Promise<ApiAnswer>> {
@@ -289,7 +305,7 @@ async function messageFor(api: Api, input: Input, id: string): Promise<() => Pro
       current,
     });
   }
-  const to = counterpart(list(at(body, "messages")), seller);
+  const to = counterpart(needed(at(body, "messages")), seller);
   const reply = { from: { user_id: seller }, to: { user_id: to }, text: input["text"] };
   return () => api.call(endpoints.sendMessage, { parts: { id, seller }, body: reply });
 }

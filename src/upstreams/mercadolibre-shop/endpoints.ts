@@ -8,8 +8,9 @@ export const idPatterns = {
   promotion_id: /^[A-Z][A-Z0-9-]{1,40}$/,
   site: /^M[A-Z]{2}$/,
   category_id: /^M[A-Z]{2}\d{1,12}$/,
-  seller: /^\d{1,20}$/,
-  id: /^\d{1,20}$/,
+  // One way to write each: what may be sent once only is known by it.
+  seller: /^[1-9]\d{0,19}$/,
+  id: /^[1-9]\d{0,19}$/,
 } as const satisfies Readonly<Record<string, RegExp>>;
 
 const get = (path: string, family: string, more: Partial<Endpoint> = {}): Endpoint => ({

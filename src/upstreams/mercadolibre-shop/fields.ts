@@ -1,4 +1,5 @@
 import { isObject } from "#src/config/read.ts";
+import { ToolProblem } from "../tools/problem.ts";
 import { idPatterns } from "./endpoints.ts";
 import type { JsonSchema } from "../tools/tool.ts";
 
@@ -15,6 +16,12 @@ export function at(value: unknown, ...path: readonly (string | number)[]): unkno
 
 export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
+}
+
+/** A list that an answer has to have: "there are none" must be said, not missing. Failures: `upstream_down`. */
+export function needed(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new ToolProblem("upstream_down", "The answer of Mercado Libre is not what it used to be");
 }
 
 /** Ids come as numbers and as texts: always text. */

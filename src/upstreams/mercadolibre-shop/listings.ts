@@ -13,7 +13,7 @@ import {
 } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
 import { applied, expectSame, notApplied, readBack } from "./changes.ts";
-import { at, compact, itemId, list, number, text } from "./fields.ts";
+import { at, compact, itemId, list, needed, number, text } from "./fields.ts";
 
 const shownFields =
   "id,title,family_name,price,currency_id,available_quantity,sold_quantity,status,sub_status,permalink,variations,user_product_id,inventory_id,catalog_listing,tags";
@@ -109,7 +109,7 @@ const listListings: Tool = {
         limit: number(input["limit"]),
       },
     });
-    const ids = list(at(body, "results")).flatMap((each) => text(each) ?? []);
+    const ids = needed(at(body, "results")).flatMap((each) => text(each) ?? []);
     const { found, failed } = await itemsOf(api, ids);
     const items = new Map(found.map((item) => [text(at(item, "id")), item]));
     const reasons = new Map(failed.map((each) => [each.id, each]));
@@ -205,6 +205,8 @@ async function descriptionOf(api: Api, id: string): Promise<string | undefined> 
   return status === 404 ? undefined : (text(at(body, "plain_text")) ?? "");
 }
 
+/** Line ends and space at the ends are the vendor's. */
+const plain = (written: string | undefined) => written?.replace(/\r\n?/g, "\n").trim();
 const hashOf = (written: string) => createHash("sha256").update(written).digest("hex").slice(0, 16);
 
 const getQuality: Tool = {
@@ -293,6 +295,7 @@ const updateDescription: Tool = {
   output: answerOf(["applied"]),
   effect: "destructive",
   isIdempotent: true,
+  isOnceOnly: true,
   asks: {
     es: "Reemplazar todo el texto de esta publicación:",
     pt: "Substituir todo o texto deste anúncio:",
@@ -315,8 +318,15 @@ const updateDescription: Tool = {
       },
     );
     const after = await readBack(() => descriptionOf(api, id));
-    if (after !== wanted) throw notApplied(cut(after, 500));
-    return compact({ before: cut(before, 500), hash: hashOf(after), applied: true, warnings: [] });
+    if (plain(after) !== plain(wanted)) {
+      throw notApplied(cut(after, 500), { isChanged: after !== before });
+    }
+    return compact({
+      before: cut(before, 500),
+      hash: hashOf(after ?? ""),
+      applied: true,
+      warnings: [],
+    });
   },
 };
 

@@ -2,7 +2,7 @@ import type { Api } from "../tools/api.ts";
 import { ToolProblem } from "../tools/problem.ts";
 import { type Tool, answerOf, cut, objectOf } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
-import { at, categoryId, compact, itemId, list, number, text } from "./fields.ts";
+import { at, categoryId, compact, itemId, list, needed, number, text } from "./fields.ts";
 
 const getVisits: Tool = {
   name: "get_visits",
@@ -23,7 +23,7 @@ const getVisits: Tool = {
       item === undefined
         ? await api.call(endpoints.visits, { parts: { seller: id }, query })
         : await api.call(endpoints.itemVisits, { parts: { item_id: item }, query });
-    const days = list(at(body, "results")).map((each) => ({
+    const days = needed(at(body, "results")).map((each) => ({
       day: text(at(each, "date"))?.slice(0, 10),
       visits: at(each, "total"),
     }));
@@ -43,7 +43,7 @@ const research: Readonly<Record<string, (asked: Research) => Promise<readonly ob
   async category({ api, site, need, limit }) {
     const query = { q: need("query"), limit: Math.min(limit, 8) };
     const { body } = await api.call(endpoints.predictCategory, { parts: { site }, query });
-    return list(body).map((each) =>
+    return needed(body).map((each) =>
       compact({
         category_id: at(each, "category_id"),
         name: at(each, "category_name"),
@@ -54,7 +54,7 @@ const research: Readonly<Record<string, (asked: Research) => Promise<readonly ob
   async attributes({ api, need }) {
     const parts = { category_id: need("category_id") };
     const { body } = await api.call(endpoints.categoryAttributes, { parts });
-    const required = list(body).filter((each) =>
+    const required = needed(body).filter((each) =>
       ["required", "catalog_required"].some((tag) => at(each, "tags", tag) === true),
     );
     return required.map((each) => {
@@ -69,19 +69,19 @@ const research: Readonly<Record<string, (asked: Research) => Promise<readonly ob
   async catalog({ api, site, need, limit }) {
     const query = { site_id: site, q: need("query"), status: "active", limit };
     const { body } = await api.call(endpoints.catalog, { query });
-    return list(at(body, "results")).map((each) =>
+    return needed(at(body, "results")).map((each) =>
       compact({ product_id: text(at(each, "id")), untrusted_text: cut(at(each, "name"), 200) }),
     );
   },
   async trends({ api, site }) {
     const { body } = await api.call(endpoints.trends, { parts: { site } });
-    return list(body).map((each) => compact({ untrusted_text: cut(at(each, "keyword"), 200) }));
+    return needed(body).map((each) => compact({ untrusted_text: cut(at(each, "keyword"), 200) }));
   },
   /** A category without a list answers 404. */
   async best_sellers({ api, site, need }) {
     const parts = { site, category_id: need("category_id") };
     const { body } = await api.call(endpoints.bestSellers, { parts, fine: [404] });
-    return list(at(body, "content")).map((each) =>
+    return needed(at(body, "content")).map((each) =>
       compact({ id: text(at(each, "id")), position: at(each, "position"), type: at(each, "type") }),
     );
   },

@@ -4,7 +4,7 @@ import { ToolProblem } from "../tools/problem.ts";
 import { type Tool, answerOf, objectOf } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
 import { at, categoryId, compact, itemId, list, number, text } from "./fields.ts";
-import { applied, expectSame, notApplied, readBack } from "./changes.ts";
+import { applied, expectSame, isSame, notApplied, readBack } from "./changes.ts";
 
 /** A part of an answer that may be missing without spoiling the rest. */
 async function part(asked: Promise<ApiAnswer>, read: (body: unknown) => object): Promise<object> {
@@ -86,7 +86,8 @@ const updatePrice: Tool = {
     const wanted = number(input["price"]);
     const read = async () => (await api.call(endpoints.item, { parts })).body;
     const item = await read();
-    expectSame("expected_price", input["expected_price"], priceOf(item));
+    for (const price of pricesOf(item))
+      expectSame("expected_price", input["expected_price"], price);
     const automation = await api.call(endpoints.automation, { parts, fine: [404] });
     if (list(at(automation.body, "rules")).length > 0) {
       throw new ToolProblem(
@@ -107,12 +108,17 @@ const updatePrice: Tool = {
     const now = await readBack(read);
     const kept = list(at(now, "variations")).length;
     if (kept !== variations.length) throw notApplied({ variations: kept });
-    return applied({ before: priceOf(item), wanted, after: priceOf(now), answer });
+    const [before, after] = [pricesOf(item), pricesOf(now)];
+    const other = after.find((price) => !isSame(price, wanted)) ?? after[0];
+    return applied({ before: before[0], wanted, after: other, answer });
   },
 };
 
-function priceOf(item: unknown): unknown {
-  return at(item, "variations", 0, "price") ?? at(item, "price");
+/** Of all variations; of the listing where it has none. */
+function pricesOf(item: unknown): readonly unknown[] {
+  const prices = list(at(item, "variations")).map((each) => at(each, "price"));
+  const own = prices.filter((price) => price !== undefined && price !== null);
+  return own.length > 0 ? own : [at(item, "price")];
 }
 
 const estimateFees: Tool = {

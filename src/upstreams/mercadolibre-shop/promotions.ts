@@ -12,8 +12,8 @@ import {
   paging,
 } from "../tools/tool.ts";
 import { endpoints, idPatterns } from "./endpoints.ts";
-import { at, compact, date, itemId, list, number, text } from "./fields.ts";
-import { expectSame, notApplied, readBack } from "./changes.ts";
+import { at, compact, date, itemId, list, needed, number, text } from "./fields.ts";
+import { applied, expectSame, notApplied, readBack } from "./changes.ts";
 
 const listPromotions: Tool = {
   name: "list_promotions",
@@ -30,12 +30,16 @@ const listPromotions: Tool = {
   effect: "reading",
   isIdempotent: true,
   async run(api, input) {
-    const filters = filtersOf("list_promotions", input, ["item_id", "promotion_id"]);
+    const filters = filtersOf("list_promotions", input, [
+      "item_id",
+      "promotion_id",
+      "promotion_type",
+    ]);
     const offset = offsetOf(input, filters);
     const item = text(input["item_id"]);
     const limit = number(input["limit"]) ?? 20;
     const { body } = await promotionsIn(api, input, { offset, limit });
-    const all = Array.isArray(body) ? list(body) : list(at(body, "results"));
+    const all = Array.isArray(body) ? list(body) : needed(at(body, "results"));
     // The offers of one listing come all at once.
     const rows = (item === undefined ? all : all.slice(offset, offset + limit)).map(promotionOf);
     const total = number(at(body, "paging", "total")) ?? all.length;
@@ -124,7 +128,7 @@ const setDiscount: Tool = {
       });
     const read = async () => {
       const { body } = await api.call(endpoints.itemPromotions, { parts });
-      const own = list(body).find(
+      const own = needed(body).find(
         (each) => at(each, "type") === "PRICE_DISCOUNT" && at(each, "status") !== "finished",
       );
       return own === undefined ? null : (at(own, "price") ?? null);
@@ -132,7 +136,7 @@ const setDiscount: Tool = {
     const before = await read();
     // Without the type, every offer of the listing would go.
     const type = { promotion_type: "PRICE_DISCOUNT" };
-    await api.once({ tool: "set_listing_discount", about: input }, () =>
+    const { body: answer } = await api.once({ tool: "set_listing_discount", about: input }, () =>
       isSet
         ? api.call(endpoints.createDiscount, {
             parts,
@@ -146,8 +150,9 @@ const setDiscount: Tool = {
         : api.call(endpoints.removeDiscount, { parts, query: type }),
     );
     const after = await readBack(read);
-    if (after !== (isSet ? deal : null)) throw notApplied(after);
-    return { before, after, applied: true, warnings: [] };
+    const refused = list(at(answer, "errors"));
+    if (refused.length > 0 && after === before) throw notApplied(after, { answer });
+    return applied({ before, wanted: isSet ? deal : null, after, answer });
   },
 };
 

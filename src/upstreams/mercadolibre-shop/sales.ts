@@ -11,7 +11,7 @@ import {
   paging,
 } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
-import { at, compact, date, digits, itemId, list, number, text } from "./fields.ts";
+import { at, compact, date, digits, itemId, list, needed, number, text } from "./fields.ts";
 
 const dayMs = 86_400_000;
 const moment = { type: "string", format: "date-time", maxLength: 40 } as const;
@@ -107,7 +107,7 @@ const listOrders: Tool = {
         limit: number(input["limit"]),
       },
     });
-    const orders = list(at(body, "results"));
+    const orders = needed(at(body, "results"));
     if (field === "date_created") expectWithin(orders, { from, to });
     const total = number(at(body, "paging", "total")) ?? orders.length;
     return {

@@ -2,7 +2,7 @@ import type { Api } from "../tools/api.ts";
 import { ToolProblem } from "../tools/problem.ts";
 import { type Input, type Tool, answerOf, objectOf } from "../tools/tool.ts";
 import { endpoints } from "./endpoints.ts";
-import { at, compact, digits, itemId, list, number, text } from "./fields.ts";
+import { at, compact, digits, itemId, list, needed, number, text } from "./fields.ts";
 import { applied, expectSame, readBack } from "./changes.ts";
 
 const getStock: Tool = {
@@ -49,7 +49,7 @@ async function placesOf(api: Api, product: string) {
   const { body, version } = await api.call(endpoints.userProductStock, {
     parts: { user_product_id: product },
   });
-  const places = list(at(body, "locations")).map((each) => ({
+  const places = needed(at(body, "locations")).map((each) => ({
     type: text(at(each, "type")),
     store_id: text(at(each, "store_id")),
     quantity: at(each, "quantity"),

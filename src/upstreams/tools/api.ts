@@ -2,9 +2,9 @@ import { isObject } from "#src/config/read.ts";
 import { Cancel, type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchange.ts";
 import { type ProblemCode, ToolProblem, unknownOutcome } from "./problem.ts";
 import { codeOf } from "#src/failure.ts";
-import { redact } from "#src/telemetry/redact.ts";
 import { LostAfterSending, isUntrusted } from "#src/http/reason.ts";
 import type { Quota } from "./quota.ts";
+import { vendorText } from "./vendor-text.ts";
 
 /** One endpoint of an API. Paths and query keys are code; only values come from tools. */
 export type Endpoint = {
@@ -127,9 +127,12 @@ export class Running {
   }
 
   /** What is waited for, or the end of the call. Failures: `upstream_down` when that comes first. */
-  async until(waited: Promise<void>): Promise<void> {
-    await Promise.race([waited, this.#end.promise]);
-    if (this.#isOver) throw new ToolProblem("upstream_down", "The call took too long");
+  async until<T>(waited: Promise<T>): Promise<T> {
+    const late = () => new ToolProblem("upstream_down", "The call took too long");
+    const end = this.#end.promise.then(() => Promise.reject(late()));
+    const came = await Promise.race([waited, end]);
+    if (this.#isOver) throw late();
+    return came;
   }
 }
 
@@ -278,14 +281,18 @@ function judged(
   }
   if (status === 401 && !isBlocked(body)) throw new Unauthorized("the credential is refused");
   if (status >= 400 && status < 500) deps.quota.refused(context.holder);
-  throw problemOf(context, endpoint, { status, body });
+  throw problemOf(endpoint, { status, body });
 }
 
-/** A page of a firewall with status 200 is no answer: "there is none" would be a lie. */
+/** A page of a firewall with status 200, or nothing at all, is no answer: "there is none" would be a lie. */
 function expectReadable({ accept, method }: Endpoint, { status, bytes }: Received, body: unknown) {
-  if (body !== undefined || bytes.length === 0 || accept !== undefined || status >= 400) return;
-  if (method !== "GET") throw unknownOutcome();
-  throw new ToolProblem("upstream_down", "The API answered something that is no JSON");
+  if (accept !== undefined || status >= 400 || status === 204) return;
+  if (method !== "GET") {
+    if (body === undefined && bytes.length > 0) throw unknownOutcome();
+    return;
+  }
+  if (typeof body === "object" && body !== null) return;
+  throw new ToolProblem("upstream_down", "The API answered something that is no JSON object");
 }
 
 function isGone(status: number, request: ApiRequest): boolean {
@@ -342,7 +349,6 @@ const codes: Readonly<Record<number, ProblemCode>> = {
 
 /** The vendor's eight shapes of an error, in one. What it says of it is a stranger's text. */
 function problemOf(
-  context: ApiContext,
   { method }: Endpoint,
   { status, body }: { readonly status: number; readonly body: unknown },
 ): ToolProblem {
@@ -361,7 +367,7 @@ function problemOf(
     : nextSteps[code];
   return new ToolProblem(code, `The API answered ${status}`, {
     httpStatus: status,
-    ...defined("untrustedText", wordsOf(context, body)),
+    ...defined("untrustedText", wordsOf(body)),
     ...defined("nextStep", nextStep),
   });
 }
@@ -379,7 +385,7 @@ const nextSteps: Partial<Record<ProblemCode, string>> = {
 
 const longestWords = 500;
 
-function wordsOf({ authorization }: ApiContext, body: unknown): string | undefined {
+function wordsOf(body: unknown): string | undefined {
   if (!isObject(body)) return undefined;
   const causes = Array.isArray(body["cause"]) ? body["cause"].slice(0, 20) : [];
   const inner = causes.flatMap((each: unknown) =>
@@ -389,12 +395,5 @@ function wordsOf({ authorization }: ApiContext, body: unknown): string | undefin
   const texts = [...own.slice(0, 2).filter((each) => typeof each === "string"), ...inner];
   const words = texts.length > 0 ? texts.join("; ") : own.find((each) => typeof each === "string");
   if (typeof words !== "string") return undefined;
-  // More is looked at than is kept: a secret that is cut could not be known for one.
-  const [, token = authorization] = authorization.split(" ");
-  return redact(words.slice(0, 4 * longestWords).replaceAll(token, "…"))
-    .replace(/<[^<>]{0,200}>/g, " ")
-    .replace(/[\w.+-]{1,64}@[\w.-]{1,100}/g, "…")
-    .replace(/\+\d[\d ()-]{6,20}/g, "…")
-    .slice(0, longestWords)
-    .toWellFormed();
+  return vendorText(words, longestWords);
 }

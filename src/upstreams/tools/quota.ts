@@ -14,7 +14,7 @@ export type Quota = {
 type Options = {
   /** Requests a minute of each family; `default` for others. */
   readonly perMinute: Readonly<Record<string, number>> & { readonly default: number };
-  /** Milliseconds. */
+  /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
   readonly sleep: (milliseconds: number) => Promise<void>;
 };
@@ -45,6 +45,7 @@ type Waiter = { readonly until: number; go(): void; refuse(error: ToolProblem): 
 /** Endpoints that share a quota: a rate, and a queue for each seller that waits. */
 class Family {
   readonly #stepMs: number;
+  readonly #burstMs: number;
   readonly #clock: Pick<Options, "now" | "sleep">;
   /** When all that was let in would have been, one after the other. */
   #freeAt = 0;
@@ -54,6 +55,8 @@ class Family {
 
   constructor(stepMs: number, clock: Pick<Options, "now" | "sleep">) {
     this.#stepMs = stepMs;
+    // One at least is let in at once, however low the rate.
+    this.#burstMs = Math.max(burstMs, stepMs);
     this.#clock = clock;
   }
 
@@ -71,11 +74,11 @@ class Family {
 
   #waitMs(): number {
     const at = this.#clock.now();
-    return Math.max(this.#freeAt, at - burstMs) + this.#stepMs - at;
+    return Math.max(this.#freeAt, at - this.#burstMs) + this.#stepMs - at;
   }
 
   #take(): void {
-    this.#freeAt = Math.max(this.#freeAt, this.#clock.now() - burstMs) + this.#stepMs;
+    this.#freeAt = Math.max(this.#freeAt, this.#clock.now() - this.#burstMs) + this.#stepMs;
   }
 
   async #pump(): Promise<void> {

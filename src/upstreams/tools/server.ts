@@ -42,7 +42,8 @@ export function servePack(pack: Pack): ServedPack {
     async answer(request, apiOf) {
       if (request.method !== "POST") return incoming({ status: 405 });
       try {
-        return incoming(await reply(served, parsed(request.body), apiOf));
+        const [, credential = ""] = (request.headers["authorization"] ?? "").split(" ");
+        return incoming(await reply(served, parsed(request.body), apiOf), credential);
       } catch (error) {
         if (error instanceof Unauthorized) return incoming({ status: 401 });
         throw error;
@@ -174,8 +175,11 @@ function parsed(body: Uint8Array | undefined): unknown {
   }
 }
 
-function incoming({ status, body }: Reply): Incoming {
-  const bytes = new TextEncoder().encode(body === undefined ? "" : JSON.stringify(body));
+/** @param credential Of the account; taken out should the API have said it. */
+function incoming({ status, body }: Reply, credential = ""): Incoming {
+  const text = body === undefined ? "" : JSON.stringify(body);
+  const isTold = credential.length >= 8 && text.includes(credential);
+  const bytes = new TextEncoder().encode(isTold ? text.replaceAll(credential, "…") : text);
   const headers: Readonly<Record<string, string>> = {
     ...(status === 405 ? { allow: "POST" } : {}),
     ...(body === undefined ? {} : { "content-type": "application/json" }),

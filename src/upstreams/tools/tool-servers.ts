@@ -53,7 +53,7 @@ export function createToolServers(deps: Deps): ToolServers {
   const own = ({ perMinute }: Pack) => ({
     quota: createQuota({
       perMinute: { ...perMinute, default: deps.config.shopRequestsPerMinute },
-      now,
+      now: () => performance.now(),
       sleep: pause,
     }),
     sellers: createCache<Seller>({ freshMs: tenMinutesMs, staleMs: 0, size: 10_000, now }),
@@ -143,12 +143,18 @@ function apiFor(
     holder,
   };
   const seller = async () => {
-    // Several calls may share the answer: none of them ends it for the others.
-    const own = { ...context, running: new Running() };
     const { endpoint, read } = pack.whoAmI;
-    const known = await sellers.get(holder, async () =>
-      read((await callApi(api, own, endpoint)).body),
-    );
+    const load = async () => {
+      // Several calls may share the answer: none of them ends it for the others, and it ends by itself.
+      const own = new Running();
+      const timer = setTimeout(() => own.stop(), longestMs);
+      try {
+        return read((await callApi(api, { ...context, running: own }, endpoint)).body);
+      } finally {
+        clearTimeout(timer);
+      }
+    };
+    const known = await running.until(sellers.get(holder, load));
     if (known !== undefined) return known;
     throw new ToolProblem("upstream_down", "The API did not say whose account this is");
   };
@@ -175,7 +181,10 @@ function apiFor(
           await timely(endWrite(deps.db, write, { pack: pack.name, state: "refused" }));
         throw error;
       });
-      await timely(endWrite(deps.db, write, { pack: pack.name, state: "done" }));
+      // It is done, whatever becomes of the row: that then stands for "nobody knows", and is not sent again.
+      await timely(endWrite(deps.db, write, { pack: pack.name, state: "done" })).catch(
+        (error: unknown) => deps.log.error("write_not_noted", { tool, ...errorFields(error) }),
+      );
       return done;
     },
   };
