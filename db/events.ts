@@ -5,6 +5,7 @@ import { events } from "./schema/operations.ts";
 /** What one process notes for all: see the readers of each. */
 type EventName =
   | "client_document_drifted"
+  | "endpoint_deprecated"
   | "endpoint_gone"
   | "journal_unavailable"
   | "announced"

@@ -6,6 +6,7 @@ import { authorizedAgent } from "#test/support/agent-like.ts";
 import { at as field } from "#src/upstreams/mercadolibre-shop/fields.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";
 import { Running } from "#src/upstreams/tools/api.ts";
+import { evaluate } from "#src/operations/alerts/alerts.ts";
 import { type OpenShop, linkIn, openShop } from "./shop.ts";
 
 /*
@@ -635,6 +636,17 @@ test("26: where the bulk form is gone the one before is asked, and operators are
   const events = await at.world.database.open
     .sql`select subject from events where name = 'endpoint_gone'`;
   expect([...events]).toEqual([{ subject: "GET /items/bulk" }]);
+});
+
+test.each(["deprecation", "sunset"])("26: operators are told where one says %s", async (header) => {
+  await using at = await openShop();
+  await at.call("get_account");
+  next(at, json({ results: [] }, 200, { [header]: "@1798675200" }));
+  expect((await at.call("list_unread_messages")).isError).toBe(false);
+  const { kind, subject } = (await evaluate(at.world.app)).find((each) =>
+    each.kind.startsWith("endpoint"),
+  ) ?? { kind: "none", subject: "none" };
+  expect([kind, subject]).toEqual(["endpoint_deprecated", "GET /messages/unread"]);
 });
 
 test("a moderated message is not called delivered", async () => {

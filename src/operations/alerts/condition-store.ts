@@ -94,17 +94,30 @@ export async function documentsDrifted(db: Database): Promise<Condition[]> {
   }));
 }
 
-/** Endpoints of an API that answered within the last day as if they were gone. */
-export async function endpointsGone(db: Database): Promise<Condition[]> {
+/** Endpoints of an API that within the last day answered as if they were gone, or said that they will be. */
+export async function endpointsChanged(db: Database): Promise<Condition[]> {
   const rows = await db
-    .selectDistinct({ subject: events.subject })
+    .selectDistinct({ name: events.name, subject: events.subject })
     .from(events)
-    .where(and(eq(events.name, "endpoint_gone"), gt(events.at, sql`now() - interval '1 day'`)));
-  return rows.map(({ subject }) => ({
-    kind: "endpoint_gone",
-    subject,
-    summary: `${subject} answers as if it were gone; tools that use it fail: update smartdash`,
-  }));
+    .where(
+      and(
+        inArray(events.name, ["endpoint_gone", "endpoint_deprecated"]),
+        gt(events.at, sql`now() - interval '1 day'`),
+      ),
+    );
+  return rows.map(({ name, subject }) =>
+    name === "endpoint_gone"
+      ? {
+          kind: "endpoint_gone",
+          subject,
+          summary: `${subject} answers as if it were gone; tools that use it fail: update smartdash`,
+        }
+      : {
+          kind: "endpoint_deprecated",
+          subject,
+          summary: `${subject} says that it will go; tools that use it work still: update smartdash`,
+        },
+  );
 }
 
 const certificateDays = 14;

@@ -1,10 +1,9 @@
-import { isObject } from "#src/config/read.ts";
 import { Cancel, type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchange.ts";
-import { type ProblemCode, ToolProblem, unknownOutcome } from "./problem.ts";
+import { ToolProblem, unknownOutcome } from "./problem.ts";
+import { isBlocked, problemOf } from "./api-problem.ts";
 import { codeOf } from "#src/failure.ts";
 import { LostAfterSending, isUntrusted } from "#src/http/reason.ts";
 import type { Quota } from "./quota.ts";
-import { vendorText } from "./vendor-text.ts";
 
 /** One endpoint of an API. Paths and query keys are code; only values come from tools. */
 export type Endpoint = {
@@ -85,8 +84,12 @@ type Deps = {
   readonly quota: Quota;
   readonly now: () => Date;
   readonly sleep: (milliseconds: number) => Promise<void>;
-  /** Which endpoints answer as if they were gone. */
-  readonly noteGone: (endpoint: Endpoint, status: number) => void;
+  /** Which endpoints answer as if they were gone, or say that they will be. */
+  readonly noteChange: (
+    change: "endpoint_gone" | "endpoint_deprecated",
+    endpoint: Endpoint,
+    status: number,
+  ) => void;
 };
 
 type ApiContext = {
@@ -222,6 +225,8 @@ type Received = {
   readonly status: number;
   readonly type: string;
   readonly version: string | undefined;
+  /** RFC 9745 and RFC 8594. */
+  readonly isDeprecated: boolean;
   readonly bytes: Uint8Array;
 };
 
@@ -255,7 +260,8 @@ async function send(
     const type = headers.get("content-type") ?? "";
     const version = headers.get("x-version") ?? undefined;
     const bytes = incoming.taken?.(mostAnswerBytes) ?? (await wholeBody(incoming, limits));
-    return { status, type, version, bytes };
+    const isDeprecated = (headers.get("deprecation") ?? headers.get("sunset")) !== undefined;
+    return { status, type, version, isDeprecated, bytes };
   } finally {
     context.running.ended(cancel);
   }
@@ -274,14 +280,15 @@ function judged(
   if (answer instanceof ToolProblem) throw answer;
   const { status, version } = answer;
   const body = bodyOf(answer);
-  if (isGone(status, request)) deps.noteGone(endpoint, status);
+  if (isGone(status, request)) deps.noteChange("endpoint_gone", endpoint, status);
+  else if (answer.isDeprecated) deps.noteChange("endpoint_deprecated", endpoint, status);
   if (isFine(status, request)) {
     expectReadable(endpoint, answer, body);
     return { status, body, file: fileOf(answer), isPartial: status === 206, version };
   }
   if (status === 401 && !isBlocked(body)) throw new Unauthorized("the credential is refused");
   if (status >= 400 && status < 500) deps.quota.refused(context.holder);
-  throw problemOf(endpoint, { status, body });
+  throw problemOf(endpoint.method, { status, body });
 }
 
 /** A page of a firewall with status 200, or nothing at all, is no answer: "there is none" would be a lie. */
@@ -327,73 +334,4 @@ function exactly(_: string, value: unknown, context?: { readonly source?: string
   const isInexact =
     typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
   return isInexact ? (context?.source ?? String(value)) : value;
-}
-
-/** 401 and 403 that no newer credential helps against: the application, or its permission, is refused. */
-function isBlocked(body: unknown): boolean {
-  return (
-    isObject(body) &&
-    (body["code"] === "unauthorized_scopes" || body["error"] === "unauthorized_scopes")
-  );
-}
-
-const codes: Readonly<Record<number, ProblemCode>> = {
-  400: "rejected",
-  403: "forbidden",
-  404: "not_found",
-  409: "conflict",
-  410: "not_found",
-  412: "conflict",
-  429: "rate_limited",
-};
-
-/** The vendor's eight shapes of an error, in one. What it says of it is a stranger's text. */
-function problemOf(
-  { method }: Endpoint,
-  { status, body }: { readonly status: number; readonly body: unknown },
-): ToolProblem {
-  if (status === 401) {
-    return new ToolProblem("app_blocked", "The API refuses this gateway's application", {
-      httpStatus: status,
-      nextStep: "Tell the operator of this gateway; do not try again.",
-    });
-  }
-  // Nobody knows whether it was done before the server failed.
-  if ((status >= 500 || status === 408) && method !== "GET") return unknownOutcome();
-  const code = codes[status] ?? (status >= 500 ? "upstream_down" : "rejected");
-  const isPolicy = isObject(body) && body["blocked_by"] === "PolicyAgent";
-  const nextStep = isPolicy
-    ? "A permission of the application may be missing, or the consent too old: the seller connects the account again, or the operator looks at the application's permissions."
-    : nextSteps[code];
-  return new ToolProblem(code, `The API answered ${status}`, {
-    httpStatus: status,
-    ...defined("untrustedText", wordsOf(body)),
-    ...defined("nextStep", nextStep),
-  });
-}
-
-function defined<K extends string>(key: K, value: string | undefined): Partial<Record<K, string>> {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- one key, as the type says
-  return (value === undefined ? {} : { [key]: value }) as Partial<Record<K, string>>;
-}
-
-const nextSteps: Partial<Record<ProblemCode, string>> = {
-  rate_limited: "Wait a minute, and ask for less at once.",
-  conflict: "Somebody else changed it meanwhile: read it again, and decide anew.",
-  upstream_down: "Try again in a minute.",
-};
-
-const longestWords = 500;
-
-function wordsOf(body: unknown): string | undefined {
-  if (!isObject(body)) return undefined;
-  const causes = Array.isArray(body["cause"]) ? body["cause"].slice(0, 20) : [];
-  const inner = causes.flatMap((each: unknown) =>
-    isObject(each) && typeof each["message"] === "string" ? [each["message"]] : [],
-  );
-  const own = [body["message"], body["description"], body["error"], body["code"], body["key"]];
-  const texts = [...own.slice(0, 2).filter((each) => typeof each === "string"), ...inner];
-  const words = texts.length > 0 ? texts.join("; ") : own.find((each) => typeof each === "string");
-  if (typeof words !== "string") return undefined;
-  return vendorText(words, longestWords);
 }

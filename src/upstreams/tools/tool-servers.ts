@@ -12,7 +12,7 @@ import type { Log } from "#src/telemetry/log.ts";
 import { timely } from "#src/timeout.ts";
 import { mercadolibreShop } from "../mercadolibre-shop/pack.ts";
 import type { Upstream } from "../upstream.ts";
-import { type Api, type Endpoint, type Seller, Running, Unauthorized, callApi } from "./api.ts";
+import { type Api, type Seller, Running, Unauthorized, callApi } from "./api.ts";
 import { ToolProblem, unknownOutcome } from "./problem.ts";
 import { createQuota } from "./quota.ts";
 import { type ServedPack, servePack } from "./server.ts";
@@ -48,8 +48,8 @@ export function createToolServers(deps: Deps): ToolServers {
   const now = () => deps.now().getTime();
   const pause = (milliseconds: number) => sleep(milliseconds, undefined, { ref: false });
   const served = new Map<string, Served>();
-  const noteGone = goneNotes(deps);
-  const api = { exchange: deps.exchange, now: deps.now, sleep: pause, noteGone };
+  const noteChange = changeNotes(deps);
+  const api = { exchange: deps.exchange, now: deps.now, sleep: pause, noteChange };
   const own = ({ perMinute }: Pack) => ({
     quota: createQuota({
       perMinute: { ...perMinute, default: deps.config.shopRequestsPerMinute },
@@ -93,20 +93,20 @@ export function createToolServers(deps: Deps): ToolServers {
 }
 
 /** Once an hour for each endpoint. A 404 about one thing is an answer; about a whole collection it is none. */
-function goneNotes({ db, log, now }: Deps): (endpoint: Endpoint, status: number) => void {
+function changeNotes({ db, log, now }: Deps): Parameters<typeof callApi>[0]["noteChange"] {
   const noted = createCache<true>({
     freshMs: 3_600_000,
     staleMs: 0,
     size: 1000,
     now: () => now().getTime(),
   });
-  return ({ method, path }, status) => {
+  return (change, { method, path }, status) => {
     const subject = `${method} ${path}`;
-    const isAboutOne = status === 404 && path.includes("{");
-    if (isAboutOne || noted.fresh(subject) === true) return;
-    noted.put(subject, true);
-    log.lasting("endpoint_gone", { endpoint: subject, status });
-    recordEvent(db, { name: "endpoint_gone", subject }).catch((error: unknown) =>
+    const isAboutOne = change === "endpoint_gone" && status === 404 && path.includes("{");
+    if (isAboutOne || noted.fresh(`${change} ${subject}`) === true) return;
+    noted.put(`${change} ${subject}`, true);
+    log.lasting(change, { endpoint: subject, status });
+    recordEvent(db, { name: change, subject }).catch((error: unknown) =>
       log.lasting("event_not_stored", errorFields(error)),
     );
   };
