@@ -120,7 +120,11 @@ test("Ctrl-C ends the demo with its database; started again it knows the bearer,
   });
   await connectSeller(newVisitor(), { url: again.url });
   expect((await post(`${again.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(200);
-  expect((await program.end("SIGINT")).exit).toBe(0);
+  // npm passes on the signal that the terminal has sent to all: it comes twice, and ends all in order still.
+  const database = (await databasePid(join(folder.path, "demo/data"))) ?? 0;
+  process.kill(program.pid, "SIGINT");
+  expect((await program.end("SIGTERM")).exit).toBe(0);
+  expect([database > 0, isAlive(database)]).toEqual([true, false]);
 });
 
 async function expectShop(agent: Agent): Promise<void> {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, codeOf } from "#src/failure.ts";
+import { interrupted, onStopSignal } from "#src/runtime/signals.ts";
 
 const homePrefix = "sd-rehearsal-";
 
@@ -77,13 +78,5 @@ const [mostLooks, lookMs] = [100, 50];
 
 /** Takes everything away before the process ends on Ctrl-C or SIGTERM. Returns how to stop listening. */
 export function onSignals(dispose: () => Promise<void>): () => void {
-  const end = () => void dispose().finally(() => process.exit(interrupted));
-  process.once("SIGINT", end);
-  process.once("SIGTERM", end);
-  return () => {
-    process.off("SIGINT", end);
-    process.off("SIGTERM", end);
-  };
+  return onStopSignal(() => void dispose().finally(() => process.exit(interrupted)));
 }
-
-const interrupted = 130;
