@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { createQuota } from "#src/upstreams/tools/quota.ts";
 import { connectSeller, mintBearer, newVisitor } from "#test/support/browser-like.ts";
 import { runBeside } from "#test/cli/run.ts";
+import { post, toolCall } from "#test/support/mcp.ts";
 import { authorizedAgent } from "#test/support/agent-like.ts";
 import { at as field } from "#src/upstreams/mercadolibre-shop/fields.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";
@@ -132,6 +133,49 @@ test("4: nothing of the agent's headers reaches the API", async () => {
   expect([seen.get("x-evil"), seen.get("mcp-protocol-version")]).toEqual([null, null]);
   expect(seen.get("authorization")).not.toContain(at.bearer);
 });
+
+test("4: whatever headers an agent sends, the API gets the same few, at the same host", async () => {
+  await using at = await openShop({ MELI_REQUESTS_PER_MINUTE: "100000" });
+  const names = [
+    "x-forwarded-host",
+    "forwarded",
+    "cookie",
+    "x-format-new",
+    "x-caller-id",
+    "api-version",
+  ];
+  const values = [
+    "evil.example",
+    "http://169.254.169.254/",
+    "a, b",
+    "100200301",
+    "%0d%0ahost: evil",
+  ];
+  const asked: Headers[] = [];
+  for (let round = 0; round < 100; round += 1) {
+    const pick = (step: number) => [
+      names[(round + step) % names.length] ?? "",
+      values[(round * step) % values.length] ?? "",
+    ];
+    const headers = Object.fromEntries([pick(1), pick(3), pick(5)]);
+    at.world.sandbox.api.faults.push((request) => void asked.push(request.headers));
+    await (await post(at.url, at.bearer, toolCall("list_claims", {}), headers)).text();
+    const seen = asked[round] ?? new Headers();
+    const told = [...seen.keys()];
+    expect([round, told.filter((name) => !sent.has(name))]).toEqual([round, []]);
+    expect(seen.get("host")).toMatch(/^(localhost|127\.0\.0\.1):\d+$/);
+    expect(seen.get("authorization")).not.toContain(at.bearer);
+  }
+});
+
+const sent: ReadonlySet<string> = new Set([
+  "accept",
+  "accept-encoding",
+  "authorization",
+  "connection",
+  "host",
+  "user-agent",
+]);
 
 test("5: what a bulk answer hides is told, one by one", async () => {
   await using at = await openShop();
