@@ -15,6 +15,8 @@ const archiveName = "postgres.tar.zst";
 const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
 /** As if the machine had so much: how often the heap is collected follows from it, not how large it may grow. */
 const [heapSize, heapBytes] = ["BUN_JSC_forceRAMSize", 1024 ** 3];
+/** Bun's allocator gives back unused parts of pages whenever the event loop is idle: under load that costs a tenth of a call or more. */
+const purgeHoles = "MIMALLOC_PURGE_HOLES";
 
 const digestSeed = randomBytes(8).readBigUInt64LE();
 
@@ -129,7 +131,7 @@ function ignoreExisting(error: NodeJS.ErrnoException): void {
 
 /**
  * Bun allows 256 fetches at once, and lets its heap grow with the memory of the machine: on a big one a gateway would
- * keep several times of what it needs. It reads both variables only while it starts; whoever sets them is obeyed.
+ * keep several times of what it needs. It reads these variables only while it starts; whoever sets them is obeyed.
  */
 function restartForService(): void {
   // oxlint-disable-next-line node/no-process-env -- Bun's own variables, and the restart hands on all of them
@@ -139,6 +141,7 @@ function restartForService(): void {
   const ownArguments = Bun.isStandaloneExecutable ? rest : [script ?? "", ...rest];
   process.execve(process.execPath, [process.execPath, ...process.execArgv, ...ownArguments], {
     ...(totalmem() > heapBytes ? { [heapSize]: String(heapBytes) } : {}),
+    [purgeHoles]: "0",
     ...env,
     [fetchLimit]: "20000",
   });
