@@ -1,6 +1,7 @@
 import type { App } from "#src/app.ts";
 import { untilAcknowledged } from "#src/bus.ts";
 import { definitionsChanged, definitionsOf } from "#src/policy/tools/store.ts";
+import { createOperatorLink } from "#src/people/operators.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import {
   approveTools,
@@ -8,7 +9,6 @@ import {
   expectUpstream,
   heldTools,
   holdTool,
-  createReviewLink,
 } from "#src/policy/tools/review.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";
@@ -167,7 +167,9 @@ const review = command({
   examples: ["smartdash tools review"],
   args: {},
   run: async () => {
-    const made = await withApp({ role: "command" }, createReviewLink);
+    const made = await withApp({ role: "command" }, (app) =>
+      createOperatorLink(app, { page: "review" }),
+    );
     const until = made.expiresAt.toISOString().slice(0, 16);
     const talk = `It works once, until ${until} UTC; the browser may then decide for an hour.`;
     return { json: made, text: made.url, talk };

@@ -12,6 +12,7 @@ import sql9 from "./0009_old_grant_subjects.sql" with { type: "text" };
 import sql10 from "./0010_optional_refresh_token.sql" with { type: "text" };
 import sql11 from "./0011_node_names.sql" with { type: "text" };
 import sql12 from "./0012_tool_writes.sql" with { type: "text" };
+import sql13 from "./0013_console.sql" with { type: "text" };
 
 export const migrations = [
   { name: "0000_first", sql: sql0 },
@@ -27,4 +28,5 @@ export const migrations = [
   { name: "0010_optional_refresh_token", sql: sql10 },
   { name: "0011_node_names", sql: sql11 },
   { name: "0012_tool_writes", sql: sql12 },
+  { name: "0013_console", sql: sql13 },
 ] as const;

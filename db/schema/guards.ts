@@ -63,10 +63,16 @@ export const toolLists = pgTable("tool_lists", {
   isComplete: boolean("is_complete").notNull().default(false),
 });
 
-/** What lets an operator's browser at the page of held definitions: a link from the command line, then a cookie. */
+/** What lets a browser at the operator's console: a link from the command line, then a cookie. */
 export const reviewKeys = pgTable("review_keys", {
   fingerprint: bytes("fingerprint").primaryKey(),
   kind: text("kind", { enum: ["link", "browser"] }).notNull(),
+  /** What it may do there: everything, or only look. */
+  role: text("role", { enum: ["operator", "auditor"] })
+    .notNull()
+    .default("operator"),
+  /** Who it is, for the audit trail. */
+  subject: text("subject").notNull().default("operator"),
   expiresAt: moment("expires_at").notNull(),
 });
 

@@ -84,6 +84,9 @@ export const alerts = pgTable(
     tries: integer("tries").notNull().default(0),
     /** Somebody is sending it until then. */
     sendingUntil: moment("sending_until"),
+    /** Who has seen it; void when it fires anew. */
+    acknowledgedAt: moment("acknowledged_at"),
+    acknowledgedBy: text("acknowledged_by"),
   },
   (table) => [
     primaryKey({ columns: [table.kind, table.subject] }),
@@ -124,4 +127,19 @@ export const toolWrites = pgTable(
     at: moment("at").notNull().defaultNow(),
   },
   (table) => [primaryKey({ columns: [table.pack, table.seller, table.tool, table.about] })],
+);
+
+/** What was changed on the operator's console, and by whom. */
+export const operatorActions = pgTable(
+  "operator_actions",
+  {
+    id: uuid("id").primaryKey(),
+    at: moment("at").notNull().defaultNow(),
+    /** Of the console's link: who it was made for. */
+    actor: text("actor").notNull(),
+    action: text("action").notNull(),
+    /** What it was done to; never a secret. */
+    about: text("about").notNull(),
+  },
+  (table) => [index("operator_actions_at").on(table.at)],
 );

@@ -193,9 +193,14 @@ export const pageFailures = {
     http: 400,
     doc: "This invitation is unknown, was used, or is older than seven days.",
   },
+  operator_needed: {
+    http: 403,
+    message: "An auditor may look at everything here, and change nothing",
+    doc: "The browser is at the operator's console as an auditor. What changes something needs a link of `smartdash console` without `--role auditor`.",
+  },
   review_link_needed: {
     http: 403,
-    doc: "The page of held definitions opens with a link that the operator makes with `smartdash tools review`. A link works once, within ten minutes; the browser may look for an hour.",
+    doc: "The operator's pages open with a link of `smartdash console` or `smartdash tools review`. A link works once, within ten minutes; the browser may look for an hour.",
   },
   definition_decided: {
     http: 409,

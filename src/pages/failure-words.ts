@@ -38,10 +38,15 @@ const agentFailureWords = {
     pt: "Para entrar pela primeira vez você precisa de um convite. Peça-o a quem opera este serviço e abra-o neste navegador.",
     en: "To come in for the first time you need an invitation. Ask whoever runs this service, and open it in this browser.",
   },
+  operator_needed: {
+    es: "Entraste como auditor: puedes mirar todo, pero no cambiar nada. No se cambió nada.",
+    pt: "Você entrou como auditor: pode ver tudo, mas não mudar nada. Nada foi alterado.",
+    en: "You came in as an auditor: you may look at everything, and change nothing. Nothing was changed.",
+  },
   review_link_needed: {
-    es: "Esta página se abre con un enlace de `smartdash tools review`. Cada enlace sirve una vez, durante diez minutos. Crea otro.",
-    pt: "Esta página abre com um link de `smartdash tools review`. Cada link serve uma vez, durante dez minutos. Crie outro.",
-    en: "This page opens with a link from `smartdash tools review`. Each link works once, within ten minutes. Make another one.",
+    es: "Esta página se abre con un enlace de `smartdash console` o `smartdash tools review`. Cada enlace sirve una vez, durante diez minutos. Crea otro.",
+    pt: "Esta página abre com um link de `smartdash console` ou `smartdash tools review`. Cada link serve uma vez, durante dez minutos. Crie outro.",
+    en: "This page opens with a link from `smartdash console` or `smartdash tools review`. Each link works once, within ten minutes. Make another one.",
   },
   definition_decided: {
     es: "Alguien ya decidió sobre esta definición. No se cambió nada; vuelve a abrir la página.",

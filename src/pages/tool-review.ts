@@ -8,15 +8,13 @@ import { type Markup, page, seeOther } from "./page.ts";
 import { say } from "./words.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
+import { type Held, decideWaiting, heldTools } from "#src/policy/tools/review.ts";
 import {
-  type Held,
-  decideWaiting,
-  heldTools,
-  acceptReviewLink,
-  expectReviewLink,
-  expectReviewer,
-  reviewerToken,
-} from "#src/policy/tools/review.ts";
+  acceptOperatorLink,
+  expectOperator,
+  expectOperatorLink,
+  operatorAt,
+} from "#src/people/operators.ts";
 import { countWaiting } from "#src/policy/tools/store.ts";
 
 type Deps = Pick<App, "db" | "now" | "catalog" | "bindingKey" | "log">;
@@ -27,22 +25,22 @@ const mostShown = 20;
 /** `/review`: an operator looks at the definitions that wait, and decides about each. */
 export function mountReview(routes: PageRoutes, app: Deps): void {
   routes.get("/review/:code", async ({ req }) => {
-    await expectReviewLink(app, req.param("code"));
+    await expectOperatorLink(app, req.param("code"));
     return await reviewLinkPage(languageOf(req.raw));
   });
   // What fetches a link to show a preview of it presses no button.
   routes.post("/review/:code", async ({ req }) =>
-    seeOther("/review", [await acceptReviewLink(app, req.param("code"))]),
+    seeOther("/review", [await acceptOperatorLink(app, req.param("code"))]),
   );
   routes.get("/review", async ({ req }) => {
-    const formToken = await reviewerToken(app, req.raw);
+    const { formToken } = await operatorAt(app, req.raw);
     const held = await heldTools(app, { most: mostShown });
     const more = (await timely(countWaiting(app.db))) - held.length;
     return await reviewPage(languageOf(req.raw), { held, more, formToken });
   });
   routes.post("/review", async ({ req }) => {
     const form = await readForm(req.raw);
-    await expectReviewer(app, req.raw, form);
+    await expectOperator(app, req.raw, form);
     const [upstream, hash, state] = ["upstream", "hash", "state"].map((name) => form.get(name));
     const isState = state === "approved" || state === "held";
     if (!isState || upstream == null || hash == null) throw new Failure("form_refused");

@@ -3,6 +3,7 @@ import type { Database } from "#db/open.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { callBatches, calls } from "#db/schema/calls.ts";
 import { people } from "#db/schema/people.ts";
+import { countingOf } from "./call-count-store.ts";
 
 export type CallRow = typeof calls.$inferInsert;
 export type StoredCall = typeof calls.$inferSelect;
@@ -47,7 +48,8 @@ export async function saveCalls(
         "sessionId" uuid, "grantId" uuid, "agentId" uuid, "clientId" text, "requestId" text, upstream text, "httpMethod" text,
         "rpcMethod" text, name text, "argumentsHash" text, guard text, failure text, status int, "upstreamStatus" int, "durationMs" int)
       where r."personId" is null or exists (select 1 from ${people} p where p.id = r."personId")
-      on conflict (id) do nothing returning id)
+      on conflict (id) do nothing returning *),
+      counted as (${countingOf(sql`stored`)} returning 1)
       select count(*)::int as count,
         case when count(*) < ${rows.length} then string_agg(id::text, ' ') end as ids from stored`);
     if (stored === undefined || stored.count === 0) return;

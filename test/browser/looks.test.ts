@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
-import { createReviewLink } from "#src/policy/tools/review.ts";
+import { createOperatorLink } from "#src/people/operators.ts";
 import { saveDefinitions } from "#src/policy/tools/store.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { type World, openWorld } from "#test/support/world.ts";
@@ -47,7 +47,7 @@ async function heldFor({ app, url }: World): Promise<string> {
     isTrusting: false,
   };
   await saveDefinitions(app.db, list);
-  return (await createReviewLink({ ...app, publicUrl: url })).url;
+  return (await createOperatorLink({ ...app, publicUrl: url }, { page: "review" })).url;
 }
 
 /** Every page that people see, one after the other; `look` is called at each with its name. */

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { hash } from "node:crypto";
-import { createReviewLink } from "#src/policy/tools/review.ts";
+import { createOperatorLink } from "#src/people/operators.ts";
 import { saveDefinitions } from "#src/policy/tools/store.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { formIn } from "#test/support/agent-like.ts";
@@ -142,7 +142,10 @@ test("an upstream with very many new definitions does not hide those of another"
     await saveDefinitions(app.db, { ...list, definitions });
   }
   const operator = newVisitor();
-  await operator.post((await createReviewLink({ ...app, publicUrl: url })).url, {});
+  await operator.post(
+    (await createOperatorLink({ ...app, publicUrl: url }, { page: "review" })).url,
+    {},
+  );
   const page = await (await operator.get(`${url}/review`)).text();
   expect(page.match(/airtable\/new_/g)).toHaveLength(20);
   expect(page).toContain("mercadolibre/new_0");

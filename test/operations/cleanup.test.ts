@@ -56,6 +56,10 @@ async function litter({ app: { db } }: World): Promise<void> {
         values ('x', 'x', 'x', '{}', 'mdns', now(), now() - interval '2 hours')),
       l7 as (insert into tool_writes (pack, seller, tool, about, at)
         values ('x', 'x', 'x', 'x', now() - interval '2 days')),
+      l8 as (insert into call_counts (span, slot, upstream, caller, account, guard, calls, failed, durations)
+        values ('minute', now() - interval '27 hours', 'x', '', '', '', 1, 0, '{}')),
+      l9 as (insert into operator_actions (id, at, actor, action, about)
+        values (gen_random_uuid(), now() - interval '1 year', 'x', 'x', 'x')),
       l6 as (insert into replicas (id, seen_at) values (gen_random_uuid(), now() - interval '2 hours')),
       l4 as (insert into review_keys (fingerprint, kind, expires_at)
         values ('\\x01'::bytea, 'link', now() - interval '1 second')),

@@ -12,10 +12,17 @@ import {
   signingKeys,
   usedAssertions,
 } from "#db/schema/agents.ts";
-import { callBatches, calls } from "#db/schema/calls.ts";
+import { callBatches, callCounts, calls } from "#db/schema/calls.ts";
 import { discoveredPeers } from "#db/schema/edge.ts";
 import { approvals, reviewKeys, tallies, toolPolicies } from "#db/schema/guards.ts";
-import { alerts, events, toolWrites, replicas, switches } from "#db/schema/operations.ts";
+import {
+  alerts,
+  events,
+  operatorActions,
+  toolWrites,
+  replicas,
+  switches,
+} from "#db/schema/operations.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
 import { keepPreviousHours } from "#src/oauth-server/tokens/store.ts";
 
@@ -211,6 +218,16 @@ export const leftovers: readonly Leftover[] = [
     isOver: ({ callsDays }) => before(calls.at, days(callsDays)),
   },
   {
+    name: "call_counts",
+    table: callCounts,
+    isOver: ({
+      callsDays,
+    }) => sql`(${callCounts.span} = 'minute' and ${before(callCounts.slot, "26 hours")})
+      or (${callCounts.span} = 'hour' and ${before(callCounts.slot, days(40))})
+      or ${before(callCounts.slot, days(callsDays))}`,
+    isShortLived: true,
+  },
+  {
     name: "call_batches",
     table: callBatches,
     // A batch may hold calls of the day before it: the proof of a day goes after its last call.
@@ -228,6 +245,11 @@ export const leftovers: readonly Leftover[] = [
     name: "events",
     table: events,
     isOver: ({ eventsDays }) => before(events.at, days(eventsDays)),
+  },
+  {
+    name: "operator_actions",
+    table: operatorActions,
+    isOver: ({ callsDays }) => before(operatorActions.at, days(callsDays)),
   },
   {
     name: "alerts",

@@ -1,7 +1,7 @@
 import { and, desc, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
-import { reviewKeys, toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";
+import { toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";
 import type { ToolPolicy } from "#src/upstreams/tool-rules.ts";
 import { policyChanged } from "#src/oauth-server/caller.ts";
 
@@ -164,43 +164,6 @@ export async function decideDefinitions(
     if (rows.length > 0) await publishRevocations(transaction, [definitionsChanged(upstream)]);
     return [...new Set(rows.map((row) => row.name))].toSorted();
   });
-}
-
-type ReviewKey = typeof reviewKeys.$inferInsert;
-
-export async function saveReviewKey(db: Pick<Database, "insert">, key: ReviewKey): Promise<void> {
-  await db.insert(reviewKeys).values(key);
-}
-
-/** Takes a link and puts a browser's key in its place. False when the link is unknown, was used or is too old. */
-export async function useReviewLink(
-  db: Database,
-  used: { readonly link: Uint8Array; readonly browser: ReviewKey; readonly now: Date },
-): Promise<boolean> {
-  return await db.transaction(async (transaction) => {
-    const taken = await transaction
-      .delete(reviewKeys)
-      .where(openKey("link", used.link, used.now))
-      .returning({ kind: reviewKeys.kind });
-    if (taken.length === 0) return false;
-    await saveReviewKey(transaction, used.browser);
-    return true;
-  });
-}
-
-export async function isReviewKey(
-  db: Database,
-  ...key: [kind: ReviewKey["kind"], fingerprint: Uint8Array, now: Date]
-): Promise<boolean> {
-  return (await db.$count(reviewKeys, openKey(...key))) > 0;
-}
-
-function openKey(kind: ReviewKey["kind"], fingerprint: Uint8Array, now: Date) {
-  return and(
-    eq(reviewKeys.fingerprint, fingerprint),
-    eq(reviewKeys.kind, kind),
-    gt(reviewKeys.expiresAt, now),
-  );
 }
 
 /** How many definitions wait for somebody to look at them. */

@@ -1,0 +1,161 @@
+import { type SQL, and, eq, gte, inArray, sql } from "drizzle-orm";
+import type { Database } from "#db/open.ts";
+import { callCounts } from "#db/schema/calls.ts";
+
+/** Upper ends of the columns that durations are counted in, in milliseconds; the last column has none. */
+export const durationBounds = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] as const;
+const columns = durationBounds.length + 1;
+
+const durationColumn = sql.raw(`width_bucket(duration_ms, array[${durationBounds.join(",")}])`);
+const durationCounts = sql.raw(
+  `array[${Array.from({ length: columns }, (_, at) => `count(*) filter (where took = ${at})`).join(",")}]::int[]`,
+);
+
+/**
+ * Counts the rows of `stored`, a common table expression with the columns of `calls`, in the same statement: for each
+ * upstream by minute and by hour, for each agent and account by day. Rows are taken in one order, so that two replicas
+ * wait for each other at most.
+ */
+export function countingOf(stored: SQL): SQL {
+  return sql`insert into ${callCounts} as c (span, slot, upstream, caller, account, guard, calls, failed, durations)
+    select span, slot, upstream, caller, account, guard, count(*), count(*) filter (where is_failed), ${durationCounts}
+    from (
+      select s.span, date_trunc(s.span, at, 'UTC') as slot, upstream,
+        case when s.span <> 'day' then '' when grant_id is not null then 'grant:' || grant_id
+          when session_id is not null then 'session:' || session_id
+          else coalesce('agent:' || agent_id, '') end as caller,
+        case when s.span = 'day' then coalesce(account_id::text, '') else '' end as account,
+        case when guard like 'approved%' then '' else coalesce(guard, '') end as guard,
+        ${isFailed} as is_failed, ${durationColumn} as took
+      from ${stored} cross join (values ('minute'), ('hour'), ('day')) as s(span)) each
+    group by span, slot, upstream, caller, account, guard
+    order by span, slot, upstream, caller, account, guard
+    on conflict (span, slot, upstream, caller, account, guard) do update set
+      calls = c.calls + excluded.calls, failed = c.failed + excluded.failed,
+      durations = array(select a + b from unnest(c.durations, excluded.durations) as d(a, b))`;
+}
+
+/** Whether a call went wrong, for whatever reason but a guard's, or that its client left. */
+export const isFailed = sql.raw(
+  "(coalesce(failure <> 'client_left', false) and (guard is null or guard like 'approved%') or status >= 500 and guard is null)",
+);
+
+/** Calls of one stretch of time. */
+export type Count = {
+  readonly slot: Date;
+  readonly calls: number;
+  readonly failed: number;
+  readonly refused: number;
+  /** By `durationBounds`, of what was let through. */
+  readonly durations: readonly number[];
+};
+
+/** How a chart is made: from which counts, since when, in stretches of how many seconds. */
+export type Window = {
+  readonly span: "minute" | "hour";
+  readonly since: Date;
+  readonly stretchSeconds: number;
+};
+
+/** Counts of all upstreams together, or of one, the oldest first; stretches without a call are not among them. */
+export async function countsSince(
+  db: Database,
+  { span, since, stretchSeconds }: Window,
+  upstream?: string,
+): Promise<readonly Count[]> {
+  const own = upstream === undefined ? sql`true` : sql`upstream = ${upstream}`;
+  const sums = sql.raw(
+    Array.from(
+      { length: columns },
+      (_, at) => `coalesce(sum(durations[${at + 1}]) filter (where guard = ''), 0)`,
+    ).join(","),
+  );
+  const rows = await db.execute<{
+    slot: number;
+    calls: number;
+    failed: number;
+    refused: number;
+    durations: number[];
+  }>(sql`
+    select (floor(extract(epoch from slot) / ${stretchSeconds}::int) * ${stretchSeconds}::int)::float8 as slot,
+      sum(calls)::int as calls, sum(failed)::int as failed,
+      coalesce(sum(calls) filter (where guard <> ''), 0)::int as refused, array[${sums}]::int[] as durations
+    from ${callCounts} where span = ${span} and slot >= ${since.toISOString()}::timestamptz and ${own}
+    group by 1 order by 1`);
+  return rows.map((row) => Object.assign({}, row, { slot: new Date(row.slot * 1000) }));
+}
+
+/** How many calls each guard has refused since then, the most frequent first. */
+export async function refusalsSince(
+  db: Database,
+  { span, since }: Pick<Window, "span" | "since">,
+): Promise<readonly { readonly guard: string; readonly calls: number }[]> {
+  return await db.execute<{ guard: string; calls: number }>(sql`
+    select guard, sum(calls)::int as calls from ${callCounts}
+    where span = ${span} and slot >= ${since.toISOString()}::timestamptz and guard <> ''
+    group by guard order by 2 desc, 1 limit 20`);
+}
+
+/** Calls of each upstream since then. */
+export async function upstreamCountsSince(
+  db: Database,
+  { span, since }: Pick<Window, "span" | "since">,
+): Promise<
+  readonly {
+    readonly upstream: string;
+    readonly calls: number;
+    readonly failed: number;
+    readonly refused: number;
+  }[]
+> {
+  return await db.execute<{ upstream: string; calls: number; failed: number; refused: number }>(sql`
+    select upstream, sum(calls)::int as calls, sum(failed)::int as failed,
+      coalesce(sum(calls) filter (where guard <> ''), 0)::int as refused
+    from ${callCounts} where span = ${span} and slot >= ${since.toISOString()}::timestamptz
+    group by upstream order by upstream limit 200`);
+}
+
+/** Calls of one agent, or on one account, in a day (UTC). */
+export type DayCount = {
+  readonly caller: string;
+  readonly account: string;
+  readonly day: Date;
+  readonly calls: number;
+  readonly refused: number;
+};
+
+/** Of these agents, whose calls a person has allowed, since a day. */
+export function dayCounts(
+  db: Database,
+  { callers, since }: { readonly callers: readonly string[]; readonly since: Date },
+): Promise<readonly DayCount[]> {
+  if (callers.length === 0) return Promise.resolve([]);
+  const { caller, account, slot, calls, guard } = callCounts;
+  return db
+    .select({
+      caller,
+      account,
+      day: slot,
+      calls: sql<number>`sum(${calls})::int`,
+      refused: sql<number>`coalesce(sum(${calls}) filter (where ${guard} <> ''), 0)::int`,
+    })
+    .from(callCounts)
+    .where(and(eq(callCounts.span, "day"), inArray(caller, [...callers]), gte(slot, since)))
+    .groupBy(caller, account, slot)
+    .orderBy(slot);
+}
+
+/**
+ * The duration that so large a part of the calls did not exceed, in milliseconds; undefined where there were none, and
+ * infinite beyond the last bound.
+ */
+export function durationAt(durations: readonly number[], part: number): number | undefined {
+  const all = durations.reduce((sum, each) => sum + each, 0);
+  if (all === 0) return undefined;
+  let seen = 0;
+  for (const [at, count] of durations.entries()) {
+    seen += count;
+    if (seen >= all * part) return durationBounds[at] ?? Number.POSITIVE_INFINITY;
+  }
+  return Number.POSITIVE_INFINITY;
+}
