@@ -8,6 +8,7 @@ const commands = {
   cleanup: () => import("./commands/cleanup.ts").then((file) => file.cleanup),
   refresh: () => import("./commands/refresh.ts").then((file) => file.refresh),
   revoke: () => import("./commands/revoke.ts").then((file) => file.revoke),
+  console: () => import("./commands/console.ts").then((file) => file.consoleCommand),
   switch: () => import("./commands/switch.ts").then((file) => file.switchCommand),
   tools: () => import("./commands/tools.ts").then((file) => file.tools),
   approvals: () => import("./commands/approvals.ts").then((file) => file.approvals),

@@ -1,4 +1,4 @@
-import { testAlerts } from "#src/operations/alerts/alerts.ts";
+import { acknowledge as acknowledgeAlert, testAlerts } from "#src/operations/alerts/alerts.ts";
 import { type Alert, allAlerts } from "#src/operations/alerts/alert-store.ts";
 import { command, group, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";
@@ -12,24 +12,41 @@ const list = command({
     const rows = await withApp({ role: "command" }, ({ db }) => allAlerts(db));
     const alerts = rows.map(shown);
     if (alerts.length === 0) return { json: { alerts }, talk: "There was nothing yet." };
-    const lines = alerts.map(({ state, kind, firedAt, summary }) => [
+    const lines = alerts.map(({ state, kind, subject, firedAt, summary }) => [
       state,
-      kind,
+      `${kind} ${subject}`,
       firedAt.toISOString().slice(0, 16),
       summary,
     ]);
     const isFiring = alerts.some(({ state }) => state === "firing");
     return {
       json: { alerts },
-      text: table(["state", "kind", "since (UTC)", "what"], lines),
+      text: table(["state", "kind and subject", "since (UTC)", "what"], lines),
       ...(isFiring ? { exit: 1 } : {}),
     };
   },
 });
 
-function shown({ kind, subject, state, summary, firedAt, seenAt, pending }: Alert) {
-  return { kind, subject, state, summary, firedAt, seenAt, undelivered: pending };
+function shown({ kind, subject, state, summary, firedAt, seenAt, pending, ...seen }: Alert) {
+  const { acknowledgedAt, acknowledgedBy } = seen;
+  const alert = { kind, subject, state, summary, firedAt, seenAt, undelivered: pending };
+  return acknowledgedAt === null ? alert : { ...alert, acknowledgedAt, acknowledgedBy };
 }
+
+const acknowledge = command({
+  name: "alerts acknowledge",
+  description: "Note that you have seen an open alert, until it fires anew",
+  examples: ["smartdash alerts acknowledge upstream_failing mercadolibre"],
+  args: {
+    kind: { type: "positional", required: true, description: "Its kind, as alerts list shows it" },
+    subject: { type: "positional", required: true, description: "What it is about" },
+    by: { type: "string", default: "operator", description: "Who has seen it" },
+  },
+  run: async ({ kind, subject, by }) => {
+    await withApp({ role: "command" }, (app) => acknowledgeAlert(app, { kind, subject, by }));
+    return { json: { kind, subject, acknowledgedBy: by }, talk: `Acknowledged by ${by}.` };
+  },
+});
 
 const test = command({
   name: "alerts test",
@@ -61,6 +78,6 @@ const test = command({
 
 export const alerts = group({
   name: "alerts",
-  description: "List alerts, and test where they are sent",
-  subCommands: { list, test },
+  description: "List and acknowledge alerts, and test where they are sent",
+  subCommands: { list, acknowledge, test },
 });

@@ -3,6 +3,7 @@ import { loadConfig } from "#src/config/load.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
 import { startSandbox } from "#src/sandbox/sandbox.ts";
 import { startGateway } from "#src/gateway/gateway.ts";
+import { createOperatorLink } from "#src/people/operators.ts";
 import { catchStray } from "#src/telemetry/error-fields.ts";
 import { command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
@@ -28,7 +29,10 @@ export const demo = command({
           catchStray(app.log);
           const gateway = await startGateway(app, runtime);
           const url = gateway.publicUrl;
-          print(json === true ? JSON.stringify({ url }) : welcome(url));
+          const link = await createOperatorLink({ ...app, publicUrl: url }, { page: "console" });
+          print(
+            json === true ? JSON.stringify({ url, console: link.url }) : welcome(url, link.url),
+          );
           await stopped;
           await gateway.stop();
         },
@@ -57,7 +61,7 @@ function settings(sandbox: Readonly<Record<string, string | undefined>>) {
   };
 }
 
-function welcome(url: string): string {
+function welcome(url: string, link: string): string {
   return `
   smartdash demo: a simulated Mercado Libre and Airtable, and an MCP server behind each.
   Their access tokens die every ${accessSeconds} seconds; your agent will not notice.
@@ -67,6 +71,8 @@ function welcome(url: string): string {
     3. give your MCP client the address ${url}/mcp/mercadolibre-shop: it sends you here to allow it
        (or press "Create a session" and paste the bearer where a client cannot sign in)
     4. ask it: which questions of buyers are unanswered?
+    5. see what it did, as its operator: ${link}
+       (the link works once, within ten minutes)
 
   Other MCP addresses are ${url}/mcp/mercadolibre and ${url}/mcp/airtable
   Stop with Ctrl-C. The simulated providers forget everything then: connect again after a restart.

@@ -1,8 +1,6 @@
 import { findAccount } from "#src/accounts/find-account.ts";
 import { openJournal } from "#src/accounts/journal/journal.ts";
-import { readHeld } from "#src/accounts/credential.ts";
 import { createRefreshParts } from "#src/accounts/refresh/deps.ts";
-import { renew } from "#src/accounts/refresh/renew.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
@@ -10,6 +8,7 @@ import { openSelfTest } from "#src/check/self-test/environment.ts";
 import { type Consequence, consequences } from "#src/check/self-test/simulate-refresh.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
 import { accountsFor } from "#src/operations/store.ts";
+import { refreshNow } from "#src/operations/refresh/refresh-now.ts";
 import { type RefreshDescription, describeRefresh } from "#src/operations/refresh/describe.ts";
 import { type Outcome, command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
@@ -50,23 +49,15 @@ export const refresh = command({
 });
 
 async function reallyRefresh(app: App, named: string): Promise<Outcome> {
-  const { id, provider, sellerId } = await findAccount(app, named);
   const journal = await openJournal(app);
   try {
     const refreshing = { ...app, ...createRefreshParts(app, journal) };
-    const held = await readHeld(refreshing, id);
-    if (held === undefined) throw new Failure("not_found");
-    const renewed = await renew(refreshing, held, {
-      requestId: `command-${app.replica.slice(0, 8)}`,
-    });
-    const ends = new Date(renewed.expiresAt).toISOString();
+    const requestId = `command-${app.replica.slice(0, 8)}`;
+    const { account, generation, expiresAt } = await refreshNow(refreshing, named, requestId);
+    const ends = expiresAt.toISOString();
     return {
-      json: {
-        account: `${provider}:${sellerId}`,
-        generation: renewed.generation,
-        accessExpiresAt: ends,
-      },
-      talk: `${provider}:${sellerId} is renewed: generation ${renewed.generation}, good until ${ends.slice(0, 16)} UTC.`,
+      json: { account, generation, accessExpiresAt: ends },
+      talk: `${account} is renewed: generation ${generation}, good until ${ends.slice(0, 16)} UTC.`,
     };
   } finally {
     journal.holders.leave();

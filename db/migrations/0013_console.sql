@@ -27,4 +27,5 @@ ALTER TABLE "review_keys" ADD COLUMN "role" text DEFAULT 'operator' NOT NULL;-->
 ALTER TABLE "review_keys" ADD COLUMN "subject" text DEFAULT 'operator' NOT NULL;--> statement-breakpoint
 CREATE INDEX "call_counts_caller" ON "call_counts" USING btree ("caller","slot");--> statement-breakpoint
 CREATE INDEX "operator_actions_at" ON "operator_actions" USING btree ("at");--> statement-breakpoint
-CREATE INDEX "calls_person_id" ON "calls" USING btree ("person_id","id");
+CREATE INDEX "calls_person_id" ON "calls" USING btree ("person_id","id");--> statement-breakpoint
+CREATE INDEX "accounts_in_doubt" ON "accounts" USING btree ("state","last_error") WHERE "accounts"."state" in ('ambiguous', 'reconnect_required', 'revoking');

@@ -77,6 +77,9 @@ export const accounts = pgTable(
     index("accounts_intents")
       .on(table.intentJournal)
       .where(sql`${table.intents} > 0`),
+    index("accounts_in_doubt")
+      .on(table.state, table.lastError)
+      .where(sql`${table.state} in ('ambiguous', 'reconnect_required', 'revoking')`),
     check("accounts_kind", sql`${table.kind} in ('oauth', 'static')`),
     check(
       "accounts_state",

@@ -1,3 +1,5 @@
+import { type Brand, brandFrom } from "./brand.ts";
+import { type GivenSetting, givenSettings } from "./given.ts";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Secret } from "#src/crypto/secret.ts";
@@ -60,6 +62,9 @@ export type Config = OperationsConfig & {
     readonly keepAliveMs: number;
   };
   readonly drainMs: number;
+  readonly brand: Brand;
+  /** What this process was given, without what could be a secret. */
+  readonly given: readonly GivenSetting[];
   /** HTTP(S)_PROXY is set: connections to upstreams are the proxy's to make. */
   readonly usesProxy: boolean;
 };
@@ -162,6 +167,8 @@ function configFrom(read: Reader, environment: Environment): Config {
       keepAliveMs: read.number("STREAM_KEEPALIVE_MS"),
     },
     drainMs: read.number("DRAIN_MS"),
+    brand: brandFrom(read),
+    given: givenSettings(environment),
     usesProxy: Object.entries(environment).some(
       ([name, value]) => /^https?_proxy$/i.test(name) && (value ?? "") !== "",
     ),

@@ -236,6 +236,14 @@ export const settings = {
     kind: "text",
     doc: "Folder of the bundled PostgreSQL and the key made for it. Default: `/var/lib/smartdash` for root, else the user's data folder.",
   },
+  SMARTDASH_COLOUR: {
+    kind: "text",
+    doc: "Colour of buttons on the operator's console, as `#rrggbb`. Their text is black or white, whichever can be read.",
+  },
+  SMARTDASH_LOGO: {
+    kind: "text",
+    doc: "File with a logo for the operator's console: .svg, .png or .webp, 64 KiB at most.",
+  },
   SMARTDASH_JOURNAL: {
     kind: "text",
     doc: "Folder in which a provider's answer is kept until the database has it. On a local disk that survives a restart; gateways on one machine may share it. Default: `journal` in SMARTDASH_HOME.",

@@ -3,6 +3,7 @@ import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import { Failure } from "#src/failure.ts";
 import { type Exchange, type OutgoingRequest, discard } from "#src/http/exchange.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
+import type { ConsoleDeps } from "#src/pages/console/deps.ts";
 import { endsWithin, timely } from "#src/timeout.ts";
 import { version } from "#src/runtime/runtime.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
@@ -11,6 +12,7 @@ import { type Directory, createDirectory } from "./discovery/directory.ts";
 import type { DiscoveryBackend } from "./discovery/backend.ts";
 import { type DiscoveryDeps, mountDiscovery } from "./routes.ts";
 import { peerViews } from "./discovery/view.ts";
+import { mountPeersRoom } from "./console.ts";
 import { followEdgeTopics, tellAccount } from "./revocations.ts";
 import { type OwnNode, ownNode } from "./identity.ts";
 import { askInside, exchangeInside } from "./in-process.ts";
@@ -36,7 +38,7 @@ export type EdgeDeps = DiscoveryDeps & {
 export type Edge = {
   /** With the node itself and the nodes behind it as MCP servers. */
   readonly exchange: Exchange;
-  mount(routes: PageRoutes, app: DiscoveryDeps): void;
+  mount(routes: PageRoutes, app: DiscoveryDeps & ConsoleDeps): void;
   /** What has ended or changed, as all replicas are told. */
   hear(topics: readonly string[]): void;
   stop(): Promise<void>;
@@ -80,6 +82,7 @@ export async function openEdge(app: EdgeDeps): Promise<Edge> {
         broker,
         accounts,
       });
+      mountPeersRoom(routes, serving, node.peerId);
       mountDiscovery(routes, serving, { self, backends, certificate: app.certificate });
     },
     hear: followEdgeTopics(app, { of: node.peerId, broker, sessions, backends }),

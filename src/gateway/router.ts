@@ -27,12 +27,12 @@ import type { Parts } from "./composition.ts";
 /** Two answers of a provider and a few of the database. */
 const longestPageMs = 60_000;
 
-type Deps = Parts &
-  RefreshParts & {
-    readonly isDraining: () => boolean;
-    /** Undefined when it is switched off. */
-    readonly edge: { mount(routes: PageRoutes, app: Parts & RefreshParts): void } | undefined;
-  };
+type Serving = Parts & RefreshParts & { readonly isDraining: () => boolean };
+
+type Deps = Serving & {
+  /** Undefined when it is switched off. */
+  readonly edge: { mount(routes: PageRoutes, app: Serving): void } | undefined;
+};
 
 /** Answers every request: MCP addresses first, by one look-up; everything else goes through the router. */
 export function createAnswer(app: Deps, port: number): Handle {

@@ -9,7 +9,8 @@ import { type Scope, allowedBy, scopes } from "./scopes.ts";
 import { sessionByFingerprint } from "./sessions/store.ts";
 import { type ProvenToken, proveAccessToken } from "./tokens/access-token.ts";
 import { type SigningKeys, keysTopic } from "./tokens/signing-keys.ts";
-import { policyKeyOf } from "./grants/consent.ts";
+import { narrowingKeyOf, policyKeyOf } from "./grants/consent.ts";
+import type { Grant } from "./grants/store.ts";
 import { agentById, isEnded, openGrant, policiesOf } from "./tokens/store.ts";
 
 /** Who a bearer stands for. */
@@ -151,10 +152,19 @@ async function withGrant(app: CallerDeps, base: Base): Promise<Caller | undefine
   if (grant.upstream !== base.upstream) return undefined;
   const { personId, accountId, provider, clientId: agent, clientName: agentName } = grant;
   const key = policyKeyOf(grant);
-  const own = await timely(policiesOf(app.db, [key, `agent:${agent}`]));
-  const policies = grant.onlyReading ? [...own, onlyReading] : own;
+  const policies = await policiesOfGrant(app, grant);
   const owner = { personId, accountId, provider };
   return { ...base, key, kind: "grant", ...owner, agent, agentName, policies };
+}
+
+/** Which tools a grant may use: by the operator's word about it and its client, and by its person's. */
+export async function policiesOfGrant(
+  { db }: Pick<App, "db">,
+  grant: Pick<Grant, "policyId" | "clientId" | "onlyReading">,
+): Promise<readonly ToolPolicy[]> {
+  const subjects = [policyKeyOf(grant), narrowingKeyOf(grant), `agent:${grant.clientId}`];
+  const own = await timely(policiesOf(db, subjects));
+  return grant.onlyReading ? [...own, onlyReading] : own;
 }
 
 async function withAgent(

@@ -17,7 +17,8 @@ import { timely } from "#src/timeout.ts";
 import { countAccounts, secondsSince } from "./store.ts";
 import { allAlerts } from "./alerts/alert-store.ts";
 
-type Deps = Pick<App, "config" | "metrics"> & {
+/** What health is made of. */
+export type HealthDeps = Pick<App, "config" | "metrics"> & {
   readonly databaseWatch: DatabaseWatch;
   readonly healthWatch: HealthWatch;
   readonly connectCheck: Pick<ConnectCheck, "failing">;
@@ -37,12 +38,15 @@ type Status = "pass" | "warn" | "fail";
  * Makes next to no load.
  * `/metrics` needs METRICS_TOKEN as a bearer.
  */
-export function mountOperations(routes: PageRoutes, app: Deps): void {
+export function mountOperations(routes: PageRoutes, app: HealthDeps): void {
   routes.get("/livez", () => health("pass", {}));
   routes.get("/readyz", () =>
     app.isDraining() ? health("fail", { process: "gateway_stopping" }) : readiness(app),
   );
-  routes.get("/health", () => wholeHealth(app));
+  routes.get("/health", async () => {
+    const { status, checks, isDegraded } = await lookAtHealth(app);
+    return health(status, checks, isDegraded);
+  });
   routes.get("/metrics", ({ req }) => {
     const { token } = app.config.metrics;
     if (token === undefined) throw new Failure("not_found");
@@ -61,12 +65,18 @@ export async function metricsAnswer({ metrics }: Pick<App, "metrics">): Promise<
 
 const statuses = { pass: "pass", degraded: "warn", fail: "fail" } as const;
 
-async function readiness(app: Deps): Promise<Response> {
+async function readiness(app: HealthDeps): Promise<Response> {
   const { status, code } = await app.databaseWatch.look();
   return health(statuses[status], { database: code }, status === "degraded");
 }
 
-async function wholeHealth(app: Deps): Promise<Response> {
+/** What this replica knows of its own health, its upstreams', its providers' and its database's: `pass`, or the code of what is wrong. */
+export async function lookAtHealth(app: HealthDeps): Promise<{
+  readonly status: Status;
+  readonly checks: Readonly<Record<string, string>>;
+  /** The database is away, and what the process holds still serves. */
+  readonly isDegraded: boolean;
+}> {
   const [{ status, code }, days, kinds, journal, outcomes, providers] = await Promise.all([
     app.databaseWatch.look(),
     app.healthWatch.daysSinceCleanup(),
@@ -96,7 +106,7 @@ async function wholeHealth(app: Deps): Promise<Response> {
   };
   const isTroubled = isOverdue || troubled.length + kinds.length > 0;
   const worst = statuses[status] === "pass" && isTroubled ? "warn" : statuses[status];
-  return health(worst, checks, status === "degraded");
+  return { status: worst, checks, isDegraded: status === "degraded" };
 }
 
 /** The expired draft-inadarei-api-health-check-06 is what monitors understand. */

@@ -102,7 +102,7 @@ async function answer(app: AuthorizeDeps, request: Request, visit: Visit): Promi
     continueTo,
     action: "/authorize",
     isRemembered: mayRemember(asked),
-    ...stopNotice(app, language, { asked, person, accounts }),
+    ...(await stopNotice(app, language, { asked, person, accounts })),
     fields: { query: asked.query, consent: consentToken(app, person, aboutOf(asked)) },
   });
 }

@@ -60,3 +60,17 @@ export function clientConfigurations(target: Target): readonly ClientConfigurati
     },
   ];
 }
+
+/** One click for clients that take a link to their own program. They sign in by themselves: no link ever has a bearer in it. */
+export function installLinks({
+  name,
+  url,
+}: Pick<Target, "name" | "url">): readonly { readonly client: string; readonly href: string }[] {
+  const code = JSON.stringify({ name, type: "http", url });
+  const cursor = Buffer.from(JSON.stringify({ url })).toString("base64");
+  const query = `name=${encodeURIComponent(name)}&config=${encodeURIComponent(cursor)}`;
+  return [
+    { client: "VS Code", href: `vscode:mcp/install?${encodeURIComponent(code)}` },
+    { client: "Cursor", href: `cursor://anysphere.cursor-deeplink/mcp/install?${query}` },
+  ];
+}

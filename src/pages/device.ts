@@ -63,6 +63,7 @@ async function show(app: DeviceDeps, request: Request, address: string): Promise
   if (person === undefined || accounts.length === 0) {
     return await connectPage(app, language, { ...asked, continueTo, person });
   }
+  const { notice } = await stopNotice(app, language, { asked, person, accounts });
   return await consentPage(app, language, {
     ...asked,
     continueTo,
@@ -70,7 +71,7 @@ async function show(app: DeviceDeps, request: Request, address: string): Promise
     accounts,
     notice: html`<p class="warn box">${say(language, "device_check")}</p>
       <p class="code">${shownUserCode(code)}</p>
-      ${stopNotice(app, language, { asked, person, accounts }).notice ?? ""}`,
+      ${notice ?? ""}`,
     action: "/device/decision",
     fields: { user_code: shownUserCode(code), consent: consentToken(app, person, device.id) },
   });

@@ -1,4 +1,5 @@
 import { html } from "hono/html";
+import type { Account } from "#src/accounts/store.ts";
 import { policyKeyOf } from "#src/oauth-server/grants/consent.ts";
 import { openGrants } from "#src/oauth-server/grants/store.ts";
 import { openSessions } from "#src/oauth-server/sessions/store.ts";
@@ -9,7 +10,7 @@ import { type PageRoutes } from "#src/http/page-routes.ts";
 import { readForm } from "#src/http/forms.ts";
 import { type SignedIn, formSender } from "#src/people/sign-in.ts";
 import type { Language } from "#src/http/language.ts";
-import { type Markup, seeOther } from "./page.ts";
+import { type Markup, accountName, seeOther } from "./page.ts";
 import { say } from "./words.ts";
 import type { Budget } from "#src/config/guards.ts";
 import { plain } from "#src/telemetry/redact.ts";
@@ -19,13 +20,26 @@ import { stoppedAmong } from "#src/policy/switch-store.ts";
 import { letAgentGoOn } from "#src/policy/switches.ts";
 import { usedUnder } from "#src/policy/rates/store.ts";
 
-type Deps = Pick<App, "db" | "now" | "config">;
+type Deps = Pick<App, "db" | "now" | "config" | "catalog">;
 
 /** A permission or a session of a person, as guards know it. */
 type Agent = { readonly key: string; readonly name: string; readonly accountId: string };
 
-/** What guards have to tell a person: questions, agents that were stopped, what was allowed, what is used. */
-export async function guardNotes(app: Deps, person: SignedIn, language: Language): Promise<Markup> {
+/** What guards have to tell a person. */
+type Notes = {
+  /** What they have to do something about; empty where nothing is. */
+  readonly urgent: Markup | "";
+  /** What was allowed for longer, and what is used of budgets. */
+  readonly others: Markup;
+};
+
+/** What wants a person first: questions, accounts to connect again, agents that were stopped, budgets nearly used up; and the rest. */
+export async function guardNotes(
+  app: Deps,
+  language: Language,
+  whose: { readonly person: SignedIn; readonly accounts: readonly Account[] },
+): Promise<Notes> {
+  const { person, accounts } = whose;
   const agents = await agentsOf(app, person.personId);
   const [pending, standing, stopped, used] = await Promise.all([
     pendingApprovals(app.db, person.personId),
@@ -37,8 +51,12 @@ export async function guardNotes(app: Deps, person: SignedIn, language: Language
     usedBy(app, agents),
   ]);
   const names = new Map(agents.map(({ key, name }) => [key, name]));
-  const rows = {
+  const low = used.filter(isLow);
+  const urgent = sections(language, "h3", {
     waiting: pending.map((each) => question(language, each)),
+    accounts_to_reconnect: accounts
+      .filter(({ state }) => state === "reconnect_required" || state === "ambiguous")
+      .map((account) => accountToReconnect(app, language, account)),
     stopped_agents: stopped.map(({ subject }) =>
       row(language, {
         text: names.get(subject) ?? subject,
@@ -47,28 +65,86 @@ export async function guardNotes(app: Deps, person: SignedIn, language: Language
         person,
       }),
     ),
+    budgets_low: low.map((each) => usedRow(language, each)),
+  });
+  const others = sections(language, "h2", {
     allowed_longer: standing.map((each) => standingRow(language, each, person)),
-    used_calls: used.map((each) => usedRow(language, each)),
+    used_calls: used.filter((each) => !isLow(each)).map((each) => usedRow(language, each)),
+  });
+  return {
+    urgent:
+      urgent.length === 0
+        ? ""
+        : html`<h2>${say(language, "wants_you")}</h2>
+            ${urgent}`,
+    others: html`${others}`,
   };
-  return html`${sections.map((title) => section(language, title, rows[title]))}`;
 }
 
-const sections = ["waiting", "stopped_agents", "allowed_longer", "used_calls"] as const;
+/** The part of a budget from which on operators are told, too (`budget_low`). */
+const lowPart = 0.8;
+
+function isLow({ used, limit }: Used): boolean {
+  return used >= lowPart * limit;
+}
+
+type SectionName =
+  | "waiting"
+  | "accounts_to_reconnect"
+  | "stopped_agents"
+  | "budgets_low"
+  | "allowed_longer"
+  | "used_calls";
 
 /** Nothing where there is nothing to say. */
-function section(
+function sections(
   language: Language,
-  title: (typeof sections)[number],
-  rows: readonly Markup[],
-): Markup | "" {
-  if (rows.length === 0) return "";
-  const lead =
-    title === "stopped_agents" ? html`<p class="note">${say(language, "stopped_lead")}</p>` : "";
-  return html`<h2>${say(language, title)}</h2>
-    ${lead}
-    <ul>
-      ${rows}
-    </ul>`;
+  level: "h2" | "h3",
+  rows: Readonly<Partial<Record<SectionName, readonly Markup[]>>>,
+): readonly Markup[] {
+  const named = sectionNames.map((title) => [title, rows[title] ?? []] as const);
+  return named
+    .filter(([, own]) => own.length > 0)
+    .map(([title, own]) => {
+      const words = say(language, title);
+      const lead =
+        title === "stopped_agents"
+          ? html`<p class="note">${say(language, "stopped_lead")}</p>`
+          : "";
+      return html`${level === "h2" ? html`<h2>${words}</h2>` : html`<h3>${words}</h3>`} ${lead}
+        <ul>
+          ${own}
+        </ul>`;
+    });
+}
+
+const sectionNames = [
+  "waiting",
+  "accounts_to_reconnect",
+  "stopped_agents",
+  "budgets_low",
+  "allowed_longer",
+  "used_calls",
+] as const satisfies readonly SectionName[];
+
+function accountToReconnect(app: Deps, language: Language, account: Account): Markup {
+  const name = accountName(app, language, account);
+  const words = say(language, "reconnect");
+  return html`<li>
+    <span class="grow"
+      >${name}<br /><span class="note">${say(language, `state_${account.state}`)}</span></span
+    >
+    ${
+      account.kind === "oauth"
+        ? html`<a
+            class="button"
+            href="/accounts/${account.id}/reconnect"
+            aria-label="${words}: ${name}"
+            >${words}</a
+          >`
+        : ""
+    }
+  </li>`;
 }
 
 /** `/stopped/…`: a person lets an agent of theirs go on that a guard has stopped. */

@@ -5,9 +5,14 @@ import type { App } from "#src/app.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
 import type { Language } from "#src/http/language.ts";
 import { type Markup, page, accountName } from "./page.ts";
-import { nameIn, say } from "./words.ts";
+import { type WordName, nameIn, say } from "./words.ts";
+import { agentNameIn } from "./activity-rows.ts";
+import { type Usage, dateIn, lastUse, usageChart, usageOf } from "./activity-usage.ts";
+import { countryChoice } from "./country.ts";
 import { guardNotes } from "./guard-notes.ts";
-import { clientConfigurations } from "./client-configuration.ts";
+import { clientConfigurations, installLinks } from "./client-configuration.ts";
+import { narrowingKeyOf } from "#src/oauth-server/grants/consent.ts";
+import { narrowingsOf } from "#src/policy/tools/narrow-store.ts";
 import { type Grant, openGrants } from "#src/oauth-server/grants/store.ts";
 import { readScopes } from "#src/oauth-server/scopes.ts";
 import type { Minted } from "#src/oauth-server/sessions/session.ts";
@@ -21,17 +26,16 @@ type Visit = {
   readonly hasInvite: boolean;
 };
 
-/** Connect buttons for everybody; accounts and sessions for whoever is signed in. */
+/** Connect buttons for everybody; what wants the person, accounts, agents and sessions for whoever is signed in. */
 export async function homePage(app: Deps, language: Language, visit: Visit): Promise<Response> {
-  const { person, platform } = visit;
-  const accounts = person === undefined ? [] : await accountsOf(app.db, person.personId);
-  const sessions =
-    person === undefined ? [] : await openSessions(app.db, person.personId, app.now());
-  const grants = person === undefined ? [] : await openGrants(app.db, person.personId);
+  const { person } = visit;
   const body = html`<p>${say(language, "home_lead")}</p>
-    ${inviteNote(app, language, visit)} ${connectButtons(app, language, person)}
-    ${person === undefined ? "" : await guardNotes(app, person, language)}
-    ${person === undefined ? "" : personal(app, language, { person, platform, accounts, sessions, grants })}`;
+    ${inviteNote(app, language, visit)}
+    ${
+      person === undefined
+        ? connectButtons(app, language, person)
+        : await personal(app, language, { ...visit, person })
+    }`;
   return page(language, say(language, "home_title"), body);
 }
 
@@ -46,83 +50,95 @@ function connectButtons(app: Deps, language: Language, person: SignedIn | undefi
   const link = person === undefined ? "" : `&link=${person.linkToken}`;
   if (registrations.length === 0) return html`<p>${say(language, "nothing_configured")}</p>`;
   return html`<p>
-    ${registrations.map(
-      ({ provider }) =>
-        html`<a
-          class="button ${person === undefined ? "" : "quiet"}"
-          href="/auth/authorize?provider=${provider.name}${link}"
-          >${say(language, "connect", { provider: provider.title })}</a
-        > `,
-    )}
-  </p>`;
+      ${registrations.map(
+        ({ provider }) =>
+          html`<a
+            class="button ${person === undefined ? "" : "quiet"}"
+            href="/auth/authorize?provider=${provider.name}${link}"
+            >${say(language, "connect", { provider: provider.title })}</a
+          > `,
+      )}
+    </p>
+    ${registrations.map((each) => countryChoice(language, each, link))}`;
 }
 
-type Belongings = {
+type Known = {
   readonly person: SignedIn;
   /** The agent that the person came to connect for, if the link named one. */
   readonly platform: string | null;
-  readonly accounts: readonly Account[];
-  readonly sessions: readonly Session[];
-  readonly grants: readonly Grant[];
+  /** How accounts are named, by id. */
+  readonly labels: ReadonlyMap<string, string>;
+  readonly usage: Usage;
+  /** What the person has taken away from permissions. */
+  readonly narrowings: Awaited<ReturnType<typeof narrowingsOf>>;
 };
 
-function personal(app: Deps, language: Language, belongings: Belongings): Markup {
-  const { person, platform, accounts, sessions, grants } = belongings;
-  const labels = new Map(
-    accounts.map((account) => [account.id, accountName(app, language, account)]),
-  );
-  return html`<h2>${say(language, "accounts")}</h2>
+async function personal(
+  app: Deps,
+  language: Language,
+  { person, platform }: Pick<Known, "person" | "platform">,
+): Promise<Markup> {
+  const { personId } = person;
+  const [accounts, sessions, grants, usage] = await Promise.all([
+    accountsOf(app.db, personId),
+    openSessions(app.db, personId, app.now()),
+    openGrants(app.db, personId),
+    usageOf(app, personId),
+  ]);
+  const [notes, narrowings] = await Promise.all([
+    guardNotes(app, language, { person, accounts }),
+    narrowingsOf(app.db, grants.map(narrowingKeyOf)),
+  ]);
+  const names = accounts.map((each) => [each.id, accountName(app, language, each)] as const);
+  const known = { person, platform, usage, narrowings, labels: new Map(names) };
+  return html`${notes.urgent}
+    <h2>${say(language, "accounts")}</h2>
     <ul>
-      ${accounts.map((account) => accountRow(app, language, { account, person, platform }))}
+      ${accounts.map((account) => accountRow(app, language, account, known))}
     </ul>
+    ${connectButtons(app, language, person)}
     <h2>${say(language, "agents")}</h2>
-    ${
-      grants.length === 0
-        ? html`<p class="note">${say(language, "no_agents")} <code>${app.publicUrl}/mcp</code></p>`
-        : ""
-    }
+    <p><a href="/activity">${say(language, "activity_of_agents")}</a></p>
     <ul>
-      ${grants.map((grant) => grantRow(app, language, grant, { labels, person }))}
+      ${grants.map((grant) => grantRow(app, language, grant, known))}
     </ul>
+    ${connectAgent(app, language, { accounts, isFirst: grants.length === 0 })}
     <h2>${say(language, "sessions")}</h2>
     <p>${say(language, "sessions_lead")}</p>
     ${sessions.length === 0 ? html`<p class="note">${say(language, "no_sessions")}</p>` : ""}
     <ul>
-      ${sessions.map((session) => sessionRow(language, session, { labels, person }))}
+      ${sessions.map((session) => sessionRow(app, language, session, known))}
     </ul>
+    ${notes.others}
     <form method="post" action="/sign-out">
       ${formToken(person)}<button class="quiet">${say(language, "sign_out")}</button>
     </form>`;
 }
 
-function accountRow(
-  app: Deps,
-  language: Language,
-  row: { account: Account; person: SignedIn; platform: string | null },
-): Markup {
-  const { account } = row;
-  const name = accountName(app, language, account);
+function accountRow(app: Deps, language: Language, account: Account, known: Known): Markup {
+  const name = known.labels.get(account.id) ?? "";
   const badge = account.state === "active" ? "badge" : "badge warn";
+  const use = known.usage.ofAccount(account.id);
   return html`<li>
-    <b>${name}</b>
-    <span class="${badge}">${say(language, `state_${account.state}`)}</span>
-    ${isDisconnected(account) ? "" : accountActions(language, { ...row, name })}
+    <span class="grow"
+      ><b>${name}</b> <span class="${badge}">${say(language, `state_${account.state}`)}</span><br />
+      <span class="note">${lastUse(language, use, app.now())}</span></span
+    >
+    ${usageChart(language, use)}
+    ${isDisconnected(account) ? "" : accountActions(language, account, { ...known, name })}
   </li>`;
 }
 
 function accountActions(
   language: Language,
-  row: { account: Account; person: SignedIn; platform: string | null; name: string },
+  account: Account,
+  { person, platform, name }: Known & { readonly name: string },
 ): Markup {
-  const { account, name } = row;
   const again = `/accounts/${account.id}/reconnect`;
-  return html`<form method="post" action="/sessions">
-      ${formToken(row.person)}<input type="hidden" name="account" value="${account.id}" />
-      ${
-        row.platform === null
-          ? ""
-          : html`<input type="hidden" name="platform" value="${row.platform}" />`
-      }
+  return html`<span class="actions"
+    ><form method="post" action="/sessions">
+      ${formToken(person)}<input type="hidden" name="account" value="${account.id}" />
+      ${platform === null ? "" : html`<input type="hidden" name="platform" value="${platform}" />`}
       <button class="quiet" aria-label="${say(language, "create_session")}: ${name}">
         ${say(language, "create_session")}
       </button>
@@ -132,57 +148,114 @@ function accountActions(
       href="/accounts/${account.id}/disconnect"
       aria-label="${say(language, "disconnect")}: ${name}"
       >${say(language, "disconnect")}</a
-    >`;
+    ></span
+  >`;
 }
 
-function grantRow(
-  app: Deps,
-  language: Language,
-  grant: Grant,
-  known: { labels: ReadonlyMap<string, string>; person: SignedIn },
-): Markup {
+function grantRow(app: Deps, language: Language, grant: Grant, known: Known): Markup {
   const since = say(language, "since", {
     date: dateIn(language, grant.activatedAt ?? grant.createdAt),
   });
   const upstream = app.catalog.upstreams.get(grant.upstream)?.title ?? grant.upstream;
   const host = grant.redirectHost === null ? "" : ` (${grant.redirectHost})`;
-  const allowed = readScopes(grant.scope).map((scope) => say(language, `scope_${scope}`));
-  const scopes = grant.onlyReading ? [...allowed, say(language, "only_reading")] : allowed;
+  const use = known.usage.ofAgent(`grant:${grant.id}`);
+  const change = say(language, "change");
   return html`<li>
     <span class="grow"
       ><b>${grant.clientName}</b>${host} · ${nameIn(language, upstream)}<br />
       ${known.labels.get(grant.accountId)}<br />
-      <span class="note">${scopes.join("; ")}<br />${since}</span></span
+      <span class="note"
+        >${whatItMay(language, grant, known).join("; ")}<br />${since}.
+        ${lastUse(language, use, app.now())}</span
+      ></span
     >
-    <form method="post" action="/grants/${grant.id}/end">
-      ${formToken(known.person)}
-      <button class="quiet" aria-label="${say(language, "remove_permission")}: ${grant.clientName}">
-        ${say(language, "remove_permission")}
-      </button>
-    </form>
+    ${usageChart(language, use)}
+    <span class="actions"
+      ><a href="/grants/${grant.id}" aria-label="${change}: ${grant.clientName}">${change}</a>
+      ${endButton(language, { at: `/grants/${grant.id}/end`, word: "remove_permission", whose: grant.clientName })}</span
+    >
   </li>`;
 }
 
-function sessionRow(
+function whatItMay(language: Language, grant: Grant, { narrowings }: Known): readonly string[] {
+  const narrowing = narrowings.get(narrowingKeyOf(grant));
+  const left = narrowing?.allow?.length;
+  const isReading = grant.onlyReading || narrowing?.deny.includes("@writing") === true;
+  return [
+    ...readScopes(grant.scope).map((scope) => say(language, `scope_${scope}`)),
+    ...(isReading ? [say(language, "only_reading")] : []),
+    ...(left === undefined ? [] : [say(language, "tools_left", { count: String(left) })]),
+  ];
+}
+
+/** Leads to the question, not to the end itself. */
+function endButton(
   language: Language,
-  session: Session,
-  known: { labels: ReadonlyMap<string, string>; person: SignedIn },
+  end: { readonly at: string; readonly word: WordName; readonly whose: string },
 ): Markup {
+  const words = say(language, end.word);
+  return html`<form method="get" action="${end.at}">
+    <button class="quiet" aria-label="${words}: ${end.whose}">${words}</button>
+  </form>`;
+}
+
+function sessionRow(app: Deps, language: Language, session: Session, known: Known): Markup {
   const since = say(language, "since", { date: dateIn(language, session.createdAt) });
   const until = say(language, "until", { date: dateIn(language, session.expiresAt) });
+  const { id, platform } = session;
+  const agent = agentNameIn(language, { agent: `session:${id}`, agentName: platform });
+  const use = known.usage.ofAgent(`session:${id}`);
   return html`<li>
     <span class="grow"
-      >${known.labels.get(session.accountId)}${session.platform === null ? "" : ` · ${session.platform}`}<br />
-      <span class="note">${since}, ${until}</span></span
+      >${known.labels.get(session.accountId)} · ${agent}<br />
+      <span class="note">${since}, ${until}. ${lastUse(language, use, app.now())}</span></span
     >
-    <form method="post" action="/sessions/${session.id}/end">
-      ${formToken(known.person)}<button class="quiet">${say(language, "end_session")}</button>
-    </form>
+    ${usageChart(language, use)}
+    <span class="actions"
+      >${endButton(language, { at: `/sessions/${id}/end`, word: "end_session", whose: agent })}</span
+    >
   </li>`;
 }
 
-function dateIn(language: Language, date: Date): string {
-  return date.toLocaleDateString(language, { dateStyle: "medium", timeZone: "UTC" });
+/** The addresses that an agent takes, each with what adds it to a client; open for whoever has connected none yet. */
+function connectAgent(
+  app: Deps,
+  language: Language,
+  { accounts, isFirst }: { readonly accounts: readonly Account[]; readonly isFirst: boolean },
+): Markup {
+  const fitting = accounts.filter((account) => !isDisconnected(account));
+  const names = [...new Set(fitting.flatMap((account) => upstreamsFor(app, account)))];
+  return html`${
+      isFirst
+        ? html`<p class="note">${say(language, "no_agents")} <code>${app.publicUrl}/mcp</code></p>`
+        : ""
+    }
+    <details ${isFirst ? "open" : ""}>
+      <summary>${say(language, "connect_agent")}</summary>
+      <p class="note">${say(language, "connect_agent_lead")}</p>
+      ${names.map((name) => oneClick(language, { name, url: `${app.publicUrl}/mcp/${name}` }))}
+    </details>`;
+}
+
+function oneClick(language: Language, target: { name: string; url: string }): Markup {
+  const line = clientConfigurations({ ...target, bearer: undefined }).find(
+    ({ where, text }) => where === undefined && text.startsWith("claude "),
+  );
+  return html`<h3>${target.name}: <code>${target.url}</code></h3>
+    <p>${installButtons(language, target)}</p>
+    ${line === undefined ? "" : html`<pre>${line.text}</pre>`}`;
+}
+
+function installButtons(language: Language, target: { name: string; url: string }): Markup {
+  return html`${installLinks(target).map(
+    ({ client, href }) =>
+      html`<a
+        class="button quiet"
+        href="${href}"
+        aria-label="${say(language, "add_to", { client })}: ${target.name}"
+        >${say(language, "add_to", { client })}</a
+      > `,
+  )}`;
 }
 
 /** The bearer, once, with what to paste where. */
@@ -218,7 +291,10 @@ function configurationList(
           </summary>
           <pre>${text}</pre>
         </details>`,
-    )}`;
+    )}
+    <p>
+      <span class="note">${say(language, "without_key")}</span> ${installButtons(language, target)}
+    </p>`;
 }
 
 /** The account's own provider first, of these the default upstream, then whatever any bearer may use. */

@@ -30,6 +30,12 @@ input[type=text]{display:block;font:1.2rem ui-monospace,monospace;padding:.4rem 
 .box{border-left:4px solid;padding:.5rem .8rem;background:var(--soft)}.code{font:bold 1.6rem ui-monospace,monospace;white-space:nowrap}
 :focus-visible{outline:3px solid var(--link);outline-offset:2px}
 details{margin:.4rem 0}summary{cursor:pointer}
+.chart{display:block;flex:none;align-self:flex-start;margin-top:.3rem;max-width:100%}.chart .value{fill:var(--link)}.chart .extra{fill:var(--warn)}.chart .none{fill:var(--edge)}
+.actions{flex:1 0 100%;display:flex;flex-wrap:wrap;align-items:center;gap:.2rem .8rem}.links{display:flex;flex-wrap:wrap;gap:.2rem .9rem}
+.rows li{align-items:baseline;flex-wrap:nowrap;margin:0;padding:.45rem 0;border-width:0 0 1px;border-radius:0}.rows time{font-variant-numeric:tabular-nums}.rows .note{font-size:.9rem}.rows .ended{flex:0 0 13rem;display:flex;flex-direction:column;align-items:flex-end;text-align:right}
+@media(max-width:34rem){.rows li{flex-wrap:wrap}.rows .ended{flex:1 0 100%;box-sizing:border-box;flex-flow:row wrap;align-items:baseline;column-gap:.6rem;padding-left:3.4rem;text-align:left}}
+.filters{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.6rem .8rem;align-items:end}.filters .wide{grid-column:1/-1}.filters button{justify-self:start;margin:0}
+.filters select,.filters input[type=date]{display:block;box-sizing:border-box;width:100%;min-height:2.4rem;font:inherit;color:inherit;background:Canvas;padding:.35rem .5rem;border:1px solid var(--edge);border-radius:.4rem}
 .note{color:var(--quiet)}`;
 
 const styleHash = createHash("sha256").update(style).digest("base64");

@@ -312,6 +312,291 @@ const guardWords = {
   },
 } as const;
 
+/** The text of the page on which a person sees what was called when, and of the small charts. */
+const activityWords = {
+  activity: { es: "Actividad", pt: "Atividade", en: "Activity" },
+  activity_lead: {
+    es: "Qué usaron tus agentes, cuándo y con qué resultado. No se guarda ningún contenido: ni lo que el agente envió ni lo que se le respondió. Las horas son UTC.",
+    pt: "O que seus agentes usaram, quando e com que resultado. Nenhum conteúdo é guardado: nem o que o agente enviou nem o que lhe foi respondido. As horas são UTC.",
+    en: "What your agents used, when, and how it ended. No contents are stored: neither what an agent sent nor what was answered. Times are UTC.",
+  },
+  filter_agent: { es: "Agente", pt: "Agente", en: "Agent" },
+  filter_tool: { es: "Herramienta", pt: "Ferramenta", en: "Tool" },
+  filter_day: { es: "Día", pt: "Dia", en: "Day" },
+  filter_outcome: { es: "Resultado", pt: "Resultado", en: "Outcome" },
+  filter_all: { es: "todos", pt: "todos", en: "all" },
+  filter_every: { es: "todas", pt: "todas", en: "all" },
+  filter_whole: {
+    es: "También lo que los programas piden solos: listas, conexiones, señales de vida",
+    pt: "Também o que os programas pedem sozinhos: listas, conexões, sinais de vida",
+    en: "Also what programs ask by themselves: lists, connections, signs of life",
+  },
+  filter_show: { es: "Mostrar", pt: "Mostrar", en: "Show" },
+  outcome_done: { es: "hecho", pt: "feito", en: "done" },
+  outcome_refused: { es: "rechazado", pt: "recusado", en: "refused" },
+  outcome_failed: { es: "falló", pt: "falhou", en: "failed" },
+  activity_none: {
+    es: "Todavía no hay nada. Dale a tu agente esta dirección y pídele algo:",
+    pt: "Ainda não há nada. Dê este endereço ao seu agente e peça algo a ele:",
+    en: "Nothing yet. Give your agent this address and ask it for something:",
+  },
+  activity_none_fits: {
+    es: "Nada corresponde a estos filtros.",
+    pt: "Nada corresponde a estes filtros.",
+    en: "Nothing fits these filters.",
+  },
+  show_everything: { es: "Mostrar todo", pt: "Mostrar tudo", en: "Show everything" },
+  older: { es: "Anteriores", pt: "Anteriores", en: "Older" },
+  newest: { es: "Las más recientes", pt: "As mais recentes", en: "Newest" },
+  download_csv: {
+    es: "Descargar como CSV (hasta {most} filas)",
+    pt: "Baixar como CSV (até {most} linhas)",
+    en: "Download as CSV (up to {most} rows)",
+  },
+  csv_cut: {
+    es: "Hay más: filtra por día para obtener lo anterior",
+    pt: "Há mais: filtre por dia para obter o anterior",
+    en: "There is more: filter by day to get what is older",
+  },
+  session_named: { es: "sesión {id}", pt: "sessão {id}", en: "session {id}" },
+  unknown_agent: { es: "un agente anterior", pt: "um agente anterior", en: "a former agent" },
+  last_use: { es: "Último uso: {when}", pt: "Último uso: {when}", en: "Last used {when}" },
+  just_now: { es: "hace un momento", pt: "agora há pouco", en: "just now" },
+  not_used: {
+    es: "Sin uso en los últimos {days} días",
+    pt: "Sem uso nos últimos {days} dias",
+    en: "Not used in the last {days} days",
+  },
+  chart_days: {
+    es: "{days} días: {calls}, {refused}",
+    pt: "{days} dias: {calls}, {refused}",
+    en: "{days} days: {calls}, {refused}",
+  },
+  calls_one: { es: "{count} llamada", pt: "{count} chamada", en: "{count} call" },
+  calls_many: { es: "{count} llamadas", pt: "{count} chamadas", en: "{count} calls" },
+  refused_one: { es: "{count} rechazada", pt: "{count} recusada", en: "{count} refused" },
+  refused_many: { es: "{count} rechazadas", pt: "{count} recusadas", en: "{count} refused" },
+  guard_approved_once: {
+    es: "lo permitiste esa vez",
+    pt: "você permitiu daquela vez",
+    en: "you allowed it that once",
+  },
+  guard_approved_hour: {
+    es: "lo habías permitido por una hora",
+    pt: "você tinha permitido por uma hora",
+    en: "you had allowed it for an hour",
+  },
+  guard_approved_always: {
+    es: "lo habías permitido siempre",
+    pt: "você tinha permitido sempre",
+    en: "you had always allowed it",
+  },
+  guard_switched_off: {
+    es: "el operador lo había desactivado",
+    pt: "o operador tinha desativado",
+    en: "the operator had switched it off",
+  },
+  guard_agent_stopped: {
+    es: "el agente estaba detenido",
+    pt: "o agente estava parado",
+    en: "the agent was stopped",
+  },
+  guard_rate_limited: {
+    es: "demasiadas llamadas en poco tiempo",
+    pt: "chamadas demais em pouco tempo",
+    en: "too many calls in a short time",
+  },
+  guard_budget_spent: {
+    es: "las llamadas del período se habían acabado",
+    pt: "as chamadas do período tinham acabado",
+    en: "the calls of the period were used up",
+  },
+  guard_loop: {
+    es: "el agente repetía lo mismo sin avanzar",
+    pt: "o agente repetia a mesma coisa sem avançar",
+    en: "the agent went round in circles",
+  },
+  guard_provider_pace: {
+    es: "el proveedor permite solo cierta cantidad por minuto",
+    pt: "o provedor permite só uma certa quantidade por minuto",
+    en: "the provider allows only so many a minute",
+  },
+  guard_tool_refused: {
+    es: "este agente no puede usar esta herramienta",
+    pt: "este agente não pode usar esta ferramenta",
+    en: "this agent may not use this tool",
+  },
+  guard_tool_held: {
+    es: "la herramienta espera la revisión del operador",
+    pt: "a ferramenta espera a revisão do operador",
+    en: "the tool waits for the operator to review it",
+  },
+  guard_approval_needed: {
+    es: "se te preguntó primero",
+    pt: "perguntamos a você primeiro",
+    en: "you were asked first",
+  },
+  guard_approval_refused: {
+    es: "no lo permitiste",
+    pt: "você não permitiu",
+    en: "you did not allow it",
+  },
+  call_client_left: {
+    es: "el agente se fue antes de la respuesta",
+    pt: "o agente saiu antes da resposta",
+    en: "the agent left before the answer",
+  },
+  call_upstream_away: {
+    es: "el servidor no respondió bien",
+    pt: "o servidor não respondeu bem",
+    en: "the server did not answer properly",
+  },
+  call_reconnect: {
+    es: "había que volver a conectar la cuenta",
+    pt: "era preciso conectar a conta novamente",
+    en: "the account had to be connected again",
+  },
+  call_provider_busy: {
+    es: "el proveedor pidió esperar",
+    pt: "o provedor pediu para esperar",
+    en: "the provider asked to wait",
+  },
+  call_wrong: {
+    es: "la petición del agente no era válida",
+    pt: "o pedido do agente não era válido",
+    en: "the agent's request was not valid",
+  },
+  call_other: { es: "código {code}", pt: "código {code}", en: "code {code}" },
+  method_initialize: { es: "Se conectó", pt: "Conectou-se", en: "Connected" },
+  method_list: { es: "Miró qué hay", pt: "Viu o que existe", en: "Looked at what there is" },
+  method_read: { es: "Leyó un recurso", pt: "Leu um recurso", en: "Read a resource" },
+  method_prompt: { es: "Tomó una indicación", pt: "Pegou uma instrução", en: "Took a prompt" },
+  method_ping: { es: "Señal de vida", pt: "Sinal de vida", en: "Sign of life" },
+  method_note: { es: "Aviso del programa", pt: "Aviso do programa", en: "A note of the program" },
+  method_batch: {
+    es: "Varias llamadas juntas",
+    pt: "Várias chamadas juntas",
+    en: "Several calls at once",
+  },
+  method_listen: { es: "Esperó avisos", pt: "Esperou avisos", en: "Listened for notes" },
+  method_end: { es: "Se desconectó", pt: "Desconectou-se", en: "Disconnected" },
+  method_other: { es: "Otra petición", pt: "Outro pedido", en: "Another request" },
+} as const;
+
+/** The text of the pages on which a person narrows or ends what an agent may do. */
+const narrowWords = {
+  change: { es: "Cambiar", pt: "Alterar", en: "Change" },
+  permission_title: {
+    es: "Permiso de {agent}",
+    pt: "Permissão de {agent}",
+    en: "Permission of {agent}",
+  },
+  narrowed_before: {
+    es: "Después de permitirlo le quitaste una parte. Si lo permites ahora, podrá hacer de nuevo todo lo que dice aquí.",
+    pt: "Depois de permitir, você retirou uma parte. Se permitir agora, ele poderá fazer de novo tudo o que diz aqui.",
+    en: "After you had allowed it, you took a part of it away. If you allow it now, it can do everything again that is said here.",
+  },
+  narrow_title: { es: "Permitir menos", pt: "Permitir menos", en: "Allow less" },
+  narrow_lead: {
+    es: "Vale de inmediato, y aquí no se puede deshacer. Para permitir más, u otra cuenta, quita el permiso y deja que el agente te pregunte de nuevo.",
+    pt: "Vale imediatamente, e aqui não pode ser desfeito. Para permitir mais, ou outra conta, remova a permissão e deixe o agente perguntar de novo.",
+    en: "It holds at once, and cannot be undone here. To allow more, or another account, remove the permission and let the agent ask you again.",
+  },
+  narrow_tools: {
+    es: "Herramientas que puede usar",
+    pt: "Ferramentas que pode usar",
+    en: "Tools that it may use",
+  },
+  narrow_tools_hint: {
+    es: "Quita la marca de las que ya no debe usar. Las que aparezcan después tampoco podrá usarlas.",
+    pt: "Desmarque as que não deve mais usar. As que aparecerem depois também não poderá usar.",
+    en: "Untick those that it should not use any more. It cannot use tools that appear later either.",
+  },
+  narrow_no_tools: {
+    es: "Todavía no se sabe qué herramientas hay: aparecen cuando un agente las mira por primera vez.",
+    pt: "Ainda não se sabe que ferramentas existem: elas aparecem quando um agente as vê pela primeira vez.",
+    en: "It is not known yet which tools there are: they appear when an agent looks at them for the first time.",
+  },
+  narrow_none_left: {
+    es: "Deja al menos una herramienta, o quita el permiso.",
+    pt: "Deixe pelo menos uma ferramenta, ou remova a permissão.",
+    en: "Leave at least one tool, or remove the permission.",
+  },
+  narrow_save: { es: "Permitir solo esto", pt: "Permitir só isto", en: "Allow only this" },
+  narrow_saved: {
+    es: "Guardado. Vale desde ahora.",
+    pt: "Salvo. Vale a partir de agora.",
+    en: "Saved. It holds from now on.",
+  },
+  tools_left: {
+    es: "herramientas que le dejaste: {count}",
+    pt: "ferramentas que você deixou: {count}",
+    en: "tools that you left it: {count}",
+  },
+  tool_changes: { es: "cambia datos", pt: "altera dados", en: "changes data" },
+  remove_title: {
+    es: "¿Quitar este permiso?",
+    pt: "Remover esta permissão?",
+    en: "Remove this permission?",
+  },
+  remove_lead: {
+    es: "{agent} deja de poder usar {account} de inmediato. Si lo necesita otra vez, te preguntará de nuevo.",
+    pt: "{agent} deixa de poder usar {account} imediatamente. Se precisar outra vez, perguntará de novo.",
+    en: "{agent} can no longer use {account}, from this moment on. If it needs to again, it will ask you.",
+  },
+  end_session_title: {
+    es: "¿Terminar esta sesión?",
+    pt: "Encerrar esta sessão?",
+    en: "End this session?",
+  },
+  end_session_lead: {
+    es: "La clave de {agent} para {account} deja de valer de inmediato. Para seguir, crea otra sesión.",
+    pt: "A chave de {agent} para {account} deixa de valer imediatamente. Para continuar, crie outra sessão.",
+    en: "The key of {agent} for {account} stops working at once. To go on, create another session.",
+  },
+} as const;
+
+/** The text of what wants a person, and of ways to connect an agent. */
+const homeWords = {
+  wants_you: {
+    es: "Requiere tu atención",
+    pt: "Requer sua atenção",
+    en: "Needs your attention",
+  },
+  accounts_to_reconnect: {
+    es: "Cuentas que hay que volver a conectar",
+    pt: "Contas que é preciso conectar novamente",
+    en: "Accounts to connect again",
+  },
+  budgets_low: {
+    es: "Llamadas casi agotadas",
+    pt: "Chamadas quase esgotadas",
+    en: "Calls nearly used up",
+  },
+  other_country: {
+    es: "{provider}: elegir país",
+    pt: "{provider}: escolher país",
+    en: "{provider}: choose a country",
+  },
+  connect_agent: { es: "Conectar un agente", pt: "Conectar um agente", en: "Connect an agent" },
+  connect_agent_lead: {
+    es: "Con esta dirección tu agente pide permiso aquí; no hace falta ninguna clave.",
+    pt: "Com este endereço seu agente pede permissão aqui; nenhuma chave é necessária.",
+    en: "With this address your agent asks you here for permission; no key is needed.",
+  },
+  activity_of_agents: {
+    es: "Ver qué usaron tus agentes y cuándo",
+    pt: "Ver o que seus agentes usaram e quando",
+    en: "See what your agents used, and when",
+  },
+  without_key: {
+    es: "O sin clave, con un clic:",
+    pt: "Ou sem chave, com um clique:",
+    en: "Or without a key, with one click:",
+  },
+  add_to: { es: "Agregar a {client}", pt: "Adicionar ao {client}", en: "Add to {client}" },
+} as const;
+
 type Words = Readonly<Record<Language, string>>;
 
 /** The text of every page, in the three languages of its readers. `{name}` is filled in. */
@@ -387,9 +672,12 @@ const words = {
   ...accountWords,
   ...agentWords,
   ...guardWords,
+  ...activityWords,
+  ...narrowWords,
+  ...homeWords,
 } as const satisfies Record<string, Words>;
 
-type WordName = keyof typeof words;
+export type WordName = keyof typeof words;
 
 /** A text in a language, with its `{names}` filled in. Escaping is the page's business. */
 export function say(

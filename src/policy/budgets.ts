@@ -1,6 +1,8 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Budget } from "#src/config/guards.ts";
+import type { Database } from "#db/open.ts";
 import { Failure } from "#src/failure.ts";
+import { budgetRows } from "./rates/store.ts";
 import type { Sum, Counter, RateCounters } from "./rates/rate-counters.ts";
 
 type Owner = Pick<Caller, "key" | "accountId">;
@@ -129,4 +131,21 @@ function readPeriod(period: Budget["period"], now: Date) {
   const minuteMs = 60_000;
   const startsAt = Math.floor(now.getTime() / minuteMs) * minuteMs;
   return { label: iso.slice(0, 16), startsAt, endsAt: startsAt + minuteMs };
+}
+
+/** What is used of every budget that has been touched in its period, the fullest first. */
+export async function usedBudgets(db: Database, most: number) {
+  const rows = await budgetRows(db, most);
+  return rows.map(({ key, used, most: limit }) => {
+    const [, of = "", ...rest] = key.split(":");
+    const [period, label] = periodIn(rest);
+    const owner = rest.slice(0, rest.indexOf(period)).join(":");
+    return { of, owner, period, label, used, limit, share: Math.round((100 * used) / limit) };
+  });
+}
+
+/** The end of a key: `day:2026-11-26`, `minute:2026-11-26T10:15`. */
+function periodIn(parts: readonly string[]): readonly [string, string] {
+  const at = parts.findLastIndex((part) => /^(minute|day|month)$/.test(part));
+  return [parts[at] ?? "", parts.slice(at + 1).join(":")];
 }

@@ -75,14 +75,20 @@ export async function countsSince(
     calls: number;
     failed: number;
     refused: number;
-    durations: number[];
+    durations: string;
   }>(sql`
     select (floor(extract(epoch from slot) / ${stretchSeconds}::int) * ${stretchSeconds}::int)::float8 as slot,
       sum(calls)::int as calls, sum(failed)::int as failed,
-      coalesce(sum(calls) filter (where guard <> ''), 0)::int as refused, array[${sums}]::int[] as durations
+      coalesce(sum(calls) filter (where guard <> ''), 0)::int as refused, array_to_string(array[${sums}], ',') as durations
     from ${callCounts} where span = ${span} and slot >= ${since.toISOString()}::timestamptz and ${own}
     group by 1 order by 1`);
-  return rows.map((row) => Object.assign({}, row, { slot: new Date(row.slot * 1000) }));
+  return rows.map(({ slot, calls, failed, refused, durations }) => ({
+    slot: new Date(slot * 1000),
+    calls,
+    failed,
+    refused,
+    durations: durations.split(",").map(Number),
+  }));
 }
 
 /** How many calls each guard has refused since then, the most frequent first. */

@@ -89,12 +89,14 @@ type CallFilter = {
   readonly requestId?: string | undefined;
   /** Only what a guard had something to say about. */
   readonly isGuarded?: boolean;
+  /** Only those before the call with this id. */
+  readonly before?: string | undefined;
   readonly most: number;
 };
 
 /** The newest first. */
 export function someCalls(db: Database, filter: CallFilter): Promise<StoredCall[]> {
-  const { since, upstream, tool, agent, accountId, requestId, isGuarded, most } = filter;
+  const { since, upstream, tool, agent, accountId, requestId, isGuarded, before, most } = filter;
   const byAgent =
     agent === undefined
       ? undefined
@@ -111,11 +113,18 @@ export function someCalls(db: Database, filter: CallFilter): Promise<StoredCall[
         accountId === undefined ? undefined : eq(calls.accountId, accountId),
         requestId === undefined ? undefined : eq(calls.requestId, requestId),
         isGuarded === true ? isNotNull(calls.guard) : undefined,
+        before === undefined ? undefined : lt(calls.id, before),
         byAgent,
       ),
     )
     .orderBy(desc(calls.at), desc(calls.id))
     .limit(most);
+}
+
+/** One call by its id. */
+export async function callById(db: Database, id: string): Promise<StoredCall | undefined> {
+  const [found] = await db.select().from(calls).where(eq(calls.id, id));
+  return found;
 }
 
 /** `*` stands for anything, everything else for itself. */

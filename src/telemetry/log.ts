@@ -52,8 +52,10 @@ export function createLog(options: LogOptions): Log {
   function flush(): void {
     clearTimeout(timer);
     timer = undefined;
-    if (dropped > 0)
+    if (dropped > 0) {
+      options.count?.("warn", "log_dropped");
       waiting.push(JSON.stringify({ time: time(), level: "warn", event: "log_dropped", dropped }));
+    }
     const count = waiting.length;
     if (count === 0) return;
     const text = `${waiting.join("\n")}\n`;

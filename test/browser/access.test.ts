@@ -221,8 +221,11 @@ test("the person's page names each agent with what it may do, and ends one witho
   expect(await whoAmI(world.url, endedToken)).toStartWith("200 ");
 
   await row.getByRole("button", { name: "Quitar permiso: Old helper" }).click();
-  await row.waitFor({ state: "detached" });
-  expect(page.url()).toBe(`${world.url}/`);
+  await page.getByText("Old helper deja de poder usar Mercado Libre TIENDA_DEMO").waitFor();
+  expect(await whoAmI(world.url, endedToken)).toStartWith("200 ");
+  await page.getByRole("button", { name: "Quitar permiso" }).click();
+  await page.waitForURL(`${world.url}/`);
+  expect(await row.count()).toBe(0);
   expect(await whoAmI(world.url, endedToken)).toStartWith("401 ");
   expect(await whoAmI(world.url, keptToken)).toStartWith("200 ");
   await page.getByRole("listitem").filter({ hasText: "New helper" }).waitFor();

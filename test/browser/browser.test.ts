@@ -44,6 +44,8 @@ test("a seller connects, gives an agent a session, and ends it again", async () 
 
   await page.getByRole("link", { name: "Volver" }).click();
   await page.getByRole("button", { name: "Terminar" }).click();
+  await page.getByRole("heading", { name: "¿Terminar esta sesión?" }).waitFor();
+  await page.getByRole("button", { name: "Terminar", exact: true }).click();
   await page.getByText("Ninguna sesión abierta.").waitFor();
   const refused = await post(`${world.url}/mcp/mercadolibre`, bearer, toolCall("whoami"));
   expect(refused.status).toBe(401);

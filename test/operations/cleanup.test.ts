@@ -65,7 +65,7 @@ async function litter({ app: { db } }: World): Promise<void> {
         values ('\\x01'::bytea, 'link', now() - interval '1 second')),
       m as (insert into approvals (id, caller, agent, upstream, tool, arguments_hash, expires_at)
         values (gen_random_uuid(), 'x', 'x', 'x', 'x', 'x', now() - interval '1 year')),
-      y as (insert into tool_policies (subject) values ('grant:x'), ('session:x'), ('agent:mine')),
+      y as (insert into tool_policies (subject) values ('grant:x'), ('narrowed:x'), ('session:x'), ('agent:mine')),
       x as (insert into call_batches (seq, day, at, digests, link)
         values (1, '2020-01-01', now() - interval '1 year', ''::bytea, ''::bytea))
     insert into alerts (kind, subject, state, summary, seen_at) values ('x', 'x', 'resolved', 'x', now() - interval '1 year')`);

@@ -1,7 +1,7 @@
 import { and, eq, gt } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { deviceCodes, grants } from "#db/schema/agents.ts";
-import { type NewGrant, type NewRefreshToken, beginGrant } from "../grants/store.ts";
+import { type NewGrant, type NewRefreshToken, beginGrant, liftNarrowing } from "../grants/store.ts";
 
 export type DeviceCode = typeof deviceCodes.$inferSelect;
 
@@ -50,7 +50,10 @@ export async function decideDevice(
       )
       .for("update");
     if (waiting === undefined) return false;
-    if (grant !== undefined) await transaction.insert(grants).values(grant);
+    if (grant !== undefined) {
+      await transaction.insert(grants).values(grant);
+      await liftNarrowing(transaction, grant.id);
+    }
     const outcome =
       grant === undefined
         ? { state: "denied" as const }

@@ -89,7 +89,9 @@ export async function rememberedAnswer(
   if (!isSameAnswer) return undefined;
   const account = known.accounts.find(({ id }) => id === consent.accountId);
   const { onlyReading } = consent;
-  return account === undefined ? undefined : { person: known.person, account, onlyReading };
+  return account === undefined
+    ? undefined
+    : { person: known.person, account, onlyReading, isRemembered: true };
 }
 
 /** What a person has agreed to, beside what was asked. */
@@ -98,6 +100,8 @@ export type Answer = {
   readonly account: Account;
   /** Only tools that say they change nothing. */
   readonly onlyReading: boolean;
+  /** They were not asked anew: what they have narrowed since then stays as it is. */
+  readonly isRemembered?: boolean;
 };
 
 /** The person's yes: a grant that begins with its code, and the code. */
@@ -128,6 +132,7 @@ export async function approve(
       onlyReading: by.onlyReading,
       clientFingerprint: client.fingerprint,
     },
+    isAnew: by.isRemembered !== true,
   });
   app.log.info("consent_given", { grantId: grant.id, clientId: client.clientId.slice(0, 200) });
   return code;
@@ -170,6 +175,11 @@ export function policyIdOf({ personId, accountId, upstream, clientId }: PolicySu
 /** How policy, switches and the audit trail name it. */
 export function policyKeyOf(grant: Pick<Grant, "policyId">): string {
   return `grant:${grant.policyId}`;
+}
+
+/** Under which name the person's own narrowing of it is a policy, beside the operator's: a new consent lifts this one alone. */
+export function narrowingKeyOf({ policyId }: Pick<Grant, "policyId">): string {
+  return `narrowed:${policyId}`;
 }
 
 type EndingGrants = Pick<App, "db" | "now" | "log"> & {

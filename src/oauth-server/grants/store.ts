@@ -2,6 +2,7 @@ import { and, desc, eq, isNotNull, isNull, or, sql } from "drizzle-orm";
 import { endGrantsWhere } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/agents.ts";
+import { toolPolicies } from "#db/schema/guards.ts";
 
 export type Grant = typeof grants.$inferSelect;
 export type NewGrant = Omit<Grant, "createdAt" | "activatedAt" | "endedAt" | "policyId">;
@@ -14,11 +15,14 @@ export async function saveDecision(
     grant: NewGrant;
     code: Omit<typeof authorizationCodes.$inferInsert, "grantId">;
     consent: Consent;
+    /** The person was asked: what they had narrowed is no longer. */
+    isAnew: boolean;
   },
 ): Promise<void> {
-  const { grant, code, consent } = decided;
+  const { grant, code, consent, isAnew } = decided;
   await db.transaction(async (transaction) => {
     await transaction.insert(grants).values(grant);
+    if (isAnew) await liftNarrowing(transaction, grant.id);
     await transaction.insert(authorizationCodes).values({ ...code, grantId: grant.id });
     await transaction
       .insert(consents)
@@ -28,6 +32,12 @@ export async function saveDecision(
         set: consent,
       });
   });
+}
+
+/** Whoever is asked anew decides anew: what they had narrowed of the same permission is gone. `db` is a transaction. */
+export async function liftNarrowing(db: Pick<Database, "execute">, grantId: string): Promise<void> {
+  await db.execute(sql`delete from ${toolPolicies} where subject = (
+    select 'narrowed:' || policy_id from ${grants} where id = ${grantId})`);
 }
 
 export async function consentOf(
@@ -163,6 +173,25 @@ export async function policyIdNamed(db: Database, id: string): Promise<string | 
     .where(or(eq(grants.id, id), eq(grants.policyId, id)))
     .limit(1);
   return row?.policyId;
+}
+
+/** An open grant of a person; undefined where there is none, or it is somebody else's. */
+export async function openGrantOf(
+  db: Database,
+  which: { id: string; personId: string },
+): Promise<Grant | undefined> {
+  const [row] = await db
+    .select()
+    .from(grants)
+    .where(
+      and(
+        eq(grants.id, which.id),
+        eq(grants.personId, which.personId),
+        isNotNull(grants.activatedAt),
+        isNull(grants.endedAt),
+      ),
+    );
+  return row;
 }
 
 /** Ends a grant, where a person is named only theirs; returns the topics of what ended. */

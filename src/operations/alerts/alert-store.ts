@@ -17,7 +17,9 @@ export async function saveConditions(
       select kind, subject, 'firing', summary
       from jsonb_to_recordset(${json}::text::jsonb) as c(kind text, subject text, summary text)
       on conflict (kind, subject) do update set state = 'firing', summary = excluded.summary, seen_at = now(),
-        fired_at = case when a.state = 'firing' then a.fired_at else now() end`);
+        fired_at = case when a.state = 'firing' then a.fired_at else now() end,
+        acknowledged_at = case when a.state = 'firing' then a.acknowledged_at end,
+        acknowledged_by = case when a.state = 'firing' then a.acknowledged_by end`);
     await transaction.execute(sql`
       update ${alerts} set state = 'resolved', seen_at = now() where state = 'firing' and not exists (
         select 1 from jsonb_to_recordset(${json}::text::jsonb) as c(kind text, subject text)
@@ -93,4 +95,18 @@ export function allAlerts(db: Database): Promise<Alert[]> {
     .from(alerts)
     .orderBy(alerts.state, sql`${alerts.seenAt} desc`)
     .limit(1000);
+}
+
+/** Notes who has seen an alert that fires; false when it does not. It counts until it fires anew. */
+export async function acknowledgeAlert(
+  db: Database,
+  { kind, subject }: Pick<Alert, "kind" | "subject">,
+  by: string,
+): Promise<boolean> {
+  const done = await db
+    .update(alerts)
+    .set({ acknowledgedAt: sql`now()`, acknowledgedBy: by })
+    .where(and(eq(alerts.kind, kind), eq(alerts.subject, subject), eq(alerts.state, "firing")))
+    .returning({ kind: alerts.kind });
+  return done.length === 1;
 }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { recordEvent } from "#db/events.ts";
 import type { Journal } from "#src/accounts/journal/journal.ts";
 import type { App } from "#src/app.ts";
-import { type Failure, asFailure } from "#src/failure.ts";
+import { Failure, asFailure } from "#src/failure.ts";
 import { endsWithin, timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { cleanupTask, overdueDays } from "../cleanup/cleanup.ts";
@@ -33,6 +33,7 @@ import {
 } from "./condition-store.ts";
 import {
   type Alert,
+  acknowledgeAlert,
   mostTries,
   savePending,
   saveConditions,
@@ -224,4 +225,21 @@ export async function testAlerts(
     gateway: app.publicUrl,
   };
   return await Promise.all(sinksOf(app).map((sink) => deliverTo(sink, message)));
+}
+
+/**
+ * Notes that somebody has seen an alert that fires, until it fires anew. It is sent no less often for that.
+ * Failures: `usage` when none of the name fires.
+ */
+export async function acknowledge(
+  app: Pick<App, "db" | "log">,
+  seen: { readonly kind: string; readonly subject: string; readonly by: string },
+): Promise<void> {
+  const { kind, subject, by } = seen;
+  if (!(await timely(acknowledgeAlert(app.db, { kind, subject }, by)))) {
+    throw new Failure("usage", `No alert ${kind} about ${subject} is open`, {
+      hint: "smartdash alerts list shows them",
+    });
+  }
+  app.log.info("alert_acknowledged", { kind, subject, by });
 }

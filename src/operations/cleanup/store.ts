@@ -173,6 +173,8 @@ export const leftovers: readonly Leftover[] = [
     isOver: () =>
       sql`(${toolPolicies.subject} like 'grant:%' and not exists (
           select 1 from ${grants} g where 'grant:' || g.policy_id = ${toolPolicies.subject}))
+        or (${toolPolicies.subject} like 'narrowed:%' and not exists (
+          select 1 from ${grants} g where 'narrowed:' || g.policy_id = ${toolPolicies.subject}))
         or (${toolPolicies.subject} like 'session:%' and not exists (
           select 1 from ${sessions} s where 'session:' || s.id = ${toolPolicies.subject}))`,
   },

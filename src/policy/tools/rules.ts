@@ -43,7 +43,7 @@ function held(
 
 /** Whether policies let a caller see and use a tool. What nobody has seen is refused where it would matter. */
 export function isAllowed(
-  { caller, upstream }: Owner,
+  { caller, upstream }: { readonly caller: Pick<Caller, "policies">; readonly upstream: Upstream },
   name: string,
   nature: Nature | undefined,
 ): boolean {

@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";

@@ -1,0 +1,161 @@
+import { html } from "hono/html";
+import { readId } from "#src/crypto/ids.ts";
+import { type AgentRow, listAgents } from "#src/oauth-server/clients/store.ts";
+import {
+  type OpenGrant,
+  type OpenSession,
+  openGrantsBefore,
+  openSessionsBefore,
+} from "#src/operations/console-store.ts";
+import { usedBudgets } from "#src/policy/budgets.ts";
+import { type Switch, allSwitches } from "#src/policy/switch-store.ts";
+import { plain } from "#src/telemetry/redact.ts";
+import { timely } from "#src/timeout.ts";
+import type { Markup } from "../page.ts";
+import { type ConsoleDeps, pageRows } from "./deps.ts";
+import { type View, badge, consolePage, headings, tableOf, timeAt } from "./layout.ts";
+import { switchButton } from "./switches.ts";
+import { told } from "./words.ts";
+
+/** Who calls: permissions, sessions, the operator's own agents, and how much of their budgets they have used. */
+export async function agentsPage(
+  app: ConsoleDeps,
+  view: View,
+  query: URLSearchParams,
+): Promise<Response> {
+  const page = (name: string) => ({ before: readId(query.get(name)), most: pageRows });
+  const [grants, sessions, clients, budgets, off] = await Promise.all([
+    timely(openGrantsBefore(app.db, page("grants"))),
+    timely(openSessionsBefore(app.db, page("sessions"))),
+    timely(listAgents(app.db, false)),
+    timely(usedBudgets(app.db, 200)),
+    timely(allSwitches(app.db)),
+  ]);
+  const stopped = new Map(off.map((each) => [each.subject, each]));
+  const body = html`${grantTable(view, grants, stopped)} ${sessionTable(view, sessions, stopped)}
+  ${clientTable(view, clients, stopped)} ${budgetTable(view, budgets)}
+  ${limitTable(view, app.config.guards.limits)}`;
+  return await consolePage(view, { room: "agents", body });
+}
+
+type Stopped = ReadonlyMap<string, Switch>;
+
+function grantTable(view: View, grants: readonly OpenGrant[], stopped: Stopped): Markup {
+  const { language } = view;
+  const rows = grants.map(({ id, policyId, clientName, upstream, account, activatedAt }) => {
+    const subject = `grant:${policyId ?? id}`;
+    return [
+      named(clientName, id),
+      upstream,
+      plain(account),
+      timeAt(activatedAt),
+      stateOf(view, stopped.get(subject)),
+      rowActions(view, { subject, off: stopped.get(subject), kind: "grant", id }),
+    ];
+  });
+  const columns = headings(language, "agent", "upstream", "account", "since", "state");
+  return html`<h2>${told(language, "permissions")}</h2>
+    ${tableOf([...columns, ""], rows, told(language, "none"))} ${more(view, "grants", grants)}`;
+}
+
+function sessionTable(view: View, sessions: readonly OpenSession[], stopped: Stopped): Markup {
+  const { language } = view;
+  const rows = sessions.map(({ id, platform, account, createdAt, expiresAt }) => {
+    const subject = `session:${id}`;
+    return [
+      named(platform ?? "", id),
+      plain(account),
+      timeAt(createdAt),
+      timeAt(expiresAt),
+      stateOf(view, stopped.get(subject)),
+      rowActions(view, { subject, off: stopped.get(subject), kind: "session", id }),
+    ];
+  });
+  const columns = headings(language, "agent", "account", "since", "until", "state");
+  return html`<h2>${told(language, "sessions")}</h2>
+    ${tableOf([...columns, ""], rows, told(language, "none"))} ${more(view, "sessions", sessions)}`;
+}
+
+function clientTable(view: View, clients: readonly AgentRow[], stopped: Stopped): Markup {
+  const { language } = view;
+  const rows = clients.map(({ clientId: id, name, upstreams, createdAt }) => {
+    const subject = `agent:${id}`;
+    return [
+      named(name, id),
+      upstreams?.join(", "),
+      timeAt(createdAt),
+      stateOf(view, stopped.get(subject)),
+      rowActions(view, { subject, off: stopped.get(subject), kind: "agent", id }),
+    ];
+  });
+  const columns = headings(language, "agent", "upstreams", "since", "state");
+  return html`<h2>${told(language, "clients")}</h2>
+    ${tableOf([...columns, ""], rows, told(language, "none"))}`;
+}
+
+function budgetTable({ language }: View, budgets: Awaited<ReturnType<typeof usedBudgets>>): Markup {
+  const rows = budgets.map(({ of, owner, label, used, limit, share }) => [
+    html`${of} <code>${plain(owner)}</code>`,
+    label,
+    `${used} / ${limit}`,
+    share,
+  ]);
+  const numbers = [told(language, "used"), "%"].map((heading) => ({ heading, isNumber: true }));
+  return html`<h2>${told(language, "budgets")}</h2>
+    ${tableOf([...headings(language, "who", "since"), ...numbers], rows, told(language, "none"))}`;
+}
+
+function limitTable({ language }: View, limits: ConsoleDeps["config"]["guards"]["limits"]): Markup {
+  const rows = Object.entries(limits).map(([kind, rate]) => [
+    kind,
+    `${rate.calls} / ${rate.perMs / 1000} s`,
+  ]);
+  const columns = [told(language, "what"), { heading: told(language, "count"), isNumber: true }];
+  return html`<h2>${told(language, "limits")}</h2>
+    ${tableOf(columns, rows, told(language, "none"))}`;
+}
+
+function named(name: string, id: string): Markup {
+  return html`${plain(name)}<br /><code class="quiet">${id}</code>`;
+}
+
+function more(
+  { language }: View,
+  name: "grants" | "sessions",
+  rows: readonly { readonly id: string }[],
+): Markup | "" {
+  const last = rows.length < pageRows ? undefined : rows.at(-1);
+  if (last === undefined) return "";
+  return html`<p>
+    <a class="button plain" href="/console/agents?${name}=${last.id}"
+      >${told(language, "next_page")}</a
+    >
+  </p>`;
+}
+
+function stateOf({ language }: View, off: Switch | undefined): Markup {
+  if (off === undefined) return badge(told(language, "fine"), "good");
+  return html`${badge(told(language, "switched_off"), "warn")} ${plain(off.reason ?? "")}`;
+}
+
+function rowActions(
+  view: View,
+  row: {
+    readonly subject: string;
+    readonly off: Switch | undefined;
+    readonly kind: string;
+    readonly id: string;
+  },
+): Markup {
+  const { subject, off, kind, id } = row;
+  const { language, operator } = view;
+  const words = ["stop", "let_go_on"] as const;
+  const end = `/console/revoke?kind=${kind}&id=${encodeURIComponent(id)}`;
+  return html`<span class="actions"
+    >${switchButton(view, { subject, isOff: off !== undefined, back: "agents", words })}
+    <a class="button plain" href="/console/calls?agent=${subject}&since=7d"
+      >${told(language, "calls")}</a
+    >
+    ${operator.role === "operator" ? html`<a class="button plain" href="${end}">${told(language, "revoke")}</a>` : ""}</span
+  >`;
+}

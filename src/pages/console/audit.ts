@@ -1,0 +1,60 @@
+import { html } from "hono/html";
+import { readId } from "#src/crypto/ids.ts";
+import { operatorActionsBefore } from "#src/operations/console-store.ts";
+import { verifyDay } from "#src/proxy/audit.ts";
+import { plain } from "#src/telemetry/redact.ts";
+import { timely } from "#src/timeout.ts";
+import type { Markup } from "../page.ts";
+import { type ConsoleDeps, pageRows } from "./deps.ts";
+import { type View, consolePage, tableOf, timeAt } from "./layout.ts";
+import { told } from "./words.ts";
+
+/** Who has changed what here; and whether a day's calls are as they were written, when a day is asked for. */
+export async function auditPage(
+  app: ConsoleDeps,
+  view: View,
+  query: URLSearchParams,
+): Promise<Response> {
+  const { language } = view;
+  const day = query.get("day") ?? "";
+  const found = day === "" ? "" : await verified(app, view, day);
+  const before = readId(query.get("before"));
+  const rows = await timely(operatorActionsBefore(app.db, { before, most: pageRows }));
+  const last = rows.length < pageRows ? undefined : rows.at(-1);
+  const body = html`<h2>${told(language, "verify_day")}</h2>
+    <form class="filter" method="get" action="/console/audit">
+      <label
+        >${told(language, "day")}<br /><input
+          type="date"
+          name="day"
+          value="${day === "" ? app.now().toISOString().slice(0, 10) : day}"
+      /></label>
+      <button>${told(language, "verify")}</button>
+    </form>
+    ${found}
+    <h2>${told(language, "changes")}</h2>
+    ${tableOf(
+      (["at", "who", "what", "state"] as const)
+        .map((word) => told(language, word))
+        .slice(0, 3)
+        .concat(""),
+      rows.map(({ at, actor, action, about }) => [
+        timeAt(at),
+        plain(actor),
+        html`<code>${plain(action)}</code>`,
+        plain(about),
+      ]),
+      told(language, "no_changes"),
+    )}
+    ${last === undefined ? "" : html`<p><a class="button plain" href="/console/audit?before=${last.id}">${told(language, "older")}</a></p>`}`;
+  return await consolePage(view, { room: "audit", body });
+}
+
+async function verified(app: ConsoleDeps, { language }: View, day: string): Promise<Markup> {
+  const { calls, batches, broken, changed, missing } = await verifyDay(app, day);
+  const isWhole = broken + changed + missing === 0;
+  const text = isWhole
+    ? told(language, "verified_whole", { day, calls, batches })
+    : told(language, "verified_broken", { day, broken, changed, missing });
+  return html`<p class="notice ${isWhole ? "" : "bad"}">${text}</p>`;
+}

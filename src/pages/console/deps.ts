@@ -1,0 +1,91 @@
+import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
+import type { App } from "#src/app.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
+import { readForm } from "#src/http/forms.ts";
+import { languageOf } from "#src/http/language.ts";
+import type { HealthDeps } from "#src/operations/routes.ts";
+import { saveOperatorAction } from "#src/operations/console-store.ts";
+import { type Operator, expectOperator, operatorAt } from "#src/people/operators.ts";
+import { plain } from "#src/telemetry/redact.ts";
+import { timely } from "#src/timeout.ts";
+import type { View } from "./layout.ts";
+
+/** What the console leans on. */
+export type ConsoleDeps = App &
+  RefreshDeps &
+  HealthDeps & {
+    readonly openStreams: { streams(): number };
+  };
+
+/** A page of the console, for operators and auditors alike. Failures: `review_link_needed`. */
+export function look(
+  routes: PageRoutes,
+  app: ConsoleDeps,
+  path: string,
+  show: (
+    view: View,
+    asked: { readonly request: Request; readonly query: URLSearchParams; readonly id: string },
+  ) => Promise<Response>,
+): void {
+  routes.get(path, async ({ req }) => {
+    const operator = await operatorAt(app, req.raw);
+    const query = new URL(req.url).searchParams;
+    const asked = { request: req.raw, query, id: req.param("id") ?? "" };
+    return await show(viewOf(app, req.raw, operator), asked);
+  });
+}
+
+function viewOf({ config }: ConsoleDeps, request: Request, operator: Operator): View {
+  return {
+    language: languageOf(request),
+    operator,
+    hasPeers: config.edge.isOn,
+    brand: config.brand,
+  };
+}
+
+/** What a form of the console says, and who has sent it. */
+export type Sent = {
+  readonly view: View;
+  readonly operator: Operator;
+  /** For records of the operation: `console:SUBJECT`. */
+  readonly by: string;
+  readonly form: URLSearchParams;
+  /** Of the path, where it has one. */
+  readonly id: string;
+  readonly requestId: string;
+  /** Writes down what is about to be done: what cannot be written down is not done. */
+  readonly note: (action: string, about: string) => Promise<void>;
+};
+
+/** A button of the console: an operator's alone. Failures: `review_link_needed`, `form_refused`, `operator_needed`. */
+export function change(
+  routes: PageRoutes,
+  app: ConsoleDeps,
+  path: string,
+  act: (sent: Sent) => Promise<Response>,
+): void {
+  routes.post(path, async ({ req, env }) => {
+    const form = await readForm(req.raw);
+    const operator = await expectOperator(app, req.raw, form);
+    const view = viewOf(app, req.raw, operator);
+    const by = `console:${operator.subject}`;
+    const note = async (action: string, about: string) => {
+      const what = plain(about).slice(0, 200);
+      await timely(saveOperatorAction(app.db, { actor: operator.subject, action, about: what }));
+      app.log.info("console_changed", { actor: operator.subject, action, about: what });
+    };
+    return await act({
+      view,
+      operator,
+      by,
+      form,
+      id: req.param("id") ?? "",
+      requestId: env.requestId,
+      note,
+    });
+  });
+}
+
+/** So many rows on a page. */
+export const pageRows = 100;
