@@ -10,6 +10,7 @@ import { agentNameIn } from "./activity-rows.ts";
 import { type Usage, dateIn, lastUse, usageChart, usageOf } from "./activity-usage.ts";
 import { countryChoice } from "./country.ts";
 import { guardNotes } from "./guard-notes.ts";
+import { qrCode } from "./qr-code.ts";
 import { clientConfigurations, installLinks } from "./client-configuration.ts";
 import { narrowingKeyOf } from "#src/oauth-server/grants/consent.ts";
 import { narrowingsOf } from "#src/policy/tools/narrow-store.ts";
@@ -234,6 +235,7 @@ function connectAgent(
       <summary>${say(language, "connect_agent")}</summary>
       <p class="note">${say(language, "connect_agent_lead")}</p>
       ${names.map((name) => oneClick(language, { name, url: `${app.publicUrl}/mcp/${name}` }))}
+      ${qrCode(`${app.publicUrl}/mcp`, say(language, "qr_code", { url: `${app.publicUrl}/mcp` }))}
     </details>`;
 }
 

@@ -579,6 +579,11 @@ const homeWords = {
     en: "{provider}: choose a country",
   },
   connect_agent: { es: "Conectar un agente", pt: "Conectar um agente", en: "Connect an agent" },
+  qr_code: {
+    es: "Código QR de {url}",
+    pt: "Código QR de {url}",
+    en: "QR code of {url}",
+  },
   connect_agent_lead: {
     es: "Con esta dirección tu agente pide permiso aquí; no hace falta ninguna clave.",
     pt: "Com este endereço seu agente pede permissão aqui; nenhuma chave é necessária.",

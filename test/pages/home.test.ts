@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
+import { encode } from "uqr";
 import { authorizedAgent } from "#test/support/agent-like.ts";
 import { connectSeller, locationOf, newVisitor } from "#test/support/browser-like.ts";
 import { openWorld } from "#test/support/world.ts";
@@ -53,7 +54,7 @@ test("each account and agent says when it was last used, and draws its last 14 d
   const { grantId, personId, accountId } = await ownerOf(world);
   const home = async () => await (await visitor.get(`${world.url}/`)).text();
   expect((await home()).match(/Not used in the last 30 days/g)).toHaveLength(2);
-  expect(await home()).not.toContain("<svg");
+  expect(await home()).not.toContain('class="chart"');
 
   const days = Array.from({ length: 20 }, () => [10, 1] as const);
   await seedCounts(world, { caller: `grant:${grantId}`, account: accountId }, days);
@@ -73,7 +74,7 @@ test("each account and agent says when it was last used, and draws its last 14 d
 
   const stranger = newVisitor();
   await connectSeller(stranger, { url: world.url, seller: "100200301" });
-  expect(await (await stranger.get(`${world.url}/`)).text()).not.toContain("<svg");
+  expect(await (await stranger.get(`${world.url}/`)).text()).not.toContain('class="chart"');
 });
 
 test("a seller of another country is sent to that country's pages", async () => {
@@ -89,6 +90,21 @@ test("a seller of another country is sent to that country's pages", async () => 
     sql`select site from connect_attempts`,
   );
   expect(attempt?.site).toBe("MLB");
+});
+
+test("the QR code on the page is of the gateway's address and nothing else", async () => {
+  await using world = await openWorld();
+  const { visitor } = await authorizedAgent(world.url);
+  const text = await (await visitor.get(`${world.url}/`)).text();
+  const address = `${world.url}/mcp`;
+  const [drawn = ""] = /<svg\s+class="qr"[\s\S]*?<\/svg>/.exec(text) ?? [];
+  expect(drawn).toContain(`<title>QR code of ${address}</title>`);
+  const { size, data } = encode(address, { ecc: "M", border: 4 });
+  expect(drawn).toContain(`viewBox="0 0 ${size} ${size}"`);
+  const dark = data.flatMap((row, y) =>
+    row.flatMap((isDark, x) => (isDark ? [`M${x} ${y}h`] : [])),
+  );
+  expect([...(drawn.match(/M\d+ \d+h/g) ?? [])]).toEqual(dark);
 });
 
 test("no link to a client has a bearer in it, beside a bearer or not", async () => {
