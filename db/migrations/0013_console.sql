@@ -23,9 +23,11 @@ CREATE TABLE "operator_actions" (
 DROP INDEX "calls_person";--> statement-breakpoint
 ALTER TABLE "alerts" ADD COLUMN "acknowledged_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "alerts" ADD COLUMN "acknowledged_by" text;--> statement-breakpoint
+ALTER TABLE "grants" ADD COLUMN "expires_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "review_keys" ADD COLUMN "role" text DEFAULT 'operator' NOT NULL;--> statement-breakpoint
 ALTER TABLE "review_keys" ADD COLUMN "subject" text DEFAULT 'operator' NOT NULL;--> statement-breakpoint
 CREATE INDEX "call_counts_caller" ON "call_counts" USING btree ("caller","slot");--> statement-breakpoint
 CREATE INDEX "operator_actions_at" ON "operator_actions" USING btree ("at");--> statement-breakpoint
 CREATE INDEX "calls_person_id" ON "calls" USING btree ("person_id","id");--> statement-breakpoint
-CREATE INDEX "accounts_in_doubt" ON "accounts" USING btree ("state","last_error") WHERE "accounts"."state" in ('ambiguous', 'reconnect_required', 'revoking');
+CREATE INDEX "accounts_in_doubt" ON "accounts" USING btree ("state","last_error") WHERE "accounts"."state" in ('ambiguous', 'reconnect_required', 'revoking');--> statement-breakpoint
+CREATE INDEX "grants_expiry" ON "grants" USING btree ("expires_at") WHERE "grants"."ended_at" is null;

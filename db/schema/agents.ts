@@ -104,9 +104,12 @@ export const grants = pgTable(
       ),
     createdAt: moment("created_at").notNull().defaultNow(),
     activatedAt: moment("activated_at"),
+    /** When it ends by its person's word, without anybody's doing; absent where they have not said. */
+    expiresAt: moment("expires_at"),
     endedAt: moment("ended_at"),
   },
   (table) => [
+    index("grants_expiry").on(table.expiresAt).where(sql`${table.endedAt} is null`),
     index("grants_person").on(table.personId),
     index("grants_account").on(table.accountId),
     index("grants_client").on(table.clientId),

@@ -154,7 +154,8 @@ async function withGrant(app: CallerDeps, base: Base): Promise<Caller | undefine
   const key = policyKeyOf(grant);
   const policies = await policiesOfGrant(app, grant);
   const owner = { personId, accountId, provider };
-  return { ...base, key, kind: "grant", ...owner, agent, agentName, policies };
+  const expiresAt = Math.min(base.expiresAt, grant.expiresAt?.getTime() ?? base.expiresAt);
+  return { ...base, key, kind: "grant", ...owner, agent, agentName, policies, expiresAt };
 }
 
 /** Which tools a grant may use: by the operator's word about it and its client, and by its person's. */

@@ -3,6 +3,7 @@ import type { Database } from "#db/open.ts";
 import { accounts, refreshEvents } from "#db/schema/accounts.ts";
 import { grants, sessions } from "#db/schema/agents.ts";
 import { operatorActions, replicas } from "#db/schema/operations.ts";
+import { isOpenGrant } from "#src/oauth-server/grants/store.ts";
 import { newId, readId } from "#src/crypto/ids.ts";
 
 export type RefreshEvent = typeof refreshEvents.$inferSelect;
@@ -64,11 +65,7 @@ export function openGrantsBefore(
     .from(grants)
     .innerJoin(accounts, eq(accounts.id, grants.accountId))
     .where(
-      and(
-        isNull(grants.endedAt),
-        isNotNull(activatedAt),
-        before === undefined ? undefined : lt(id, before),
-      ),
+      and(isOpenGrant, isNotNull(activatedAt), before === undefined ? undefined : lt(id, before)),
     )
     .orderBy(desc(id))
     .limit(most);

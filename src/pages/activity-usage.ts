@@ -110,6 +110,11 @@ export function dateIn(language: Language, date: Date): string {
   return date.toLocaleDateString(language, { dateStyle: "medium", timeZone: "UTC" });
 }
 
+/** The last day on which something holds that ends at this moment. */
+export function lastDay(language: Language, end: Date): string {
+  return say(language, "until", { date: dateIn(language, new Date(end.getTime() - 1)) });
+}
+
 /** A moment for whoever wants to know it exactly. */
 export function exactly(at: Date): string {
   return `${at.toISOString().slice(0, 23).replace("T", " ")} UTC`;

@@ -7,7 +7,7 @@ import type { Language } from "#src/http/language.ts";
 import { type Markup, page, accountName } from "./page.ts";
 import { type WordName, nameIn, say } from "./words.ts";
 import { agentNameIn } from "./activity-rows.ts";
-import { type Usage, dateIn, lastUse, usageChart, usageOf } from "./activity-usage.ts";
+import { type Usage, dateIn, lastDay, lastUse, usageChart, usageOf } from "./activity-usage.ts";
 import { countryChoice } from "./country.ts";
 import { guardNotes } from "./guard-notes.ts";
 import { qrCode } from "./qr-code.ts";
@@ -185,6 +185,7 @@ function whatItMay(language: Language, grant: Grant, { narrowings }: Known): rea
   return [
     ...readScopes(grant.scope).map((scope) => say(language, `scope_${scope}`)),
     ...(isReading ? [say(language, "only_reading")] : []),
+    ...(grant.expiresAt === null ? [] : [lastDay(language, grant.expiresAt)]),
     ...(left === undefined ? [] : [say(language, "tools_left", { count: String(left) })]),
   ];
 }

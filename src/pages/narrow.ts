@@ -20,7 +20,7 @@ import {
 } from "#src/policy/tools/narrow.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { agentNameIn, toolTitle } from "./activity-rows.ts";
-import { lastUse, usageChart, usageOf } from "./activity-usage.ts";
+import { dayOf, lastDay, lastUse, usageChart, usageOf } from "./activity-usage.ts";
 import { type Markup, accountName, page, seeOther } from "./page.ts";
 import { nameIn, say } from "./words.ts";
 
@@ -47,7 +47,12 @@ export function mountNarrow(routes: PageRoutes, app: Deps): void {
     }
     const onlyReading = form.get("only_reading") === "yes";
     const which = { id: grant.id, personId: person.personId };
-    await narrowPermission(app, which, { onlyReading, keep: choosesTools ? keep : undefined });
+    const until = endOfDay(form.get("until") ?? "", app.now());
+    await narrowPermission(app, which, {
+      onlyReading,
+      until,
+      keep: choosesTools ? keep : undefined,
+    });
     return seeOther(`/grants/${grant.id}?saved`);
   });
   routes.get("/grants/:id/end", async ({ req }) => {
@@ -88,6 +93,13 @@ async function ownPermission(app: Deps, request: Request, given: string) {
   if (id === undefined) throw new Failure("not_found");
   const permission = await permissionOf(app, { id, personId: person.personId });
   return { ...permission, person };
+}
+
+/** The end of a day that has not ended (UTC); undefined for what is none. */
+function endOfDay(day: string, now: Date): Date | undefined {
+  const begins = /^\d{4}-\d\d-\d\d$/.test(day) ? Date.parse(`${day}T00:00:00Z`) : Number.NaN;
+  const end = new Date(begins + 86_400_000);
+  return end > now && end.getUTCFullYear() < 10_000 ? end : undefined;
 }
 
 /** Which tool is meant, in a form that may be no longer than 16 KiB. */
@@ -139,6 +151,7 @@ function scopeList(language: Language, { grant, onlyReading }: Shown): Markup {
     <ul class="plain">
       ${readScopes(grant.scope).map((scope) => html`<li>${say(language, `scope_${scope}`)}</li>`)}
       ${onlyReading ? html`<li>${say(language, "only_reading")}</li>` : ""}
+      ${grant.expiresAt === null ? "" : html`<li>${lastDay(language, grant.expiresAt)}</li>`}
     </ul>`;
 }
 
@@ -165,6 +178,10 @@ function narrowForm(app: Deps, language: Language, shown: Titled): Markup | "" {
           ? html`<p class="note">${say(language, "narrow_no_tools")}</p>`
           : toolChoices(app, language, shown)
       }
+      <label class="until"
+        >${say(language, "narrow_until")}
+        <input type="date" name="until" min="${dayOf(app.now())}" />
+      </label>
       <button>${say(language, "narrow_save")}</button>
     </form>`;
 }

@@ -512,6 +512,11 @@ const narrowWords = {
     pt: "Desmarque as que não deve mais usar. As que aparecerem depois também não poderá usar.",
     en: "Untick those that it should not use any more. It cannot use tools that appear later either.",
   },
+  narrow_until: {
+    es: "Hasta qué día (UTC), si ha de terminar por sí solo",
+    pt: "Até que dia (UTC), se deve terminar por si só",
+    en: "Until which day (UTC), if it should end by itself",
+  },
   narrow_no_tools: {
     es: "Todavía no se sabe qué herramientas hay: aparecen cuando un agente las mira por primera vez.",
     pt: "Ainda não se sabe que ferramentas existem: elas aparecem quando um agente as vê pela primeira vez.",

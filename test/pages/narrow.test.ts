@@ -1,11 +1,19 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { hash } from "node:crypto";
+import { tidy } from "#src/operations/cleanup/cleanup.ts";
 import { narrowingsOf, saveNarrowing } from "#src/policy/tools/narrow-store.ts";
 import { dropPolicy, setPolicy } from "#src/policy/tools/review.ts";
 import { call, eventually, listed, openGuarded, reading, tool } from "#test/guards/setup.ts";
-import { authorizedAgent, authorizeUrl, formIn, newPkce } from "#test/support/agent-like.ts";
+import {
+  authorizedAgent,
+  authorizeUrl,
+  formIn,
+  newPkce,
+  tokenRequest,
+} from "#test/support/agent-like.ts";
 import { type Visitor, connectSeller, newVisitor } from "#test/support/browser-like.ts";
+import { post, toolCall } from "#test/support/mcp.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 import { ownerOf } from "./seed.ts";
@@ -27,7 +35,17 @@ async function openPermission(world: World) {
   const address = `${world.url}/grants/${grantId}`;
   const page = async () => await (await visitor.get(address)).text();
   const { form_token = "" } = formIn(await page());
-  return { visitor, clientId, at, grantId, policyId, address, page, form_token };
+  return {
+    visitor,
+    clientId,
+    at,
+    refresh: tokens.refresh_token,
+    grantId,
+    policyId,
+    address,
+    page,
+    form_token,
+  };
 }
 
 /** What the page has for each tool, by its name. */
@@ -167,6 +185,61 @@ test("a new yes lifts what its person has narrowed; one that is remembered does 
   expect(await listed({ ...at, bearer: asked.tokens.access_token })).toHaveLength(4);
   expect(await (await visitor.get(authorizeUrl(again))).text()).not.toContain("took a part");
 });
+
+test("a permission ends on the day that its person has set: its tokens, its place on the page, and without a way around", async () => {
+  await using guarded = await openGuarded({ tools: four });
+  const { world } = guarded;
+  const { db } = world.app;
+  const { visitor, clientId, at, refresh, address, page, form_token } = await openPermission(world);
+  await using second = await secondGateway(world);
+  const there = { ...at, url: `${second.url}/mcp` };
+  expect((await call(there, "get_item")).code).toBeUndefined();
+  const day = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+  const until = async (text: string) => {
+    await send(visitor, address, [
+      ["form_token", form_token],
+      ["until", text],
+    ]);
+    const [row] = await db.execute<{ ends: string | null }>(
+      sql`select to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as ends from grants`,
+    );
+    return row?.ends ?? null;
+  };
+  for (const nonsense of ["", day(-1), "2026-02-31x", "99999-01-01"]) {
+    expect([nonsense, await until(nonsense)]).toEqual([nonsense, null]);
+  }
+  expect(await until(day(3))).toBe(`${day(4)} 00:00`);
+  // Later is not less.
+  expect(await until(day(9))).toBe(`${day(4)} 00:00`);
+  expect(await until(day(0))).toBe(`${day(1)} 00:00`);
+  expect(await page()).toContain("until");
+  // Whoever asks again is not let in unasked, which would be for longer.
+  const again = { url: world.url, clientId, pkce: newPkce() };
+  expect(await (await visitor.get(authorizeUrl(again))).text()).toContain('name="consent"');
+
+  await db.execute(sql`update grants set expires_at = now() - interval '1 second'`);
+  expect(await (await visitor.get(`${world.url}/`)).text()).not.toContain(address);
+  const refreshed = await tokenRequest(world.url, {
+    grant_type: "refresh_token",
+    refresh_token: refresh,
+    client_id: clientId,
+  });
+  expect([refreshed.status, await refreshed.json()]).toMatchObject([
+    400,
+    { error: "invalid_grant" },
+  ]);
+  // Gateways that have its caller in memory are told when it is ended.
+  await tidy(world.app);
+  for (const where of [at, there]) {
+    await eventually(async () => {
+      const answer = await post(where.url, where.bearer, toolCall("get_item"));
+      return answer.status === 401;
+    });
+  }
+  expect([...(await db.execute(sql`select ended_at is not null as ended from grants`))]).toEqual([
+    { ended: true },
+  ]);
+}, 20_000);
 
 test("somebody else's permission is not there, is not changed and does not end", async () => {
   await using guarded = await openGuarded({ tools: four });

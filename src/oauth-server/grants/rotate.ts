@@ -5,7 +5,7 @@ import { type Scope, readScopes } from "../scopes.ts";
 import { type TokenAnswer, refreshExpiry, tokensOfGrant } from "../tokens/issue.ts";
 import { endGrant } from "./consent.ts";
 import { checkResource } from "./authorization-request.ts";
-import { type Grant, refreshTokenWithGrant, rotateRefreshToken } from "./store.ts";
+import { type Grant, isOver, refreshTokenWithGrant, rotateRefreshToken } from "./store.ts";
 import type { GrantDeps, TokenRequest } from "./deps.ts";
 
 const retryMs = 30_000;
@@ -22,7 +22,7 @@ export async function rotate(app: GrantDeps, { client, form }: TokenRequest): Pr
   if (found === undefined || found.grant.clientId !== client.clientId) throw refused();
   const { grant } = found;
   const now = app.now();
-  if (grant.endedAt !== null || found.token.expiresAt <= now) throw refused();
+  if (isOver(grant, now) || found.token.expiresAt <= now) throw refused();
   checkResource(app, form, grant);
   const scopes = narrowed(form.get("scope"), grant);
   const ageMs = now.getTime() - (found.token.rotatedAt ?? now).getTime();

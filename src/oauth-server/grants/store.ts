@@ -1,11 +1,23 @@
 import { and, desc, eq, isNotNull, isNull, or, sql } from "drizzle-orm";
-import { endGrantsWhere } from "#db/revocations.ts";
+import { endGrantsWhere, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/agents.ts";
 import { toolPolicies } from "#db/schema/guards.ts";
 
 export type Grant = typeof grants.$inferSelect;
-export type NewGrant = Omit<Grant, "createdAt" | "activatedAt" | "endedAt" | "policyId">;
+export type NewGrant = Omit<
+  Grant,
+  "createdAt" | "activatedAt" | "expiresAt" | "endedAt" | "policyId"
+>;
+
+/** Whether it has ended, by somebody's doing or because its day has come. */
+export function isOver({ endedAt, expiresAt }: Pick<Grant, "endedAt" | "expiresAt">, now: Date) {
+  return endedAt !== null || (expiresAt !== null && expiresAt <= now);
+}
+
+/** Neither ended nor past the day that its person has set. */
+export const isOpenGrant = sql`(${grants.endedAt} is null
+  and (${grants.expiresAt} is null or ${grants.expiresAt} > now()))`;
 type Consent = typeof consents.$inferInsert;
 
 /** What a person allowed, its code, and that they did: all of it or nothing. */
@@ -106,7 +118,7 @@ export async function beginGrant(
   const begun = await transaction
     .update(grants)
     .set({ activatedAt: now })
-    .where(and(eq(grants.id, grantId), isNull(grants.endedAt)))
+    .where(and(eq(grants.id, grantId), isOpenGrant))
     .returning({ id: grants.id });
   if (begun.length === 0) return false;
   if (refresh !== undefined)
@@ -147,7 +159,7 @@ export async function rotateRefreshToken(
       .where(
         and(
           eq(refreshTokens.fingerprint, fingerprint),
-          sql`exists (select 1 from grants g where g.id = ${grantId} and g.ended_at is null)`,
+          sql`exists (select 1 from ${grants} where ${grants.id} = ${grantId} and ${isOpenGrant})`,
         ),
       )
       .returning({ rotatedAt: refreshTokens.rotatedAt });
@@ -188,7 +200,7 @@ export async function openGrantOf(
         eq(grants.id, which.id),
         eq(grants.personId, which.personId),
         isNotNull(grants.activatedAt),
-        isNull(grants.endedAt),
+        isOpenGrant,
       ),
     );
   return row;
@@ -210,9 +222,7 @@ export function openGrants(db: Database, personId: string): Promise<Grant[]> {
   return db
     .select()
     .from(grants)
-    .where(
-      and(eq(grants.personId, personId), isNotNull(grants.activatedAt), isNull(grants.endedAt)),
-    )
+    .where(and(eq(grants.personId, personId), isNotNull(grants.activatedAt), isOpenGrant))
     .orderBy(desc(grants.activatedAt));
 }
 
@@ -225,4 +235,32 @@ export async function endSpentGrants(db: Database, most: number): Promise<number
       limit ${most} for update skip locked))
     returning 1`);
   return ended.length;
+}
+
+/** Ends grants whose day has come, tells every replica, and says how many they were. */
+export async function endExpiredGrants(db: Database, most: number): Promise<number> {
+  return await db.transaction(async (transaction) => {
+    const isDue = sql`${grants.id} = any(array(select id from ${grants}
+      where ended_at is null and expires_at <= now() limit ${most} for update skip locked))`;
+    return (await endGrantsWhere(transaction, isDue, new Date())).length;
+  });
+}
+
+/**
+ * Says when a grant ends, no later than was said before, and forgets that its client need not ask: a grant without an
+ * end would come of it. `topic` tells every replica, with the commit.
+ */
+export async function endGrantAt(
+  db: Database,
+  grant: Pick<Grant, "id" | "personId" | "clientId">,
+  { expiresAt, topic }: { readonly expiresAt: Date; readonly topic: string },
+): Promise<void> {
+  await db.transaction(async (transaction) => {
+    await transaction.execute(sql`
+      update ${grants} set expires_at = least(expires_at, ${expiresAt.toISOString()}::timestamptz) where id = ${grant.id}`);
+    await transaction
+      .delete(consents)
+      .where(and(eq(consents.personId, grant.personId), eq(consents.clientId, grant.clientId)));
+    await publishRevocations(transaction, [topic]);
+  });
 }

@@ -3,7 +3,7 @@ import { fingerprint, tokenPrefixes } from "#src/crypto/secret.ts";
 import { type ClientAuthDeps, confidentialClient } from "../clients/authenticate.ts";
 import { type CallerDeps, callerOf } from "../caller.ts";
 import { expectField } from "../fields.ts";
-import { refreshTokenWithGrant } from "../grants/store.ts";
+import { isOver, refreshTokenWithGrant } from "../grants/store.ts";
 import { proveAccessToken } from "./access-token.ts";
 
 type Deps = Pick<App, "publicUrl"> & ClientAuthDeps & CallerDeps;
@@ -31,7 +31,7 @@ export async function introspect(
 
 async function aboutRefreshToken(app: Deps, token: string) {
   const found = await refreshTokenWithGrant(app.db, fingerprint(token));
-  if (found === undefined || found.grant.endedAt !== null || found.isSuccessorUsed)
+  if (found === undefined || isOver(found.grant, app.now()) || found.isSuccessorUsed)
     return undefined;
   if (found.token.expiresAt <= app.now()) return undefined;
   return {

@@ -4,6 +4,7 @@ import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { toolPolicies } from "#db/schema/guards.ts";
 import { isConnected, isDisconnected } from "#src/accounts/store.ts";
+import { isOpenGrant } from "../grants/store.ts";
 import { agents, endings, grants, signingKeys } from "#db/schema/agents.ts";
 
 export type SigningKeyRow = typeof signingKeys.$inferSelect;
@@ -81,10 +82,11 @@ export async function openGrant(db: Database, id: string) {
       clientName: grants.clientName,
       onlyReading: grants.onlyReading,
       policyId: grants.policyId,
+      expiresAt: grants.expiresAt,
     })
     .from(grants)
     .innerJoin(accounts, eq(accounts.id, grants.accountId))
-    .where(and(eq(grants.id, id), isNull(grants.endedAt), isConnected));
+    .where(and(eq(grants.id, id), isOpenGrant, isConnected));
   return row;
 }
 

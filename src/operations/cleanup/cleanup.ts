@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { timely } from "#src/timeout.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
-import { endSpentGrants } from "#src/oauth-server/grants/store.ts";
+import { endExpiredGrants, endSpentGrants } from "#src/oauth-server/grants/store.ts";
 import { taskDone } from "../store.ts";
 import { type Leftover, countLeft, leftovers, removeSome } from "./store.ts";
 
@@ -39,6 +39,7 @@ export async function cleanup(
   };
   const { retention: keep } = app.config;
   await count("spent_grants_ended", (most) => endSpentGrants(app.db, most));
+  await count("expired_grants_ended", (most) => endExpiredGrants(app.db, most));
   for (const leftover of leftovers) {
     await count(leftover.name, (most) => removeSome(app.db, leftover, { keep, most }));
   }
@@ -62,6 +63,7 @@ export async function tidy(app: Deps): Promise<void> {
   const some = leftovers.filter(({ isShortLived }) => isShortLived === true);
   const steps: (() => Promise<number>)[] = [
     () => endSpentGrants(app.db, atOnce),
+    () => endExpiredGrants(app.db, atOnce),
     ...some.map((each: Leftover) => () => removeSome(app.db, each, { keep, most: atOnce })),
   ];
   try {

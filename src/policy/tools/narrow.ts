@@ -2,9 +2,9 @@ import type { App } from "#src/app.ts";
 import type { ApplyRevocations } from "#src/bus.ts";
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
-import { policiesOfGrant } from "#src/oauth-server/caller.ts";
+import { policiesOfGrant, policyChanged } from "#src/oauth-server/caller.ts";
 import { narrowingKeyOf, policyKeyOf } from "#src/oauth-server/grants/consent.ts";
-import { type Grant, openGrantOf } from "#src/oauth-server/grants/store.ts";
+import { type Grant, endGrantAt, openGrantOf } from "#src/oauth-server/grants/store.ts";
 import { isToolPattern } from "#src/upstreams/tool-rules.ts";
 import { packTool } from "#src/upstreams/tools/tool-servers.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
@@ -96,9 +96,17 @@ export async function narrowPermission(
     readonly onlyReading: boolean;
     /** Of the tools that it may use now; undefined keeps all of them, and those that are new later. */
     readonly keep: ((tool: UsableTool) => boolean) | undefined;
+    /** When all of it ends; undefined leaves that as it is. */
+    readonly until?: Date | undefined;
   },
 ): Promise<void> {
   const { grant, tools } = await permissionOf(app, which);
+  if (wanted.until !== undefined) {
+    const topic = policyChanged(policyKeyOf(grant));
+    await timely(endGrantAt(app.db, grant, { expiresAt: wanted.until, topic }));
+    app.applyRevocations([topic]);
+    app.log.info("grant_narrowed", { grantId: grant.id, until: wanted.until.toISOString() });
+  }
   const kept = wanted.keep === undefined ? undefined : tools.filter(wanted.keep);
   const isFewer = kept !== undefined && kept.length < tools.length;
   if (!isFewer && !wanted.onlyReading) return;
