@@ -109,7 +109,9 @@ export const grants = pgTable(
     endedAt: moment("ended_at"),
   },
   (table) => [
-    index("grants_expiry").on(table.expiresAt).where(sql`${table.endedAt} is null`),
+    index("grants_expiry")
+      .on(table.expiresAt)
+      .where(sql`${table.endedAt} is null`),
     index("grants_person").on(table.personId),
     index("grants_account").on(table.accountId),
     index("grants_client").on(table.clientId),

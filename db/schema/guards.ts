@@ -66,13 +66,14 @@ export const toolLists = pgTable("tool_lists", {
 /** What lets a browser at the operator's console: a link from the command line, then a cookie. */
 export const reviewKeys = pgTable("review_keys", {
   fingerprint: bytes("fingerprint").primaryKey(),
-  kind: text("kind", { enum: ["link", "browser"] }).notNull(),
+  /** `link` and `browser` are those of a version that knew no roles: they are not taken any more. */
+  kind: text("kind", { enum: ["link", "browser", "console_link", "console_browser"] }).notNull(),
   /** What it may do there: everything, or only look. */
   role: text("role", { enum: ["operator", "auditor"] })
     .notNull()
-    .default("operator"),
+    .default("auditor"),
   /** Who it is, for the audit trail. */
-  subject: text("subject").notNull().default("operator"),
+  subject: text("subject").notNull().default(""),
   expiresAt: moment("expires_at").notNull(),
 });
 

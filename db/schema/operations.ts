@@ -140,6 +140,8 @@ export const operatorActions = pgTable(
     action: text("action").notNull(),
     /** What it was done to; never a secret. */
     about: text("about").notNull(),
+    /** `done`, or the code of what went wrong; absent while it is being done, and where its gateway has ended meanwhile. */
+    outcome: text("outcome"),
   },
   (table) => [index("operator_actions_at").on(table.at)],
 );

@@ -193,6 +193,11 @@ export const pageFailures = {
     http: 400,
     doc: "This invitation is unknown, was used, or is older than seven days.",
   },
+  search_too_long: {
+    http: 503,
+    message: "This search took longer than four seconds and was stopped",
+    doc: "A search of calls looked at more than it can in four seconds. Name an upstream or an account, or look less far back; `smartdash calls list` has no such limit.",
+  },
   operator_needed: {
     http: 403,
     message: "An auditor may look at everything here, and change nothing",

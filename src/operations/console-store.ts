@@ -99,12 +99,19 @@ export function openSessionsBefore(
 
 export type OperatorAction = typeof operatorActions.$inferSelect;
 
-/** Writes down what is about to be changed on the console. */
+/** Writes down what is about to be changed on the console; returns its id. */
 export async function saveOperatorAction(
   db: Database,
   action: Pick<OperatorAction, "actor" | "action" | "about">,
-): Promise<void> {
-  await db.insert(operatorActions).values({ id: newId(new Date()), ...action });
+): Promise<string> {
+  const id = newId(new Date());
+  await db.insert(operatorActions).values({ id, ...action });
+  return id;
+}
+
+/** How it has ended. */
+export async function endOperatorAction(db: Database, id: string, outcome: string): Promise<void> {
+  await db.update(operatorActions).set({ outcome }).where(eq(operatorActions.id, id));
 }
 
 /** The newest first. */

@@ -38,6 +38,11 @@ const agentFailureWords = {
     pt: "Para entrar pela primeira vez você precisa de um convite. Peça-o a quem opera este serviço e abra-o neste navegador.",
     en: "To come in for the first time you need an invitation. Ask whoever runs this service, and open it in this browser.",
   },
+  search_too_long: {
+    es: "Esta búsqueda tardó más de cuatro segundos y se detuvo. Nombra un servidor o una cuenta, o mira menos atrás.",
+    pt: "Esta busca levou mais de quatro segundos e foi interrompida. Indique um servidor ou uma conta, ou olhe menos para trás.",
+    en: "This search took longer than four seconds and was stopped. Name an upstream or an account, or look less far back.",
+  },
   operator_needed: {
     es: "Entraste como auditor: puedes mirar todo, pero no cambiar nada. No se cambió nada.",
     pt: "Você entrou como auditor: pode ver tudo, mas não mudar nada. Nada foi alterado.",

@@ -161,6 +161,11 @@ function grantRow(app: Deps, language: Language, grant: Grant, known: Known): Ma
   const host = grant.redirectHost === null ? "" : ` (${grant.redirectHost})`;
   const use = known.usage.ofAgent(`grant:${grant.id}`);
   const change = say(language, "change");
+  const end = {
+    at: `/grants/${grant.id}/end`,
+    word: "remove_permission",
+    whose: grant.clientName,
+  } as const;
   return html`<li>
     <span class="grow"
       ><b>${grant.clientName}</b>${host} · ${nameIn(language, upstream)}<br />
@@ -173,7 +178,7 @@ function grantRow(app: Deps, language: Language, grant: Grant, known: Known): Ma
     ${usageChart(language, use)}
     <span class="actions"
       ><a href="/grants/${grant.id}" aria-label="${change}: ${grant.clientName}">${change}</a>
-      ${endButton(language, { at: `/grants/${grant.id}/end`, word: "remove_permission", whose: grant.clientName })}</span
+      ${endButton(language, end)}</span
     >
   </li>`;
 }
@@ -207,15 +212,14 @@ function sessionRow(app: Deps, language: Language, session: Session, known: Know
   const { id, platform } = session;
   const agent = agentNameIn(language, { agent: `session:${id}`, agentName: platform });
   const use = known.usage.ofAgent(`session:${id}`);
+  const end = { at: `/sessions/${id}/end`, word: "end_session", whose: agent } as const;
   return html`<li>
     <span class="grow"
       >${known.labels.get(session.accountId)} · ${agent}<br />
       <span class="note">${since}, ${until}. ${lastUse(language, use, app.now())}</span></span
     >
     ${usageChart(language, use)}
-    <span class="actions"
-      >${endButton(language, { at: `/sessions/${id}/end`, word: "end_session", whose: agent })}</span
-    >
+    <span class="actions">${endButton(language, end)}</span>
   </li>`;
 }
 
@@ -227,6 +231,7 @@ function connectAgent(
 ): Markup {
   const fitting = accounts.filter((account) => !isDisconnected(account));
   const names = [...new Set(fitting.flatMap((account) => upstreamsFor(app, account)))];
+  const main = `${app.publicUrl}/mcp`;
   return html`${
       isFirst
         ? html`<p class="note">${say(language, "no_agents")} <code>${app.publicUrl}/mcp</code></p>`
@@ -236,7 +241,7 @@ function connectAgent(
       <summary>${say(language, "connect_agent")}</summary>
       <p class="note">${say(language, "connect_agent_lead")}</p>
       ${names.map((name) => oneClick(language, { name, url: `${app.publicUrl}/mcp/${name}` }))}
-      ${qrCode(`${app.publicUrl}/mcp`, say(language, "qr_code", { url: `${app.publicUrl}/mcp` }))}
+      ${qrCode(main, say(language, "qr_code", { url: main }))}
     </details>`;
 }
 

@@ -8,13 +8,12 @@ const border = 4;
 /** An address as a QR code, drawn as SVG: black on white in every colour scheme. Never for a text with a secret in it. */
 export function qrCode(address: string, title: string): Markup {
   const { size, data } = encode(address, { ecc: "M", border });
-  let path = "";
-  for (const [y, row] of data.entries()) {
-    for (const [x, isDark] of row.entries()) if (isDark) path += `M${x} ${y}h1v1h-1z`;
-  }
+  const dark = data.flatMap((row, y) =>
+    row.flatMap((isDark, x) => (isDark ? [`M${x} ${y}h1v1h-1z`] : [])),
+  );
   return html`<svg class="qr" role="img" viewBox="0 0 ${size} ${size}" width="180" height="180">
     <title>${title}</title>
     <rect width="${size}" height="${size}" fill="#fff" />
-    <path d="${path}" fill="#000" shape-rendering="crispEdges" />
+    <path d="${dark.join("")}" fill="#000" shape-rendering="crispEdges" />
   </svg>`;
 }

@@ -15,6 +15,7 @@ import {
   expectOperatorLink,
   operatorAt,
 } from "#src/people/operators.ts";
+import { endOperatorAction, saveOperatorAction } from "#src/operations/console-store.ts";
 import { countWaiting } from "#src/policy/tools/store.ts";
 
 type Deps = Pick<App, "db" | "now" | "catalog" | "bindingKey" | "log">;
@@ -33,18 +34,26 @@ export function mountReview(routes: PageRoutes, app: Deps): void {
     seeOther("/review", [await acceptOperatorLink(app, req.param("code"))]),
   );
   routes.get("/review", async ({ req }) => {
-    const { formToken } = await operatorAt(app, req.raw);
+    const { formToken, role } = await operatorAt(app, req.raw);
     const held = await heldTools(app, { most: mostShown });
     const more = (await timely(countWaiting(app.db))) - held.length;
-    return await reviewPage(languageOf(req.raw), { held, more, formToken });
+    return await reviewPage(languageOf(req.raw), {
+      held,
+      more,
+      formToken: role === "operator" ? formToken : undefined,
+    });
   });
   routes.post("/review", async ({ req }) => {
     const form = await readForm(req.raw);
-    await expectOperator(app, req.raw, form);
+    const { subject } = await expectOperator(app, req.raw, form);
     const [upstream, hash, state] = ["upstream", "hash", "state"].map((name) => form.get(name));
     const isState = state === "approved" || state === "held";
     if (!isState || upstream == null || hash == null) throw new Failure("form_refused");
-    await decideWaiting(app, { upstream, hash, state, by: "review page" });
+    const about = plain(`${upstream} ${hash.slice(0, 12)}`).slice(0, 200);
+    const action = { actor: subject, action: `tool_${state}`, about };
+    const id = await timely(saveOperatorAction(app.db, action));
+    await decideWaiting(app, { upstream, hash, state, by: `console:${subject}` });
+    await timely(endOperatorAction(app.db, id, "done"));
     return seeOther("/review");
   });
 }
@@ -61,7 +70,8 @@ function reviewPage(
   shown: {
     readonly held: readonly Held[];
     readonly more: number;
-    readonly formToken: string;
+    /** Undefined for whoever only looks. */
+    readonly formToken: string | undefined;
   },
 ): Promise<Response> {
   const { held, more, formToken } = shown;
@@ -71,8 +81,8 @@ function reviewPage(
   return page(language, say(language, "review_title"), body);
 }
 
-function definition(language: Language, held: Held, formToken: string): Markup {
-  const { upstream, name, hash, kind, lines } = held;
+function definition(language: Language, held: Held, formToken: string | undefined): Markup {
+  const { upstream, name, kind, lines } = held;
   return html`<h2>
       ${upstream}/${plain(name)}
       <span class="badge"
@@ -80,11 +90,15 @@ function definition(language: Language, held: Held, formToken: string): Markup {
       >
     </h2>
     <pre>${lines.join("\n")}</pre>
-    <form method="post" action="/review" class="block">
-      <input type="hidden" name="form_token" value="${formToken}" />
-      <input type="hidden" name="upstream" value="${upstream}" />
-      <input type="hidden" name="hash" value="${hash}" />
-      <button name="state" value="approved">${say(language, "let_use")}</button>
-      <button name="state" value="held" class="quiet">${say(language, "keep_back")}</button>
-    </form>`;
+    ${formToken === undefined ? "" : decisionForm(language, held, formToken)}`;
+}
+
+function decisionForm(language: Language, { upstream, hash }: Held, formToken: string): Markup {
+  return html`<form method="post" action="/review" class="block">
+    <input type="hidden" name="form_token" value="${formToken}" />
+    <input type="hidden" name="upstream" value="${upstream}" />
+    <input type="hidden" name="hash" value="${hash}" />
+    <button name="state" value="approved">${say(language, "let_use")}</button>
+    <button name="state" value="held" class="quiet">${say(language, "keep_back")}</button>
+  </form>`;
 }

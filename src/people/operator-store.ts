@@ -21,7 +21,7 @@ export async function takeLink(
   return await db.transaction(async (transaction) => {
     const [taken] = await transaction
       .delete(reviewKeys)
-      .where(isOpenKey("link", used.code, used.now))
+      .where(isOpenKey("console_link", used.code, used.now))
       .returning({ role: reviewKeys.role, subject: reviewKeys.subject });
     if (taken === undefined) return false;
     await saveKey(transaction, { ...used.browser, ...taken });

@@ -35,14 +35,22 @@ export async function createOperatorLink(
   const { page, role = "operator", subject = role } = asked;
   const code = newToken("review").reveal();
   const expiresAt = new Date(app.now().getTime() + linkMs);
-  const key = { fingerprint: fingerprint(code), kind: "link" as const, role, subject, expiresAt };
+  const key = {
+    fingerprint: fingerprint(code),
+    kind: "console_link" as const,
+    role,
+    subject,
+    expiresAt,
+  };
   await timely(saveKey(app.db, key));
   return { url: `${app.publicUrl}${entrances[page]}/${code}`, expiresAt };
 }
 
 /** Whether a link can be used; asking does not use it up. Failures: `review_link_needed`. */
 export async function expectOperatorLink(app: Deps, code: string): Promise<void> {
-  const key = isLink(code) ? await timely(openKey(app.db, "link", code, app.now())) : undefined;
+  const key = isLink(code)
+    ? await timely(openKey(app.db, "console_link", code, app.now()))
+    : undefined;
   if (key === undefined) throw new Failure("review_link_needed");
 }
 
@@ -51,7 +59,7 @@ export async function acceptOperatorLink(app: Deps, code: string): Promise<strin
   const now = app.now();
   const cookie = newToken("cookie").reveal();
   const expiresAt = new Date(now.getTime() + browserSeconds * 1000);
-  const browser = { fingerprint: fingerprint(cookie), kind: "browser" as const, expiresAt };
+  const browser = { fingerprint: fingerprint(cookie), kind: "console_browser" as const, expiresAt };
   if (!isLink(code) || !(await timely(takeLink(app.db, { code, browser, now })))) {
     throw new Failure("review_link_needed");
   }
@@ -69,7 +77,9 @@ export async function operatorAt(
 ): Promise<Operator> {
   const cookie = readHostCookie(request, cookieName);
   const key =
-    cookie === undefined ? undefined : await timely(openKey(app.db, "browser", cookie, app.now()));
+    cookie === undefined
+      ? undefined
+      : await timely(openKey(app.db, "console_browser", cookie, app.now()));
   if (cookie === undefined || key === undefined) throw new Failure("review_link_needed");
   const { role, subject } = key;
   return { role, subject, formToken: tagOf(app.bindingKey, `review:${cookie}`) };

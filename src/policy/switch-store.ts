@@ -12,6 +12,31 @@ export function allSwitches(db: Database): Promise<Switch[]> {
   return db.select().from(switches).orderBy(switches.subject);
 }
 
+/** How many things are off, and the newest of them. */
+export async function newestSwitches(
+  db: Database,
+  most: number,
+): Promise<{ readonly count: number; readonly newest: readonly Switch[] }> {
+  const [count, newest] = await Promise.all([
+    db.$count(switches),
+    db.select().from(switches).orderBy(desc(switches.at)).limit(most),
+  ]);
+  return { count, newest };
+}
+
+/** Which of these are off. */
+export async function switchesAmong(
+  db: Database,
+  subjects: readonly string[],
+): Promise<ReadonlyMap<string, Switch>> {
+  if (subjects.length === 0) return new Map();
+  const rows = await db
+    .select()
+    .from(switches)
+    .where(inArray(switches.subject, [...subjects]));
+  return new Map(rows.map((row) => [row.subject, row]));
+}
+
 /** Switches off, and tells every replica with the commit; a second time only the reason changes, if there is another. */
 export async function saveSwitch(
   db: Database,

@@ -82,6 +82,11 @@ function dayStart(app: Deps, day: string): Date {
   if (!/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(start.getTime())) {
     throw new Failure("usage", `${day} is no day`, { hint: "A day is written 2026-11-26 (UTC)" });
   }
+  if (start.getTime() > app.now().getTime() + dayMs) {
+    throw new Failure("usage", `${day} has not begun`, {
+      hint: "A day is written 2026-11-26 (UTC)",
+    });
+  }
   const keptMs = (app.config.retention.callsDays - 1) * dayMs;
   if (app.now().getTime() - start.getTime() <= keptMs) return start;
   throw new Failure("usage", `Calls of ${day} are not kept any more`, {

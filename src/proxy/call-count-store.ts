@@ -1,6 +1,6 @@
-import { type SQL, and, eq, gte, inArray, sql } from "drizzle-orm";
+import { and, eq, gte, inArray, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
-import { callCounts } from "#db/schema/calls.ts";
+import { callCounts, calls } from "#db/schema/calls.ts";
 
 /** Upper ends of the columns that durations are counted in, in milliseconds; the last column has none. */
 export const durationBounds = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] as const;
@@ -12,12 +12,15 @@ const durationCounts = sql.raw(
 );
 
 /**
- * Counts the rows of `stored`, a common table expression with the columns of `calls`, in the same statement: for each
- * upstream by minute and by hour, for each agent and account by day. Rows are taken in one order, so that two replicas
- * wait for each other at most.
+ * Counts rows of `calls` that have just been stored: for each upstream by minute and by hour, for each agent and
+ * account by day. Others wait for the rows of this moment until the transaction ends: it is the last thing in it.
  */
-export function countingOf(stored: SQL): SQL {
-  return sql`insert into ${callCounts} as c (span, slot, upstream, caller, account, guard, calls, failed, durations)
+export async function countCalls(
+  transaction: Pick<Database, "execute">,
+  ids: readonly string[],
+): Promise<void> {
+  await transaction.execute(sql`
+    insert into ${callCounts} as c (span, slot, upstream, caller, account, guard, calls, failed, durations)
     select span, slot, upstream, caller, account, guard, count(*), count(*) filter (where is_failed), ${durationCounts}
     from (
       select s.span, date_trunc(s.span, at, 'UTC') as slot, upstream,
@@ -26,17 +29,18 @@ export function countingOf(stored: SQL): SQL {
           else coalesce('agent:' || agent_id, '') end as caller,
         case when s.span = 'day' then coalesce(account_id::text, '') else '' end as account,
         case when guard like 'approved%' then '' else coalesce(guard, '') end as guard,
-        ${isFailed} as is_failed, ${durationColumn} as took
-      from ${stored} cross join (values ('minute'), ('hour'), ('day')) as s(span)) each
+        ${isFailed} as is_failed, case when http_method <> 'GET' then ${durationColumn} end as took
+      from ${calls} cross join (values ('minute'), ('hour'), ('day')) as s(span)
+      where id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb)::uuid)) each
     group by span, slot, upstream, caller, account, guard
     order by span, slot, upstream, caller, account, guard
     on conflict (span, slot, upstream, caller, account, guard) do update set
       calls = c.calls + excluded.calls, failed = c.failed + excluded.failed,
-      durations = array(select a + b from unnest(c.durations, excluded.durations) as d(a, b))`;
+      durations = array(select a + b from unnest(c.durations, excluded.durations) as d(a, b))`);
 }
 
 /** Whether a call went wrong, for whatever reason but a guard's, or that its client left. */
-export const isFailed = sql.raw(
+const isFailed = sql.raw(
   "(coalesce(failure <> 'client_left', false) and (guard is null or guard like 'approved%') or status >= 500 and guard is null)",
 );
 
@@ -78,8 +82,8 @@ export async function countsSince(
     durations: string;
   }>(sql`
     select (floor(extract(epoch from slot) / ${stretchSeconds}::int) * ${stretchSeconds}::int)::float8 as slot,
-      sum(calls)::int as calls, sum(failed)::int as failed,
-      coalesce(sum(calls) filter (where guard <> ''), 0)::int as refused, array_to_string(array[${sums}], ',') as durations
+      sum(calls)::float8 as calls, sum(failed)::float8 as failed,
+      coalesce(sum(calls) filter (where guard <> ''), 0)::float8 as refused, array_to_string(array[${sums}], ',') as durations
     from ${callCounts} where span = ${span} and slot >= ${since.toISOString()}::timestamptz and ${own}
     group by 1 order by 1`);
   return rows.map(({ slot, calls, failed, refused, durations }) => ({
@@ -97,7 +101,7 @@ export async function refusalsSince(
   { span, since }: Pick<Window, "span" | "since">,
 ): Promise<readonly { readonly guard: string; readonly calls: number }[]> {
   return await db.execute<{ guard: string; calls: number }>(sql`
-    select guard, sum(calls)::int as calls from ${callCounts}
+    select guard, sum(calls)::float8 as calls from ${callCounts}
     where span = ${span} and slot >= ${since.toISOString()}::timestamptz and guard <> ''
     group by guard order by 2 desc, 1 limit 20`);
 }
@@ -115,8 +119,8 @@ export async function upstreamCountsSince(
   }[]
 > {
   return await db.execute<{ upstream: string; calls: number; failed: number; refused: number }>(sql`
-    select upstream, sum(calls)::int as calls, sum(failed)::int as failed,
-      coalesce(sum(calls) filter (where guard <> ''), 0)::int as refused
+    select upstream, sum(calls)::float8 as calls, sum(failed)::float8 as failed,
+      coalesce(sum(calls) filter (where guard <> ''), 0)::float8 as refused
     from ${callCounts} where span = ${span} and slot >= ${since.toISOString()}::timestamptz
     group by upstream order by upstream limit 200`);
 }
@@ -136,14 +140,14 @@ export function dayCounts(
   { callers, since }: { readonly callers: readonly string[]; readonly since: Date },
 ): Promise<readonly DayCount[]> {
   if (callers.length === 0) return Promise.resolve([]);
-  const { caller, account, slot, calls, guard } = callCounts;
+  const { caller, account, slot, guard } = callCounts;
   return db
     .select({
       caller,
       account,
       day: slot,
-      calls: sql<number>`sum(${calls})::int`,
-      refused: sql<number>`coalesce(sum(${calls}) filter (where ${guard} <> ''), 0)::int`,
+      calls: sql<number>`sum(${callCounts.calls})::float8`,
+      refused: sql<number>`coalesce(sum(${callCounts.calls}) filter (where ${guard} <> ''), 0)::float8`,
     })
     .from(callCounts)
     .where(and(eq(callCounts.span, "day"), inArray(caller, [...callers]), gte(slot, since)))

@@ -1,9 +1,10 @@
 import { and, asc, desc, eq, gt, gte, ilike, inArray, isNotNull, lt, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { readId } from "#src/crypto/ids.ts";
+import { Failure, codeOf } from "#src/failure.ts";
 import { callBatches, calls } from "#db/schema/calls.ts";
 import { people } from "#db/schema/people.ts";
-import { countingOf } from "./call-count-store.ts";
+import { countCalls } from "./call-count-store.ts";
 
 export type CallRow = typeof calls.$inferInsert;
 export type StoredCall = typeof calls.$inferSelect;
@@ -36,6 +37,9 @@ export async function saveCalls(
 ): Promise<void> {
   const json = `[${rows.map((row) => row.json).join(",")}]`;
   await db.transaction(async (transaction) => {
+    // Whoever hangs in the middle of it must not stop the others.
+    await transaction.execute(sql`
+      select set_config('lock_timeout', '4s', true), set_config('idle_in_transaction_session_timeout', '5s', true)`);
     const [stored] = await transaction.execute<{
       count: number;
       ids: string | null;
@@ -48,12 +52,12 @@ export async function saveCalls(
         "sessionId" uuid, "grantId" uuid, "agentId" uuid, "clientId" text, "requestId" text, upstream text, "httpMethod" text,
         "rpcMethod" text, name text, "argumentsHash" text, guard text, failure text, status int, "upstreamStatus" int, "durationMs" int)
       where r."personId" is null or exists (select 1 from ${people} p where p.id = r."personId")
-      on conflict (id) do nothing returning *),
-      counted as (${countingOf(sql`stored`)} returning 1)
+      on conflict (id) do nothing returning id)
       select count(*)::int as count,
         case when count(*) < ${rows.length} then string_agg(id::text, ' ') end as ids from stored`);
     if (stored === undefined || stored.count === 0) return;
-    const digests = Buffer.concat(amongThem(rows, stored.ids).map(({ digest }) => digest));
+    const own = amongThem(rows, stored.ids);
+    const digests = Buffer.concat(own.map(({ digest }) => digest));
     // As late as it can be: other replicas wait for it.
     await transaction.execute(sql`select pg_advisory_xact_lock(${chainLock})`);
     const [before] = await transaction
@@ -69,6 +73,10 @@ export async function saveCalls(
     await transaction
       .insert(callBatches)
       .values({ ...batch, before: before?.link ?? null, link, at });
+    await countCalls(
+      transaction,
+      own.map(({ id }) => id),
+    );
   });
 }
 
@@ -81,6 +89,10 @@ function amongThem(rows: readonly EncodedRow[], ids: string | null): readonly En
 
 type CallFilter = {
   readonly since: Date;
+  /** Only those that ended since then. */
+  readonly endedSince?: Date | undefined;
+  /** After so long the database gives up. */
+  readonly limitMs?: number;
   readonly upstream?: string | undefined;
   readonly tool?: string | undefined;
   /** A client id, or the id of an agent, a grant or a session. */
@@ -94,9 +106,36 @@ type CallFilter = {
   readonly most: number;
 };
 
-/** The newest first. */
-export function someCalls(db: Database, filter: CallFilter): Promise<StoredCall[]> {
-  const { since, upstream, tool, agent, accountId, requestId, isGuarded, before, most } = filter;
+/** The newest first. Failures: `search_too_long`, within a limit. */
+export async function someCalls(db: Database, filter: CallFilter): Promise<StoredCall[]> {
+  const { limitMs } = filter;
+  if (limitMs === undefined) return await fittingCalls(db, filter);
+  try {
+    return await db.transaction(async (transaction) => {
+      await transaction.execute(
+        sql`select set_config('statement_timeout', ${String(limitMs)}, true)`,
+      );
+      return await fittingCalls(transaction, filter);
+    });
+  } catch (error) {
+    // query_canceled
+    throw codeOf(error) === "57014" ? new Failure("search_too_long") : error;
+  }
+}
+
+function fittingCalls(db: Pick<Database, "select">, filter: CallFilter) {
+  const {
+    since,
+    upstream,
+    tool,
+    agent,
+    accountId,
+    requestId,
+    isGuarded,
+    before,
+    most,
+    endedSince,
+  } = filter;
   const byAgent =
     agent === undefined
       ? undefined
@@ -108,6 +147,9 @@ export function someCalls(db: Database, filter: CallFilter): Promise<StoredCall[
     .where(
       and(
         gte(calls.at, since),
+        endedSince === undefined
+          ? undefined
+          : sql`${calls.at} + ${calls.durationMs} * interval '1 millisecond' >= ${endedSince.toISOString()}::timestamptz`,
         upstream === undefined ? undefined : eq(calls.upstream, upstream),
         tool === undefined ? undefined : ilike(calls.name, patternFor(tool)),
         accountId === undefined ? undefined : eq(calls.accountId, accountId),
@@ -130,6 +172,14 @@ export async function callById(db: Database, id: string): Promise<StoredCall | u
 /** `*` stands for anything, everything else for itself. */
 function patternFor(glob: string): string {
   return glob.replace(/[\\%_]/g, "\\$&").replaceAll("*", "%");
+}
+
+/** How many calls the batches of a day (UTC) hold; counting ends a batch beyond `most`. */
+export async function callsOfDay(db: Database, day: string, most: number): Promise<number> {
+  const [row] = await db.execute<{ calls: number }>(sql`
+    select coalesce(sum(octet_length(digests) / 32), 0)::float8 as calls
+    from (select digests from ${callBatches} where day::text = ${day} limit ${most}) b`);
+  return row?.calls ?? 0;
 }
 
 /** Batches of these days (UTC) in a row, oldest first, with the one before and the one after them. */

@@ -157,6 +157,7 @@ const runs: Readonly<Record<string, { words: readonly string[]; exits: readonly 
     exits: [0],
   },
   "tools diff": { words: ["tools", "diff"], exits: [0] },
+  console: { words: ["console"], exits: [0] },
   licenses: { words: ["licenses"], exits: [0] },
 };
 /** These have tests of their own: the unit above, test/cli/demo.test.ts, test/cli/readme-path.test.ts, test/edge. */

@@ -115,8 +115,8 @@ test("nobody else gets at the page: a used or late link, another browser, a form
   const lives = await world.app.db.execute(sql`
     select kind, round(extract(epoch from expires_at - now()) / 60)::int as minutes from review_keys order by kind`);
   expect([...lives]).toEqual([
-    { kind: "browser", minutes: 60 },
-    { kind: "link", minutes: 10 },
+    { kind: "console_browser", minutes: 60 },
+    { kind: "console_link", minutes: 10 },
   ]);
   await world.app.db.execute(sql`update review_keys set expires_at = now() - interval '1 second'`);
   expect((await newVisitor().post(late, {})).status).toBe(403);

@@ -1,4 +1,4 @@
-import { and, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
+import { and, eq, gt, inArray, ne, or, sql } from "drizzle-orm";
 import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";

@@ -110,3 +110,8 @@ export async function acknowledgeAlert(
     .returning({ kind: alerts.kind });
   return done.length === 1;
 }
+
+/** Whether somebody has seen it since it fires. */
+export function isAcknowledged({ acknowledgedAt, firedAt }: Alert): boolean {
+  return acknowledgedAt !== null && acknowledgedAt >= firedAt;
+}

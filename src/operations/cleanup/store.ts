@@ -226,7 +226,7 @@ export const leftovers: readonly Leftover[] = [
       callsDays,
     }) => sql`(${callCounts.span} = 'minute' and ${before(callCounts.slot, "26 hours")})
       or (${callCounts.span} = 'hour' and ${before(callCounts.slot, days(40))})
-      or ${before(callCounts.slot, days(callsDays))}`,
+      or (${callCounts.span} = 'day' and ${before(callCounts.slot, days(callsDays))})`,
     isShortLived: true,
   },
   {

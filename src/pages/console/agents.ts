@@ -8,7 +8,7 @@ import {
   openSessionsBefore,
 } from "#src/operations/console-store.ts";
 import { usedBudgets } from "#src/policy/budgets.ts";
-import { type Switch, allSwitches } from "#src/policy/switch-store.ts";
+import { type Switch, switchesAmong } from "#src/policy/switch-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import type { Markup } from "../page.ts";
@@ -24,14 +24,19 @@ export async function agentsPage(
   query: URLSearchParams,
 ): Promise<Response> {
   const page = (name: string) => ({ before: readId(query.get(name)), most: pageRows });
-  const [grants, sessions, clients, budgets, off] = await Promise.all([
+  const [grants, sessions, clients, budgets] = await Promise.all([
     timely(openGrantsBefore(app.db, page("grants"))),
     timely(openSessionsBefore(app.db, page("sessions"))),
     timely(listAgents(app.db, false)),
     timely(usedBudgets(app.db, 200)),
-    timely(allSwitches(app.db)),
   ]);
-  const stopped = new Map(off.map((each) => [each.subject, each]));
+  const stopped = await timely(
+    switchesAmong(app.db, [
+      ...grants.map(subjectOf),
+      ...sessions.map(({ id }) => `session:${id}`),
+      ...clients.map(({ clientId }) => `agent:${clientId}`),
+    ]),
+  );
   const body = html`${grantTable(view, grants, stopped)} ${sessionTable(view, sessions, stopped)}
   ${clientTable(view, clients, stopped)} ${budgetTable(view, budgets)}
   ${limitTable(view, app.config.guards.limits)}`;
@@ -40,10 +45,15 @@ export async function agentsPage(
 
 type Stopped = ReadonlyMap<string, Switch>;
 
+function subjectOf({ id, policyId }: OpenGrant): string {
+  return `grant:${policyId ?? id}`;
+}
+
 function grantTable(view: View, grants: readonly OpenGrant[], stopped: Stopped): Markup {
   const { language } = view;
-  const rows = grants.map(({ id, policyId, clientName, upstream, account, activatedAt }) => {
-    const subject = `grant:${policyId ?? id}`;
+  const rows = grants.map((grant) => {
+    const { id, clientName, upstream, account, activatedAt } = grant;
+    const subject = subjectOf(grant);
     return [
       named(clientName, id),
       upstream,

@@ -1,7 +1,7 @@
 import { html } from "hono/html";
 import { Failure } from "#src/failure.ts";
 import { acknowledge, testAlerts } from "#src/operations/alerts/alerts.ts";
-import { type Alert, allAlerts } from "#src/operations/alerts/alert-store.ts";
+import { type Alert, allAlerts, isAcknowledged } from "#src/operations/alerts/alert-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import { type Markup, seeOther } from "../page.ts";
@@ -10,14 +10,20 @@ import { type View, actionButton, badge, consolePage, tableOf, timeAt } from "./
 import { told } from "./words.ts";
 
 /** Open alerts, then past ones; who has seen them, and where they are sent. */
-export async function alertsPage(app: ConsoleDeps, view: View, result?: Markup): Promise<Response> {
+export async function alertsPage(
+  app: ConsoleDeps,
+  view: View,
+  shown: { readonly query?: URLSearchParams; readonly result?: Markup } = {},
+): Promise<Response> {
   const { language } = view;
-  const rows = (await timely(allAlerts(app.db))).slice(0, pageRows);
+  const page = Number(/^[1-9]\d?$/.exec(shown.query?.get("page") ?? "")?.[0] ?? 1);
+  const all = await timely(allAlerts(app.db));
+  const rows = all.slice((page - 1) * pageRows, page * pageRows);
   const headings = [
     ...(["state", "what", "why", "since", "who"] as const).map((word) => told(language, word)),
     "",
   ];
-  const body = html`${result ?? ""}
+  const body = html`${shown.result ?? ""}
     <p class="actions">
       ${actionButton(view, { action: "/console/alerts/test", label: told(language, "test_alerts") })}
     </p>
@@ -25,20 +31,23 @@ export async function alertsPage(app: ConsoleDeps, view: View, result?: Markup):
       headings,
       rows.map((row) => alertRow(view, row)),
       told(language, "no_alerts"),
-    )}`;
+    )}
+    ${all.length <= page * pageRows ? "" : html`<p><a class="button plain" href="/console/alerts?page=${page + 1}">${told(language, "next_page")}</a></p>`}`;
   return await consolePage(view, { room: "alerts", body });
 }
 
-function alertRow(view: View, { kind, subject, state, summary, firedAt, acknowledgedBy }: Alert) {
+function alertRow(view: View, alert: Alert) {
   const { language } = view;
+  const { kind, subject, state, summary, firedAt, acknowledgedBy } = alert;
+  const who = isAcknowledged(alert) ? acknowledgedBy : null;
   const isOpen = state === "firing";
   return [
     badge(state, isOpen ? "bad" : "quiet"),
     html`<code>${plain(kind)}</code> ${plain(subject)}`,
     plain(summary),
     timeAt(firedAt),
-    acknowledgedBy === null ? "" : told(language, "acknowledged", { who: plain(acknowledgedBy) }),
-    isOpen && acknowledgedBy === null
+    who === null ? "" : told(language, "acknowledged", { who: plain(who) }),
+    isOpen && who === null
       ? actionButton(view, {
           action: "/console/alerts/acknowledge",
           label: told(language, "acknowledge"),
@@ -71,9 +80,7 @@ export async function testSinks(app: ConsoleDeps, { view, note }: Sent): Promise
     isTaken ? badge(told(language, "fine"), "good") : badge(told(language, "failing"), "bad"),
     plain(reason),
   ]);
-  return await alertsPage(
-    app,
-    view,
-    tableOf(["", told(language, "outcome"), ""], rows, told(language, "no_sinks")),
-  );
+  return await alertsPage(app, view, {
+    result: tableOf(["", told(language, "outcome"), ""], rows, told(language, "no_sinks")),
+  });
 }

@@ -45,16 +45,23 @@ export function readCallsQuery(query: URLSearchParams): CallsQuery {
 export async function findCalls(
   app: Pick<ConsoleDeps, "db" | "now">,
   asked: CallsQuery,
-  page: { readonly before?: string | undefined; readonly most: number; readonly sinceMs?: number },
+  page: {
+    readonly before?: string | undefined;
+    readonly most: number;
+    readonly sinceMs?: number;
+    /** Only those that ended so lately. */
+    readonly endedMs?: number;
+  },
 ): Promise<readonly StoredCall[]> {
-  const { before, most, sinceMs = agesMs[asked.since] } = page;
-  const account =
-    asked.account === "" ? undefined : await findAccount(app, asked.account).catch(() => null);
+  const { before, most, sinceMs = agesMs[asked.since], endedMs } = page;
+  const account = await accountNamed(app, asked.account);
   if (account === null) return [];
   const given = (text: string) => (text === "" ? undefined : text);
+  const now = app.now().getTime();
   return await timely(
     someCalls(app.db, {
-      since: new Date(app.now().getTime() - sinceMs),
+      since: new Date(now - sinceMs),
+      endedSince: endedMs === undefined ? undefined : new Date(now - endedMs),
       upstream: given(asked.upstream),
       tool: given(asked.tool),
       agent: given(asked.agent.replace(/^(?:session|grant|agent):/, "")),
@@ -62,8 +69,23 @@ export async function findCalls(
       isGuarded: asked.isGuarded,
       before,
       most,
+      limitMs: longestSearchMs,
     }),
   );
+}
+
+/** The database goes on with nothing that nobody waits for any more. */
+const longestSearchMs = 4000;
+
+/** Null where there is none of the name; undefined where none is asked for. */
+async function accountNamed(app: Pick<ConsoleDeps, "db">, name: string) {
+  if (name === "") return undefined;
+  try {
+    return await findAccount(app, name);
+  } catch (error) {
+    if (error instanceof Failure && error.code === "usage") return null;
+    throw error;
+  }
 }
 
 /** The audit trail, with what is new as it comes. */
@@ -83,7 +105,7 @@ export async function callsPage(
   const older = new URLSearchParams(kept);
   if (last !== undefined) older.set("before", last.id);
   const body = html`${filterForm(app, view, asked)}
-  ${before === undefined ? html`<p class="quiet" data-live="/console/calls/live?${kept.toString()}&after=${newest}">${told(language, "live")}: ${told(language, "live_hint")}</p>` : ""}
+  ${before === undefined ? html`<p class="quiet" data-details="${told(language, "details")}" data-live="/console/calls/live?${kept.toString()}&after=${newest}">${told(language, "live")}: ${told(language, "live_hint")}</p>` : ""}
   ${callsTable(view, rows)}
   ${last === undefined ? "" : html`<p><a class="button plain" href="/console/calls?${older.toString()}">${told(language, "older")}</a></p>`}`;
   return await consolePage(view, { room: "calls", body });
@@ -112,7 +134,8 @@ export function callsTable({ language }: View, rows: readonly StoredCall[]): Mar
       html`<a href="${href}">${told(language, "details")}</a>`,
     ];
   });
-  return tableOf(headings, cells, told(language, "nothing_found"));
+  return html`${cells.length === 0 ? html`<p class="quiet">${told(language, "nothing_found")}</p>` : ""}
+  ${tableOf(headings, cells, undefined)}`;
 }
 
 /** A call as a row shows it, in plain text. */

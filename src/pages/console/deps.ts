@@ -1,10 +1,11 @@
 import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import type { App } from "#src/app.ts";
+import { Failure, asFailure } from "#src/failure.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { readForm } from "#src/http/forms.ts";
 import { languageOf } from "#src/http/language.ts";
 import type { HealthDeps } from "#src/operations/routes.ts";
-import { saveOperatorAction } from "#src/operations/console-store.ts";
+import { endOperatorAction, saveOperatorAction } from "#src/operations/console-store.ts";
 import { type Operator, expectOperator, operatorAt } from "#src/people/operators.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
@@ -30,9 +31,15 @@ export function look(
   routes.get(path, async ({ req }) => {
     const operator = await operatorAt(app, req.raw);
     const query = new URL(req.url).searchParams;
+    refuseNul(query);
     const asked = { request: req.raw, query, id: req.param("id") ?? "" };
     return await show(viewOf(app, req.raw, operator), asked);
   });
+}
+
+/** PostgreSQL takes no NUL. Failures: `form_refused`. */
+function refuseNul(fields: URLSearchParams): void {
+  if ([...fields.values()].some((value) => value.includes("\0"))) throw new Failure("form_refused");
 }
 
 function viewOf({ config }: ConsoleDeps, request: Request, operator: Operator): View {
@@ -67,15 +74,21 @@ export function change(
 ): void {
   routes.post(path, async ({ req, env }) => {
     const form = await readForm(req.raw);
+    refuseNul(form);
     const operator = await expectOperator(app, req.raw, form);
     const view = viewOf(app, req.raw, operator);
     const by = `console:${operator.subject}`;
+    const noted: string[] = [];
     const note = async (action: string, about: string) => {
       const what = plain(about).slice(0, 200);
-      await timely(saveOperatorAction(app.db, { actor: operator.subject, action, about: what }));
-      app.log.info("console_changed", { actor: operator.subject, action, about: what });
+      const written = { actor: operator.subject, action, about: what };
+      noted.push(await timely(saveOperatorAction(app.db, written)));
     };
-    return await act({
+    const ended = async (outcome: string) => {
+      for (const id of noted) await timely(endOperatorAction(app.db, id, outcome));
+      app.log.info("console_changed", { actor: operator.subject, path, outcome });
+    };
+    const sent = {
       view,
       operator,
       by,
@@ -83,7 +96,15 @@ export function change(
       id: req.param("id") ?? "",
       requestId: env.requestId,
       note,
-    });
+    };
+    try {
+      const answer = await act(sent);
+      await ended("done");
+      return answer;
+    } catch (error) {
+      await ended(asFailure(error).code);
+      throw error;
+    }
   });
 }
 

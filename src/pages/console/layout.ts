@@ -186,13 +186,13 @@ export function headings(language: Language, ...words: readonly ConsoleWord[]): 
 
 type Cell = Markup | string | number | null | undefined;
 
-/** Rows under headings; `empty` in their place where there are none. Texts are shown with what is hidden in them. */
+/** Rows under headings; `empty` in their place where there are none, unless rows may still come. Texts are shown with what is hidden in them. */
 export function tableOf(
   columns: readonly (Column | string)[],
   rows: readonly (readonly Cell[])[],
-  empty: string,
+  empty: string | undefined,
 ): Markup {
-  if (rows.length === 0) return html`<p class="quiet">${empty}</p>`;
+  if (rows.length === 0 && empty !== undefined) return html`<p class="quiet">${empty}</p>`;
   const all = columns.map((each) => (typeof each === "string" ? { heading: each } : each));
   return html`<div class="scroll" tabindex="0" role="group">
     <table>

@@ -18,7 +18,7 @@ for (const time of document.querySelectorAll("time[datetime]")) local(time);
 const place = document.querySelector("[data-live]");
 const rows = document.querySelector("tbody");
 if (place && rows && "EventSource" in window) {
-  const details = rows.querySelector("td:last-child a")?.textContent ?? "…";
+  const details = place.dataset.details;
   const source = new EventSource(place.dataset.live);
   const cell = (row, text, name) => {
     const made = document.createElement("td");
@@ -27,8 +27,11 @@ if (place && rows && "EventSource" in window) {
     row.append(made);
     return made;
   };
+  const known = new Set(Array.from(rows.querySelectorAll("a"), (link) => link.pathname));
   source.onmessage = ({ data }) => {
     const call = JSON.parse(data);
+    if (known.has(call.href)) return;
+    known.add(call.href);
     const row = document.createElement("tr");
     const time = document.createElement("time");
     time.dateTime = time.title = call.at;
@@ -51,28 +54,36 @@ if (place && rows && "EventSource" in window) {
 
 /** The database is asked so often while somebody looks, and by nobody else. */
 const everyMs = 1000;
-/** A call is written down when it is over, a batch at a time: rows may come that began before others. */
-const overlapMs = 120_000;
-const [mostTails, mostRows, mostRemembered, longestMs] = [20, 100, 2000, 10 * 60_000];
-let tails = 0;
+/** Calls are written down when they are over, a batch at a time: those that ended so long ago are looked for. */
+const overlapMs = 60_000;
+/** Every tenth time those are looked for that had begun so long before. */
+const [longestCallMs, longTurns] = [15 * 60_000, 10];
+const [mostTails, mostTailsOfOne, mostRows, mostRemembered] = [20, 4, 500, 5000];
+const longestMs = 10 * 60_000;
+/** How many there are, by the browser that looks. */
+const tails = new Map<string, number>();
 
 /**
  * Calls of every replica as server-sent events, from now on, for ten minutes; browsers ask again by themselves. At most
- * twenty at once on a replica. Failures: `too_many_requests`.
+ * twenty at once on a replica, four of one browser. Failures: `too_many_requests`.
  */
 export function callTail(
-  app: Pick<ConsoleDeps, "db" | "now" | "log" | "isDraining">,
+  app: TailDeps,
   asked: CallsQuery,
-  { isAllowed, after }: Pick<Tail, "isAllowed" | "after">,
+  { isAllowed, after, browser }: Pick<Tail, "isAllowed" | "after"> & { readonly browser: string },
 ): Response {
-  if (tails >= mostTails) throw new Failure("too_many_requests");
+  const own = tails.get(browser) ?? 0;
+  const all = [...tails.values()].reduce((sum, each) => sum + each, 0);
+  if (all >= mostTails || own >= mostTailsOfOne) throw new Failure("too_many_requests");
   const stopped = new AbortController();
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      tails += 1;
+      tails.set(browser, own + 1);
       void follow(app, asked, { controller, stopped: stopped.signal, isAllowed, after }).finally(
         () => {
-          tails -= 1;
+          const left = (tails.get(browser) ?? 1) - 1;
+          if (left > 0) tails.set(browser, left);
+          else tails.delete(browser);
         },
       );
     },
@@ -86,6 +97,8 @@ export function callTail(
   return new Response(body, { headers });
 }
 
+type TailDeps = Pick<ConsoleDeps, "db" | "now" | "log" | "isDraining">;
+
 type Tail = {
   readonly controller: ReadableStreamDefaultController<Uint8Array>;
   readonly stopped: AbortSignal;
@@ -96,7 +109,7 @@ type Tail = {
 };
 
 async function follow(
-  app: Pick<ConsoleDeps, "db" | "now" | "log" | "isDraining">,
+  app: TailDeps,
   asked: CallsQuery,
   { controller, stopped, isAllowed, after }: Tail,
 ): Promise<void> {
@@ -107,25 +120,23 @@ async function follow(
   // Whoever does not read is not written to.
   const isStuck = () => (controller.desiredSize ?? 0) < -mostRows;
   let seen = new Set<string>();
-  const turnOver = async (turn: number) => {
-    const found = await findCalls(app, asked, { most: mostRows, sinceMs: overlapMs });
+  const lookAgain = async (turn: number) => {
+    const isLong = turn % longTurns === longTurns - 1;
+    const window = { endedMs: overlapMs, sinceMs: isLong ? longestCallMs : overlapMs };
+    const found = await findCalls(app, asked, { most: mostRows, ...window });
     // What the page has shown already is not sent again.
     const isNews = ({ id }: StoredCall) =>
       !seen.has(id) && (turn > 0 || (after !== undefined && id > after));
     for (const call of found.filter(isNews).toReversed()) {
-      send(`data: ${JSON.stringify(callCells(call))}\n\n`);
+      send(`id: ${call.id}\ndata: ${JSON.stringify(callCells(call))}\n\n`);
     }
     seen = new Set([...[...seen].slice(-mostRemembered), ...found.map(({ id }) => id)]);
   };
   try {
     send("retry: 3000\n\n");
     // The hour of a browser may be over, or its operator may have left.
-    for (
-      let turn = 0;
-      !isOver() && !isStuck() && (turn % 15 < 14 || (await isAllowed()));
-      turn += 1
-    ) {
-      await turnOver(turn);
+    for (let turn = 0; !isOver() && !isStuck() && (await isAllowed()); turn += 1) {
+      await lookAgain(turn);
       await sleep(everyMs, undefined, { signal: stopped, ref: false }).catch(() => undefined);
     }
   } catch (error) {

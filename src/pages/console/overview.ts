@@ -1,11 +1,11 @@
 import { html } from "hono/html";
-import { allAlerts } from "#src/operations/alerts/alert-store.ts";
+import { allAlerts, isAcknowledged } from "#src/operations/alerts/alert-store.ts";
 import { overdueDays } from "#src/operations/cleanup/cleanup.ts";
 import { liveReplicas } from "#src/operations/console-store.ts";
 import { lookAtHealth } from "#src/operations/routes.ts";
 import { accountsInDoubt } from "#src/operations/store.ts";
 import { pendingApprovals } from "#src/policy/approvals/store.ts";
-import { allSwitches } from "#src/policy/switch-store.ts";
+import { newestSwitches } from "#src/policy/switch-store.ts";
 import { countWaiting } from "#src/policy/tools/store.ts";
 import {
   type Count,
@@ -164,12 +164,10 @@ async function dueRows(app: ConsoleDeps, { language }: View): Promise<readonly M
     timely(pendingApprovals(app.db)),
     timely(allAlerts(app.db)),
     timely(accountsInDoubt(app.db)),
-    timely(allSwitches(app.db)),
+    timely(newestSwitches(app.db, 1)),
     app.healthWatch.daysSinceCleanup(),
   ]);
-  const open = alerts.filter(
-    ({ state, acknowledgedAt }) => state === "firing" && acknowledgedAt === null,
-  );
+  const open = alerts.filter((each) => each.state === "firing" && !isAcknowledged(each));
   const states = Map.groupBy(accounts, ({ state }) => state);
   const link = (room: string, count: number, word: Parameters<typeof told>[1]) =>
     count === 0 ? [] : [html`<a href="/console/${room}">${told(language, word, { count })}</a>`];
@@ -183,7 +181,7 @@ async function dueRows(app: ConsoleDeps, { language }: View): Promise<readonly M
         >${told(language, "due_accounts", { count, state })}</a
       >`;
     }),
-    ...link("tools", off.length, "due_switched"),
+    ...link("tools", off.count, "due_switched"),
     ...(days !== undefined && days > overdueDays
       ? [html`${told(language, "due_cleanup", { count: Math.floor(days) })}`]
       : []),
@@ -204,7 +202,8 @@ function charts(
   const at = (part: number) =>
     all.map((count) => {
       const found = count === undefined ? undefined : durationAt(count.durations, part);
-      return found === undefined ? undefined : Math.min(found, 2 * (durationBounds.at(-1) ?? 0));
+      // Beyond the last bound nothing is known but that it took longer.
+      return found === undefined ? undefined : Math.min(found, durationBounds.at(-1) ?? 0);
     });
   // The stretch that runs is not over yet.
   const rate = all.map((count, at) => {

@@ -33,14 +33,20 @@ export function mountConsole(routes: PageRoutes, app: ConsoleDeps): void {
   mountEntrance(routes, app);
   look(routes, app, "/console/overview", (view, { query }) => overviewPage(app, view, query));
   look(routes, app, "/console/calls", (view, { query }) => callsPage(app, view, query));
-  look(routes, app, "/console/calls/live", (_, { request, query }) => {
+  look(routes, app, "/console/calls/live", ({ operator }, { request, query }) => {
+    const browser = operator.formToken;
     const isAllowed = () =>
       operatorAt(app, request).then(
         () => true,
         () => false,
       );
-    const after = readId(query.get("after"));
-    return Promise.resolve(callTail(app, readCallsQuery(query), { isAllowed, after }));
+    const after = readId(request.headers.get("last-event-id") ?? query.get("after"));
+    const asked = readCallsQuery(query);
+    // What asks for the head alone would never read what follows it.
+    const isRead = request.method === "GET";
+    return Promise.resolve(
+      isRead ? callTail(app, asked, { isAllowed, after, browser }) : new Response(null),
+    );
   });
   look(routes, app, "/console/calls/:id", (view, { id }) => callPage(app, view, id));
   look(routes, app, "/console/accounts", (view, { query }) => accountsPage(app, view, query));
@@ -56,7 +62,7 @@ export function mountConsole(routes: PageRoutes, app: ConsoleDeps): void {
   look(routes, app, "/console/approvals", (view) => approvalsPage(app, view));
   change(routes, app, "/console/approvals/answer", (sent) => answerApproval(app, sent));
   change(routes, app, "/console/approvals/withdraw", (sent) => withdrawApproval(app, sent));
-  look(routes, app, "/console/alerts", (view) => alertsPage(app, view));
+  look(routes, app, "/console/alerts", (view, { query }) => alertsPage(app, view, { query }));
   change(routes, app, "/console/alerts/acknowledge", (sent) => acknowledgeOne(app, sent));
   change(routes, app, "/console/alerts/test", (sent) => testSinks(app, sent));
   look(routes, app, "/console/audit", (view, { query }) => auditPage(app, view, query));

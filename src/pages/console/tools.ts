@@ -1,12 +1,12 @@
 import { html } from "hono/html";
 import { Failure } from "#src/failure.ts";
 import { type Held, decideWaiting, heldTools, holdTool } from "#src/policy/tools/review.ts";
-import { allDefinitions, countWaiting } from "#src/policy/tools/store.ts";
-import { type Switch, allSwitches } from "#src/policy/switch-store.ts";
+import { countWaiting, newestDefinitions } from "#src/policy/tools/store.ts";
+import { type Switch, newestSwitches, switchesAmong } from "#src/policy/switch-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import { type Markup, seeOther } from "../page.ts";
-import type { ConsoleDeps, Sent } from "./deps.ts";
+import { type ConsoleDeps, type Sent, pageRows } from "./deps.ts";
 import {
   type View,
   actionButton,
@@ -29,18 +29,19 @@ export async function toolsPage(
   query: URLSearchParams,
 ): Promise<Response> {
   const { language } = view;
-  const [held, waiting, off, definitions] = await Promise.all([
-    heldTools(app, { most: mostWaiting }),
-    timely(countWaiting(app.db)),
-    timely(allSwitches(app.db)),
-    timely(allDefinitions(app.db)),
-  ]);
-  const isOff = new Set(off.map(({ subject }) => subject));
   const names = [...app.catalog.upstreams.keys()];
   const named = names.find((name) => name === query.get("upstream")) ?? names[0] ?? "";
-  const own = definitions.filter(({ upstream }) => upstream === named);
-  // Of each name the one that was seen last stands first.
-  const newest = own.filter((row, at) => own[at - 1]?.name !== row.name);
+  const page = { upstream: named, after: query.get("after") ?? "", most: pageRows };
+  const [held, waiting, off, known] = await Promise.all([
+    heldTools(app, { most: mostWaiting }),
+    timely(countWaiting(app.db)),
+    timely(newestSwitches(app.db, pageRows)),
+    timely(newestDefinitions(app.db, page)),
+  ]);
+  const subjects = [...names.map((name) => `upstream:${name}`), ...known.map(subjectOf)];
+  const isOff = await timely(switchesAmong(app.db, subjects));
+  const last = known.length < pageRows ? undefined : known.at(-1);
+  const next = new URLSearchParams({ upstream: named, after: last?.name ?? "" });
   const body = html`<h2>
       ${told(language, "waiting_definitions")}
       ${waiting === 0 ? "" : badge(String(waiting), "warn")}
@@ -50,19 +51,24 @@ export async function toolsPage(
     <h2 id="known">${told(language, "known_tools")}: ${named}</h2>
     ${tableOf(
       [...headings(language, "tool", "what", "state"), ""],
-      newest.map((row) => toolRow(view, row, isOff)),
+      known.map((row) => toolRow(view, row, isOff)),
       told(language, "none"),
-    )}`;
+    )}
+    ${last === undefined ? "" : html`<p><a class="button plain" href="/console/tools?${next.toString()}#known">${told(language, "next_page")}</a></p>`}`;
   return await consolePage(view, { room: "tools", body });
 }
 
-function upstreamTable({ catalog }: ConsoleDeps, view: View, isOff: ReadonlySet<string>): Markup {
+function upstreamTable(
+  { catalog }: ConsoleDeps,
+  view: View,
+  isOff: ReadonlyMap<string, Switch>,
+): Markup {
   const { language } = view;
   const rows = [...catalog.upstreams.values()].map(({ name, title, url }) => {
     const isSwitched = isOff.has(`upstream:${name}`);
     return [
       html`<a href="/console/tools?upstream=${name}#known">${name}</a> ${title}`,
-      html`<code>${placeOf(url)}</code>`,
+      html`<code>${placeOf(url, view)}</code>`,
       isSwitched
         ? badge(told(language, "switched_off"), "warn")
         : badge(told(language, "fine"), "good"),
@@ -74,9 +80,12 @@ function upstreamTable({ catalog }: ConsoleDeps, view: View, isOff: ReadonlySet<
     ${tableOf(columns, rows, told(language, "none"))}`;
 }
 
-function switchedOffTable(view: View, off: readonly Switch[]): Markup {
+function switchedOffTable(
+  view: View,
+  { count, newest }: Awaited<ReturnType<typeof newestSwitches>>,
+): Markup {
   const { language } = view;
-  const rows = off.map(({ subject, at, by, reason }) => [
+  const rows = newest.map(({ subject, at, by, reason }) => [
     html`<code>${plain(subject)}</code>`,
     timeAt(at),
     by,
@@ -84,16 +93,20 @@ function switchedOffTable(view: View, off: readonly Switch[]): Markup {
     switchButton(view, { subject, isOff: true, back: "tools" }),
   ]);
   const columns = [...headings(language, "what", "since", "who", "why"), ""];
-  return html`<h2>${told(language, "switched_off")}</h2>
+  return html`<h2>${told(language, "switched_off")} ${badge(String(count), "quiet")}</h2>
     ${tableOf(columns, rows, told(language, "nothing_off"))}`;
 }
 
-type ToolRow = Awaited<ReturnType<typeof allDefinitions>>[number];
+type ToolRow = Awaited<ReturnType<typeof newestDefinitions>>[number];
+
+function subjectOf({ upstream, name }: ToolRow): string {
+  return `tool:${upstream}/${name}`;
+}
 
 function toolRow(
   view: View,
   { upstream, name, nature, state }: ToolRow,
-  isOff: ReadonlySet<string>,
+  isOff: ReadonlyMap<string, Switch>,
 ) {
   const { language } = view;
   const subject = `tool:${upstream}/${name}`;
@@ -144,11 +157,11 @@ function heldDefinition(view: View, { upstream, name, hash, kind, lines }: Held)
   </section>`;
 }
 
-/** Without a query, and whatever else a key could stand in. */
-function placeOf(url: string): string {
-  return URL.canParse(url)
-    ? new URL(url).origin + new URL(url).pathname
-    : (url.split(/[?@]/)[0] ?? "");
+/** Without a query, and whatever else a key could stand in; for whoever only looks without its path. */
+function placeOf(url: string, { operator }: View): string {
+  if (!URL.canParse(url)) return "";
+  const { protocol, host, pathname } = new URL(url);
+  return `${protocol}//${host}${operator.role === "operator" ? pathname : ""}`;
 }
 
 /** Decides about a definition that waits. Failures: `definition_decided`, `form_refused`. */

@@ -230,6 +230,12 @@ const words = {
     pt: "{day}: elos quebrados: {broken}, chamadas alteradas ou acrescentadas: {changed}, faltam: {missing}.",
     en: "{day}: links broken: {broken}, calls changed or added: {changed}, calls missing: {missing}.",
   },
+  verify_elsewhere: {
+    es: "{day} tiene demasiadas llamadas para verificarlas aquí: `smartdash calls verify --day {day}`.",
+    pt: "{day} tem chamadas demais para verificar aqui: `smartdash calls verify --day {day}`.",
+    en: "{day} has too many calls to verify here: `smartdash calls verify --day {day}`.",
+  },
+  about: { es: "sobre", pt: "sobre", en: "about" },
   changes: {
     es: "Cambios en esta consola",
     pt: "Mudanças neste console",

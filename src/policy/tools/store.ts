@@ -1,4 +1,4 @@
-import { and, desc, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
+import { and, desc, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";
@@ -23,6 +23,20 @@ export function allDefinitions(db: Database) {
       // Of two that were shown together, the one that is held decides.
       .orderBy(upstream, name, desc(seenAt), desc(state))
   );
+}
+
+/** The newest definition of each tool of an upstream, without its text, by name from behind one. */
+export function newestDefinitions(
+  db: Database,
+  { upstream: of, after, most }: { upstream: string; after: string; most: number },
+) {
+  const { upstream, name, state, seenAt, nature } = toolDefinitions;
+  return db
+    .selectDistinctOn([name], { upstream, name, state, nature })
+    .from(toolDefinitions)
+    .where(and(eq(upstream, of), gt(name, after)))
+    .orderBy(name, desc(seenAt), desc(state))
+    .limit(most);
 }
 
 /** The upstreams whose list has been seen to its end, or for an hour. */

@@ -32,7 +32,7 @@ test("names that are a letter or two from a setting are named with it", () => {
 });
 
 test("names that begin like ours alone are named, even when nothing is near", () => {
-  const given = ["SMARTDASH_COLOUR", "MELI_COUNTRY", "MERCADOPAGO_TOKEN", "AIRTABLE_API_KEY"];
+  const given = ["SMARTDASH_FLAVOUR", "MELI_COUNTRY", "MERCADOPAGO_TOKEN", "AIRTABLE_API_KEY"];
   expect(meantIn(...given)).toEqual(given.map((name) => [name, undefined]));
   expect(aboutUnknown({ name: "MELI_COUNTRY", meant: undefined })).toBe(
     "MELI_COUNTRY is not a setting, and has no effect",
