@@ -3,6 +3,10 @@ import { sql } from "drizzle-orm";
 import { hash } from "node:crypto";
 import { loadConfig } from "#src/config/load.ts";
 import { saveConditions } from "#src/operations/alerts/alert-store.ts";
+import { newId } from "#src/crypto/ids.ts";
+import { chainWith } from "#src/proxy/audit.ts";
+import { saveCalls } from "#src/proxy/call-store.ts";
+import { formIn } from "#test/support/agent-like.ts";
 import { saveDefinitions } from "#src/policy/tools/store.ts";
 import { countsSince, dayCounts, durationAt, refusalsSince } from "#src/proxy/call-count-store.ts";
 import { runBeside } from "#test/cli/run.ts";
@@ -281,3 +285,141 @@ test("a logo and a colour of the operator's own are on the console, within its p
     expect(problems.map(({ setting }) => setting)).toEqual([name]);
   }
 });
+
+test("a month of a busy gateway is counted beyond what four bytes hold", async () => {
+  await using world = await openWorld();
+  await world.app.db.execute(sql`
+    insert into call_counts (span, slot, upstream, caller, account, guard, calls, failed, durations)
+    select 'hour', date_trunc('hour', now()) - n * interval '1 hour', 'x', '', '', '', 3600000, 0,
+      array[3600000,0,0,0,0,0,0,0,0,0,0,0] from generate_series(0, 700) n`);
+  const { read } = await openConsole(world);
+  expect(await read("overview?period=month")).toContain("2523600000");
+});
+
+test("a person who is deleted while a batch is stored costs that batch nothing", async () => {
+  await using world = await openWorld();
+  const { db } = world.app;
+  const chain = chainWith(world.app.bindingKey);
+  const people = Array.from({ length: 20 }, () => newId(new Date()));
+  for (const id of people) await db.execute(sql`insert into people (id) values (${id})`);
+  const rowAt = (at: Date, personId: string | undefined) =>
+    chain.encode({
+      id: newId(at),
+      at,
+      personId,
+      requestId: "r",
+      upstream: "x",
+      httpMethod: "POST",
+      status: 200,
+      durationMs: 1,
+    });
+  const saving = people.map(async (personId) => {
+    const rows = Array.from({ length: 50 }, (_, at) =>
+      rowAt(new Date(), at === 0 ? personId : undefined),
+    );
+    const save = () => saveCalls(db, rows, chain);
+    // What the recorder does: a batch that met something passing is stored the next time.
+    await save().catch(save);
+  });
+  const deleting = people.map((id) => db.execute(sql`delete from people where id = ${id}`));
+  await Promise.all([...saving, ...deleting]);
+  const [row] = await db.execute<{ stored: number; counted: number }>(sql`
+    select (select count(*)::int from calls where person_id is null) as stored,
+      (select sum(calls)::int from call_counts where span = 'minute') as counted`);
+  expect(row?.stored).toBe(people.length * 49);
+  expect(row?.counted).toBeGreaterThanOrEqual(people.length * 49);
+}, 20_000);
+
+test("a change at /review is written down as one on the console; an auditor has no button there", async () => {
+  await using world = await openWorld();
+  const { app, url } = world;
+  const bearer = await newBearer({ url });
+  await (await post(`${url}/mcp`, bearer, { jsonrpc: "2.0", id: 1, method: "tools/list" })).text();
+  const definition = JSON.stringify({ name: "list_orders", description: "changed" });
+  const changed = {
+    name: "list_orders",
+    hash: "0".repeat(64),
+    definition,
+    nature: "reading" as const,
+  };
+  const list = { upstream: "mercadolibre", isLast: true, isTrusting: false };
+  await saveDefinitions(app.db, { ...list, definitions: [changed] });
+  const auditor = await openConsole(world, "auditor");
+  const looked = await (await auditor.visitor.get(`${url}/review`)).text();
+  expect([looked.includes("list_orders"), looked.includes("<button")]).toEqual([true, false]);
+  const operator = await openConsole(world);
+  const page = await (await operator.visitor.get(`${url}/review`)).text();
+  const { form_token = "", hash: digest = "" } = formIn(page);
+  const decided = { form_token, upstream: "mercadolibre", hash: digest, state: "approved" };
+  expect((await operator.visitor.post(`${url}/review`, decided)).status).toBe(303);
+  const [action] = await app.db.execute(sql`select actor, action, outcome from operator_actions`);
+  expect(action).toEqual({ actor: "ana", action: "tool_approved", outcome: "done" });
+});
+
+test("how a change ended is written down, with the code of what went wrong", async () => {
+  await using world = await openWorld();
+  const { press, read } = await openConsole(world);
+  expect((await press("switch", { subject: "nothing_of_that_name", state: "off" })).status).toBe(
+    400,
+  );
+  await press("switch", { subject: "mercadolibre", state: "off", back: "tools" });
+  const rows = await world.app.db.execute(
+    sql`select about, outcome from operator_actions order by id`,
+  );
+  expect([...rows]).toEqual([
+    { about: "nothing_of_that_name", outcome: "usage" },
+    { about: "mercadolibre", outcome: "done" },
+  ]);
+  expect(await read("audit")).toContain("usage");
+});
+
+test("what PostgreSQL does not take, and days that are none, are refused with words", async () => {
+  await using world = await openWorld();
+  const { visitor, press } = await openConsole(world);
+  for (const path of [
+    "calls?tool=%00",
+    "accounts?named=%00",
+    "revoke?kind=agent&id=%00",
+    "audit?day=9999-12-31",
+    "audit?day=x",
+    "calls?before=x",
+    "accounts/x",
+    "calls/x",
+    "tools?after=%00",
+  ]) {
+    const { status } = await visitor.get(`${world.url}/console/${path}`);
+    expect([path, status < 500]).toEqual([path, true]);
+  }
+  for (const [path, fields] of [
+    ["switch", { subject: "agent:\0", state: "off" }],
+    ["tools/decide", { upstream: "\0", hash: "\0", state: "held" }],
+    ["alerts/acknowledge", { kind: "\0", subject: "x" }],
+    ["revoke", { kind: "agent", id: "\0" }],
+  ] as const) {
+    expect([path, (await press(path, fields)).status]).toEqual([path, 403]);
+  }
+});
+
+test("a call that took long is in the live view, too, and each row comes once when the browser asks again", async () => {
+  await using world = await openWorld();
+  const { db } = world.app;
+  const { visitor } = await openConsole(world);
+  const insert = (beganSeconds: number, tookSeconds: number, name: string) =>
+    db.execute(sql`
+      insert into calls (id, at, request_id, upstream, http_method, rpc_method, name, status, duration_ms)
+      select (substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-7000-8000-' || lpad(to_hex(${beganSeconds}::int), 12, '0'))::uuid, at,
+        'r', 'x', 'POST', 'tools/call', ${name}, 200, ${tookSeconds * 1000}
+      from (select at, lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') as h
+        from (select now() - ${beganSeconds}::int * interval '1 second' as at) a) b`);
+  const answer = await visitor.get(`${world.url}/console/calls/live`);
+  let text = "";
+  let isInserted = false;
+  for await (const more of textsOf(answer)) {
+    text += more;
+    if (!isInserted) await insert(300, 299, "slow");
+    isInserted = true;
+    if (text.includes("slow")) break;
+  }
+  expect(text).toMatch(/^id: [0-9a-f-]{36}$/m);
+  expect(text.match(/"what":"tools\/call slow"/g)).toHaveLength(1);
+}, 30_000);
