@@ -113,7 +113,7 @@ const whole: readonly Look[] = ["es-AR", "pt-BR", "en-GB"].flatMap((locale) =>
     ),
   ),
 );
-/** Each language, role, colour and width once. */
+/** Each language, role, colour and width once; the first with the pages of one thing, too. */
 const few: readonly Look[] = [
   { locale: "en-GB", role: "operator", scheme: "light", width: 1280 },
   { locale: "es-AR", role: "auditor", scheme: "dark", width: 360 },
@@ -133,12 +133,16 @@ test.each(isLong ? whole : few)(
     const { page } = window;
     await enter(page, world, role);
     const found: string[] = [];
-    for (const [name, path] of await everyPage(world)) {
+    const all = await everyPage(world);
+    const isWhole = isLong || width === 1280;
+    for (const [name, path] of isWhole ? all : all.slice(0, consoleRooms.length)) {
       await page.goto(`${world.url}/console/${path}`);
       const file = `console-${name}-${locale}-${role}-${scheme}-${width}.png`;
       await page.screenshot({ path: join(pictures, file), fullPage: true });
       const out = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       if (out > 0) found.push(`${name} sticks out by ${out}`);
+      // The gate asks axe about what the first look has not shown: the dark, and a telephone.
+      if (!isLong && width === 1600) continue;
       await page.evaluate(axe);
       const { violations } = await page.evaluate<AxeResults>("axe.run(document)");
       for (const { id, impact, nodes } of violations) {
