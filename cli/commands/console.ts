@@ -5,7 +5,7 @@ import { command, withApp } from "../command.ts";
 
 export const consoleCommand = command({
   name: "console",
-  description: "Print a link that lets a browser at the operator's console",
+  description: "Print a link that lets a browser into the operator's console",
   examples: ["smartdash console", "smartdash console --role auditor --as ana"],
   args: {
     role: {

@@ -3,7 +3,7 @@ import type { Reader } from "./read.ts";
 
 /** What the operator's console shows of whoever runs the gateway. */
 export type Brand = {
-  /** As `#rrggbb`; for buttons and where the reader is. */
+  /** As `#rrggbb`; for buttons. */
   readonly colour: string | undefined;
   /** A picture as a `data:` address. */
   readonly logo: string | undefined;

@@ -15,7 +15,7 @@ import {
   expectOperatorLink,
   operatorAt,
 } from "#src/people/operators.ts";
-import { endOperatorAction, saveOperatorAction } from "#src/operations/console-store.ts";
+import { noting } from "#src/operations/operator-actions.ts";
 import { countWaiting } from "#src/policy/tools/store.ts";
 
 type Deps = Pick<App, "db" | "now" | "catalog" | "bindingKey" | "log">;
@@ -49,11 +49,10 @@ export function mountReview(routes: PageRoutes, app: Deps): void {
     const [upstream, hash, state] = ["upstream", "hash", "state"].map((name) => form.get(name));
     const isState = state === "approved" || state === "held";
     if (!isState || upstream == null || hash == null) throw new Failure("form_refused");
-    const about = plain(`${upstream} ${hash.slice(0, 12)}`).slice(0, 200);
-    const action = { actor: subject, action: `tool_${state}`, about };
-    const id = await timely(saveOperatorAction(app.db, action));
-    await decideWaiting(app, { upstream, hash, state, by: `console:${subject}` });
-    await timely(endOperatorAction(app.db, id, "done"));
+    await noting(app, { actor: subject, path: "/review" }, async (note) => {
+      await note(`tool_${state}`, `${upstream} ${hash.slice(0, 12)}`);
+      await decideWaiting(app, { upstream, hash, state, by: `console:${subject}` });
+    });
     return seeOther("/review");
   });
 }

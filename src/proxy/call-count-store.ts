@@ -41,7 +41,7 @@ export async function countCalls(
 
 /** Whether a call went wrong, for whatever reason but a guard's, or that its client left. */
 const isFailed = sql.raw(
-  "(coalesce(failure <> 'client_left', false) and (guard is null or guard like 'approved%') or status >= 500 and guard is null)",
+  "((guard is null or guard like 'approved%') and (coalesce(failure <> 'client_left', false) or status >= 500))",
 );
 
 /** Calls of one stretch of time. */

@@ -1,14 +1,12 @@
 import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import type { App } from "#src/app.ts";
-import { Failure, asFailure } from "#src/failure.ts";
+import { Failure } from "#src/failure.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { readForm } from "#src/http/forms.ts";
 import { languageOf } from "#src/http/language.ts";
 import type { HealthDeps } from "#src/operations/routes.ts";
-import { endOperatorAction, saveOperatorAction } from "#src/operations/console-store.ts";
+import { noting } from "#src/operations/operator-actions.ts";
 import { type Operator, expectOperator, operatorAt } from "#src/people/operators.ts";
-import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
 import type { View } from "./layout.ts";
 
 /** What the console leans on. */
@@ -78,33 +76,9 @@ export function change(
     const operator = await expectOperator(app, req.raw, form);
     const view = viewOf(app, req.raw, operator);
     const by = `console:${operator.subject}`;
-    const noted: string[] = [];
-    const note = async (action: string, about: string) => {
-      const what = plain(about).slice(0, 200);
-      const written = { actor: operator.subject, action, about: what };
-      noted.push(await timely(saveOperatorAction(app.db, written)));
-    };
-    const ended = async (outcome: string) => {
-      for (const id of noted) await timely(endOperatorAction(app.db, id, outcome));
-      app.log.info("console_changed", { actor: operator.subject, path, outcome });
-    };
-    const sent = {
-      view,
-      operator,
-      by,
-      form,
-      id: req.param("id") ?? "",
-      requestId: env.requestId,
-      note,
-    };
-    try {
-      const answer = await act(sent);
-      await ended("done");
-      return answer;
-    } catch (error) {
-      await ended(asFailure(error).code);
-      throw error;
-    }
+    return await noting(app, { actor: operator.subject, path }, (note) =>
+      act({ view, operator, by, form, id: req.param("id") ?? "", requestId: env.requestId, note }),
+    );
   });
 }
 

@@ -116,7 +116,7 @@ const headers = {
   "referrer-policy": "same-origin",
 } as const;
 
-/** A page of the console. `isLive`: with the script that follows what happens. Everything in `body` is escaped by the templates. */
+/** A page of the console, with its script. Everything in `body` is escaped by the templates. */
 export async function consolePage(
   { language, operator, hasPeers, brand }: View,
   shown: { readonly room: Room; readonly title?: string; readonly body: Markup },

@@ -6,7 +6,7 @@ import type { ConsoleDeps, Sent } from "./deps.ts";
 import { type View, actionButton, consolePage } from "./layout.ts";
 import { told } from "./words.ts";
 
-type Back = "agents" | "tools" | "accounts";
+type Back = "agents" | "tools";
 
 /** A button that switches something off, or on again where it is off. */
 export function switchButton(
@@ -34,16 +34,17 @@ export async function flipSwitch(app: ConsoleDeps, sent: Sent): Promise<Response
   const [state, back] = [form.get("state"), form.get("back")];
   if (state !== "on" && state !== "off") throw new Failure("form_refused");
   await note(`switch_${state}`, subject);
-  const reason = (form.get("reason") ?? "").trim().slice(0, 200);
   const { acknowledged } =
-    state === "off"
-      ? await switchOff(app, subject, reason === "" ? undefined : reason)
-      : await switchOn(app, subject);
+    state === "off" ? await switchOff(app, subject, undefined) : await switchOn(app, subject);
   const { by, of } = acknowledged;
-  const room = back === "tools" || back === "accounts" ? back : "agents";
+  const room = back === "tools" ? back : "agents";
   if (by === of) return seeOther(`/console/${room}`);
   const { language } = view;
   const body = html`<p class="notice bad">${told(language, "acknowledged_by", { by, of })}</p>
     <p><a class="button plain" href="/console/${room}">${told(language, room)}</a></p>`;
-  return await consolePage(view, { room, title: told(language, "switched_off"), body });
+  return await consolePage(view, {
+    room,
+    title: told(language, state === "on" ? "switch_on" : "switch_off"),
+    body,
+  });
 }

@@ -72,7 +72,7 @@ function upstreamTable(
       isSwitched
         ? badge(told(language, "switched_off"), "warn")
         : badge(told(language, "fine"), "good"),
-      switchButton(view, { subject: name, isOff: isSwitched, back: "tools" }),
+      switchButton(view, { subject: `upstream:${name}`, isOff: isSwitched, back: "tools" }),
     ];
   });
   const columns = [...headings(language, "upstream", "address", "state"), ""];
