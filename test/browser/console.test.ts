@@ -194,9 +194,9 @@ test("with the keyboard alone: in, to a room, through its table, to a button and
   await reach(/^Tools$/);
   await page.keyboard.press("Enter");
   await page.waitForURL(`${url}/console/tools`);
-  await reach(/^Switch off: airtable$/);
+  await reach(/^Switch off: upstream:airtable$/);
   await page.keyboard.press("Enter");
-  await page.getByRole("button", { name: "Switch on: airtable" }).waitFor();
+  await page.getByRole("button", { name: "Switch on: upstream:airtable" }).first().waitFor();
   const off = await app.db.execute(sql`select subject from switches`);
   expect([...off]).toEqual([{ subject: "upstream:airtable" }]);
 });
