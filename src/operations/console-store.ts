@@ -103,8 +103,9 @@ export type OperatorAction = typeof operatorActions.$inferSelect;
 export async function saveOperatorAction(
   db: Database,
   action: Pick<OperatorAction, "actor" | "action" | "about">,
+  now: Date,
 ): Promise<string> {
-  const id = newId(new Date());
+  const id = newId(now);
   await db.insert(operatorActions).values({ id, ...action });
   return id;
 }

@@ -10,14 +10,15 @@ export type Note = (action: string, about: string) => Promise<void>;
 
 /** Does what an operator has asked for on a page, and writes down how it ended; what it did stays done. */
 export async function noting<T>(
-  app: Pick<App, "db" | "log">,
+  app: Pick<App, "db" | "log" | "now">,
   asked: { readonly actor: string; readonly path: string },
   act: (note: Note) => Promise<T>,
 ): Promise<T> {
   const noted: { readonly id: string; readonly action: string; readonly about: string }[] = [];
   const note: Note = async (action, given) => {
     const about = plain(given).slice(0, 200);
-    const id = await timely(saveOperatorAction(app.db, { actor: asked.actor, action, about }));
+    const written = { actor: asked.actor, action, about };
+    const id = await timely(saveOperatorAction(app.db, written, app.now()));
     noted.push({ id, action, about });
   };
   const ended = async (outcome: string) => {

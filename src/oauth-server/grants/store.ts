@@ -238,11 +238,14 @@ export async function endSpentGrants(db: Database, most: number): Promise<number
 }
 
 /** Ends grants whose day has come, tells every replica, and says how many they were. */
-export async function endExpiredGrants(db: Database, most: number): Promise<number> {
+export async function endExpiredGrants(
+  db: Database,
+  { most, now }: { readonly most: number; readonly now: Date },
+): Promise<number> {
   return await db.transaction(async (transaction) => {
     const isDue = sql`${grants.id} = any(array(select id from ${grants}
       where ended_at is null and expires_at <= now() limit ${most} for update skip locked))`;
-    return (await endGrantsWhere(transaction, isDue, new Date())).length;
+    return (await endGrantsWhere(transaction, isDue, now)).length;
   });
 }
 

@@ -8,7 +8,7 @@ import { type Leftover, countLeft, leftovers, removeSome } from "./store.ts";
 /** How many rows of each kind, by its name. */
 export type Removed = Readonly<Record<string, number>>;
 
-type Deps = Pick<App, "db" | "log" | "config">;
+type Deps = Pick<App, "db" | "log" | "config" | "now">;
 
 /** So few that nobody waits for them. */
 const atOnce = 1000;
@@ -39,7 +39,7 @@ export async function cleanup(
   };
   const { retention: keep } = app.config;
   await count("spent_grants_ended", (most) => endSpentGrants(app.db, most));
-  await count("expired_grants_ended", (most) => endExpiredGrants(app.db, most));
+  await count("expired_grants_ended", (most) => endExpiredGrants(app.db, { most, now: app.now() }));
   for (const leftover of leftovers) {
     await count(leftover.name, (most) => removeSome(app.db, leftover, { keep, most }));
   }
@@ -63,7 +63,7 @@ export async function tidy(app: Deps): Promise<void> {
   const some = leftovers.filter(({ isShortLived }) => isShortLived === true);
   const steps: (() => Promise<number>)[] = [
     () => endSpentGrants(app.db, atOnce),
-    () => endExpiredGrants(app.db, atOnce),
+    () => endExpiredGrants(app.db, { most: atOnce, now: app.now() }),
     ...some.map((each: Leftover) => () => removeSome(app.db, each, { keep, most: atOnce })),
   ];
   try {

@@ -40,12 +40,13 @@ function refuseNul(fields: URLSearchParams): void {
   if ([...fields.values()].some((value) => value.includes("\0"))) throw new Failure("form_refused");
 }
 
-function viewOf({ config }: ConsoleDeps, request: Request, operator: Operator): View {
+function viewOf({ config, now }: ConsoleDeps, request: Request, operator: Operator): View {
   return {
     language: languageOf(request),
     operator,
     hasPeers: config.edge.isOn,
     brand: config.brand,
+    now: now(),
   };
 }
 

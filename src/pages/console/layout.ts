@@ -14,6 +14,8 @@ export type View = {
   /** Whether the edge extension is on, which has a room of its own. */
   readonly hasPeers: boolean;
   readonly brand: Brand;
+  /** When it looks. */
+  readonly now: Date;
 };
 
 /** The rooms of the console, in the order in which they stand; each has its page at `/console/NAME`. */
@@ -118,7 +120,7 @@ const headers = {
 
 /** A page of the console, with its script. Everything in `body` is escaped by the templates. */
 export async function consolePage(
-  { language, operator, hasPeers, brand }: View,
+  { language, operator, hasPeers, brand, now }: View,
   shown: { readonly room: Room; readonly title?: string; readonly body: Markup },
 ): Promise<Response> {
   const { room, title = told(language, room), body } = shown;
@@ -154,7 +156,7 @@ export async function consolePage(
           <h1>${title}</h1>
           ${body}
         </main>
-        <footer>${told(language, "changed_at")} ${timeAt(new Date())}</footer>
+        <footer>${told(language, "changed_at")} ${timeAt(now)}</footer>
       </body>
     </html>`;
   const policy = { "content-security-policy": policyFor(own) };
