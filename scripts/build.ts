@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { parseArgs } from "node:util";
 
 /**
@@ -10,6 +10,8 @@ import { parseArgs } from "node:util";
 const root = join(import.meta.dir, "..");
 const dist = join(root, "dist");
 const programs = new Set(["initdb", "postgres"]);
+/** What initdb loads: PL/pgSQL, and the dictionaries of text search. */
+const libraries = new Set(["plpgsql", "dict_snowball"]);
 const { values } = parseArgs({ options: { target: { type: "string" } } });
 
 await mkdir(dist, { recursive: true });
@@ -90,9 +92,11 @@ function packed(bytes: Uint8Array<ArrayBuffer>): Uint8Array {
   return Bun.zstdCompressSync(bytes, { level: 12 });
 }
 
-/** No client programs, no static libraries, no messages in other languages, no ECPG. */
+/** No client programs, no static libraries, no messages in other languages, no ECPG, no extensions, no other encodings than UTF-8. */
 function isNeeded(path: string): boolean {
   if (dirname(path) === "bin") return programs.has(basename(path));
+  if (path.startsWith("lib/postgresql/")) return libraries.has(basename(path, extname(path)));
+  if (path.startsWith("share/postgresql/extension/")) return basename(path).startsWith("plpgsql");
   return !/\.a$|pkgconfig|share\/(postgresql\/)?locale|libecpg|libpgtypes|\/doc\/|\/man\//.test(
     path,
   );

@@ -3,11 +3,19 @@ import { type CheckOptions, check as checkDeployment } from "#src/check/check.ts
 import { chapters } from "#src/check/rules.ts";
 import type { CheckResult } from "#src/check/result.ts";
 import { type SignedReport, junit, reportOf, verifyReport } from "#src/check/report.ts";
-import { Failure, codeOf } from "#src/failure.ts";
+import { readId } from "#src/crypto/ids.ts";
+import { Failure, asFailure, codeOf } from "#src/failure.ts";
+import {
+  beginCheckReport,
+  checkReportWith,
+  endCheckReport,
+  newestCheckReports,
+} from "#src/operations/check-report-store.ts";
+import { timely } from "#src/timeout.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
 import { type Outcome, command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
-import { patiently } from "../terminal.ts";
+import { patiently, table } from "../terminal.ts";
 
 export const check = command({
   name: "check",
@@ -18,29 +26,37 @@ export const check = command({
     "smartdash check --quick --offline",
     "smartdash check --json > report.json && smartdash check verify report.json",
     "smartdash check --junit check.xml",
+    "smartdash check reports",
   ],
   args: {
     action: {
       type: "positional",
       required: false,
-      description: "verify: whether a report is ours",
+      description: "verify: whether a report is ours; reports: the last ones, or one of them",
     },
-    report: { type: "positional", required: false, description: "The report to verify" },
+    report: {
+      type: "positional",
+      required: false,
+      description: "verify: a file; reports: the id of one",
+    },
     quick: { type: "boolean", description: "Five seconds: execute no flows, wait for no stream" },
     offline: { type: "boolean", description: "Nothing but this machine and the database" },
     live: { type: "boolean", description: "Also ask real accounts who they are; read-only" },
     thorough: { type: "boolean", description: "Wait for 65 s of silence on a stream, not for 35" },
     all: { type: "boolean", description: "Also list passed and skipped checks" },
     junit: { type: "string", description: "Also write a JUnit XML file" },
+    by: {
+      type: "string",
+      default: "operator",
+      description: "Who has asked for it; kept with the report",
+    },
     fingerprint: { type: "string", description: "verify: of the node that signed, if another" },
   },
   run: async (args) => {
-    if (args.action === "verify") return await verify(args.report, args.fingerprint);
-    if (args.action !== undefined) {
-      throw new Failure("usage", `smartdash check does not know '${args.action}'`, {
-        hint: "smartdash check, or smartdash check verify REPORT",
-      });
-    }
+    const { action } = args;
+    if (action === "verify") return await verify(args.report, args.fingerprint);
+    if (action === "reports") return await reports(args.report, args.all === true);
+    refuseWrong(args);
     const { junit: file } = args;
     if (file !== undefined) writeJunit(file, "");
     const isQuick = args.quick === true;
@@ -53,11 +69,29 @@ export const check = command({
     } as const satisfies CheckOptions;
     const isListening = !isQuick && args.offline !== true;
     const what = isListening ? "Checking, and listening to a quiet stream" : "Checking";
-    const report = await patiently(() => what, run(options));
+    const { report, notStored } = await patiently(() => what, run(options, args.by));
     if (file !== undefined) writeJunit(file, junit(report));
-    return outcomeOf(report, args.all === true);
+    return outcomeOf(report, args.all === true, notStored);
   },
 });
+
+/** Failures: `usage`. */
+function refuseWrong({
+  action,
+  by,
+}: {
+  readonly action?: string | undefined;
+  readonly by: string;
+}): void {
+  if (action !== undefined) {
+    throw new Failure("usage", `smartdash check does not know '${action}'`, {
+      hint: "smartdash check, smartdash check verify REPORT, or smartdash check reports",
+    });
+  }
+  if (!/^[\w .@:-]{1,80}$/.test(by)) {
+    throw new Failure("usage", "--by takes up to 80 letters, digits, blanks and . @ : _ -");
+  }
+}
 
 /** Once before, so that nobody waits for a report that cannot be written. */
 function writeJunit(file: string, text: string): void {
@@ -68,18 +102,66 @@ function writeJunit(file: string, text: string): void {
   }
 }
 
-function run(options: CheckOptions): Promise<SignedReport> {
+type Checked = {
+  readonly report: SignedReport;
+  /** Why the database has not taken it. */
+  readonly notStored?: string;
+};
+
+/** A check is executed with or without a database that takes its report. */
+function run(options: CheckOptions, by: string): Promise<Checked> {
   return withApp({ role: "command", isTolerant: true }, async (app) => {
+    const begun = timely(beginCheckReport(app.db, by, app.now()));
+    begun.catch(() => undefined);
     const findings = await checkDeployment(app, options);
     const { isOffline, isLive, patience } = options;
-    return reportOf(app, options.environment, {
+    const report = reportOf(app, options.environment, {
       findings,
       options: { isOffline, isLive, patience },
     });
+    try {
+      const { status, counts } = report;
+      const stored = { status, counts, report: JSON.stringify(report) };
+      await timely(endCheckReport(app.db, await begun, stored));
+      return { report };
+    } catch (error) {
+      return { report, notStored: asFailure(error).code };
+    }
   });
 }
 
-function outcomeOf(report: SignedReport, isWhole: boolean): Outcome {
+async function reports(id: string | undefined, isWhole: boolean): Promise<Outcome> {
+  if (id !== undefined) return outcomeOf(await storedReport(id), isWhole);
+  const rows = await withApp({ role: "command" }, ({ db }) => timely(newestCheckReports(db)));
+  if (rows.length === 0) return { json: { reports: rows }, talk: "Nothing was checked yet." };
+  const lines = rows.map((row) => [
+    row.id,
+    row.at.toISOString().slice(0, 16),
+    row.by,
+    row.status ?? "no report",
+    ...(["fail", "warn", "pass", "skipped"] as const).map((each) =>
+      String(row.counts?.[each] ?? ""),
+    ),
+  ]);
+  const columns = ["id", "when (UTC)", "by", "status", "failed", "warnings", "passed", "skipped"];
+  return { json: { reports: rows }, text: table(columns, lines) };
+}
+
+async function storedReport(given: string): Promise<SignedReport> {
+  const id = readId(given);
+  const missing = () =>
+    new Failure("not_found", `There is no report '${given}'`, {
+      hint: "smartdash check reports lists those that are kept",
+    });
+  if (id === undefined) throw missing();
+  const found = await withApp({ role: "command" }, ({ db }) => timely(checkReportWith(db, id)));
+  if (found?.report == null) throw missing();
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `run`
+  return JSON.parse(found.report) as SignedReport;
+}
+
+/** @param notStored Why the database has not taken it. */
+function outcomeOf(report: SignedReport, isWhole: boolean, notStored?: string): Outcome {
   const { counts, findings, signature } = report;
   const shown = findings.filter(
     ({ status }) => isWhole || (status !== "pass" && status !== "skipped"),
@@ -94,10 +176,12 @@ function outcomeOf(report: SignedReport, isWhole: boolean): Outcome {
   return {
     json: report,
     text: [...lines, `${sum}${hidden}`].join("\n"),
-    talk:
+    talk: [
       signature === null
         ? "The report is not signed: see node_key_unreadable."
         : `Signed by node ${signature.fingerprint}; --json has the report.`,
+      ...(notStored === undefined ? [] : [`It could not be stored: ${notStored}.`]),
+    ].join(" "),
     ...(counts.fail > 0 ? { exit: 1 } : {}),
   };
 }

@@ -7,6 +7,7 @@ import { createOperatorLink } from "#src/people/operators.ts";
 import { catchStray } from "#src/telemetry/error-fields.ts";
 import { command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
+import { ownProgram } from "../own-program.ts";
 import { print } from "../terminal.ts";
 import { untilStopped } from "../until-stopped.ts";
 
@@ -22,21 +23,19 @@ export const demo = command({
     const runtime = await loadRuntime();
     runtime.restartForService();
     const sandbox = startSandbox(runtime, { accessSeconds, now: Date.now });
+    const given = settings(sandbox.environment);
+    const program = ownProgram(runtime, given);
     try {
-      await withApp(
-        { role: "gateway", environment: settings(sandbox.environment) },
-        async (app) => {
-          catchStray(app.log);
-          const gateway = await startGateway(app, runtime);
-          const url = gateway.publicUrl;
-          const link = await createOperatorLink({ ...app, publicUrl: url }, { page: "console" });
-          print(
-            json === true ? JSON.stringify({ url, console: link.url }) : welcome(url, link.url),
-          );
-          await stopped;
-          await gateway.stop();
-        },
-      );
+      await withApp({ role: "gateway", environment: given }, async (app) => {
+        catchStray(app.log);
+        const gateway = await startGateway(app, runtime, { ownProgram: program.execute });
+        const url = gateway.publicUrl;
+        const link = await createOperatorLink({ ...app, publicUrl: url }, { page: "console" });
+        print(json === true ? JSON.stringify({ url, console: link.url }) : welcome(url, link.url));
+        await stopped;
+        program.stop();
+        await gateway.stop();
+      });
     } finally {
       await sandbox.stop();
     }

@@ -18,6 +18,7 @@ import { migrateDatabase } from "#src/operations/migrate.ts";
 import { tellOfStart } from "#src/operations/alerts/local.ts";
 import { command, withApp } from "../command.ts";
 import { environment, setEnvironment } from "../environment.ts";
+import { ownProgram } from "../own-program.ts";
 import { untilStopped } from "../until-stopped.ts";
 
 export const serve = command({
@@ -56,7 +57,8 @@ export const serve = command({
       if (app.config.isProduction && existsSync(".env.local")) {
         app.log.warn("env_file_present", { file: ".env.local", note: "never read; remove it" });
       }
-      const gateway = await startGateway(app, runtime);
+      const program = ownProgram(runtime, environment());
+      const gateway = await startGateway(app, runtime, { ownProgram: program.execute });
       app.log.announce("serving", {
         url: gateway.publicUrl,
         port: gateway.port,
@@ -70,6 +72,7 @@ export const serve = command({
       }
       const signal = await stopped;
       app.log.info("stopping", { signal });
+      program.stop();
       await gateway.stop();
     });
     await serving.catch(async (error: unknown) => {

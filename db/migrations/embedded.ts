@@ -13,6 +13,7 @@ import sql10 from "./0010_optional_refresh_token.sql" with { type: "text" };
 import sql11 from "./0011_node_names.sql" with { type: "text" };
 import sql12 from "./0012_tool_writes.sql" with { type: "text" };
 import sql13 from "./0013_console.sql" with { type: "text" };
+import sql14 from "./0014_check_reports.sql" with { type: "text" };
 
 export const migrations = [
   { name: "0000_first", sql: sql0 },
@@ -29,4 +30,5 @@ export const migrations = [
   { name: "0011_node_names", sql: sql11 },
   { name: "0012_tool_writes", sql: sql12 },
   { name: "0013_console", sql: sql13 },
+  { name: "0014_check_reports", sql: sql14 },
 ] as const;

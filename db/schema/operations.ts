@@ -145,3 +145,16 @@ export const operatorActions = pgTable(
   },
   (table) => [index("operator_actions_at").on(table.at)],
 );
+
+/** What `smartdash check` has found, the newest fifty; written when it begins and again when it ends. */
+export const checkReports = pgTable("check_reports", {
+  id: uuid("id").primaryKey(),
+  at: moment("at").notNull().defaultNow(),
+  /** `operator`, or `console:NAME`. */
+  by: text("by").notNull(),
+  status: text("status", { enum: ["pass", "warn", "fail"] }),
+  /** How many results there are of each status. */
+  counts: jsonb("counts").$type<Readonly<Record<string, number>>>(),
+  /** The signed report as `check --json` prints it; absent while it runs, and where it has ended without one. */
+  report: text("report"),
+});

@@ -211,6 +211,14 @@ export const pageFailures = {
     http: 409,
     doc: "Somebody has decided about this definition since the page was loaded, or there is none. Nothing was changed; load the page again. `smartdash tools list` says what was decided, and by whom.",
   },
+  check_running: {
+    http: 409,
+    doc: "A check of this deployment is at work already. Wait until it has ended, three minutes at most; its report is at `/console/check`.",
+  },
+  check_not_run: {
+    http: 502,
+    doc: "A check that was started on the console has ended without a report. Execute `smartdash check` on that machine: it says why.",
+  },
   wrong_person: {
     http: 403,
     doc: "This link is for another person than the one who is signed in here. Nothing was changed.",

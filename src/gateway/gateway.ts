@@ -12,6 +12,7 @@ import { openCertificates } from "./certificates.ts";
 import { createDrain } from "./drain.ts";
 import { type Parts, followTopics, stopParts, withParts } from "./composition.ts";
 import { startAlerts } from "#src/operations/alerts/alerts.ts";
+import { type OwnProgram, createCheckRunner } from "#src/operations/check-run.ts";
 import { addGauges, metricsAnswer } from "#src/operations/routes.ts";
 import { startSchedule } from "#src/operations/schedule.ts";
 import type { Edge, EdgeDeps } from "#src/edge/edge.ts";
@@ -28,6 +29,8 @@ export type Gateway = {
 const refusedUnreadBytes = mostBodyBytes + 1024 * 1024;
 
 export type GatewayOptions = {
+  /** Lets the console run a check; without it, a check is a command alone. */
+  readonly ownProgram?: OwnProgram | undefined;
   /** For tests: what happens between every two steps of a refresh. */
   readonly atStep?: AtStep;
 };
@@ -62,7 +65,12 @@ export async function startGateway(
   const { port } = serving;
   const edge = await openEdgeExtension({ ...parts, certificate: certificates?.fingerprint, port });
   const edges = edge === undefined ? [] : [edge];
-  const app = { ...parts, exchange: edge?.exchange ?? parts.exchange };
+  const { ownProgram } = options;
+  const app = {
+    ...parts,
+    exchange: edge?.exchange ?? parts.exchange,
+    checkRunner: ownProgram && createCheckRunner(parts, ownProgram),
+  };
   // From here on nothing fails any more.
   stack.move();
   const leaving = createDrain(app, serving);

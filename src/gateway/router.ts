@@ -21,13 +21,18 @@ import { failurePage } from "#src/pages/page.ts";
 import { languageOf } from "#src/http/language.ts";
 import { createRequestIds } from "#src/telemetry/trace.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
+import type { CheckRunner } from "#src/operations/check-run.ts";
 import { mountOperations } from "#src/operations/routes.ts";
 import type { Parts } from "./composition.ts";
 
 /** Two answers of a provider and a few of the database. */
 const longestPageMs = 60_000;
 
-type Serving = Parts & RefreshParts & { readonly isDraining: () => boolean };
+type Serving = Parts &
+  RefreshParts & {
+    readonly isDraining: () => boolean;
+    readonly checkRunner: CheckRunner | undefined;
+  };
 
 type Deps = Serving & {
   /** Undefined when it is switched off. */

@@ -58,6 +58,16 @@ const agentFailureWords = {
     pt: "Alguém já decidiu sobre esta definição. Nada foi alterado; abra a página de novo.",
     en: "Somebody has decided about this definition already. Nothing was changed; open the page again.",
   },
+  check_running: {
+    es: "Ya se está comprobando este despliegue. Espera a que termine, tres minutos como máximo.",
+    pt: "Esta implantação já está sendo verificada. Espere até terminar, três minutos no máximo.",
+    en: "A check of this deployment is at work already. Wait until it has ended, three minutes at most.",
+  },
+  check_not_run: {
+    es: "La comprobación terminó sin informe. Ejecuta `smartdash check` en esa máquina: dice por qué.",
+    pt: "A verificação terminou sem relatório. Execute `smartdash check` naquela máquina: ela diz por quê.",
+    en: "The check has ended without a report. Execute `smartdash check` on that machine: it says why.",
+  },
   invite_unknown: {
     es: "Esta invitación no existe, ya se usó o tiene más de siete días. Pide otra.",
     pt: "Este convite não existe, já foi usado ou tem mais de sete dias. Peça outro.",

@@ -28,6 +28,7 @@ export const bunRuntime: Runtime = {
   onceOnly: {},
   installPostgres,
   restartForService,
+  ownCommand: ownCommand(),
 };
 
 function serve(options: ServeOptions): RunningServer {
@@ -137,12 +138,17 @@ function restartForService(): void {
   // oxlint-disable-next-line node/no-process-env -- Bun's own variables, and the restart hands on all of them
   const { env } = process;
   if (env[fetchLimit] !== undefined || process.execve === undefined) return;
-  const [, script, ...rest] = process.argv;
-  const ownArguments = Bun.isStandaloneExecutable ? rest : [script ?? "", ...rest];
-  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...ownArguments], {
+  const words = process.argv.slice(2);
+  process.execve(process.execPath, [...ownCommand(), ...words], {
     ...(totalmem() > heapBytes ? { [heapSize]: String(heapBytes) } : {}),
     [purgeHoles]: "0",
     ...env,
     [fetchLimit]: "20000",
   });
+}
+
+/** Run from source, the first of its arguments is the script. */
+function ownCommand(): readonly string[] {
+  const script = Bun.isStandaloneExecutable ? [] : process.argv.slice(1, 2);
+  return [process.execPath, ...process.execArgv, ...script];
 }

@@ -41,6 +41,7 @@ export const denoRuntime: Runtime = {
     "Deno" in globalThis ? { client: Deno.createHttpClient({ poolMaxIdlePerHost: 0 }) } : {},
   installPostgres: undefined,
   restartForService: () => undefined,
+  ownCommand: undefined,
 };
 
 function serve(options: ServeOptions): RunningServer {

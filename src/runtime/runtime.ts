@@ -56,6 +56,8 @@ export type Runtime = {
   readonly installPostgres: InstallPostgres | undefined;
   /** Restarts the process in place, once, so that `fetch` may hold thousands of streams and the heap stays small. */
   restartForService(): void;
+  /** How this program is executed, before its own words; undefined where it cannot be known. */
+  readonly ownCommand: readonly string[] | undefined;
 };
 
 // The build replaces these names by texts; run from source they do not exist.

@@ -44,6 +44,7 @@ export const buttons: readonly (readonly [
   ["alerts/acknowledge", { kind: "upstream_failing", subject: "mercadolibre" }],
   ["alerts/test", {}],
   ["accounts/01a22bee-ed2a-78b7-9b6a-a3308da0241e/refresh", {}],
+  ["check", { extent: "quick" }],
   ["revoke", { kind: "account", id: "mercadolibre:100200300" }],
 ];
 
@@ -57,5 +58,6 @@ export const consoleRooms = [
   "approvals",
   "alerts",
   "audit",
+  "check",
   "settings",
 ] as const;

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { rm } from "node:fs/promises";
+import { ownProgram } from "#cli/own-program.ts";
 import { type App, openApp } from "#src/app.ts";
 import type { Environment } from "#src/config/read.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
@@ -31,7 +32,11 @@ export type World = AsyncDisposable & {
   readonly environment: Environment;
 };
 
-export type WorldOptions = Partial<SandboxOptions> & { readonly environment?: Environment };
+export type WorldOptions = Partial<SandboxOptions> & {
+  readonly environment?: Environment;
+  /** The compiled program, which the console executes for a check. */
+  readonly program?: string;
+};
 
 /** A database, a sandbox and a gateway that nobody else uses. */
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
@@ -55,7 +60,11 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     ...extra,
   };
   const { app, close } = await openApp({ environment, runtime: bunRuntime, role: "gateway" });
-  const gateway = await startGateway(app, bunRuntime);
+  const own = ownProgram(
+    { ownCommand: options.program === undefined ? undefined : [options.program] },
+    environment,
+  );
+  const gateway = await startGateway(app, bunRuntime, { ownProgram: own.execute });
   return {
     database,
     sandbox,
@@ -64,6 +73,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     environment,
     url: gateway.publicUrl,
     async [Symbol.asyncDispose]() {
+      own.stop();
       await gateway.stop();
       await close();
       await sandbox.stop();

@@ -4,6 +4,7 @@ import { Failure } from "#src/failure.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { readForm } from "#src/http/forms.ts";
 import { languageOf } from "#src/http/language.ts";
+import type { CheckRunner } from "#src/operations/check-run.ts";
 import type { HealthDeps } from "#src/operations/routes.ts";
 import { noting } from "#src/operations/operator-actions.ts";
 import { type Operator, expectOperator, operatorAt } from "#src/people/operators.ts";
@@ -14,6 +15,8 @@ export type ConsoleDeps = App &
   RefreshDeps &
   HealthDeps & {
     readonly openStreams: { streams(): number };
+    /** Undefined where this program cannot execute itself. */
+    readonly checkRunner: CheckRunner | undefined;
   };
 
 /** A page of the console, for operators and auditors alike. Failures: `review_link_needed`. */

@@ -28,6 +28,7 @@ export const rooms = [
   "approvals",
   "alerts",
   "audit",
+  "check",
   "settings",
 ] as const satisfies readonly ConsoleWord[];
 export type Room = (typeof rooms)[number] | "peers";

@@ -1,6 +1,7 @@
 import { html } from "hono/html";
 import { allAlerts, isAcknowledged } from "#src/operations/alerts/alert-store.ts";
 import { overdueDays } from "#src/operations/cleanup/cleanup.ts";
+import { newestCheckReports } from "#src/operations/check-report-store.ts";
 import { liveReplicas } from "#src/operations/console-store.ts";
 import { lookAtHealth } from "#src/operations/routes.ts";
 import { accountsInDoubt } from "#src/operations/store.ts";
@@ -159,14 +160,16 @@ function healthCard(
 
 /** A line for everything that somebody has to do something about, each leading to where it is done. */
 async function dueRows(app: ConsoleDeps, { language }: View): Promise<readonly Markup[]> {
-  const [tools, pending, alerts, accounts, off, days] = await Promise.all([
+  const [tools, pending, alerts, accounts, off, days, checks] = await Promise.all([
     timely(countWaiting(app.db)),
     timely(pendingApprovals(app.db)),
     timely(allAlerts(app.db)),
     timely(accountsInDoubt(app.db)),
     timely(newestSwitches(app.db, 1)),
     app.healthWatch.daysSinceCleanup(),
+    timely(newestCheckReports(app.db)),
   ]);
+  const lastCheck = checks.find(({ status }) => status !== null);
   const open = alerts.filter((each) => each.state === "firing" && !isAcknowledged(each));
   const states = Map.groupBy(accounts, ({ state }) => state);
   const link = (room: string, count: number, word: Parameters<typeof told>[1]) =>
@@ -182,6 +185,7 @@ async function dueRows(app: ConsoleDeps, { language }: View): Promise<readonly M
       >`;
     }),
     ...link("tools", off.count, "due_switched"),
+    ...link("check", lastCheck?.counts?.["fail"] ?? 0, "due_check"),
     ...(days !== undefined && days > overdueDays
       ? [html`${told(language, "due_cleanup", { count: Math.floor(days) })}`]
       : []),

@@ -15,6 +15,7 @@ import { agentsPage } from "./agents.ts";
 import { acknowledgeOne, alertsPage, testSinks } from "./alerts.ts";
 import { answerApproval, approvalsPage, withdrawApproval } from "./approvals.ts";
 import { auditPage } from "./audit.ts";
+import { checkReportPage, checksPage, runCheckNow } from "./check.ts";
 import { callPage, callsPage, readCallsQuery } from "./calls.ts";
 import { type ConsoleDeps, change, look } from "./deps.ts";
 import { callTail, liveScript } from "./live.ts";
@@ -66,6 +67,9 @@ export function mountConsole(routes: PageRoutes, app: ConsoleDeps): void {
   change(routes, app, "/console/alerts/acknowledge", (sent) => acknowledgeOne(app, sent));
   change(routes, app, "/console/alerts/test", (sent) => testSinks(app, sent));
   look(routes, app, "/console/audit", (view, { query }) => auditPage(app, view, query));
+  look(routes, app, "/console/check", (view) => checksPage(app, view));
+  look(routes, app, "/console/check/:id", (view, { id }) => checkReportPage(app, view, id));
+  change(routes, app, "/console/check", (sent) => runCheckNow(app, sent));
   look(routes, app, "/console/settings", (view) => settingsPage(app, view));
 }
 

@@ -1,0 +1,8 @@
+CREATE TABLE "check_reports" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"at" timestamp with time zone DEFAULT now() NOT NULL,
+	"by" text NOT NULL,
+	"status" text,
+	"counts" jsonb,
+	"report" text
+);
