@@ -86,7 +86,9 @@ const list = command({
     all: { type: "boolean", description: "Also clients that registered themselves" },
   },
   run: async ({ all }) => {
-    const rows = await withApp({ role: "command" }, ({ db }) => listAgents(db, all === true));
+    const rows = await withApp({ role: "command" }, ({ db }) =>
+      listAgents(db, { isAll: all === true }),
+    );
     const agents = rows.map((row) => ({
       client_id: row.clientId,
       name: row.name,

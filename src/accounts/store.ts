@@ -30,6 +30,9 @@ export function isDisconnected({ state }: Pick<Account, "state">): boolean {
 /** The same in SQL. */
 export const isConnected = notInArray(accounts.state, ["revoking", "revoked"]);
 
+/** `PROVIDER:SELLER`, as commands and pages name an account. */
+export const accountLabel = sql<string>`${accounts.provider} || ':' || ${accounts.sellerId}`;
+
 /** Attempts for the generation that is stored; those for an older one have been answered somehow. */
 export const openAttemptCount = sql<number>`case when ${accounts.intentGeneration} = ${accounts.generation} then ${accounts.intents} else 0 end`;
 

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { Reader } from "./read.ts";
 
 /** What the operator's console shows of whoever runs the gateway. */
@@ -35,9 +35,9 @@ function logoFrom(read: Reader): string | undefined {
   const complain = (message: string) => read.problems.push({ setting: "SMARTDASH_LOGO", message });
   const type = mediaTypes[path.split(".").at(-1)?.toLowerCase() ?? ""];
   try {
-    const bytes = readFileSync(path);
-    if (type !== undefined && bytes.length <= mostLogoBytes) {
-      return `data:${type};base64,${bytes.toString("base64")}`;
+    const file = statSync(path);
+    if (type !== undefined && file.isFile() && file.size <= mostLogoBytes) {
+      return `data:${type};base64,${readFileSync(path).toString("base64")}`;
     }
     complain("is an .svg, .png or .webp of 64 KiB at most");
   } catch {

@@ -1,7 +1,16 @@
 import { html } from "hono/html";
 import type { PageRoutes } from "#src/http/page-routes.ts";
-import { type ConsoleDeps, change, look } from "#src/pages/console/deps.ts";
-import { actionButton, badge, consolePage, tableOf, timeAt } from "#src/pages/console/layout.ts";
+import type { ConsoleDeps } from "#src/pages/console/deps.ts";
+import { change, look } from "#src/pages/console/mount.ts";
+import {
+  actionButton,
+  badge,
+  consolePage,
+  cutNote,
+  headings,
+  tableOf,
+  timeAt,
+} from "#src/pages/console/layout.ts";
 import { told } from "#src/pages/console/words.ts";
 import { seeOther } from "#src/pages/page.ts";
 import { plain } from "#src/telemetry/redact.ts";
@@ -15,10 +24,6 @@ export function mountPeersRoom(routes: PageRoutes, app: ConsoleDeps, own: string
   look(routes, app, "/console/peers", async (view) => {
     const { language } = view;
     const rows = (await peerViews(app, own)).slice(0, mostShown);
-    const headings = [
-      ...(["who", "state", "address", "what", "at"] as const).map((word) => told(language, word)),
-      "",
-    ];
     const cells = rows.map((peer) => [
       html`${plain(peer.name ?? peer.node_id)}<br /><code class="quiet">${peer.peer_id}</code>`,
       trustBadge(peer),
@@ -34,7 +39,9 @@ export function mountPeersRoom(routes: PageRoutes, app: ConsoleDeps, own: string
           })
         : "",
     ]);
-    const body = tableOf(headings, cells, told(language, "no_peers"));
+    const columns = [...headings(language, "who", "state", "address", "what", "at"), ""];
+    const body = html`${tableOf(columns, cells, told(language, "no_peers"))}
+    ${cutNote(view, rows, mostShown)}`;
     return await consolePage(view, { room: "peers", body });
   });
   change(routes, app, "/console/peers/forget", async ({ form, note }) => {

@@ -13,6 +13,7 @@ import {
 } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { type accountStates, accounts } from "#db/schema/accounts.ts";
+import { readId } from "#src/crypto/ids.ts";
 import { type Account, type ReadAccount, readColumns } from "#src/accounts/store.ts";
 import { tasks } from "#db/schema/operations.ts";
 import { grants, sessions } from "#db/schema/agents.ts";
@@ -214,4 +215,51 @@ export function countAccounts(db: Database): Promise<AccountCount[]> {
     .from(accounts)
     .groupBy(accounts.provider, accounts.state)
     .orderBy(accounts.provider, accounts.state);
+}
+
+export type AccountRow = Pick<
+  typeof accounts.$inferSelect,
+  | "id"
+  | "provider"
+  | "sellerId"
+  | "label"
+  | "site"
+  | "state"
+  | "accessExpiresAt"
+  | "lastError"
+  | "createdAt"
+>;
+
+/** By its id, its seller's, or its label. */
+function namedAs(named: string) {
+  const id = readId(named);
+  if (id !== undefined) return eq(accounts.id, id);
+  return or(eq(accounts.sellerId, named), eq(accounts.label, named));
+}
+
+/** Accounts without their credentials, the newest first, a page from before an id. */
+export function accountsBefore(
+  db: Database,
+  which: {
+    readonly state: AccountRow["state"] | undefined;
+    /** Of a seller whose id, or an account whose id it is. */
+    readonly named: string | undefined;
+    readonly before: string | undefined;
+    readonly most: number;
+  },
+): Promise<AccountRow[]> {
+  const { id, provider, sellerId, label, site, state, accessExpiresAt, lastError, createdAt } =
+    accounts;
+  return db
+    .select({ id, provider, sellerId, label, site, state, accessExpiresAt, lastError, createdAt })
+    .from(accounts)
+    .where(
+      and(
+        which.state === undefined ? undefined : eq(state, which.state),
+        which.named === undefined ? undefined : namedAs(which.named),
+        which.before === undefined ? undefined : lt(id, which.before),
+      ),
+    )
+    .orderBy(desc(id))
+    .limit(which.most);
 }

@@ -1,10 +1,6 @@
 import type { App } from "#src/app.ts";
-import {
-  type CallsWanted,
-  type PersonCall,
-  callsOfPerson,
-  outcomeOf,
-} from "#src/proxy/person-call-store.ts";
+import { outcomeOf } from "#src/proxy/call-outcome-store.ts";
+import { type CallsWanted, type PersonCall, callsOfPerson } from "#src/proxy/person-call-store.ts";
 import { type Told, agentNameIn, whatWasCalled } from "./activity-rows.ts";
 import { say } from "./words.ts";
 

@@ -1,10 +1,11 @@
 import { html } from "hono/html";
 import type { App } from "#src/app.ts";
 import type { Language } from "#src/http/language.ts";
-import { type PersonCall, outcomeOf } from "#src/proxy/person-call-store.ts";
+import { type Outcome, outcomeOf } from "#src/proxy/call-outcome-store.ts";
+import type { PersonCall } from "#src/proxy/person-call-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { packTool } from "#src/upstreams/tools/tool-servers.ts";
-import { dateIn, dayOf, exactly } from "./activity-usage.ts";
+import { dateIn, dayOf, exactly } from "./dates.ts";
 import type { Markup } from "./page.ts";
 import { type WordName, nameIn, say } from "./words.ts";
 
@@ -30,6 +31,13 @@ export function callRows(told: Told, calls: readonly PersonCall[]): Markup {
   )}`;
 }
 
+const moods: Readonly<Record<Outcome, string>> = {
+  done: "note",
+  left: "note",
+  refused: "badge warn",
+  failed: "badge warn",
+};
+
 function callRow(told: Told, call: PersonCall): Markup {
   const { language } = told;
   const outcome = outcomeOf(call);
@@ -44,9 +52,7 @@ function callRow(told: Told, call: PersonCall): Markup {
       <span class="note">${whose(told, call)}</span></span
     >
     <span class="ended"
-      ><span class="${outcome === "done" ? "note" : "badge warn"}"
-        >${say(language, `outcome_${outcome}`)}</span
-      >
+      ><span class="${moods[outcome]}">${say(language, `outcome_${outcome}`)}</span>
       ${why === undefined ? "" : html`<span class="note">${why}</span>`}</span
     >
   </li>`;
@@ -122,7 +128,10 @@ const noMessageWords: Readonly<Record<string, WordName>> = {
 /** Why a call ended as it did, where there is anything to say. */
 function reasonOf(language: Language, call: PersonCall): string | undefined {
   const { guard, failure, status } = call;
-  if (outcomeOf(call) !== "failed") return guard === null ? undefined : wordsOf(language, guard);
+  const outcome = outcomeOf(call);
+  if (outcome === "done" || outcome === "refused") {
+    return guard === null ? undefined : wordsOf(language, guard);
+  }
   return failure === null ? `HTTP ${status}` : wordsOf(language, failure);
 }
 

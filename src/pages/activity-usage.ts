@@ -4,10 +4,10 @@ import type { Language } from "#src/http/language.ts";
 import { type DayCount, dayCounts } from "#src/proxy/call-count-store.ts";
 import { agentsCallingFor, latestCallsOf } from "#src/proxy/person-call-store.ts";
 import { barChart } from "./chart.ts";
+import { dateIn, dayMs, dayOf, exactly } from "./dates.ts";
 import type { Markup } from "./page.ts";
 import { say } from "./words.ts";
 
-const dayMs = 86_400_000;
 /** How many days the charts show, and how far back a last use is looked for. */
 const [shownDays, knownDays] = [14, 30];
 
@@ -103,26 +103,6 @@ function countsIn(language: Language, { calls, refused }: { calls: number; refus
 function countIn(language: Language, what: "calls" | "refused", count: number): string {
   const shown = count.toLocaleString(language);
   return say(language, count === 1 ? `${what}_one` : `${what}_many`, { count: shown });
-}
-
-/** A day of UTC, as people write it. */
-export function dateIn(language: Language, date: Date): string {
-  return date.toLocaleDateString(language, { dateStyle: "medium", timeZone: "UTC" });
-}
-
-/** The last day on which something holds that ends at this moment. */
-export function lastDay(language: Language, end: Date): string {
-  return say(language, "until", { date: dateIn(language, new Date(end.getTime() - 1)) });
-}
-
-/** A moment for whoever wants to know it exactly. */
-export function exactly(at: Date): string {
-  return `${at.toISOString().slice(0, 23).replace("T", " ")} UTC`;
-}
-
-/** `2026-11-30`. */
-export function dayOf(at: Date): string {
-  return at.toISOString().slice(0, 10);
 }
 
 const steps = [

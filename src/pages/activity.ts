@@ -7,6 +7,7 @@ import { type Language, languageOf } from "#src/http/language.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { signedIn } from "#src/people/sign-in.ts";
 import { titlesOf } from "#src/policy/tools/narrow.ts";
+import { outcomes } from "#src/proxy/call-outcome-store.ts";
 import {
   type CallsFound,
   type CallsWanted,
@@ -14,11 +15,10 @@ import {
   agentsCallingFor,
   callsOfPerson,
   latestCallsOf,
-  outcomes,
 } from "#src/proxy/person-call-store.ts";
 import { callsAsCsv, mostCsvRows } from "./activity-csv.ts";
 import { type Told, agentNameIn, callRows, toolTitle } from "./activity-rows.ts";
-import { dayOf } from "./activity-usage.ts";
+import { dayIn, dayMs, dayOf } from "./dates.ts";
 import { type Markup, accountName, page } from "./page.ts";
 import { say } from "./words.ts";
 
@@ -59,7 +59,7 @@ function readFilters(query: URLSearchParams, personId: string): Filters {
     before: readId(query.get("before")),
     agent: readAgent(query.get("agent") ?? ""),
     tool: tool === "" ? undefined : tool,
-    day: readDay(query.get("day") ?? ""),
+    day: dayIn(query.get("day") ?? ""),
     outcome: outcomes.find((each) => each === query.get("outcome")),
     isWhole: query.get("all") === "1",
   };
@@ -69,11 +69,6 @@ function readAgent(text: string): string | undefined {
   const [kind = "", id] = text.split(":");
   const isAgent = ["grant", "session", "agent"].includes(kind) && readId(id) !== undefined;
   return isAgent ? `${kind}:${id}` : undefined;
-}
-
-function readDay(text: string): Date | undefined {
-  const day = new Date(`${text}T00:00:00Z`);
-  return /^\d{4}-\d\d-\d\d$/.test(text) && day.getTime() >= 0 ? day : undefined;
 }
 
 async function toldWith(
@@ -170,7 +165,7 @@ async function agentOptions(
   language: Language,
   { personId }: Filters,
 ): Promise<readonly Option[]> {
-  const since = new Date(app.now().getTime() - knownDays * 86_400_000);
+  const since = new Date(app.now().getTime() - knownDays * dayMs);
   const agents = await agentsCallingFor(app.db, { personId, since });
   const options = agents.map(({ key, name }) => {
     const text = agentNameIn(language, { agent: key, agentName: name });

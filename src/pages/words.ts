@@ -335,6 +335,7 @@ const activityWords = {
   outcome_done: { es: "hecho", pt: "feito", en: "done" },
   outcome_refused: { es: "rechazado", pt: "recusado", en: "refused" },
   outcome_failed: { es: "falló", pt: "falhou", en: "failed" },
+  outcome_left: { es: "abandonado", pt: "abandonado", en: "left" },
   activity_none: {
     es: "Todavía no hay nada. Dale a tu agente esta dirección y pídele algo:",
     pt: "Ainda não há nada. Dê este endereço ao seu agente e peça algo a ele:",
@@ -526,6 +527,21 @@ const narrowWords = {
     es: "Deja al menos una herramienta, o quita el permiso.",
     pt: "Deixe pelo menos uma ferramenta, ou remova a permissão.",
     en: "Leave at least one tool, or remove the permission.",
+  },
+  narrow_tools_cut: {
+    es: "Hay más de {most}: aquí están las primeras. Si quitas alguna, tampoco podrá usar las que no se muestran.",
+    pt: "Há mais de {most}: aqui estão as primeiras. Se desmarcar alguma, também não poderá usar as que não são mostradas.",
+    en: "There are more than {most}: these are the first. If you untick one, it cannot use those that are not shown either.",
+  },
+  narrow_no_day: {
+    es: "Ese día no existe o ya pasó. No se cambió nada.",
+    pt: "Esse dia não existe ou já passou. Nada foi alterado.",
+    en: "There is no such day, or it is over. Nothing was changed.",
+  },
+  narrow_nothing: {
+    es: "No quitaste nada: sigue como estaba.",
+    pt: "Você não tirou nada: continua como estava.",
+    en: "You took nothing away: it stays as it was.",
   },
   narrow_save: { es: "Permitir solo esto", pt: "Permitir só isto", en: "Allow only this" },
   narrow_saved: {

@@ -1,6 +1,7 @@
 import { and, eq, gte, inArray, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { callCounts, calls } from "#db/schema/calls.ts";
+import { outcomeConditions } from "./call-outcome-store.ts";
 
 /** Upper ends of the columns that durations are counted in, in milliseconds; the last column has none. */
 export const durationBounds = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] as const;
@@ -29,7 +30,7 @@ export async function countCalls(
           else coalesce('agent:' || agent_id, '') end as caller,
         case when s.span = 'day' then coalesce(account_id::text, '') else '' end as account,
         case when guard like 'approved%' then '' else coalesce(guard, '') end as guard,
-        ${isFailed} as is_failed, case when http_method <> 'GET' then ${durationColumn} end as took
+        ${outcomeConditions.failed} as is_failed, case when http_method <> 'GET' then ${durationColumn} end as took
       from ${calls} cross join (values ('minute'), ('hour'), ('day')) as s(span)
       where id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb)::uuid)) each
     group by span, slot, upstream, caller, account, guard
@@ -38,11 +39,6 @@ export async function countCalls(
       calls = c.calls + excluded.calls, failed = c.failed + excluded.failed,
       durations = array(select a + b from unnest(c.durations, excluded.durations) as d(a, b))`);
 }
-
-/** Whether a call went wrong, for whatever reason but a guard's, or that its client left. */
-const isFailed = sql.raw(
-  "((guard is null or guard like 'approved%') and (coalesce(failure <> 'client_left', false) or status >= 500))",
-);
 
 /** Calls of one stretch of time. */
 export type Count = {
@@ -61,13 +57,11 @@ export type Window = {
   readonly stretchSeconds: number;
 };
 
-/** Counts of all upstreams together, or of one, the oldest first; stretches without a call are not among them. */
+/** Counts of all upstreams together, the oldest first; stretches without a call are not among them. */
 export async function countsSince(
   db: Database,
   { span, since, stretchSeconds }: Window,
-  upstream?: string,
 ): Promise<readonly Count[]> {
-  const own = upstream === undefined ? sql`true` : sql`upstream = ${upstream}`;
   const sums = sql.raw(
     Array.from(
       { length: columns },
@@ -84,7 +78,7 @@ export async function countsSince(
     select (floor(extract(epoch from slot) / ${stretchSeconds}::int) * ${stretchSeconds}::int)::float8 as slot,
       sum(calls)::float8 as calls, sum(failed)::float8 as failed,
       coalesce(sum(calls) filter (where guard <> ''), 0)::float8 as refused, array_to_string(array[${sums}], ',') as durations
-    from ${callCounts} where span = ${span} and slot >= ${since.toISOString()}::timestamptz and ${own}
+    from ${callCounts} where span = ${span} and slot >= ${since.toISOString()}::timestamptz
     group by 1 order by 1`);
   return rows.map(({ slot, calls, failed, refused, durations }) => ({
     slot: new Date(slot * 1000),

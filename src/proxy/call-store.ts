@@ -175,7 +175,7 @@ function patternFor(glob: string): string {
 }
 
 /** How many calls the batches of a day (UTC) hold; counting ends a batch beyond `most`. */
-export async function callsOfDay(db: Database, day: string, most: number): Promise<number> {
+export async function countCallsOfDay(db: Database, day: string, most: number): Promise<number> {
   const [row] = await db.execute<{ calls: number }>(sql`
     select coalesce(sum(octet_length(digests) / 32), 0)::float8 as calls
     from (select digests from ${callBatches} where day::text = ${day} limit ${most}) b`);

@@ -3,9 +3,7 @@ import type { Database } from "#db/open.ts";
 import { agents, grants, sessions } from "#db/schema/agents.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { calls } from "#db/schema/calls.ts";
-
-export const outcomes = ["done", "refused", "failed"] as const;
-export type Outcome = (typeof outcomes)[number];
+import { type Outcome, outcomeConditions } from "./call-outcome-store.ts";
 
 /** A call of a person, with whose it was. */
 export type PersonCall = {
@@ -54,9 +52,6 @@ const mostLooked = 20_000;
 
 /** What an agent does for a person, as against what its client asks by itself. */
 const uses = ["tools/call", "resources/read", "prompts/get", "batch"];
-
-const isRefused = sql`coalesce(guard not like 'approved%', false)`;
-const isFailed = sql`(failure is not null or status >= 400)`;
 
 /** A page of a person's calls, by their index; what is older than `mostLooked` of them is for the next page. */
 export async function callsOfPerson(db: Database, wanted: CallsWanted): Promise<CallsFound> {
@@ -139,22 +134,6 @@ function agentCondition(agent: string, personId: string): SQL {
   if (kind === "session") return sql`session_id = ${id}`;
   if (kind === "agent") return sql`agent_id = ${id}`;
   return sql`grant_id in (select id from ${grants} where policy_id = ${id} and person_id = ${personId})`;
-}
-
-const outcomeConditions: Readonly<Record<Outcome, SQL>> = {
-  refused: isRefused,
-  failed: sql`not ${isRefused} and ${isFailed}`,
-  done: sql`not ${isRefused} and not ${isFailed}`,
-};
-
-/** How a call ended, as `callsOfPerson` filters it. */
-export function outcomeOf({
-  guard,
-  failure,
-  status,
-}: Pick<PersonCall, "guard" | "failure" | "status">): Outcome {
-  if (guard !== null && !guard.startsWith("approved")) return "refused";
-  return failure !== null || status >= 400 ? "failed" : "done";
 }
 
 /** The least id that a call of that moment can have: ids sort by time (RFC 9562 section 5.7). */

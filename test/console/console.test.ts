@@ -72,7 +72,7 @@ test("every call that is stored is counted once: by minute, hour and day, with w
   const since = new Date(Date.now() - 3_600_000);
   for (const span of ["minute", "hour"] as const) {
     const window = { span, since: new Date(since.getTime() - 3_600_000), stretchSeconds: 86_400 };
-    const counts = await countsSince(app.db, window, "mercadolibre");
+    const counts = await countsSince(app.db, window);
     const sum = (part: (each: (typeof counts)[number]) => number) =>
       counts.reduce((all, each) => all + part(each), 0);
     expect([sum(({ calls }) => calls), sum(({ refused }) => refused)]).toEqual([8, 1]);

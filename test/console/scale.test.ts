@@ -48,16 +48,21 @@ test(`with ${calls} calls and ${accounts} accounts every page of the console, an
     "calls?since=7d&guarded=on",
     "calls?since=7d&tool=tool_7",
     "calls?since=1h&agent=nobody",
+    "calls?since=7d&agent=nobody",
+    "calls?since=7d&tool=nothing",
+    "calls?since=7d&account=nobody",
     `calls/${ids?.call}`,
     "accounts",
     "accounts?state=reconnect_required",
     `accounts?named=s${accounts}`,
+    "accounts?named=nobody",
     `accounts/${ids?.account}`,
     "agents",
     "tools",
     "approvals",
     "alerts",
     "audit",
+    "check",
     "settings",
   ];
   const session = `session:${ids?.session}`;
@@ -67,6 +72,9 @@ test(`with ${calls} calls and ${accounts} accounts every page of the console, an
     "activity?outcome=refused",
     `activity?agent=${session}`,
     "activity?tool=tool_7",
+    "activity?tool=nothing",
+    "activity?outcome=failed",
+    "activity?day=2001-01-01",
   ];
   const all = [
     ...paths.map((path) => ({ path: `console/${path}`, by: visitor })),

@@ -241,6 +241,47 @@ test("a permission ends on the day that its person has set: its tokens, its plac
   ]);
 }, 20_000);
 
+test("what takes nothing away changes nothing, and says so", async () => {
+  await using guarded = await openGuarded({ tools: four });
+  const { visitor, address, page, form_token } = await openPermission(guarded.world);
+  const tools = [...choices(await page()).values()];
+  for (const [day, words] of [
+    ["2026-02-30", "There is no such day"],
+    ["2001-01-01", "or it is over"],
+    ["soon", "There is no such day"],
+    ["-000001-01-01", "There is no such day"],
+    ["", "You took nothing away"],
+  ] as const) {
+    const answer = await send(visitor, address, [
+      ...keeping(form_token, tools),
+      ["only_reading", day === "" ? "no" : "yes"],
+      ["until", day],
+    ]);
+    expect([day, answer.status]).toEqual([day, 400]);
+    expect(await answer.text()).toContain(words);
+  }
+  // What was asked for beside a wrong day was not done either.
+  expect([...choices(await page()).keys()].length).toBe(4);
+  expect(await page()).toContain('name="only_reading"');
+});
+
+test("of more tools than a page can hold the first are shown, and the page says what becomes of the others", async () => {
+  const many = Array.from({ length: 401 }, (_, at) =>
+    tool(`tool_${String(at).padStart(3, "0")}`, reading),
+  );
+  await using guarded = await openGuarded({ tools: many });
+  const { visitor, at, address, page, form_token } = await openPermission(guarded.world);
+  const shown = choices(await page());
+  expect([shown.size, (await page()).includes("There are more than 400")]).toEqual([400, true]);
+  const nothing = await send(visitor, address, keeping(form_token, [...shown.values()]));
+  expect(nothing.status).toBe(400);
+  expect((await call(at, "tool_400")).code).toBeUndefined();
+  const kept = [...shown.values()].slice(1);
+  expect((await send(visitor, address, keeping(form_token, kept))).status).toBe(303);
+  expect((await call(at, "tool_400")).code).toBe("tool_refused");
+  expect((await call(at, "tool_001")).code).toBeUndefined();
+});
+
 test("somebody else's permission is not there, is not changed and does not end", async () => {
   await using guarded = await openGuarded({ tools: four });
   const { world } = guarded;

@@ -45,13 +45,17 @@ export async function touchAgent(db: Database, id: string, now: Date): Promise<v
 }
 
 /** The operator's agents; with `isAll` also clients that registered themselves and were used. */
-export function listAgents(db: Database, isAll: boolean): Promise<AgentRow[]> {
-  return db
+export function listAgents(
+  db: Database,
+  { isAll, most }: { readonly isAll: boolean; readonly most?: number },
+): Promise<AgentRow[]> {
+  const found = db
     .select(withProvider)
     .from(agents)
     .leftJoin(accounts, eq(accounts.id, agents.accountId))
     .where(isAll ? not(isUnused) : eq(agents.kind, "operator"))
     .orderBy(desc(agents.createdAt));
+  return most === undefined ? found : found.limit(most);
 }
 
 /** Removes a client and ends every grant it has; returns what ended: nothing when nobody of this id is known. */

@@ -1,8 +1,10 @@
-import { and, desc, eq, isNotNull, isNull, or, sql } from "drizzle-orm";
+import { and, desc, eq, isNotNull, isNull, lt, or, sql } from "drizzle-orm";
 import { endGrantsWhere, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
+import { accounts } from "#db/schema/accounts.ts";
 import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/agents.ts";
 import { toolPolicies } from "#db/schema/guards.ts";
+import { accountLabel } from "#src/accounts/store.ts";
 
 export type Grant = typeof grants.$inferSelect;
 export type NewGrant = Omit<
@@ -254,7 +256,7 @@ export async function endExpiredGrants(
  * end would come of it. `topic` tells every replica, with the commit.
  */
 export async function endGrantAt(
-  db: Database,
+  db: Pick<Database, "transaction">,
   grant: Pick<Grant, "id" | "personId" | "clientId">,
   { expiresAt, topic }: { readonly expiresAt: Date; readonly topic: string },
 ): Promise<void> {
@@ -266,4 +268,26 @@ export async function endGrantAt(
       .where(and(eq(consents.personId, grant.personId), eq(consents.clientId, grant.clientId)));
     await publishRevocations(transaction, [topic]);
   });
+}
+
+export type OpenGrant = Pick<
+  Grant,
+  "id" | "policyId" | "clientName" | "upstream" | "activatedAt"
+> & { readonly account: string };
+
+/** Permissions that hold, the newest first, a page from before an id. */
+export function openGrantsBefore(
+  db: Database,
+  { before, most }: { readonly before: string | undefined; readonly most: number },
+): Promise<OpenGrant[]> {
+  const { id, policyId, clientName, upstream, activatedAt } = grants;
+  return db
+    .select({ id, policyId, clientName, upstream, activatedAt, account: accountLabel })
+    .from(grants)
+    .innerJoin(accounts, eq(accounts.id, grants.accountId))
+    .where(
+      and(isOpenGrant, isNotNull(activatedAt), before === undefined ? undefined : lt(id, before)),
+    )
+    .orderBy(desc(id))
+    .limit(most);
 }

@@ -1,9 +1,9 @@
-import { and, desc, eq, gt, isNull, notInArray } from "drizzle-orm";
+import { and, desc, eq, gt, isNull, lt, notInArray, sql } from "drizzle-orm";
 import { publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { sessions } from "#db/schema/agents.ts";
-import type { Account } from "#src/accounts/store.ts";
+import { type Account, accountLabel } from "#src/accounts/store.ts";
 
 export type Session = typeof sessions.$inferSelect;
 
@@ -84,4 +84,29 @@ export async function closeSession(
     );
     return ended.length === 1;
   });
+}
+
+export type OpenSession = Pick<Session, "id" | "platform" | "createdAt" | "expiresAt"> & {
+  readonly account: string;
+};
+
+/** Sessions that are open, the newest first, a page from before an id. */
+export function openSessionsBefore(
+  db: Database,
+  { before, most }: { readonly before: string | undefined; readonly most: number },
+): Promise<OpenSession[]> {
+  const { id, platform, createdAt, expiresAt } = sessions;
+  return db
+    .select({ id, platform, createdAt, expiresAt, account: accountLabel })
+    .from(sessions)
+    .innerJoin(accounts, eq(accounts.id, sessions.accountId))
+    .where(
+      and(
+        isNull(sessions.endedAt),
+        gt(expiresAt, sql`now()`),
+        before === undefined ? undefined : lt(id, before),
+      ),
+    )
+    .orderBy(desc(id))
+    .limit(most);
 }

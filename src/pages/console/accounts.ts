@@ -3,16 +3,26 @@ import { accountStates } from "#db/schema/accounts.ts";
 import { accountById } from "#src/accounts/store.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
-import { type AccountRow, accountsBefore, refreshEventsOf } from "#src/operations/console-store.ts";
+import { refreshEventsOf } from "#src/operations/console-store.ts";
 import { describeRefresh } from "#src/operations/refresh/describe.ts";
 import { refreshNow } from "#src/operations/refresh/refresh-now.ts";
-import { countAccounts } from "#src/operations/store.ts";
+import { type AccountRow, accountsBefore, countAccounts } from "#src/operations/store.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import { type Markup, seeOther } from "../page.ts";
 import { refreshTable } from "./calls.ts";
-import { type ConsoleDeps, type Sent, pageRows } from "./deps.ts";
-import { type View, actionButton, badge, consolePage, factsOf, tableOf, timeAt } from "./layout.ts";
+import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";
+import type { Sent } from "./mount.ts";
+import {
+  type View,
+  actionButton,
+  badge,
+  consolePage,
+  factsOf,
+  nextPage,
+  tableOf,
+  timeAt,
+} from "./layout.ts";
 import { told } from "./words.ts";
 
 /** Every account, the newest first; how many are in which state stands above. */
@@ -35,7 +45,7 @@ export async function accountsPage(
     ),
     timely(countAccounts(app.db)),
   ]);
-  const last = rows.length < pageRows ? undefined : rows.at(-1);
+  const last = lastOf(rows);
   const next = new URLSearchParams({ state: state ?? "", named, before: last?.id ?? "" });
   const body = html`<p>
       ${counts.map(
@@ -69,7 +79,7 @@ export async function accountsPage(
       ]),
       told(language, "nothing_found"),
     )}
-    ${last === undefined ? "" : html`<p><a class="button plain" href="/console/accounts?${next.toString()}">${told(language, "next_page")}</a></p>`}`;
+    ${nextPage(view, last && `/console/accounts?${next.toString()}`)}`;
   return await consolePage(view, { room: "accounts", body });
 }
 

@@ -1,21 +1,29 @@
 import { html } from "hono/html";
 import { readId } from "#src/crypto/ids.ts";
 import { type AgentRow, listAgents } from "#src/oauth-server/clients/store.ts";
-import {
-  type OpenGrant,
-  type OpenSession,
-  openGrantsBefore,
-  openSessionsBefore,
-} from "#src/operations/console-store.ts";
+import { type OpenGrant, openGrantsBefore } from "#src/oauth-server/grants/store.ts";
+import { type OpenSession, openSessionsBefore } from "#src/oauth-server/sessions/store.ts";
 import { usedBudgets } from "#src/policy/budgets.ts";
 import { type Switch, switchesAmong } from "#src/policy/switch-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import type { Markup } from "../page.ts";
-import { type ConsoleDeps, pageRows } from "./deps.ts";
-import { type View, badge, consolePage, headings, tableOf, timeAt } from "./layout.ts";
+import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";
+import {
+  type View,
+  badge,
+  consolePage,
+  cutNote,
+  headings,
+  nextPage,
+  tableOf,
+  timeAt,
+} from "./layout.ts";
 import { switchButton } from "./switches.ts";
 import { told } from "./words.ts";
+
+/** Of what has no pages. */
+const mostShown = 200;
 
 /** Who calls: permissions, sessions, the operator's own agents, and how much of their budgets they have used. */
 export async function agentsPage(
@@ -27,8 +35,8 @@ export async function agentsPage(
   const [grants, sessions, clients, budgets] = await Promise.all([
     timely(openGrantsBefore(app.db, page("grants"))),
     timely(openSessionsBefore(app.db, page("sessions"))),
-    timely(listAgents(app.db, false)),
-    timely(usedBudgets(app.db, 200)),
+    timely(listAgents(app.db, { isAll: false, most: mostShown })),
+    timely(usedBudgets(app.db, mostShown)),
   ]);
   const stopped = await timely(
     switchesAmong(app.db, [
@@ -65,7 +73,8 @@ function grantTable(view: View, grants: readonly OpenGrant[], stopped: Stopped):
   });
   const columns = headings(language, "agent", "upstream", "account", "since", "state");
   return html`<h2>${told(language, "permissions")}</h2>
-    ${tableOf([...columns, ""], rows, told(language, "none"))} ${more(view, "grants", grants)}`;
+    ${tableOf([...columns, ""], rows, told(language, "none"))}
+    ${nextPage(view, pageAfter("grants", grants))}`;
 }
 
 function sessionTable(view: View, sessions: readonly OpenSession[], stopped: Stopped): Markup {
@@ -83,7 +92,8 @@ function sessionTable(view: View, sessions: readonly OpenSession[], stopped: Sto
   });
   const columns = headings(language, "agent", "account", "since", "until", "state");
   return html`<h2>${told(language, "sessions")}</h2>
-    ${tableOf([...columns, ""], rows, told(language, "none"))} ${more(view, "sessions", sessions)}`;
+    ${tableOf([...columns, ""], rows, told(language, "none"))}
+    ${nextPage(view, pageAfter("sessions", sessions))}`;
 }
 
 function clientTable(view: View, clients: readonly AgentRow[], stopped: Stopped): Markup {
@@ -100,10 +110,11 @@ function clientTable(view: View, clients: readonly AgentRow[], stopped: Stopped)
   });
   const columns = headings(language, "agent", "upstreams", "since", "state");
   return html`<h2>${told(language, "clients")}</h2>
-    ${tableOf([...columns, ""], rows, told(language, "none"))}`;
+    ${tableOf([...columns, ""], rows, told(language, "none"))} ${cutNote(view, clients, mostShown)}`;
 }
 
-function budgetTable({ language }: View, budgets: Awaited<ReturnType<typeof usedBudgets>>): Markup {
+function budgetTable(view: View, budgets: Awaited<ReturnType<typeof usedBudgets>>): Markup {
+  const { language } = view;
   const rows = budgets.map(({ of, owner, label, used, limit, share }) => [
     html`${of} <code>${plain(owner)}</code>`,
     label,
@@ -112,7 +123,8 @@ function budgetTable({ language }: View, budgets: Awaited<ReturnType<typeof used
   ]);
   const numbers = [told(language, "used"), "%"].map((heading) => ({ heading, isNumber: true }));
   return html`<h2>${told(language, "budgets")}</h2>
-    ${tableOf([...headings(language, "who", "since"), ...numbers], rows, told(language, "none"))}`;
+    ${tableOf([...headings(language, "who", "since"), ...numbers], rows, told(language, "none"))}
+    ${cutNote(view, budgets, mostShown)}`;
 }
 
 function limitTable({ language }: View, limits: ConsoleDeps["config"]["guards"]["limits"]): Markup {
@@ -129,22 +141,16 @@ function named(name: string, id: string): Markup {
   return html`${plain(name)}<br /><code class="quiet">${id}</code>`;
 }
 
-function more(
-  { language }: View,
+function pageAfter(
   name: "grants" | "sessions",
   rows: readonly { readonly id: string }[],
-): Markup | "" {
-  const last = rows.length < pageRows ? undefined : rows.at(-1);
-  if (last === undefined) return "";
-  return html`<p>
-    <a class="button plain" href="/console/agents?${name}=${last.id}"
-      >${told(language, "next_page")}</a
-    >
-  </p>`;
+): string | undefined {
+  const last = lastOf(rows);
+  return last && `/console/agents?${name}=${last.id}`;
 }
 
 function stateOf({ language }: View, off: Switch | undefined): Markup {
-  if (off === undefined) return badge(told(language, "fine"), "good");
+  if (off === undefined) return badge(told(language, "is_on"), "good");
   return html`${badge(told(language, "switched_off"), "warn")} ${plain(off.reason ?? "")}`;
 }
 

@@ -5,8 +5,17 @@ import { type Alert, allAlerts, isAcknowledged } from "#src/operations/alerts/al
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import { type Markup, seeOther } from "../page.ts";
-import { type ConsoleDeps, type Sent, pageRows } from "./deps.ts";
-import { type View, actionButton, badge, consolePage, tableOf, timeAt } from "./layout.ts";
+import { type ConsoleDeps, pageRows } from "./deps.ts";
+import type { Sent } from "./mount.ts";
+import {
+  type View,
+  actionButton,
+  badge,
+  consolePage,
+  nextPage,
+  tableOf,
+  timeAt,
+} from "./layout.ts";
 import { told } from "./words.ts";
 
 /** Open alerts, then past ones; who has seen them, and where they are sent. */
@@ -32,7 +41,7 @@ export async function alertsPage(
       rows.map((row) => alertRow(view, row)),
       told(language, "no_alerts"),
     )}
-    ${all.length <= page * pageRows ? "" : html`<p><a class="button plain" href="/console/alerts?page=${page + 1}">${told(language, "next_page")}</a></p>`}`;
+    ${nextPage(view, all.length <= page * pageRows ? undefined : `/console/alerts?page=${page + 1}`)}`;
   return await consolePage(view, { room: "alerts", body });
 }
 
@@ -77,7 +86,7 @@ export async function testSinks(app: ConsoleDeps, { view, note }: Sent): Promise
   const { language } = view;
   const rows = sent.map(({ sink, isTaken, reason }) => [
     sink,
-    isTaken ? badge(told(language, "fine"), "good") : badge(told(language, "failing"), "bad"),
+    isTaken ? badge(told(language, "taken"), "good") : badge(told(language, "failing"), "bad"),
     plain(reason),
   ]);
   return await alertsPage(app, view, {

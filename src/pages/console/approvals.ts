@@ -7,13 +7,28 @@ import {
   isOnceOnly,
   takeBack,
 } from "#src/policy/approvals/approval.ts";
-import { type Approval, pendingApprovals, standingApprovals } from "#src/policy/approvals/store.ts";
+import {
+  type Approval,
+  mostApprovals,
+  pendingApprovals,
+  standingApprovals,
+} from "#src/policy/approvals/store.ts";
 import { prettyJson } from "#src/policy/pretty-json.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import { type Markup, seeOther } from "../page.ts";
-import type { ConsoleDeps, Sent } from "./deps.ts";
-import { type View, actionButton, badge, consolePage, tableOf, timeAt } from "./layout.ts";
+import type { ConsoleDeps } from "./deps.ts";
+import type { Sent } from "./mount.ts";
+import {
+  type View,
+  actionButton,
+  badge,
+  consolePage,
+  cutNote,
+  headings,
+  tableOf,
+  timeAt,
+} from "./layout.ts";
 import { told } from "./words.ts";
 
 /** Calls that wait for an answer, and what was allowed for longer. */
@@ -23,13 +38,12 @@ export async function approvalsPage(app: ConsoleDeps, view: View): Promise<Respo
     timely(pendingApprovals(app.db)),
     timely(standingApprovals(app.db)),
   ]);
-  const heading = (...words: readonly Parameters<typeof told>[1][]) =>
-    words.map((word) => told(language, word));
   const body = html`<h2>${told(language, "pending")}</h2>
     ${pending.length === 0 ? html`<p class="quiet">${told(language, "no_approvals")}</p>` : pending.map((each) => question(app, view, each))}
+    ${cutNote(view, pending, mostApprovals)}
     <h2>${told(language, "standing")}</h2>
     ${tableOf(
-      [...heading("agent", "tool", "until", "who"), ""],
+      [...headings(language, "agent", "tool", "until", "who"), ""],
       standing.map((row) => [
         plain(row.agent),
         `${row.upstream}/${plain(row.tool)}`,
@@ -43,7 +57,8 @@ export async function approvalsPage(app: ConsoleDeps, view: View): Promise<Respo
         }),
       ]),
       told(language, "none"),
-    )}`;
+    )}
+    ${cutNote(view, standing, mostApprovals)}`;
   return await consolePage(view, { room: "approvals", body });
 }
 

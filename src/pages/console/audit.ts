@@ -1,14 +1,14 @@
 import { html } from "hono/html";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
-import { callsOfDay } from "#src/proxy/call-store.ts";
+import { countCallsOfDay } from "#src/proxy/call-store.ts";
 import { operatorActionsBefore } from "#src/operations/console-store.ts";
 import { verifyDay } from "#src/proxy/audit.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import type { Markup } from "../page.ts";
-import { type ConsoleDeps, pageRows } from "./deps.ts";
-import { type View, badge, consolePage, headings, tableOf, timeAt } from "./layout.ts";
+import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";
+import { type View, badge, consolePage, headings, nextPage, tableOf, timeAt } from "./layout.ts";
 import { told } from "./words.ts";
 
 /** Who has changed what here; and whether a day's calls are as they were written, when a day is asked for. */
@@ -22,7 +22,7 @@ export async function auditPage(
   const found = day === "" ? "" : await verified(app, view, day);
   const before = readId(query.get("before"));
   const rows = await timely(operatorActionsBefore(app.db, { before, most: pageRows }));
-  const last = rows.length < pageRows ? undefined : rows.at(-1);
+  const last = lastOf(rows);
   const body = html`<h2>${told(language, "verify_day")}</h2>
     <form class="filter" method="get" action="/console/audit">
       <label
@@ -43,12 +43,12 @@ export async function auditPage(
         html`<code>${plain(action)}</code>`,
         about,
         outcome === "done"
-          ? badge(told(language, "fine"), "good")
+          ? badge(told(language, "action_done"), "good")
           : badge(plain(outcome ?? "?"), "warn"),
       ]),
       told(language, "no_changes"),
     )}
-    ${last === undefined ? "" : html`<p><a class="button plain" href="/console/audit?before=${last.id}">${told(language, "older")}</a></p>`}`;
+    ${nextPage(view, last && `/console/audit?before=${last.id}`, "older")}`;
   return await consolePage(view, { room: "audit", body });
 }
 
@@ -61,7 +61,7 @@ async function verified(app: ConsoleDeps, { language }: View, day: string): Prom
   if (isVerifying) throw new Failure("too_many_requests");
   isVerifying = true;
   try {
-    if ((await timely(callsOfDay(app.db, day, mostVerified))) > mostVerified) {
+    if ((await timely(countCallsOfDay(app.db, day, mostVerified))) > mostVerified) {
       return await html`<p class="notice">${told(language, "verify_elsewhere", { day })}</p>`;
     }
     const { calls, batches, broken, changed, missing } = await verifyDay(app, day);

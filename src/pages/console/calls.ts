@@ -4,11 +4,12 @@ import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { refreshEventsOf } from "#src/operations/console-store.ts";
 import { type StoredCall, callById, someCalls } from "#src/proxy/call-store.ts";
+import { outcomeOf } from "#src/proxy/call-outcome-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import type { Markup } from "../page.ts";
-import { type ConsoleDeps, pageRows } from "./deps.ts";
-import { type View, consolePage, factsOf, tableOf, timeAt } from "./layout.ts";
+import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";
+import { type View, consolePage, factsOf, nextPage, tableOf, timeAt } from "./layout.ts";
 import { told } from "./words.ts";
 
 const agesMs = {
@@ -100,14 +101,12 @@ export async function callsPage(
   const rows = await findCalls(app, asked, { before, most: pageRows });
   const kept = new URLSearchParams(query);
   kept.delete("before");
-  const last = rows.length < pageRows ? undefined : rows.at(-1);
   const newest = rows[0]?.id ?? "";
-  const older = new URLSearchParams(kept);
-  if (last !== undefined) older.set("before", last.id);
+  const older = lastOf(rows)?.id;
+  const olderPage = `/console/calls?${new URLSearchParams([...kept, ["before", older ?? ""]]).toString()}`;
   const body = html`${filterForm(app, view, asked)}
   ${before === undefined ? html`<p class="quiet" data-details="${told(language, "details")}" data-live="/console/calls/live?${kept.toString()}&after=${newest}">${told(language, "live")}: ${told(language, "live_hint")}</p>` : ""}
-  ${callsTable(view, rows)}
-  ${last === undefined ? "" : html`<p><a class="button plain" href="/console/calls?${older.toString()}">${told(language, "older")}</a></p>`}`;
+  ${callsTable(view, rows)} ${nextPage(view, older === undefined ? undefined : olderPage, "older")}`;
   return await consolePage(view, { room: "calls", body });
 }
 
@@ -138,18 +137,20 @@ export function callsTable({ language }: View, rows: readonly StoredCall[]): Mar
   ${tableOf(headings, cells, undefined)}`;
 }
 
+const moods = { done: "good", refused: "warn", failed: "bad", left: "quiet" } as const;
+
 /** A call as a row shows it, in plain text. */
 export function callCells(call: StoredCall) {
   const { id, at, status, guard, failure, upstream, rpcMethod, httpMethod, name, durationMs } =
     call;
-  const isRefused = guard !== null && !guard.startsWith("approved");
+  const ended = outcomeOf(call);
   return {
     id,
     at: at.toISOString(),
-    outcome: [status, isRefused ? guard : (failure ?? guard)]
+    outcome: [status, ended === "refused" ? guard : (failure ?? guard)]
       .filter((each) => each !== null)
       .join(" "),
-    mood: isRefused ? "warn" : failure === null && status < 400 ? "good" : "bad",
+    mood: moods[ended],
     upstream,
     what: plain([rpcMethod ?? httpMethod, name].filter((each) => each !== null).join(" ")),
     who: whoseCall(call),
@@ -219,8 +220,8 @@ export function refreshTable(
     told(language, "at"),
     told(language, "what"),
     told(language, "outcome"),
-    { heading: "generation", isNumber: true },
-    "request",
+    { heading: told(language, "generation"), isNumber: true },
+    told(language, "request"),
   ];
   const rows = events.map(({ at, event, code, providerStatus, generation, requestId }) => [
     timeAt(at),

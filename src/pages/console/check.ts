@@ -10,7 +10,8 @@ import {
 import { isCheckRunning } from "#src/operations/check-run.ts";
 import { timely } from "#src/timeout.ts";
 import { type Markup, seeOther } from "../page.ts";
-import type { ConsoleDeps, Sent } from "./deps.ts";
+import type { ConsoleDeps } from "./deps.ts";
+import type { Sent } from "./mount.ts";
 import {
   type View,
   actionButton,

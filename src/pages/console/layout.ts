@@ -175,7 +175,7 @@ export function timeAt(at: Date | null | undefined): Markup | "" {
   if (at === null || at === undefined) return "";
   const text = at.toISOString();
   return html`<time datetime="${text}" title="${text}"
-    >${text.slice(0, 19).replace("T", " ")}</time
+    >${text.slice(0, 19).replace("T", " ")} UTC</time
   >`;
 }
 
@@ -185,6 +185,22 @@ export type Column = { readonly heading: string; readonly isNumber?: boolean };
 /** Headings of a table, in the reader's language. */
 export function headings(language: Language, ...words: readonly ConsoleWord[]): readonly string[] {
   return words.map((word) => told(language, word));
+}
+
+/** Where a list goes on; nothing at its end. */
+export function nextPage(
+  { language }: View,
+  href: string | undefined,
+  word: "next_page" | "older" = "next_page",
+): Markup | "" {
+  if (href === undefined) return "";
+  return html`<p><a class="button plain" href="${href}">${told(language, word)}</a></p>`;
+}
+
+/** Says that a list which holds `most` rows may have more of them. */
+export function cutNote({ language }: View, rows: readonly unknown[], most: number): Markup | "" {
+  if (rows.length < most) return "";
+  return html`<p class="quiet">${told(language, "list_cut", { count: most })}</p>`;
 }
 
 type Cell = Markup | string | number | null | undefined;

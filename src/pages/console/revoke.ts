@@ -2,7 +2,8 @@ import { html } from "hono/html";
 import { Failure } from "#src/failure.ts";
 import { planRevocation, revokeAll } from "#src/operations/revoke/revoke.ts";
 import type { Selection } from "#src/operations/revoke/store.ts";
-import type { ConsoleDeps, Sent } from "./deps.ts";
+import type { ConsoleDeps } from "./deps.ts";
+import type { Sent } from "./mount.ts";
 import { type Room, type View, actionButton, consolePage, tableOf } from "./layout.ts";
 import { told } from "./words.ts";
 

@@ -17,7 +17,8 @@ import { answerApproval, approvalsPage, withdrawApproval } from "./approvals.ts"
 import { auditPage } from "./audit.ts";
 import { checkReportPage, checksPage, runCheckNow } from "./check.ts";
 import { callPage, callsPage, readCallsQuery } from "./calls.ts";
-import { type ConsoleDeps, change, look } from "./deps.ts";
+import type { ConsoleDeps } from "./deps.ts";
+import { change, look } from "./mount.ts";
 import { callTail, liveScript } from "./live.ts";
 import { overviewPage } from "./overview.ts";
 import { revoke, revokePage } from "./revoke.ts";

@@ -2,7 +2,8 @@ import { html } from "hono/html";
 import { Failure } from "#src/failure.ts";
 import { switchOff, switchOn } from "#src/policy/switches.ts";
 import { type Markup, seeOther } from "../page.ts";
-import type { ConsoleDeps, Sent } from "./deps.ts";
+import type { ConsoleDeps } from "./deps.ts";
+import type { Sent } from "./mount.ts";
 import { type View, actionButton, consolePage } from "./layout.ts";
 import { told } from "./words.ts";
 

@@ -1,18 +1,21 @@
 import { html } from "hono/html";
 import { Failure } from "#src/failure.ts";
 import { type Held, decideWaiting, heldTools, holdTool } from "#src/policy/tools/review.ts";
-import { countWaiting, newestDefinitions } from "#src/policy/tools/store.ts";
+import { countWaiting, knownDefinitions } from "#src/policy/tools/store.ts";
 import { type Switch, newestSwitches, switchesAmong } from "#src/policy/switch-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import { type Markup, seeOther } from "../page.ts";
-import { type ConsoleDeps, type Sent, pageRows } from "./deps.ts";
+import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";
+import type { Sent } from "./mount.ts";
 import {
   type View,
   actionButton,
   badge,
   consolePage,
+  cutNote,
   headings,
+  nextPage,
   tableOf,
   timeAt,
 } from "./layout.ts";
@@ -36,11 +39,11 @@ export async function toolsPage(
     heldTools(app, { most: mostWaiting }),
     timely(countWaiting(app.db)),
     timely(newestSwitches(app.db, pageRows)),
-    timely(newestDefinitions(app.db, page)),
+    timely(knownDefinitions(app.db, page)),
   ]);
   const subjects = [...names.map((name) => `upstream:${name}`), ...known.map(subjectOf)];
   const isOff = await timely(switchesAmong(app.db, subjects));
-  const last = known.length < pageRows ? undefined : known.at(-1);
+  const last = lastOf(known);
   const next = new URLSearchParams({ upstream: named, after: last?.name ?? "" });
   const body = html`<h2>
       ${told(language, "waiting_definitions")}
@@ -54,7 +57,7 @@ export async function toolsPage(
       known.map((row) => toolRow(view, row, isOff)),
       told(language, "none"),
     )}
-    ${last === undefined ? "" : html`<p><a class="button plain" href="/console/tools?${next.toString()}#known">${told(language, "next_page")}</a></p>`}`;
+    ${nextPage(view, last && `/console/tools?${next.toString()}#known`)}`;
   return await consolePage(view, { room: "tools", body });
 }
 
@@ -71,7 +74,7 @@ function upstreamTable(
       html`<code>${placeOf(url, view)}</code>`,
       isSwitched
         ? badge(told(language, "switched_off"), "warn")
-        : badge(told(language, "fine"), "good"),
+        : badge(told(language, "is_on"), "good"),
       switchButton(view, { subject: `upstream:${name}`, isOff: isSwitched, back: "tools" }),
     ];
   });
@@ -94,10 +97,10 @@ function switchedOffTable(
   ]);
   const columns = [...headings(language, "what", "since", "who", "why"), ""];
   return html`<h2>${told(language, "switched_off")} ${badge(String(count), "quiet")}</h2>
-    ${tableOf(columns, rows, told(language, "nothing_off"))}`;
+    ${tableOf(columns, rows, told(language, "nothing_off"))} ${cutNote(view, newest, pageRows)}`;
 }
 
-type ToolRow = Awaited<ReturnType<typeof newestDefinitions>>[number];
+type ToolRow = Awaited<ReturnType<typeof knownDefinitions>>[number];
 
 function subjectOf({ upstream, name }: ToolRow): string {
   return `tool:${upstream}/${name}`;

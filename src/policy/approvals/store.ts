@@ -114,6 +114,9 @@ export async function approvalById(db: Database, id: string): Promise<Approval |
   return row;
 }
 
+/** So many are read at once, the newest first. */
+export const mostApprovals = 100;
+
 /** Questions that are open, of one person or of all, the newest first. */
 export function pendingApprovals(db: Database, personId?: string): Promise<Approval[]> {
   return db
@@ -127,7 +130,7 @@ export function pendingApprovals(db: Database, personId?: string): Promise<Appro
       ),
     )
     .orderBy(desc(approvals.createdAt))
-    .limit(100);
+    .limit(mostApprovals);
 }
 
 /** What was allowed for longer than once and still holds, of one person or of all. */
@@ -144,7 +147,7 @@ export function standingApprovals(db: Database, personId?: string): Promise<Appr
       ),
     )
     .orderBy(desc(approvals.decidedAt))
-    .limit(100);
+    .limit(mostApprovals);
 }
 
 const holds: Readonly<Record<Extent, string>> = {

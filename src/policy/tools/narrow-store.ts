@@ -2,6 +2,7 @@ import { inArray, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { publishRevocations } from "#db/revocations.ts";
 import { toolDefinitions, toolPolicies } from "#db/schema/guards.ts";
+import { type Grant, endGrantAt } from "#src/oauth-server/grants/store.ts";
 import { policyChanged } from "#src/oauth-server/caller.ts";
 
 /** What is taken away from a permission. */
@@ -15,24 +16,33 @@ type Narrowing = {
   readonly deny: readonly string[];
 };
 
-/**
- * Adds to what was narrowed before, in one statement: of two that come together both hold. Every replica is told with
- * the commit. Returns the topic.
- */
-export async function saveNarrowing(db: Database, narrowing: Narrowing): Promise<string> {
-  const { key, subject, allow, deny } = narrowing;
-  const topic = policyChanged(subject);
+/** Takes something away from a permission, sets its end, or both: all of it or nothing. Every replica is told with the commit. */
+export async function saveNarrowing(
+  db: Database,
+  narrowing: Narrowing | undefined,
+  end?: { readonly grant: Grant; readonly expiresAt: Date; readonly topic: string },
+): Promise<void> {
   await db.transaction(async (transaction) => {
-    await transaction.execute(sql`
-      insert into ${toolPolicies} as p (subject, allow, deny)
-      values (${key}, ${textArray(allow)}, ${textArray(deny)})
-      on conflict (subject) do update set at = now(),
-        allow = case when excluded.allow is null then p.allow when p.allow is null then excluded.allow
-          else array(select unnest(p.allow) intersect select unnest(excluded.allow)) end,
-        deny = array(select unnest(p.deny) union select unnest(excluded.deny))`);
-    await publishRevocations(transaction, [topic]);
+    if (narrowing !== undefined) await addNarrowing(transaction, narrowing);
+    if (end !== undefined) await endGrantAt(transaction, end.grant, end);
   });
-  return topic;
+}
+
+type Transaction = Parameters<Parameters<Database["transaction"]>[0]>[0];
+
+/** Adds to what was narrowed before, in one statement: of two that come together both hold. */
+async function addNarrowing(
+  transaction: Transaction,
+  { key, subject, allow, deny }: Narrowing,
+): Promise<void> {
+  await transaction.execute(sql`
+    insert into ${toolPolicies} as p (subject, allow, deny)
+    values (${key}, ${textArray(allow)}, ${textArray(deny)})
+    on conflict (subject) do update set at = now(),
+      allow = case when excluded.allow is null then p.allow when p.allow is null then excluded.allow
+        else array(select unnest(p.allow) intersect select unnest(excluded.allow)) end,
+      deny = array(select unnest(p.deny) union select unnest(excluded.deny))`);
+  await publishRevocations(transaction, [policyChanged(subject)]);
 }
 
 /** What persons have taken away, by the names under which it is kept. */

@@ -4,7 +4,7 @@ import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { policiesOfGrant, policyChanged } from "#src/oauth-server/caller.ts";
 import { narrowingKeyOf, policyKeyOf } from "#src/oauth-server/grants/consent.ts";
-import { type Grant, endGrantAt, openGrantOf } from "#src/oauth-server/grants/store.ts";
+import { type Grant, openGrantOf } from "#src/oauth-server/grants/store.ts";
 import { isToolPattern } from "#src/upstreams/tool-rules.ts";
 import { packTool } from "#src/upstreams/tools/tool-servers.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
@@ -35,7 +35,8 @@ type Permission = {
   readonly onlyReading: boolean;
 };
 
-const mostTools = 400;
+/** So many are offered to be taken away one by one. */
+export const mostTools = 400;
 
 /** A person's open permission with what it may use now. Failures: `not_found`. */
 export async function permissionOf(
@@ -85,42 +86,59 @@ function isLiteral(name: string): boolean {
   return isToolPattern(name) && !name.startsWith("@") && !name.includes("*");
 }
 
+type Wanted = {
+  readonly onlyReading: boolean;
+  /** Of the tools that it may use now; undefined keeps all of them, and those that are new later. */
+  readonly keep: ((tool: UsableTool) => boolean) | undefined;
+  /** When all of it ends; undefined leaves that as it is. */
+  readonly until: Date | undefined;
+};
+
 /**
  * Takes tools away from a person's permission, on this gateway at once and on every other within two seconds. What is
- * named and not allowed now is not allowed afterwards either. Failures: `not_found`.
+ * named and not allowed now is not allowed afterwards either. False when nothing was to be taken away. Failures: `not_found`.
  */
 export async function narrowPermission(
   app: NarrowDeps,
   which: { readonly id: string; readonly personId: string },
-  wanted: {
-    readonly onlyReading: boolean;
-    /** Of the tools that it may use now; undefined keeps all of them, and those that are new later. */
-    readonly keep: ((tool: UsableTool) => boolean) | undefined;
-    /** When all of it ends; undefined leaves that as it is. */
-    readonly until?: Date | undefined;
-  },
-): Promise<void> {
+  wanted: Wanted,
+): Promise<boolean> {
   const { grant, tools } = await permissionOf(app, which);
-  if (wanted.until !== undefined) {
-    const topic = policyChanged(policyKeyOf(grant));
-    await timely(endGrantAt(app.db, grant, { expiresAt: wanted.until, topic }));
-    app.applyRevocations([topic]);
-    app.log.info("grant_narrowed", { grantId: grant.id, until: wanted.until.toISOString() });
-  }
-  const kept = wanted.keep === undefined ? undefined : tools.filter(wanted.keep);
-  const isFewer = kept !== undefined && kept.length < tools.length;
-  if (!isFewer && !wanted.onlyReading) return;
-  const topic = await timely(
-    saveNarrowing(app.db, {
-      key: narrowingKeyOf(grant),
-      subject: policyKeyOf(grant),
-      allow: isFewer ? kept.map(({ name }) => name) : null,
-      deny: wanted.onlyReading ? ["@writing"] : [],
-    }),
-  );
-  app.applyRevocations([topic]);
-  const { onlyReading } = wanted;
-  app.log.info("grant_narrowed", { grantId: grant.id, onlyReading, tools: kept?.length });
+  const taken = takenFrom(grant, tools, wanted);
+  const end = endFor(grant, wanted.until);
+  if (taken === undefined && end === undefined) return false;
+  await timely(saveNarrowing(app.db, taken, end));
+  app.applyRevocations([policyChanged(policyKeyOf(grant))]);
+  app.log.info("grant_narrowed", {
+    grantId: grant.id,
+    onlyReading: wanted.onlyReading,
+    tools: taken?.allow?.length,
+    until: end?.expiresAt.toISOString(),
+  });
+  return true;
+}
+
+function takenFrom(
+  grant: Grant,
+  tools: readonly UsableTool[],
+  { onlyReading, keep = () => true }: Wanted,
+) {
+  const kept = tools.filter(keep);
+  const isFewer = kept.length < tools.length;
+  if (!isFewer && !onlyReading) return undefined;
+  return {
+    key: narrowingKeyOf(grant),
+    subject: policyKeyOf(grant),
+    allow: isFewer ? kept.map(({ name }) => name) : null,
+    deny: onlyReading ? ["@writing"] : [],
+  };
+}
+
+/** An end that comes before the one that is set. */
+function endFor(grant: Grant, until: Date | undefined) {
+  const isSooner = grant.expiresAt === null || (until !== undefined && until < grant.expiresAt);
+  if (until === undefined || !isSooner) return undefined;
+  return { grant, expiresAt: until, topic: policyChanged(policyKeyOf(grant)) };
 }
 
 /** What approved definitions call their tools, by `UPSTREAM NAME`; those without a title are not among them. */

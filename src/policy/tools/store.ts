@@ -26,7 +26,7 @@ export function allDefinitions(db: Database) {
 }
 
 /** The newest definition of each tool of an upstream, without its text, by name from behind one. */
-export function newestDefinitions(
+export function knownDefinitions(
   db: Database,
   { upstream: of, after, most }: { upstream: string; after: string; most: number },
 ) {
