@@ -95,10 +95,7 @@ export function toolTitle(
 ): string {
   const upstream = catalog.upstreams.get(tool.upstream);
   const own = upstream === undefined ? undefined : packTool(upstream, tool.name);
-  const asks = language === "en" ? undefined : own?.asks?.[language];
-  // The question's first sentence says what is done.
-  if (asks !== undefined) return (asks.split(/[.:(]/)[0] ?? asks).trim();
-  return own?.title ?? plain(titles.get(`${tool.upstream} ${tool.name}`) ?? tool.name);
+  return own?.title[language] ?? plain(titles.get(`${tool.upstream} ${tool.name}`) ?? tool.name);
 }
 
 const methodWords: Readonly<Record<string, WordName>> = {

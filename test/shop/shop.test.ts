@@ -136,7 +136,8 @@ test("names, schemas and hints are what clients and directories ask for", () => 
   expect(new Set(tools.map(({ name }) => name)).size).toBe(tools.length);
   for (const { name, title, description, input, output, effect, asks } of tools) {
     expect(name).toMatch(/^[a-z][a-z_]{2,40}$/);
-    expect(title.length).toBeGreaterThan(3);
+    for (const text of Object.values(title)) expect(text.length).toBeGreaterThan(3);
+    expect(new Set(Object.values(title)).size).toBeGreaterThan(1);
     expect(description).toMatch(/\.$/);
     expect([name, input["type"], input["additionalProperties"], output["type"]]).toEqual([
       name,

@@ -12,7 +12,7 @@ const flags = new Set([
 
 const getAccount: Tool = {
   name: "get_account",
-  title: "Seller account",
+  title: { es: "Cuenta de vendedor", pt: "Conta de vendedor", en: "Seller account" },
   description:
     "Who this connection sells as, on which country site, and which stock and listing model applies. Call it first.",
   input: objectOf({}),
@@ -48,7 +48,7 @@ const currencies: Readonly<Record<string, string>> = {
 
 const getReputation: Tool = {
   name: "get_reputation",
-  title: "Seller reputation",
+  title: { es: "Reputación", pt: "Reputação", en: "Seller reputation" },
   description:
     "Reputation colour, MercadoLíder level, and the rates of claims, cancellations and late shipments with their periods. `partial` is true when Mercado Libre left something out.",
   input: objectOf({}),

@@ -15,7 +15,7 @@ import { at, compact, date, digits, list, needed, number, text } from "./fields.
 
 const listClaims: Tool = {
   name: "list_claims",
-  title: "Claims",
+  title: { es: "Reclamos", pt: "Reclamações", en: "Claims" },
   description:
     "Claims (reclamos) and disputes against the seller; open ones unless said. At most 50 a page.",
   input: objectOf({
@@ -62,7 +62,7 @@ const listClaims: Tool = {
 
 const getClaim: Tool = {
   name: "get_claim",
-  title: "One claim",
+  title: { es: "Un reclamo", pt: "Uma reclamação", en: "One claim" },
   description:
     "Problem, deadline, what the seller may do now, messages and the state of a return. At most 20 messages.",
   input: objectOf({ claim_id: digits("claim") }, ["claim_id"]),
@@ -115,7 +115,7 @@ function actionsOf(claim: unknown): readonly unknown[] {
 
 const sendClaimMessage: Tool = {
   name: "send_claim_message",
-  title: "Write in a claim",
+  title: { es: "Escribir en un reclamo", pt: "Escrever em uma reclamação", en: "Write in a claim" },
   description:
     "Writes to the buyer or the mediator in a claim. It cannot be taken back. 1 to 2000 characters.",
   input: objectOf(

@@ -26,7 +26,11 @@ const statuses: Readonly<Record<string, string>> = {
 
 const listQuestions: Tool = {
   name: "list_questions",
-  title: "Buyers' questions",
+  title: {
+    es: "Preguntas de compradores",
+    pt: "Perguntas de compradores",
+    en: "Buyers' questions",
+  },
   description:
     "Questions (preguntas) before a sale; unanswered ones, the oldest first, unless said. Unanswered questions of more than seven months are gone. At most 50 a page.",
   input: objectOf({
@@ -79,7 +83,11 @@ function questionOf(question: unknown, titles: ReadonlyMap<string | undefined, u
 
 const answerQuestion: Tool = {
   name: "answer_question",
-  title: "Answer a buyer's question",
+  title: {
+    es: "Responder una pregunta",
+    pt: "Responder uma pergunta",
+    en: "Answer a buyer's question",
+  },
   description:
     "Publishes an answer to a question. `expected_question` is the text of the question: the person sees both. It is public, and can be neither changed nor taken back. No phone numbers, e-mail addresses or links: they get the answer banned. 1 to 2000 characters.",
   input: objectOf(
@@ -149,7 +157,7 @@ const answerQuestion: Tool = {
 
 const listUnread: Tool = {
   name: "list_unread_messages",
-  title: "Unread messages",
+  title: { es: "Mensajes sin leer", pt: "Mensagens não lidas", en: "Unread messages" },
   description: "Sales with unread messages of their buyers. 1 to 100.",
   input: objectOf({ limit: { type: "integer", minimum: 1, maximum: 100, default: 50 } }),
   output: answerOf(["rows", "total"]),
@@ -176,7 +184,7 @@ async function conversation(api: Api, id: string, query: Readonly<Record<string,
 
 const getConversation: Tool = {
   name: "get_conversation",
-  title: "Messages of a sale",
+  title: { es: "Mensajes de una venta", pt: "Mensagens de uma venda", en: "Messages of a sale" },
   description:
     "Messages of one sale, the newest first, without marking them as read, and whether the seller may write. For an order without a pack its order id is the pack id. At most 10 a page.",
   input: objectOf(
@@ -226,7 +234,7 @@ const openings = [
 
 const sendMessage: Tool = {
   name: "send_message",
-  title: "Write to a buyer",
+  title: { es: "Escribir a un comprador", pt: "Escrever a um comprador", en: "Write to a buyer" },
   description:
     "Sends one message in the conversation of a sale: a reply, or with `option` a permitted opening. It cannot be taken back. Mercado Libre punishes automatic messages: each has to be a person's. 1 to 350 characters.",
   input: objectOf(

@@ -81,7 +81,7 @@ const sorts: Readonly<Record<string, string>> = {
 
 const listListings: Tool = {
   name: "list_listings",
-  title: "List own listings",
+  title: { es: "Publicaciones propias", pt: "Anúncios próprios", en: "List own listings" },
   description:
     "The seller's listings (publicaciones) by status, SKU or label (few_available: low on stock), with price and stock. At most 50 a page; follow next_cursor for the rest.",
   input: objectOf({
@@ -140,7 +140,7 @@ function variationOf(variation: unknown): object {
 
 const getListings: Tool = {
   name: "get_listings",
-  title: "Get listings",
+  title: { es: "Ver publicaciones", pt: "Ver anúncios", en: "Get listings" },
   description: "Details of own listings, with their variations. 1 to 20 ids.",
   input: objectOf(
     { item_ids: { type: "array", items: itemId, minItems: 1, maxItems: bulk, uniqueItems: true } },
@@ -172,7 +172,7 @@ const getListings: Tool = {
 
 const getDescription: Tool = {
   name: "get_listing_description",
-  title: "Listing text",
+  title: { es: "Texto de una publicación", pt: "Texto de um anúncio", en: "Listing text" },
   description: "The plain text under a listing, with its hash. At most 20000 characters.",
   input: objectOf(
     {
@@ -211,7 +211,7 @@ const hashOf = (written: string) => createHash("sha256").update(written).digest(
 
 const getQuality: Tool = {
   name: "get_listing_quality",
-  title: "Listing quality",
+  title: { es: "Calidad de una publicación", pt: "Qualidade de um anúncio", en: "Listing quality" },
   description:
     "Quality score of one listing, what to improve, and why Mercado Libre moderated it, if it did.",
   input: objectOf({ item_id: itemId }, ["item_id"]),
@@ -240,7 +240,11 @@ const getQuality: Tool = {
 
 const setStatus: Tool = {
   name: "set_listing_status",
-  title: "Pause or activate a listing",
+  title: {
+    es: "Pausar o activar una publicación",
+    pt: "Pausar ou ativar um anúncio",
+    en: "Pause or activate a listing",
+  },
   description:
     "Pauses or reactivates one listing. `expected_status` is what the person saw. One without stock stays paused.",
   input: objectOf(
@@ -281,7 +285,11 @@ const setStatus: Tool = {
 
 const updateDescription: Tool = {
   name: "update_listing_description",
-  title: "Replace a listing's text",
+  title: {
+    es: "Reemplazar el texto de una publicación",
+    pt: "Substituir o texto de um anúncio",
+    en: "Replace a listing's text",
+  },
   description:
     "Replaces the whole description with plain text. `expected_hash` is the hash of the text that the person saw; leave it out only where there is none. 1 to 15000 characters: a person has to be able to read it.",
   input: objectOf(

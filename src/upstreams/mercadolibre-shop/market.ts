@@ -6,7 +6,7 @@ import { at, categoryId, compact, itemId, list, needed, number, text } from "./f
 
 const getVisits: Tool = {
   name: "get_visits",
-  title: "Visits",
+  title: { es: "Visitas", pt: "Visitas", en: "Visits" },
   description: "Visits of the account, or of one listing, by day. 1 to 150 days.",
   input: objectOf({
     item_id: itemId,
@@ -89,7 +89,11 @@ const research: Readonly<Record<string, (asked: Research) => Promise<readonly ob
 
 const researchMarket: Tool = {
   name: "research_market",
-  title: "Category, catalog and trends",
+  title: {
+    es: "Categoría, catálogo y tendencias",
+    pt: "Categoria, catálogo e tendências",
+    en: "Category, catalog and trends",
+  },
   description:
     "The category of a product (`category`), its required attributes (`attributes`), catalog products (`catalog`), what buyers look for (`trends`), or the best sellers of a category (`best_sellers`). 1 to 20 rows.",
   input: objectOf(
@@ -120,7 +124,11 @@ const researchMarket: Tool = {
 
 const getReport: Tool = {
   name: "get_business_report",
-  title: "Billing periods and advertising",
+  title: {
+    es: "Facturación y publicidad",
+    pt: "Faturamento e publicidade",
+    en: "Billing periods and advertising",
+  },
   description:
     "Billing periods with their amounts (`billing`), or whether advertising is switched on for the account (`ads`). At most 12 periods.",
   input: objectOf({ kind: { type: "string", enum: ["billing", "ads"] } }, ["kind"]),

@@ -19,7 +19,7 @@ async function part(asked: Promise<ApiAnswer>, read: (body: unknown) => object):
 
 const getPrice: Tool = {
   name: "get_listing_price",
-  title: "Price and competition",
+  title: { es: "Precio y competencia", pt: "Preço e concorrência", en: "Price and competition" },
   description:
     "The price that buyers see, whether an automation owns it, catalog competition and the reference price of one listing.",
   input: objectOf({ item_id: itemId }, ["item_id"]),
@@ -61,7 +61,7 @@ const getPrice: Tool = {
 
 const updatePrice: Tool = {
   name: "update_listing_price",
-  title: "Change a price",
+  title: { es: "Cambiar un precio", pt: "Mudar um preço", en: "Change a price" },
   description:
     "Sets a new price on one listing, and on all its variations. `expected_price` is the price that the person saw. Raising a price ends running discounts. More than 0, at most 1000000000.",
   input: objectOf(
@@ -123,7 +123,7 @@ function pricesOf(item: unknown): readonly unknown[] {
 
 const estimateFees: Tool = {
   name: "estimate_fees",
-  title: "Selling fees",
+  title: { es: "Comisiones de venta", pt: "Tarifas de venda", en: "Selling fees" },
   description:
     "Commission and fixed fee for a price in a category. Without `logistic_type` and `shipping_mode` the fixed fee may be wrong. Prices more than 0.",
   input: objectOf(

@@ -17,7 +17,7 @@ import { applied, expectSame, notApplied, readBack } from "./changes.ts";
 
 const listPromotions: Tool = {
   name: "list_promotions",
-  title: "Promotions",
+  title: { es: "Promociones", pt: "Promoções", en: "Promotions" },
   description:
     "Campaigns that are open to the seller, the offers of one listing (`item_id`), or the listings of one campaign (`promotion_id` with its `promotion_type`). At most 50 a page.",
   input: objectOf({
@@ -87,7 +87,11 @@ function promotionOf(each: unknown): object {
 
 const setDiscount: Tool = {
   name: "set_listing_discount",
-  title: "Put or end a discount",
+  title: {
+    es: "Poner o quitar un descuento",
+    pt: "Colocar ou tirar um desconto",
+    en: "Put or end a discount",
+  },
   description:
     "Starts an own discount on one listing (`set`), or ends it (`remove`). `expected_price` is the listed price that the person saw. A discount is 5 to 80 per cent and lasts 14 days at most.",
   input: objectOf(

@@ -69,7 +69,7 @@ function spanOf(input: Readonly<Record<string, unknown>>, now: Date): { from: Da
 
 const listOrders: Tool = {
   name: "list_orders",
-  title: "List sales",
+  title: { es: "Ventas", pt: "Vendas", en: "List sales" },
   description:
     "Sales of a period, newest first; the last seven days unless said. Mercado Libre keeps twelve months, and leaves cancelled sales out unless status is cancelled. At most 50 a page, and 366 days.",
   input: objectOf({
@@ -136,7 +136,7 @@ function expectWithin(orders: readonly unknown[], { from, to }: { from: Date; to
 
 const getOrder: Tool = {
   name: "get_order",
-  title: "One sale",
+  title: { es: "Una venta", pt: "Uma venda", en: "One sale" },
   description:
     "One order, or all orders of a pack, with discounts and payments. Exactly one of the two ids.",
   input: objectOf({ order_id: digits("order"), pack_id: digits("pack") }),
@@ -188,7 +188,7 @@ async function wholeOrder(api: Api, id: string): Promise<object> {
 
 const getShipment: Tool = {
   name: "get_shipment",
-  title: "Shipment",
+  title: { es: "Envío", pt: "Envio", en: "Shipment" },
   description:
     "State, promise, delay and, where asked for, costs and history of a parcel. City and state only: the buyer's address is never shown.",
   input: objectOf(
@@ -252,7 +252,7 @@ const mostLabelBytes = 512 * 1024;
 
 const getLabels: Tool = {
   name: "get_shipping_labels",
-  title: "Shipping labels",
+  title: { es: "Etiquetas de envío", pt: "Etiquetas de envio", en: "Shipping labels" },
   description:
     "Printable labels of parcels, as a file. It may mark them as printed, and holds the buyer's address. 1 to 20 parcels.",
   input: objectOf(

@@ -7,7 +7,7 @@ import { applied, expectSame, readBack } from "./changes.ts";
 
 const getStock: Tool = {
   name: "get_listing_stock",
-  title: "Stock by place",
+  title: { es: "Stock por lugar", pt: "Estoque por lugar", en: "Stock by place" },
   description:
     "Units of one listing by place (own address, warehouse, Full), which of them can be changed, and the version that a change has to name.",
   input: objectOf({ item_id: itemId }, ["item_id"]),
@@ -60,7 +60,7 @@ async function placesOf(api: Api, product: string) {
 
 const updateStock: Tool = {
   name: "update_listing_stock",
-  title: "Change stock",
+  title: { es: "Cambiar el stock", pt: "Mudar o estoque", en: "Change stock" },
   description:
     "Sets the units of one listing, or of one of its variations. `expected_quantity` is what the person saw, `stock_version` the version of it where get_listing_stock names one; `location_type` and `store_id` say which place where there are several. 0 pauses the listing. From 0 to 99999.",
   input: objectOf(

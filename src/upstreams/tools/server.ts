@@ -248,12 +248,12 @@ function told({ code, message, about }: ToolProblem): Message {
 function shownTool({ name, title, description, input, output, effect, isIdempotent }: Tool) {
   return {
     name,
-    title,
+    title: title.en,
     description: `${description} ${untrustedNotice}`,
     inputSchema: input,
     outputSchema: output,
     annotations: {
-      title,
+      title: title.en,
       readOnlyHint: effect === "reading",
       destructiveHint: effect === "destructive",
       idempotentHint: isIdempotent,

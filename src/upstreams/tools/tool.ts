@@ -5,8 +5,8 @@ import type { Api, Endpoint, Seller } from "./api.ts";
 export type JsonSchema = Readonly<Record<string, unknown>>;
 export type Input = Readonly<Record<string, unknown>>;
 
-/** What a person is asked before a call of a tool goes out, in their language; the arguments are shown below it. */
-type Question = { readonly es: string; readonly pt: string; readonly en: string };
+/** In the languages of people's pages. */
+type Wording = { readonly es: string; readonly pt: string; readonly en: string };
 
 /**
  * A tool over an API: data, and one function. It reads no clock and no environment and knows no token: everything comes
@@ -14,7 +14,8 @@ type Question = { readonly es: string; readonly pt: string; readonly en: string 
  */
 export type Tool = {
   readonly name: string;
-  readonly title: string;
+  /** What people read on pages; the English one is what clients are told. */
+  readonly title: Wording;
   /** For a model. The last sentence says the bounds. */
   readonly description: string;
   readonly input: JsonSchema;
@@ -22,8 +23,8 @@ export type Tool = {
   readonly effect: "reading" | "writing" | "destructive";
   /** The same call again leaves the same state. */
   readonly isIdempotent: boolean;
-  /** Absent: nobody is asked. */
-  readonly asks?: Question;
+  /** What a person is asked before a call goes out; the arguments are shown below it. Absent: nobody is asked. */
+  readonly asks?: Wording;
   /** A yes is for one call: neither for an hour nor for always. */
   readonly isOnceOnly?: boolean;
   readonly run: (api: Api, input: Input) => Promise<Readonly<Record<string, unknown>>>;
