@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import type { Role } from "#src/people/operator-store.ts";
 import { createOperatorLink } from "#src/people/operators.ts";
+import { beginCheckReport, endCheckReport } from "#src/operations/check-report-store.ts";
 import { saveConditions } from "#src/operations/alerts/alert-store.ts";
 import { saveDefinitions } from "#src/policy/tools/store.ts";
 import { consoleRooms } from "#test/console/operator.ts";
@@ -68,11 +69,34 @@ async function openBusyWorld(): Promise<Busy> {
   await saveDefinitions(app.db, { ...list, definitions: [changed] });
   const summary = "Calls to airtable fail: upstream_timeout, 12 of 40 in five minutes";
   await saveConditions(app.db, [{ kind: "upstream_failing", subject: "airtable", summary }]);
+  for (const [by, findings] of [
+    ["operator", ["warn", "pass"]],
+    ["console:ana", ["fail", "warn", "skipped", "pass"]],
+  ] as const) {
+    await endCheckReport(app.db, await beginCheckReport(app.db, by, app.now()), checked(findings));
+  }
+  await beginCheckReport(app.db, "console:eve", app.now());
   const waiting = () =>
     app.db.execute<{ count: number }>(sql`select count(*)::int as count from calls`);
   while (((await waiting())[0]?.count ?? 0) < 6)
     await new Promise((resolve) => setTimeout(resolve, 50));
   return { ...world, bearer, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() };
+}
+
+/** A report with one result of each status. */
+function checked(statuses: readonly ("fail" | "warn" | "skipped" | "pass")[]) {
+  const findings = statuses.map((status) => ({
+    status,
+    code: `${status}_example`,
+    message: "1 account of mercadolibre has to be connected again by its person",
+    hint: "Ask its person to connect it again: the page of its account has the link.",
+  }));
+  const counts = Object.fromEntries(statuses.map((status) => [status, 1]));
+  const options = { isOffline: false, patience: "usual" };
+  const build = { number: "0.2.0", revision: "0123456789ab" };
+  const report = { build, options, publicUrl: "https://mcp.example.com", findings };
+  const status = statuses.includes("fail") ? ("fail" as const) : ("warn" as const);
+  return { status, counts, report: JSON.stringify(report) };
 }
 
 /** Opens the console as people do: the link, then its button. */
@@ -87,11 +111,13 @@ async function enter(page: Page, { app, url }: World, role: Role): Promise<void>
 async function everyPage({
   app,
 }: World): Promise<readonly (readonly [name: string, path: string])[]> {
-  const [ids] = await app.db.execute<{ account: string; call: string }>(sql`
-    select (select id from accounts limit 1) as account, (select id from calls order by id desc limit 1) as call`);
+  const [ids] = await app.db.execute<{ account: string; call: string; report: string }>(sql`
+    select (select id from accounts limit 1) as account, (select id from calls order by id desc limit 1) as call,
+      (select id from check_reports where report is not null order by id desc limit 1) as report`);
   return [
     ...consoleRooms.map((room) => [room, room] as const),
     ["day", "overview?period=day"],
+    ["report", `check/${ids?.report}`],
     ["call", `calls/${ids?.call}`],
     ["account", `accounts/${ids?.account}`],
     ["revoke", `revoke?kind=account&id=${ids?.account}`],

@@ -8,7 +8,16 @@ import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import type { Markup } from "../page.ts";
 import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";
-import { type View, badge, consolePage, headings, nextPage, tableOf, timeAt } from "./layout.ts";
+import {
+  type View,
+  badge,
+  consolePage,
+  headings,
+  nextPage,
+  tableOf,
+  timeAt,
+  withCode,
+} from "./layout.ts";
 import { told } from "./words.ts";
 
 /** Who has changed what here; and whether a day's calls are as they were written, when a day is asked for. */
@@ -62,7 +71,9 @@ async function verified(app: ConsoleDeps, { language }: View, day: string): Prom
   isVerifying = true;
   try {
     if ((await timely(countCallsOfDay(app.db, day, mostVerified))) > mostVerified) {
-      return await html`<p class="notice">${told(language, "verify_elsewhere", { day })}</p>`;
+      return await html`<p class="notice">
+        ${withCode(told(language, "verify_elsewhere", { day }))}
+      </p>`;
     }
     const { calls, batches, broken, changed, missing } = await verifyDay(app, day);
     const isWhole = broken + changed + missing === 0;

@@ -21,6 +21,7 @@ import {
   headings,
   tableOf,
   timeAt,
+  withCode,
 } from "./layout.ts";
 import { told } from "./words.ts";
 
@@ -36,7 +37,7 @@ export async function checksPage(app: ConsoleDeps, view: View): Promise<Response
     heading: told(language, `check_${status}`),
     isNumber: true,
   }));
-  const body = html`<p>${told(language, "check_lead")}</p>
+  const body = html`<p>${withCode(told(language, "check_lead"))}</p>
     ${running === undefined ? buttons(app, view) : html`<p class="notice">${told(language, "check_running", { by: running.by })} ${timeAt(running.at)}</p>`}
     ${tableOf(
       [...headings(language, "at", "who", "outcome"), ...counted, ""],
@@ -48,7 +49,7 @@ export async function checksPage(app: ConsoleDeps, view: View): Promise<Response
 
 function buttons({ checkRunner }: ConsoleDeps, view: View): Markup {
   if (checkRunner === undefined)
-    return html`<p class="quiet">${told(view.language, "check_elsewhere")}</p>`;
+    return html`<p class="quiet">${withCode(told(view.language, "check_elsewhere"))}</p>`;
   return html`<p class="actions">
     ${(["quick", "whole"] as const).map((extent) =>
       actionButton(view, {

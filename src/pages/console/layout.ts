@@ -41,10 +41,10 @@ body{font:14px/1.45 system-ui,sans-serif;margin:0;overflow-wrap:anywhere}
 a{color:var(--accent)}
 header{border-bottom:1px solid var(--line);background:var(--soft)}
 header>div,main{max-width:88rem;margin:0 auto;padding:0 1rem}
-header>div{display:flex;flex-wrap:wrap;align-items:center;gap:.3rem 1.2rem;min-height:3rem}
+header>div{display:flex;flex-wrap:wrap;align-items:center;gap:.3rem .9rem;min-height:3rem}
 nav{display:flex;flex-wrap:wrap;gap:.1rem;flex:1 1 auto}
-nav a{padding:.55rem .6rem;text-decoration:none;color:inherit;border-bottom:2px solid transparent}
-nav a:hover{background:var(--line)}nav a[aria-current]{border-color:var(--accent);color:var(--accent);font-weight:600}
+nav a{padding:.55rem .45rem;text-decoration:none;color:inherit;border-bottom:2px solid transparent}
+.who{display:flex;align-items:center;gap:.6rem;margin-left:auto}nav a:hover{background:var(--line)}nav a[aria-current]{border-color:var(--accent);color:var(--accent);font-weight:600}
 h1{font-size:1.35rem;margin:1.1rem 0 .6rem}h2{font-size:1rem;margin:1.6rem 0 .5rem}h3{font-size:.95rem;margin:1rem 0 .3rem}
 .quiet{color:var(--quiet)}.good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.4rem}
@@ -144,13 +144,15 @@ export async function consolePage(
             <nav aria-label="${told(language, "console")}">
               ${all.map((each) => roomLink(language, each, room))}
             </nav>
-            <span class="quiet"
-              >${operator.subject} · ${told(language, `role_${operator.role}`)}</span
+            <span class="who"
+              ><span class="quiet"
+                >${operator.subject} · ${told(language, `role_${operator.role}`)}</span
+              >
+              <form method="post" action="/console/leave">
+                <input type="hidden" name="form_token" value="${operator.formToken}" />
+                <button class="plain">${told(language, "leave")}</button>
+              </form></span
             >
-            <form method="post" action="/console/leave">
-              <input type="hidden" name="form_token" value="${operator.formToken}" />
-              <button class="plain">${told(language, "leave")}</button>
-            </form>
           </div>
         </header>
         <main>
@@ -187,6 +189,12 @@ export function headings(language: Language, ...words: readonly ConsoleWord[]): 
   return words.map((word) => told(language, word));
 }
 
+/** A sentence whose commands stand between backticks. */
+export function withCode(sentence: string): Markup {
+  const parts = sentence.split("`");
+  return html`${parts.map((part, at) => (at % 2 === 1 ? html`<code>${part}</code>` : part))}`;
+}
+
 /** Where a list goes on; nothing at its end. */
 export function nextPage(
   { language }: View,
@@ -211,7 +219,8 @@ export function tableOf(
   rows: readonly (readonly Cell[])[],
   empty: string | undefined,
 ): Markup {
-  if (rows.length === 0 && empty !== undefined) return html`<p class="quiet">${empty}</p>`;
+  if (rows.length === 0 && empty !== undefined)
+    return html`<p class="quiet">${withCode(empty)}</p>`;
   const all = columns.map((each) => (typeof each === "string" ? { heading: each } : each));
   return html`<div class="scroll" tabindex="0" role="group">
     <table>

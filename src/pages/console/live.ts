@@ -10,9 +10,11 @@ import { type CallsQuery, callCells, findCalls } from "./calls.ts";
  * markup. Every page works without it.
  */
 export const liveScript = `"use strict";
+// Some languages have a clock of twelve hours without saying which half of the day.
+const format = { dateStyle: "short", timeStyle: "medium", hourCycle: "h23" };
 const local = (time) => {
   const at = new Date(time.dateTime);
-  if (!Number.isNaN(at.getTime())) time.textContent = at.toLocaleString();
+  if (!Number.isNaN(at.getTime())) time.textContent = at.toLocaleString(undefined, format);
 };
 for (const time of document.querySelectorAll("time[datetime]")) local(time);
 const place = document.querySelector("[data-live]");

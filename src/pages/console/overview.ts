@@ -21,7 +21,7 @@ import { timely } from "#src/timeout.ts";
 import type { Markup } from "../page.ts";
 import { lineChart } from "./charts.ts";
 import type { ConsoleDeps } from "./deps.ts";
-import { type View, badge, consolePage, headings, tableOf, timeAt } from "./layout.ts";
+import { type View, badge, consolePage, headings, tableOf, timeAt, withCode } from "./layout.ts";
 import { told } from "./words.ts";
 
 const [minute, hour, day] = [60, 3600, 86_400];
@@ -187,7 +187,7 @@ async function dueRows(app: ConsoleDeps, { language }: View): Promise<readonly M
     ...link("tools", off.count, "due_switched"),
     ...link("check", lastCheck?.counts?.["fail"] ?? 0, "due_check"),
     ...(days !== undefined && days > overdueDays
-      ? [html`${told(language, "due_cleanup", { count: Math.floor(days) })}`]
+      ? [withCode(told(language, "due_cleanup", { count: Math.floor(days) }))]
       : []),
   ];
 }
