@@ -22,6 +22,7 @@ export function parseExactly(text: string): unknown {
  * that was parsed exactly, a number that a double does not hold stays as it was written.
  */
 export function canonicalJson(value: unknown): string {
+  if (isOrdered(value)) return JSON.stringify(value);
   if (JSON.isRawJSON(value)) return canonicalNumber(JSON.stringify(value));
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   if (typeof value !== "object" || value === null) {
@@ -34,6 +35,19 @@ export function canonicalJson(value: unknown): string {
     text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${canonicalJson(member)}`;
   }
   return `{${text}}`;
+}
+
+/** Whether an object, as most that come have it, is written like that already: nothing in it has to be sorted or kept as it was. */
+function isOrdered(value: unknown): value is object {
+  if (typeof value !== "object" || value === null || JSON.isRawJSON(value)) return false;
+  let last = "";
+  for (const key in value) {
+    const member: unknown = Reflect.get(value, key);
+    if (key < last || (typeof member === "object" && member !== null)) return false;
+    if (member === undefined) return false;
+    last = key;
+  }
+  return !Array.isArray(value);
 }
 
 const surelyExactDigits = 15;

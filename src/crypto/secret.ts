@@ -52,9 +52,11 @@ export function fingerprint(value: string): Uint8Array {
   return hash("sha256", value, "buffer");
 }
 
-/** HMAC-SHA-256 in base64url: proves that this gateway bound `text` to a purpose. */
-export function tagOf(key: Uint8Array, text: string): string {
-  return createHmac("sha256", key).update(text).digest("base64url");
+/** HMAC-SHA-256 in base64url: proves that this gateway bound `text` to a purpose. `more` goes on where it ends. */
+export function tagOf(key: Uint8Array, text: string, more = ""): string {
+  const tag = createHmac("sha256", key).update(text);
+  if (more !== "") tag.update(more);
+  return tag.digest("base64url");
 }
 
 /** Compares without telling how far two texts agree. */

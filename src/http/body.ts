@@ -7,25 +7,37 @@ const longestMs = 30_000;
 /** From so many bytes on a body is looked at before it is read, and counted as it comes. */
 export const bigBytes = 64 * 1024;
 
+/** The value of a promise that is fulfilled already, where the runtime tells; the promise otherwise. */
+export type Settled = <T>(promise: Promise<T>) => T | Promise<T>;
+
+/** What reading a body may be told. */
+export type Reading = {
+  /** Told of bytes before they are read; what it throws ends the reading. */
+  readonly grow?: (bytes: number) => void;
+  /** A small body that is there already is not waited for. */
+  readonly settled?: Settled;
+};
+
 /**
  * A request's body, read whole within 30 seconds. What announces a small length is read in one go; what is big is
  * counted as it comes, since what was announced need not come, and so is what announces none, because not every
  * runtime bounds it.
- * @param grow Told of bytes before they are read; what it throws ends the reading.
  * Failures: `body_too_large`, `body_unreadable` when the client breaks off or drips.
  */
-export async function readBounded(
+export function readBounded(
   request: Request,
   mostBytes: number,
-  grow: (bytes: number) => void = () => undefined,
-): Promise<Uint8Array<ArrayBuffer>> {
+  { grow = () => undefined, settled = (promise) => promise }: Reading = {},
+): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> {
   const announced = Number(request.headers.get("content-length") ?? Number.NaN);
   if (announced > mostBytes) throw tooLarge();
-  const isSmall = announced < bigBytes;
-  if (isSmall) grow(announced);
-  const body: Promise<Uint8Array<ArrayBuffer>> = isSmall
-    ? request.bytes()
-    : gather(request.body, mostBytes, tooLarge, grow);
+  if (!(announced < bigBytes)) return inTime(gather(request.body, mostBytes, tooLarge, grow));
+  grow(announced);
+  const body = settled<Uint8Array<ArrayBuffer>>(request.bytes());
+  return body instanceof Promise ? inTime(body) : body;
+}
+
+async function inTime(body: Promise<Uint8Array<ArrayBuffer>>): Promise<Uint8Array<ArrayBuffer>> {
   try {
     return await withinAbout(longestMs, body, late);
   } catch (error) {

@@ -42,7 +42,7 @@ export class ToolInvocation {
   /** Of upstream, name and arguments, keyed, for this process alone: enough to tell whether it was the same before. */
   get digest(): Digest {
     const { digest } = this.#hashing;
-    return (this.#digest ??= digest(`${this.plan.hashContext}${this.#written?.canonical ?? ""}`));
+    return (this.#digest ??= digest(this.#written?.canonical ?? "", this.plan.hashSeed));
   }
 
   /** Keyed hash of upstream, name and canonical arguments: short ones could be guessed from a plain hash. */
@@ -81,7 +81,7 @@ export class ToolInvocation {
   }
 
   #tag(kind: "call" | "request", text: string): string {
-    return tagOf(this.#hashing.bindingKey, `${kind}:${this.plan.hashContext}${text}`);
+    return tagOf(this.#hashing.bindingKey, `${kind}:${this.plan.hashContext}`, text);
   }
 }
 

@@ -2,6 +2,7 @@ import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { GuardsConfig, Rate } from "#src/config/guards.ts";
 import type { Failure } from "#src/failure.ts";
+import type { Digest, DigestOf } from "#src/runtime/runtime.ts";
 import { type RunningBudget, runningBudgets } from "./budgets.ts";
 import { type Limit, limitOfTool, limitsOfCaller } from "./limits.ts";
 import { failureKeyOf, repeatPaceOf } from "./loops/repeats.ts";
@@ -56,6 +57,8 @@ export type ToolPlan = {
   readonly endingTopics: readonly string[];
   /** What hashes of its arguments are bound to. */
   readonly hashContext: string;
+  /** The same for digests of this process. */
+  readonly hashSeed: Digest;
 };
 
 export type PlanDeps = {
@@ -63,6 +66,7 @@ export type PlanDeps = {
   readonly definitions: Definitions;
   readonly rateCounters: RateCounters;
   readonly plans: Plans;
+  readonly digest: DigestOf;
   readonly addressLimits: Map<string, Limit>;
 };
 
@@ -125,6 +129,7 @@ function plannedTool(
   const { guards } = app.config;
   const subject = `tool:${upstream.name}/${name}`;
   const { nature } = known;
+  const hashContext = JSON.stringify([upstream.name, name]);
   const limit = limitOfTool(guards.limits, upstream, { name, nature });
   return {
     name,
@@ -137,7 +142,8 @@ function plannedTool(
     failureKey: failureKeyOf(caller.key, upstream, name),
     subject,
     endingTopics: [...endingTopics, switchedOff(subject)],
-    hashContext: JSON.stringify([upstream.name, name]),
+    hashContext,
+    hashSeed: app.digest(hashContext),
   };
 }
 

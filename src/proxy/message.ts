@@ -1,6 +1,6 @@
 import { isObject } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
-import { bigBytes, readBounded } from "#src/http/body.ts";
+import { type Reading, bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
 import type { Written } from "#src/policy/call.ts";
 import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
@@ -50,17 +50,20 @@ export type ReadCall = { readonly call: Call; readonly body: Uint8Array<ArrayBuf
 /**
  * Reads a request for policy and keeps its bytes. Big bodies are read into messages one at a time, so that whoever
  * sends many holds nobody else up.
- * @param grow Told of bytes before they are read; see `readBounded`.
  * Failures: `body_too_large`, `body_unreadable`, `message_invalid`.
  */
-export async function readCall(
-  request: Request,
-  grow?: (bytes: number) => void,
-): Promise<ReadCall> {
+export function readCall(request: Request, reading?: Reading): ReadCall | Promise<ReadCall> {
   const httpMethod = request.method;
   if (httpMethod !== "POST") return { call: { ...noMessage, httpMethod }, body: undefined };
-  const bytes = await readBounded(request, mostBodyBytes, grow);
-  if (isBig(bytes)) await turn();
+  const bytes = readBounded(request, mostBodyBytes, reading);
+  if (!(bytes instanceof Promise) && !isBig(bytes)) return readMessage(request, bytes);
+  return Promise.resolve(bytes).then(async (come) => {
+    if (isBig(come)) await turn();
+    return readMessage(request, come);
+  });
+}
+
+function readMessage(request: Request, bytes: Uint8Array<ArrayBuffer>): ReadCall {
   const { message, text } = parse(bytes);
   if (Array.isArray(message)) {
     return { call: batch(request, message, text), body: bytes };

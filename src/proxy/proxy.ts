@@ -7,7 +7,7 @@ import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { bigBytes } from "#src/http/body.ts";
+import { type Settled, bigBytes } from "#src/http/body.ts";
 import { type Incoming, Cancel, discard } from "#src/http/exchange.ts";
 import { placeOf, readRetryAfter } from "#src/http/reason.ts";
 import type { BodyPlace } from "#src/policy/body-room.ts";
@@ -52,6 +52,7 @@ export type ProxyDeps = App &
   HashDeps &
   ForwardDeps & {
     readonly deadlines: Deadlines;
+    readonly settled: Settled;
     readonly heartbeat: Heartbeat;
     readonly openStreams: OpenStreams;
     readonly databaseWatch: DatabaseWatch;
@@ -81,7 +82,8 @@ export async function proxyCall(
   let leave = isBigRequest(request) ? admit(app, arrival) : undefined;
   const place = app.bodyRoom.enter(caller.key);
   try {
-    const { call, body } = await readArrival(app, request, { arrival, place });
+    const read = readArrival(app, request, { arrival, place });
+    const { call, body } = read instanceof Promise ? await read : read;
     exchange.call = call;
     // What has changed while the body was on its way counts.
     const { plan, at } = arrived(app, arrival);
@@ -125,16 +127,21 @@ function isBigRequest({ method, headers }: Request): boolean {
   return method === "POST" && Number(headers.get("content-length") ?? bigBytes) >= bigBytes;
 }
 
-async function readArrival(
+function readArrival(
   app: ProxyDeps,
   request: Request,
   { arrival, place }: { readonly arrival: Arrival; readonly place: BodyPlace },
-): Promise<ReadCall> {
-  try {
-    return await readCall(request, (bytes) => place.grow(bytes));
-  } catch (error) {
+): ReadCall | Promise<ReadCall> {
+  const unusable = (error: unknown): never => {
     countUnusable(app, { ...arrival, ...arrived(app, arrival) });
     throw error;
+  };
+  const { settled } = app;
+  try {
+    const read = readCall(request, { grow: (bytes) => place.grow(bytes), settled });
+    return read instanceof Promise ? read.catch(unusable) : read;
+  } catch (error) {
+    return unusable(error);
   }
 }
 

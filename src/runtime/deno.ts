@@ -35,7 +35,9 @@ export const denoRuntime: Runtime = {
   name: "deno",
   serve,
   exchange: fetchExchange,
-  digest: (data) => createHmac("sha256", digestKey).update(data).digest("base64").slice(0, 11),
+  digest: (data, of = "") =>
+    createHmac("sha256", digestKey).update(`${of} `).update(data).digest("base64").slice(0, 11),
+  settled: (promise) => promise,
   // On a connection that was kept, Deno repeats a POST when the other side has closed it.
   onceOnly:
     "Deno" in globalThis ? { client: Deno.createHttpClient({ poolMaxIdlePerHost: 0 }) } : {},

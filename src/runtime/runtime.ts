@@ -1,5 +1,6 @@
 import type { InstallPostgres } from "#db/embedded.ts";
 import type { Secret } from "#src/crypto/secret.ts";
+import type { Settled } from "#src/http/body.ts";
 import type { Exchange } from "#src/http/exchange.ts";
 
 /** `peer` asks for the address at the other end of the connection; it is only asked when it is needed. */
@@ -38,9 +39,10 @@ export type RunningServer = {
 /** How long the last words of a stream may take to go out. */
 export const lastWordsMs = 200;
 
-/** Of 64 bits, keyed; the same for the same bytes in this process, and worth nothing outside of it. */
-export type Digest = bigint | string;
-export type DigestOf = (data: string | Uint8Array) => Digest;
+/** Of 53 bits at least, keyed; the same for the same bytes in this process, and worth nothing outside of it. */
+export type Digest = number | string;
+/** @param of What it is a digest of beside `data`, as the digest of that. */
+export type DigestOf = (data: string | Uint8Array, of?: Digest) => Digest;
 
 /** What differs between Bun and Deno; nothing outside this folder names either. */
 export type Runtime = {
@@ -50,6 +52,7 @@ export type Runtime = {
   readonly exchange: Exchange;
   /** Fast, and with a secret of its own for each process. */
   readonly digest: DigestOf;
+  readonly settled: Settled;
   /** With these, fetch sends a request once: a refresh token must never be sent again behind our back. */
   readonly onceOnly: object;
   /** Undefined where no PostgreSQL can be bundled: `DATABASE_URL` is then required. */

@@ -180,3 +180,20 @@ test.each([
 ])("%j is no JSON and is refused", (text) => {
   expect(() => parseExactly(text)).toThrow();
 });
+
+test("an object that is in order already is written like one that is not", () => {
+  for (const [given, written] of [
+    [{ b: 1, a: "x" }, '{"a":"x","b":1}'],
+    [{ a: "x", b: 1 }, '{"a":"x","b":1}'],
+    [{ 9: 1, 10: 2 }, '{"10":2,"9":1}'],
+    [{ a: { d: 1, c: null }, b: [{ z: 1, y: 2 }] }, '{"a":{"c":null,"d":1},"b":[{"y":2,"z":1}]}'],
+    [JSON.parse('{"__proto__":1,"a":-0}'), '{"__proto__":1,"a":0}'],
+    [[1, 2], "[1,2]"],
+    [{}, "{}"],
+  ] as const) {
+    expect(canonicalJson(given)).toBe(written);
+  }
+  expect(canonicalJson(parseExactly('{"a":12345678901234567890}'))).toBe(
+    '{"a":12345678901234567890}',
+  );
+});

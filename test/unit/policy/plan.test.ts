@@ -6,6 +6,7 @@ import { ToolInvocation } from "#src/policy/call.ts";
 import { checkLimits, countTowards } from "#src/policy/limits.ts";
 import { type PlanDeps, planFor, planForTool } from "#src/policy/plan.ts";
 import type { KnownTool } from "#src/policy/tools/definitions.ts";
+import { bunRuntime } from "#src/runtime/bun.ts";
 import { openCounters } from "#test/unit/policy/rates/counters.ts";
 
 const pace = (calls: number) => ({ calls, perMs: 60_000, burst: calls });
@@ -38,6 +39,7 @@ async function open(tools: Readonly<Record<string, KnownTool>> = {}) {
     definitions,
     plans: new WeakMap(),
     addressLimits: new Map(),
+    digest: bunRuntime.digest,
   } as unknown as PlanDeps;
   return { app, shown, counters, [Symbol.asyncDispose]: () => counters[Symbol.asyncDispose]() };
 }
@@ -118,7 +120,7 @@ test("two tools that are called with the same arguments are two calls", async ()
   const written = { arguments: {}, canonical: "{}", request: "{}" };
   const deps = {
     bindingKey: new Uint8Array(32),
-    digest: (text: string | Uint8Array) => String(text),
+    digest: bunRuntime.digest,
   };
   const invoke = (name: string) => new ToolInvocation(planForTool(app, plan, name), written, deps);
   expect(invoke("read").digest).not.toBe(invoke("write").digest);
@@ -132,7 +134,7 @@ test("the hash of arguments is the same before and after the call was settled, s
   const plan = planFor(app, callerOf("grant:1"), upstreamOf("here"), counters.now);
   const deps = {
     bindingKey: new Uint8Array(32),
-    digest: (text: string | Uint8Array) => String(text),
+    digest: bunRuntime.digest,
   };
   for (const length of [2, 2048, 2049]) {
     const canonical = "x".repeat(length);
