@@ -8,9 +8,12 @@ import { Failure, asFailure, codeOf } from "#src/failure.ts";
 import {
   beginCheckReport,
   checkReportWith,
-  endCheckReport,
   newestCheckReports,
+  saveCheckReport,
 } from "#src/operations/check-report-store.ts";
+import { objectIn } from "#src/config/read.ts";
+import type { App } from "#src/app.ts";
+import { isName } from "#src/people/operators.ts";
 import { timely } from "#src/timeout.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
 import { type Outcome, command, withApp } from "../command.ts";
@@ -50,6 +53,7 @@ export const check = command({
       default: "operator",
       description: "Who has asked for it; kept with the report",
     },
+    into: { type: "string", description: "The id of the report, where one was begun already" },
     fingerprint: { type: "string", description: "verify: of the node that signed, if another" },
   },
   run: async (args) => {
@@ -69,7 +73,7 @@ export const check = command({
     } as const satisfies CheckOptions;
     const isListening = !isQuick && args.offline !== true;
     const what = isListening ? "Checking, and listening to a quiet stream" : "Checking";
-    const { report, notStored } = await patiently(() => what, run(options, args.by));
+    const { report, notStored } = await patiently(() => what, run(options, args));
     if (file !== undefined) writeJunit(file, junit(report));
     return outcomeOf(report, args.all === true, notStored);
   },
@@ -79,17 +83,22 @@ export const check = command({
 function refuseWrong({
   action,
   by,
+  into,
 }: {
   readonly action?: string | undefined;
   readonly by: string;
+  readonly into?: string | undefined;
 }): void {
   if (action !== undefined) {
     throw new Failure("usage", `smartdash check does not know '${action}'`, {
       hint: "smartdash check, smartdash check verify REPORT, or smartdash check reports",
     });
   }
-  if (!/^[\w .@:-]{1,80}$/.test(by)) {
+  if (!isName(by)) {
     throw new Failure("usage", "--by takes up to 80 letters, digits, blanks and . @ : _ -");
+  }
+  if (into !== undefined && readId(into) === undefined) {
+    throw new Failure("usage", "--into takes the id of a report that was begun");
   }
 }
 
@@ -109,9 +118,13 @@ type Checked = {
 };
 
 /** A check is executed with or without a database that takes its report. */
-function run(options: CheckOptions, by: string): Promise<Checked> {
+function run(
+  options: CheckOptions,
+  { by, into }: { readonly by: string; readonly into?: string | undefined },
+): Promise<Checked> {
   return withApp({ role: "command", isTolerant: true }, async (app) => {
-    const begun = timely(beginCheckReport(app.db, by, app.now()));
+    const begun =
+      into === undefined ? timely(beginCheckReport(app.db, by, app.now())) : Promise.resolve(into);
     begun.catch(() => undefined);
     const findings = await checkDeployment(app, options);
     const { isOffline, isLive, patience } = options;
@@ -121,9 +134,11 @@ function run(options: CheckOptions, by: string): Promise<Checked> {
     });
     try {
       const { status, counts } = report;
-      const stored = { status, counts, report: JSON.stringify(report) };
-      await timely(endCheckReport(app.db, await begun, stored));
-      return { report };
+      const isWhole = patience !== "quick" && !isOffline;
+      const extent = isWhole ? ("whole" as const) : ("part" as const);
+      const found = { status, counts, extent, report: JSON.stringify(report) };
+      const isKept = await timely(saveCheckReport(app.db, await begun, found));
+      return isKept ? { report } : { report, notStored: "not_found" };
     } catch (error) {
       return { report, notStored: asFailure(error).code };
     }
@@ -131,7 +146,7 @@ function run(options: CheckOptions, by: string): Promise<Checked> {
 }
 
 async function reports(id: string | undefined, isWhole: boolean): Promise<Outcome> {
-  if (id !== undefined) return outcomeOf(await storedReport(id), isWhole);
+  if (id !== undefined) return await storedReport(id, isWhole);
   const rows = await withApp({ role: "command" }, ({ db }) => timely(newestCheckReports(db)));
   if (rows.length === 0) return { json: { reports: rows }, talk: "Nothing was checked yet." };
   const lines = rows.map((row) => [
@@ -147,17 +162,32 @@ async function reports(id: string | undefined, isWhole: boolean): Promise<Outcom
   return { json: { reports: rows }, text: table(columns, lines) };
 }
 
-async function storedReport(given: string): Promise<SignedReport> {
+/** Failures: `not_found`, also for one that cannot be read. */
+async function storedReport(given: string, isWhole: boolean): Promise<Outcome> {
   const id = readId(given);
   const missing = () =>
     new Failure("not_found", `There is no report '${given}'`, {
       hint: "smartdash check reports lists those that are kept",
     });
   if (id === undefined) throw missing();
-  const found = await withApp({ role: "command" }, ({ db }) => timely(checkReportWith(db, id)));
-  if (found?.report == null) throw missing();
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `run`
-  return JSON.parse(found.report) as SignedReport;
+  return await withApp({ role: "command" }, async (app) => {
+    const found = await timely(checkReportWith(app.db, id));
+    const text = found?.report ?? "";
+    const parsed = objectIn(text);
+    if (parsed === undefined || !Array.isArray(parsed["findings"])) throw missing();
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `run`
+    const outcome = outcomeOf(parsed as unknown as SignedReport, isWhole);
+    return { ...outcome, talk: signerOf(app, text) };
+  });
+}
+
+/** Who has signed it, if it is as it was signed. */
+function signerOf(app: App, text: string): string {
+  try {
+    return `Signed by node ${verifyReport(app, environment(), { text }).fingerprint}.`;
+  } catch (error) {
+    return `${asFailure(error).message}.`;
+  }
 }
 
 /** @param notStored Why the database has not taken it. */

@@ -1,5 +1,5 @@
 import { roles } from "#src/people/operator-store.ts";
-import { createOperatorLink } from "#src/people/operators.ts";
+import { createOperatorLink, isName } from "#src/people/operators.ts";
 import { Failure } from "#src/failure.ts";
 import { command, withApp } from "../command.ts";
 
@@ -19,7 +19,7 @@ export const consoleCommand = command({
     const role = roles.find((each) => each === args.role);
     if (role === undefined) throw new Failure("usage", `--role is ${roles.join(" or ")}`);
     const subject = args.as ?? role;
-    if (!/^[\w .@-]{1,60}$/.test(subject)) {
+    if (!isName(subject) || subject.length > 60) {
       throw new Failure("usage", "--as takes up to 60 letters, digits, blanks and . @ _ -");
     }
     const made = await withApp({ role: "command" }, (app) =>

@@ -33,7 +33,7 @@ export const demo = command({
         const link = await createOperatorLink({ ...app, publicUrl: url }, { page: "console" });
         print(json === true ? JSON.stringify({ url, console: link.url }) : welcome(url, link.url));
         await stopped;
-        program.stop();
+        await program.stop();
         await gateway.stop();
       });
     } finally {

@@ -72,7 +72,7 @@ export const serve = command({
       }
       const signal = await stopped;
       app.log.info("stopping", { signal });
-      program.stop();
+      await program.stop();
       await gateway.stop();
     });
     await serving.catch(async (error: unknown) => {

@@ -152,6 +152,10 @@ export const checkReports = pgTable("check_reports", {
   at: moment("at").notNull().defaultNow(),
   /** `operator`, or `console:NAME`. */
   by: text("by").notNull(),
+  /** Absent while it runs, and where nobody was left to say that it has ended. */
+  endedAt: moment("ended_at"),
+  /** `whole` where no option left anything out that is usually looked at. */
+  extent: text("extent", { enum: ["whole", "part"] }),
   status: text("status", { enum: ["pass", "warn", "fail"] }),
   /** How many results there are of each status. */
   counts: jsonb("counts").$type<Readonly<Record<string, number>>>(),

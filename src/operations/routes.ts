@@ -85,7 +85,8 @@ export async function lookAtHealth(app: HealthDeps): Promise<{
     app.outcomes.lately(),
     app.providerHealth.lately(),
   ]);
-  const isOverdue = days !== undefined && days > overdueDays;
+  // Undefined where the database has not said.
+  const isOverdue = days === undefined || days > overdueDays;
   const failing = [...(outcomes ?? [])].filter(([, { state }]) => state !== "pass");
   const closed = [...(providers ?? [])].filter(([, each]) => !fine.has(each.code));
   const troubled = [
@@ -101,7 +102,7 @@ export async function lookAtHealth(app: HealthDeps): Promise<{
   const checks = {
     ...Object.fromEntries(kinds.map((kind) => [`guards:${kind}`, kind])),
     database: code,
-    cleanup: isOverdue ? "cleanup_overdue" : "pass",
+    cleanup: days === undefined ? "not_tried" : isOverdue ? "cleanup_overdue" : "pass",
     ...Object.fromEntries(troubled),
   };
   const isTroubled = isOverdue || troubled.length + kinds.length > 0;

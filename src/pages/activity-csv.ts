@@ -1,4 +1,5 @@
 import type { App } from "#src/app.ts";
+import { timely } from "#src/timeout.ts";
 import { outcomeOf } from "#src/proxy/call-outcome-store.ts";
 import { type CallsWanted, type PersonCall, callsOfPerson } from "#src/proxy/person-call-store.ts";
 import { type Told, agentNameIn, whatWasCalled } from "./activity-rows.ts";
@@ -31,7 +32,7 @@ export async function callsAsCsv(
   wanted: Omit<CallsWanted, "most">,
 ): Promise<Response> {
   const read = (before: string | undefined) =>
-    callsOfPerson(app.db, { ...wanted, before, most: pageRows });
+    timely(callsOfPerson(app.db, { ...wanted, before, most: pageRows }));
   // What cannot be read at all is a page that says so, and not half a file.
   let page = await read(wanted.before);
   let [rows, pages] = [0, 0];

@@ -3,6 +3,7 @@ import type { App } from "#src/app.ts";
 import type { Language } from "#src/http/language.ts";
 import { type DayCount, dayCounts } from "#src/proxy/call-count-store.ts";
 import { agentsCallingFor, latestCallsOf } from "#src/proxy/person-call-store.ts";
+import { timely } from "#src/timeout.ts";
 import { barChart } from "./chart.ts";
 import { dateIn, dayMs, dayOf, exactly } from "./dates.ts";
 import type { Markup } from "./page.ts";
@@ -34,11 +35,11 @@ export async function usageOf(app: Pick<App, "db" | "now">, personId: string): P
   const today = new Date(Math.floor(now.getTime() / dayMs) * dayMs);
   const since = new Date(today.getTime() - (knownDays - 1) * dayMs);
   const [agents, { lastUses }] = await Promise.all([
-    agentsCallingFor(app.db, { personId, since }),
-    latestCallsOf(app.db, personId),
+    timely(agentsCallingFor(app.db, { personId, since })),
+    timely(latestCallsOf(app.db, personId)),
   ]);
   const callers = agents.map(({ caller }) => caller);
-  const counts = await dayCounts(app.db, { callers, since });
+  const counts = await timely(dayCounts(app.db, { callers, since }));
   const byCaller = Map.groupBy(counts, ({ caller }) => caller);
   const byAccount = Map.groupBy(counts, ({ account }) => account);
   return {

@@ -6,6 +6,7 @@ import { Failure } from "#src/failure.ts";
 import { type Language, languageOf } from "#src/http/language.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { signedIn } from "#src/people/sign-in.ts";
+import { timely } from "#src/timeout.ts";
 import { titlesOf } from "#src/policy/tools/narrow.ts";
 import { outcomes } from "#src/proxy/call-outcome-store.ts";
 import {
@@ -37,7 +38,7 @@ export function mountActivity(routes: PageRoutes, app: Deps): void {
   });
   routes.get("/activity.csv", async ({ req }) => {
     const { filters } = await askedFor(app, req.raw);
-    const latest = await latestCallsOf(app.db, filters.personId);
+    const latest = await timely(latestCallsOf(app.db, filters.personId));
     const told = await toldWith(app, languageOf(req.raw), { filters, tools: latest.tools });
     return await callsAsCsv(app, told, filters);
   });
@@ -77,7 +78,7 @@ async function toldWith(
   { filters, tools }: { readonly filters: Filters; readonly tools: LatestCalls["tools"] },
 ): Promise<Told> {
   const [accounts, titles] = await Promise.all([
-    accountsOf(app.db, filters.personId),
+    timely(accountsOf(app.db, filters.personId)),
     titlesOf(app, tools),
   ]);
   const names = accounts.map((each) => [each.id, accountName(app, language, each)] as const);
@@ -89,8 +90,8 @@ type Asked = { readonly filters: Filters; readonly query: URLSearchParams };
 async function activityPage(app: Deps, language: Language, asked: Asked): Promise<Response> {
   const { filters } = asked;
   const [found, latest] = await Promise.all([
-    callsOfPerson(app.db, { ...filters, most: pageRows }),
-    latestCallsOf(app.db, filters.personId),
+    timely(callsOfPerson(app.db, { ...filters, most: pageRows })),
+    timely(latestCallsOf(app.db, filters.personId)),
   ]);
   const recent = latest.tools.slice(-mostTools);
   const shown = found.rows.flatMap(({ rpcMethod, upstream, name }) =>
@@ -166,7 +167,7 @@ async function agentOptions(
   { personId }: Filters,
 ): Promise<readonly Option[]> {
   const since = new Date(app.now().getTime() - knownDays * dayMs);
-  const agents = await agentsCallingFor(app.db, { personId, since });
+  const agents = await timely(agentsCallingFor(app.db, { personId, since }));
   const options = agents.map(({ key, name }) => {
     const text = agentNameIn(language, { agent: key, agentName: name });
     return [key, { value: key, text }] as const;

@@ -9,10 +9,10 @@ export function dayOf(at: Date): string {
   return at.toISOString().slice(0, 10);
 }
 
-/** The first moment of a day that is written like `2026-11-30`; undefined for what is none. */
+/** The first moment of a day from 1970 on that is written like `2026-11-30`; undefined for what is none. */
 export function dayIn(text: string): Date | undefined {
   const day = new Date(`${text}T00:00:00Z`);
-  const isDay = /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(day.getTime());
+  const isDay = /^\d{4}-\d\d-\d\d$/.test(text) && day.getTime() >= 0;
   return isDay && dayOf(day) === text ? day : undefined;
 }
 

@@ -6,6 +6,7 @@ import { type Language, languageOf } from "#src/http/language.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { openSessions } from "#src/oauth-server/sessions/store.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
+import { timely } from "#src/timeout.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { agentNameIn } from "./activity-rows.ts";
 import { type PermissionDeps, expectPerson, namedAccount, ownPermission } from "./narrow.ts";
@@ -17,7 +18,7 @@ export function mountEndQuestions(routes: PageRoutes, app: PermissionDeps): void
   routes.get("/grants/:id/end", async ({ req }) => {
     const { grant, person } = await ownPermission(app, req.raw, req.param("id"));
     const language = languageOf(req.raw);
-    const account = await accountById(app.db, grant.accountId);
+    const account = await timely(accountById(app.db, grant.accountId));
     const values = {
       agent: plain(grant.clientName),
       account: namedAccount(app, language, account),
@@ -27,11 +28,11 @@ export function mountEndQuestions(routes: PageRoutes, app: PermissionDeps): void
   routes.get("/sessions/:id/end", async ({ req }) => {
     const person = await expectPerson(app, req.raw);
     const id = readId(req.param("id"));
-    const sessions = await openSessions(app.db, person.personId, app.now());
+    const sessions = await timely(openSessions(app.db, person.personId, app.now()));
     const session = sessions.find((each) => each.id === id);
     if (session === undefined) throw new Failure("not_found");
     const language = languageOf(req.raw);
-    const account = await accountById(app.db, session.accountId);
+    const account = await timely(accountById(app.db, session.accountId));
     const agent = agentNameIn(language, {
       agent: `session:${session.id}`,
       agentName: session.platform,

@@ -18,6 +18,7 @@ import { narrowingsOf } from "#src/policy/tools/narrow-store.ts";
 import { type Grant, openGrants } from "#src/oauth-server/grants/store.ts";
 import { readScopes } from "#src/oauth-server/scopes.ts";
 import type { Minted } from "#src/oauth-server/sessions/session.ts";
+import { timely } from "#src/timeout.ts";
 import { type Session, openSessions } from "#src/oauth-server/sessions/store.ts";
 
 type Deps = Pick<App, "db" | "now" | "catalog" | "config" | "publicUrl">;
@@ -81,15 +82,18 @@ async function personal(
   { person, platform }: Pick<Known, "person" | "platform">,
 ): Promise<Markup> {
   const { personId } = person;
-  const [accounts, sessions, grants, usage] = await Promise.all([
-    accountsOf(app.db, personId),
-    openSessions(app.db, personId, app.now()),
-    openGrants(app.db, personId),
+  const [accounts, sessions, open, usage] = await Promise.all([
+    timely(accountsOf(app.db, personId)),
+    timely(openSessions(app.db, personId, app.now())),
+    timely(openGrants(app.db, personId)),
     usageOf(app, personId),
   ]);
+  // Of several grants of one permission the newest stands for all: they are narrowed and end together.
+  const byPermission = Map.groupBy(open, ({ policyId, id }) => policyId ?? id);
+  const grants = [...byPermission.values()].flatMap(([newest]) => newest ?? []);
   const [notes, narrowings] = await Promise.all([
     guardNotes(app, language, { person, accounts }),
-    narrowingsOf(app.db, grants.map(narrowingKeyOf)),
+    timely(narrowingsOf(app.db, grants.map(narrowingKeyOf))),
   ]);
   const names = accounts.map((each) => [each.id, accountName(app, language, each)] as const);
   const known = { person, platform, usage, narrowings, labels: new Map(names) };

@@ -18,6 +18,7 @@ import {
   permissionOf,
   titlesOf,
 } from "#src/policy/tools/narrow.ts";
+import { timely } from "#src/timeout.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { toolTitle } from "./activity-rows.ts";
 import { lastUse, usageChart, usageOf } from "./activity-usage.ts";
@@ -104,7 +105,7 @@ type Shown = Awaited<ReturnType<typeof ownPermission>> & {
 async function permissionPage(app: Deps, language: Language, shown: Shown): Promise<Response> {
   const { grant, person, tools, note } = shown;
   const [account, usage, titles] = await Promise.all([
-    accountById(app.db, grant.accountId),
+    timely(accountById(app.db, grant.accountId)),
     usageOf(app, person.personId),
     titlesOf(
       app,
@@ -174,9 +175,12 @@ function narrowForm(app: Deps, language: Language, shown: Titled): Markup {
     </form>`;
 }
 
-function toolChoices(app: Deps, language: Language, { grant, tools, titles }: Titled): Markup {
+function toolChoices(
+  app: Deps,
+  language: Language,
+  { grant, tools, isCut, titles }: Titled,
+): Markup {
   const told = { catalog: app.catalog, language, titles };
-  const isCut = tools.length >= mostTools;
   return html`<fieldset>
     <legend>${say(language, "narrow_tools")}</legend>
     <p class="note">${say(language, "narrow_tools_hint")}</p>

@@ -103,3 +103,8 @@ export async function leaveOperatorPages(app: Deps, request: Request): Promise<s
   if (cookie !== undefined) await timely(removeKey(app.db, cookie));
   return hostCookie(cookieName, "", 0);
 }
+
+/** Whether it can stand for a person in records: letters of any language, digits, blanks within, and `. @ : _ -`. */
+export function isName(text: string): boolean {
+  return /^[\p{L}\p{M}\d_.@:](?:[\p{L}\p{M}\d_ .@:-]{0,78}[\p{L}\p{M}\d_.@:-])?$/u.test(text);
+}

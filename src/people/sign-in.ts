@@ -3,6 +3,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { fingerprint, newToken, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { expectFormToken, hostCookie, readHostCookie } from "#src/http/forms.ts";
+import { timely } from "#src/timeout.ts";
 import { endSignIn, saveSignIn, signedInPerson } from "./store.ts";
 
 const cookieName = "person";
@@ -23,7 +24,7 @@ export async function signedIn(
 ): Promise<SignedIn | undefined> {
   const cookie = readHostCookie(request, cookieName);
   if (cookie === undefined) return undefined;
-  const personId = await signedInPerson(app.db, fingerprint(cookie), app.now());
+  const personId = await timely(signedInPerson(app.db, fingerprint(cookie), app.now()));
   if (personId === undefined) return undefined;
   const formToken = tagOf(app.bindingKey, `form:${cookie}`);
   return { personId, formToken, linkToken: tagOf(app.bindingKey, `link:${cookie}`) };

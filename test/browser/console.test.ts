@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import type { Role } from "#src/people/operator-store.ts";
 import { createOperatorLink } from "#src/people/operators.ts";
-import { beginCheckReport, endCheckReport } from "#src/operations/check-report-store.ts";
+import { beginCheckReport, saveCheckReport } from "#src/operations/check-report-store.ts";
 import { saveConditions } from "#src/operations/alerts/alert-store.ts";
 import { saveDefinitions } from "#src/policy/tools/store.ts";
 import { consoleRooms } from "#test/console/operator.ts";
@@ -73,7 +73,7 @@ async function openBusyWorld(): Promise<Busy> {
     ["operator", ["warn", "pass"]],
     ["console:ana", ["fail", "warn", "skipped", "pass"]],
   ] as const) {
-    await endCheckReport(app.db, await beginCheckReport(app.db, by, app.now()), checked(findings));
+    await saveCheckReport(app.db, await beginCheckReport(app.db, by, app.now()), checked(findings));
   }
   await beginCheckReport(app.db, "console:eve", app.now());
   const waiting = () =>
@@ -96,7 +96,7 @@ function checked(statuses: readonly ("fail" | "warn" | "skipped" | "pass")[]) {
   const build = { number: "0.2.0", revision: "0123456789ab" };
   const report = { build, options, publicUrl: "https://mcp.example.com", findings };
   const status = statuses.includes("fail") ? ("fail" as const) : ("warn" as const);
-  return { status, counts, report: JSON.stringify(report) };
+  return { status, counts, extent: "whole" as const, report: JSON.stringify(report) };
 }
 
 /** Opens the console as people do: the link, then its button. */

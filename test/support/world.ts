@@ -73,7 +73,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     environment,
     url: gateway.publicUrl,
     async [Symbol.asyncDispose]() {
-      own.stop();
+      await own.stop();
       await gateway.stop();
       await close();
       await sandbox.stop();

@@ -208,15 +208,23 @@ export async function openGrantOf(
   return row;
 }
 
-/** Ends a grant, where a person is named only theirs; returns the topics of what ended. */
+/** Ends a grant; for its person every grant of the same permission, those without a token yet, too. Returns the topics of what ended. */
 export async function endGrants(
   db: Database,
   which: { id: string; personId?: string },
   now: Date,
 ): Promise<readonly string[]> {
-  const owner = which.personId === undefined ? undefined : eq(grants.personId, which.personId);
-  const isMeant = and(eq(grants.id, which.id), owner);
+  const { id, personId } = which;
+  const isMeant =
+    personId === undefined
+      ? eq(grants.id, id)
+      : and(eq(grants.personId, personId), isSamePermission(id));
   return await db.transaction((transaction) => endGrantsWhere(transaction, isMeant, now));
+}
+
+/** Grants that the same agent has for the same account and upstream: each consent that is remembered makes another. */
+function isSamePermission(id: string) {
+  return sql`${grants.policyId} = (select policy_id from grants where id = ${id})`;
 }
 
 /** What agents may do for a person now. */
@@ -252,7 +260,7 @@ export async function endExpiredGrants(
 }
 
 /**
- * Says when a grant ends, no later than was said before, and forgets that its client need not ask: a grant without an
+ * Says when a permission ends, with every grant of it, no later than was said before, and forgets that its client need not ask: a grant without an
  * end would come of it. `topic` tells every replica, with the commit.
  */
 export async function endGrantAt(
@@ -262,7 +270,8 @@ export async function endGrantAt(
 ): Promise<void> {
   await db.transaction(async (transaction) => {
     await transaction.execute(sql`
-      update ${grants} set expires_at = least(expires_at, ${expiresAt.toISOString()}::timestamptz) where id = ${grant.id}`);
+      update ${grants} set expires_at = least(expires_at, ${expiresAt.toISOString()}::timestamptz)
+      where ${isSamePermission(grant.id)} and ${eq(grants.personId, grant.personId)}`);
     await transaction
       .delete(consents)
       .where(and(eq(consents.personId, grant.personId), eq(consents.clientId, grant.clientId)));

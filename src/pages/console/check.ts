@@ -7,7 +7,8 @@ import {
   checkReportWith,
   newestCheckReports,
 } from "#src/operations/check-report-store.ts";
-import { isCheckRunning } from "#src/operations/check-run.ts";
+import type { Language } from "#src/http/language.ts";
+import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import { type Markup, seeOther } from "../page.ts";
 import type { ConsoleDeps } from "./deps.ts";
@@ -32,7 +33,7 @@ const moods = { fail: "bad", warn: "warn", skipped: "quiet", pass: "good" } as c
 export async function checksPage(app: ConsoleDeps, view: View): Promise<Response> {
   const { language } = view;
   const reports = await timely(newestCheckReports(app.db));
-  const running = reports.find((report) => isCheckRunning(report, app.now()));
+  const running = reports.find(({ isRunning }) => isRunning);
   const counted = statuses.map((status) => ({
     heading: told(language, `check_${status}`),
     isNumber: true,
@@ -40,8 +41,8 @@ export async function checksPage(app: ConsoleDeps, view: View): Promise<Response
   const body = html`<p>${withCode(told(language, "check_lead"))}</p>
     ${running === undefined ? buttons(app, view) : html`<p class="notice">${told(language, "check_running", { by: running.by })} ${timeAt(running.at)}</p>`}
     ${tableOf(
-      [...headings(language, "at", "who", "outcome"), ...counted, ""],
-      reports.map((report) => reportRow(app, view, report)),
+      [...headings(language, "at", "who", "extent", "outcome"), ...counted, ""],
+      reports.map((report) => reportRow(view, report)),
       told(language, "no_checks"),
     )}`;
   return await consolePage(view, { room: "check", body });
@@ -61,18 +62,39 @@ function buttons({ checkRunner }: ConsoleDeps, view: View): Markup {
   </p>`;
 }
 
-function reportRow(app: ConsoleDeps, { language }: View, report: CheckReport) {
-  const { id, at, by, status, counts } = report;
+function reportRow({ language }: View, report: CheckReport) {
+  const { id, at, by, status, counts, extent, isRunning } = report;
   const outcome =
     status === null
-      ? badge(told(language, isCheckRunning(report, app.now()) ? "runs" : "no_report"), "quiet")
+      ? badge(told(language, isRunning ? "runs" : "no_report"), isRunning ? "quiet" : "warn")
       : badge(told(language, `check_${status}`), moods[status]);
   const link = html`<a href="/console/check/${id}">${told(language, "details")}</a>`;
   const numbers = statuses.map((each) => counts?.[each] ?? "");
-  return [timeAt(at), by, outcome, ...numbers, status === null ? "" : link];
+  const what = extent === null ? "" : told(language, `extent_${extent}`);
+  return [timeAt(at), by, what, outcome, ...numbers, status === null ? "" : link];
 }
 
-/** One report: what must be done first, what was well last. Failures: `not_found`. */
+/** What the last checks say that somebody has to do something about: a part of the checklist does not answer for all of it. */
+export function checksDue(language: Language, reports: readonly CheckReport[]): readonly Markup[] {
+  const [newest] = reports.filter(({ isRunning }) => !isRunning);
+  const found = [
+    reports.find(({ status }) => status !== null),
+    reports.find(({ extent }) => extent === "whole"),
+  ];
+  const failed = [...new Set(found)].filter((each) => each?.status === "fail");
+  const link = (id: string, text: string, at: Date) =>
+    html`<a href="/console/check${id}">${text}</a> ${timeAt(at)}`;
+  return [
+    ...failed.flatMap((each) => {
+      if (each === undefined) return [];
+      const count = each.counts?.["fail"] ?? 1;
+      return [link(`/${each.id}`, told(language, "due_check", { count }), each.at)];
+    }),
+    ...(newest?.status === null ? [link("", told(language, "due_no_report"), newest.at)] : []),
+  ];
+}
+
+/** One report: what must be done first, what was well last. Failures: `not_found`, also for one that cannot be read. */
 export async function checkReportPage(
   app: ConsoleDeps,
   view: View,
@@ -81,42 +103,64 @@ export async function checkReportPage(
   const { language } = view;
   const id = readId(given);
   const stored = id === undefined ? undefined : await timely(checkReportWith(app.db, id));
-  if (stored?.report == null) throw new Failure("not_found");
-  const report = objectIn(stored.report) ?? {};
+  const report = objectIn(stored?.report ?? "");
+  const all = report?.["findings"];
+  if (stored === undefined || report === undefined || !Array.isArray(all)) {
+    throw new Failure("not_found");
+  }
+  const findings = all.filter(isObject);
   const build = isObject(report["build"]) ? report["build"] : {};
   const options = isObject(report["options"]) ? report["options"] : {};
-  const signature = isObject(report["signature"]) ? report["signature"] : {};
-  const findings = (Array.isArray(report["findings"]) ? report["findings"] : []).filter(isObject);
-  const sections = statuses.map((status) => {
-    const rows = findings
-      .filter((finding) => finding["status"] === status)
-      .map(({ code, message, hint }) => [
-        html`<code>${String(code)}</code>`,
-        String(message),
-        status !== "pass" && typeof hint === "string" ? hint : "",
-      ]);
-    const columns = headings(language, "what", "found", "remedy");
-    return rows.length === 0
-      ? ""
-      : html`<h2>${badge(told(language, `check_${status}`), moods[status])} ${rows.length}</h2>
-          ${tableOf(columns, rows, undefined)}`;
-  });
   const body = html`${factsOf([
       ["checkedAt", stored.at],
       ["by", stored.by],
-      ["publicUrl", report["publicUrl"]],
-      ["build", `${String(build["number"])} (${String(build["revision"])})`],
+      ["publicUrl", textOf(report["publicUrl"])],
+      ["build", `${textOf(build["number"])} (${textOf(build["revision"])})`],
       [
         "options",
         Object.entries(options)
-          .map(([name, value]) => `${name}: ${String(value)}`)
+          .map(([name, value]) => `${name}: ${textOf(value)}`)
           .join(", "),
       ],
-      ["signed by node", signature["fingerprint"]],
     ])}
-    ${sections}
+    ${statuses.map((status) =>
+      findingsTable(
+        language,
+        status,
+        findings.filter((each) => statusOf(each) === status),
+      ),
+    )}
     <p><a class="button plain" href="/console/check">${told(language, "all_checks")}</a></p>`;
   return await consolePage(view, { room: "check", body });
+}
+
+type Finding = Readonly<Record<string, unknown>>;
+
+/** What nobody knows is no reason to be calm. */
+function statusOf({ status }: Finding): (typeof statuses)[number] {
+  return statuses.find((each) => each === status) ?? "fail";
+}
+
+function findingsTable(
+  language: Language,
+  status: (typeof statuses)[number],
+  findings: readonly Finding[],
+): Markup | "" {
+  if (findings.length === 0) return "";
+  const isWell = status === "pass" || status === "skipped";
+  const rows = findings.map(({ code, message, hint }) => [
+    html`<code>${plain(textOf(code))}</code>`,
+    textOf(message),
+    ...(isWell ? [] : [textOf(hint)]),
+  ]);
+  const columns = headings(language, "what", "found", ...(isWell ? [] : (["remedy"] as const)));
+  return html`<h2>${badge(told(language, `check_${status}`), moods[status])} ${rows.length}</h2>
+    ${tableOf(columns, rows, undefined)}`;
+}
+
+/** Of what stands in a report; what it should not hold is left out. */
+function textOf(value: unknown): string {
+  return ["string", "number", "boolean"].includes(typeof value) ? String(value) : "";
 }
 
 /** Runs a check, and shows what is known of it by then. Failures: `form_refused`, `not_found`, `check_running`, `check_not_run`. */
@@ -124,7 +168,7 @@ export async function runCheckNow(app: ConsoleDeps, { form, note, by }: Sent): P
   const extent = form.get("extent");
   if (extent !== "quick" && extent !== "whole") throw new Failure("form_refused");
   if (app.checkRunner === undefined) throw new Failure("not_found");
-  await note("check", extent);
+  await note("check_start", extent);
   await app.checkRunner.run({ by, isQuick: extent === "quick" });
   return seeOther("/console/check");
 }

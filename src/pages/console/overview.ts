@@ -19,6 +19,7 @@ import {
 } from "#src/proxy/call-count-store.ts";
 import { timely } from "#src/timeout.ts";
 import type { Markup } from "../page.ts";
+import { checksDue } from "./check.ts";
 import { lineChart } from "./charts.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import { type View, badge, consolePage, headings, tableOf, timeAt, withCode } from "./layout.ts";
@@ -169,7 +170,6 @@ async function dueRows(app: ConsoleDeps, { language }: View): Promise<readonly M
     app.healthWatch.daysSinceCleanup(),
     timely(newestCheckReports(app.db)),
   ]);
-  const lastCheck = checks.find(({ status }) => status !== null);
   const open = alerts.filter((each) => each.state === "firing" && !isAcknowledged(each));
   const states = Map.groupBy(accounts, ({ state }) => state);
   const link = (room: string, count: number, word: Parameters<typeof told>[1]) =>
@@ -185,7 +185,7 @@ async function dueRows(app: ConsoleDeps, { language }: View): Promise<readonly M
       >`;
     }),
     ...link("tools", off.count, "due_switched"),
-    ...link("check", lastCheck?.counts?.["fail"] ?? 0, "due_check"),
+    ...checksDue(language, checks),
     ...(days !== undefined && days > overdueDays
       ? [withCode(told(language, "due_cleanup", { count: Math.floor(days) }))]
       : []),

@@ -287,10 +287,18 @@ const words = {
   found: { es: "qué se encontró", pt: "o que foi encontrado", en: "found" },
   remedy: { es: "qué hacer", pt: "o que fazer", en: "what to do" },
   due_check: {
-    es: "La última comprobación encontró {count} que hay que hacer",
-    pt: "A última verificação encontrou {count} a fazer",
-    en: "The last check found {count} that must be done",
+    es: "Por hacer, según la comprobación: {count}",
+    pt: "A fazer, segundo a verificação: {count}",
+    en: "Must be done, by the check: {count}",
   },
+  due_no_report: {
+    es: "La última comprobación terminó sin informe",
+    pt: "A última verificação terminou sem relatório",
+    en: "The last check ended without a report",
+  },
+  extent: { es: "alcance", pt: "alcance", en: "extent" },
+  extent_whole: { es: "completa", pt: "completa", en: "whole" },
+  extent_part: { es: "en parte", pt: "em parte", en: "in part" },
   setting: { es: "ajuste", pt: "configuração", en: "setting" },
   value: { es: "valor", pt: "valor", en: "value" },
   set_secret: {

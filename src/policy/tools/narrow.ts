@@ -31,12 +31,16 @@ type Permission = {
   readonly grant: Grant;
   /** What it may use now, of what its upstream has shown. */
   readonly tools: readonly UsableTool[];
+  /** There are more than those. */
+  readonly isCut: boolean;
   /** Nothing that changes anything is left to it, by whoever's word. */
   readonly onlyReading: boolean;
 };
 
 /** So many are offered to be taken away one by one. */
 export const mostTools = 400;
+/** More than an upstream's definitions are kept. */
+const mostNames = 10_000;
 
 /** A person's open permission with what it may use now. Failures: `not_found`. */
 export async function permissionOf(
@@ -49,10 +53,12 @@ export async function permissionOf(
   const policies = await policiesOfGrant(app, grant);
   const onlyReading = policies.some(
     ({ allow, deny }) =>
-      deny.includes("@writing") || (allow?.every((each) => each === "@read-only") ?? false),
+      deny.includes("@writing") ||
+      (allow !== null && allow.length > 0 && allow.every((each) => each === "@read-only")),
   );
   const tools = upstream === undefined ? [] : await usableTools(app, { upstream, policies });
-  return { grant, tools, onlyReading };
+  const isCut = tools.length > mostTools;
+  return { grant, tools: tools.slice(0, mostTools), isCut, onlyReading };
 }
 
 async function usableTools(
@@ -65,7 +71,7 @@ async function usableTools(
   const { upstream, policies } = owner;
   const { name: of, pack } = upstream;
   const names =
-    pack?.tools ?? (await timely(shownTools(app.db, { upstream: of, most: mostTools })));
+    pack?.tools ?? (await timely(shownTools(app.db, { upstream: of, most: mostNames })));
   return names.flatMap((name) => {
     const known = app.definitions.find(upstream, name);
     const nature = known.nature ?? natureInPack(upstream, name);
