@@ -11,8 +11,9 @@ export type CheckReport = Omit<Row, "report" | "endedAt"> & { readonly isRunning
 export const mostCheckReports = 50;
 
 const { id, at, by, status, counts, extent, endedAt } = checkReports;
-/** What has not ended by then has ended without a report. */
-const isRunning = sql<boolean>`${endedAt} is null and ${at} between now() - interval '3 minutes' and now()`;
+/** What has not ended by then has ended without a report. Not by `now()`: one may have begun while its transaction waited. */
+const isRunning = sql<boolean>`${endedAt} is null
+  and ${at} between clock_timestamp() - interval '3 minutes' and clock_timestamp()`;
 
 /** Notes that a check begins; returns its id. What is older than the newest fifty goes. */
 export async function beginCheckReport(db: Database, asker: string, now: Date): Promise<string> {

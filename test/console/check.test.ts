@@ -112,10 +112,9 @@ test("one check at a time over all replicas; one that ends without a report is t
   expect(page).toContain("A check is running, by console:ana.");
   expect(page).not.toContain('action="/console/check"');
   running.resolve({ exit: 2, said: "SMARTDASH_UPSTREAMS is no JSON" });
-  expect((await Promise.all([first, second])).toSorted()).toEqual([
-    "check_not_run",
-    "check_running",
-  ]);
+  expect(new Set(await Promise.all([first, second]))).toEqual(
+    new Set(["check_not_run", "check_running"]),
+  );
   expect(words).toEqual([["check", "--into", expect.any(String), "--quick"]]);
   expect(await read("check")).toContain("ended without a report");
   expect(await read("overview")).toContain("The last check ended without a report");

@@ -5,7 +5,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { outcomeOf, outcomes } from "#src/proxy/call-outcome-store.ts";
 import { callsOfPerson, queryFor } from "#src/proxy/person-call-store.ts";
 import { authorizedAgent } from "#test/support/agent-like.ts";
-import { type Visitor, newVisitor } from "#test/support/browser-like.ts";
+import { type Visitor, connectSeller, newVisitor } from "#test/support/browser-like.ts";
 import { type World, openWorld } from "#test/support/world.ts";
 import { ownerOf, seedCalls } from "./seed.ts";
 
@@ -93,6 +93,18 @@ test("every filter leaves what it says, and what programs ask by themselves come
   expect(await shown(`agent=session:${sessionId}`)).toEqual(["by_session"]);
   expect(await shown(`agent=grant:${policyId}&outcome=done`)).toEqual(["went_well", "long_ago"]);
   expect(await shown(`agent=grant:${"0".repeat(36)}&day=never&outcome=x&before=1`)).toEqual(all);
+});
+
+test("a day that was never is no filter", async () => {
+  await using world = await openWorld();
+  const visitor = newVisitor();
+  await connectSeller(visitor, { url: world.url });
+  for (const day of ["1969-12-31", "0000-01-01", "2026-02-30", "x", "9999-12-31"]) {
+    for (const path of ["activity", "activity.csv"]) {
+      const { status } = await visitor.get(`${world.url}/${path}?day=${day}`);
+      expect([day, path, status]).toEqual([day, path, 200]);
+    }
+  }
 });
 
 test("an outcome means the same for the filter and for the page", async () => {

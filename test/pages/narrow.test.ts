@@ -10,6 +10,7 @@ import {
   authorizeUrl,
   formIn,
   newPkce,
+  redeem,
   tokenRequest,
 } from "#test/support/agent-like.ts";
 import { type Visitor, connectSeller, newVisitor } from "#test/support/browser-like.ts";
@@ -239,6 +240,39 @@ test("a permission ends on the day that its person has set: its tokens, its plac
   expect([...(await db.execute(sql`select ended_at is not null as ended from grants`))]).toEqual([
     { ended: true },
   ]);
+}, 20_000);
+
+test("a permission ends with every grant of it: one that was remembered, and one whose code is still kept", async () => {
+  await using guarded = await openGuarded({ tools: four });
+  const { world } = guarded;
+  const { db } = world.app;
+  const { visitor, clientId, address, form_token } = await openPermission(world);
+  const silent = await authorizedAgent(world.url, { visitor, clientId });
+  const pkce = newPkce();
+  const asked = await visitor.get(authorizeUrl({ url: world.url, clientId, pkce }));
+  const kept = new URL(asked.headers.get("location") ?? "").searchParams.get("code") ?? "";
+  expect(kept).not.toBe("");
+  const rows = () =>
+    db.execute<{ policies: number; grants: number; dated: number; open: number }>(sql`
+      select count(distinct policy_id)::int as policies, count(*)::int as grants, count(expires_at)::int as dated,
+        count(*) filter (where ended_at is null)::int as open from grants`);
+  expect([...(await rows())]).toEqual([{ policies: 1, grants: 3, dated: 0, open: 3 }]);
+  // They are one row of the person's page.
+  const home = await (await visitor.get(`${world.url}/`)).text();
+  expect(new Set(home.match(/\/grants\/[\da-f-]{36}/g)).size).toBe(1);
+  await send(visitor, address, [
+    ["form_token", form_token],
+    ["until", new Date(Date.now() + 86_400_000).toISOString().slice(0, 10)],
+  ]);
+  expect([...(await rows())]).toMatchObject([{ dated: 3, open: 3 }]);
+  await send(visitor, `${address}/end`, [["form_token", form_token]]);
+  expect([...(await rows())]).toMatchObject([{ open: 0 }]);
+  const at = { url: `${world.url}/mcp`, bearer: silent.tokens.access_token };
+  await eventually(
+    async () => (await post(at.url, at.bearer, toolCall("get_item"))).status === 401,
+  );
+  const redeemed = await redeem(world.url, { clientId, code: kept, pkce });
+  expect([redeemed.status, await redeemed.json()]).toMatchObject([400, { error: "invalid_grant" }]);
 }, 20_000);
 
 test("what takes nothing away changes nothing, and says so", async () => {

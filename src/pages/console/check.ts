@@ -76,7 +76,7 @@ function reportRow({ language }: View, report: CheckReport) {
 
 /** What the last checks say that somebody has to do something about: a part of the checklist does not answer for all of it. */
 export function checksDue(language: Language, reports: readonly CheckReport[]): readonly Markup[] {
-  const [newest] = reports.filter(({ isRunning }) => !isRunning);
+  const newest = reports.find(({ isRunning }) => !isRunning);
   const found = [
     reports.find(({ status }) => status !== null),
     reports.find(({ extent }) => extent === "whole"),
@@ -134,17 +134,17 @@ export async function checkReportPage(
   return await consolePage(view, { room: "check", body });
 }
 
-type Finding = Readonly<Record<string, unknown>>;
+type Result = Readonly<Record<string, unknown>>;
 
 /** What nobody knows is no reason to be calm. */
-function statusOf({ status }: Finding): (typeof statuses)[number] {
+function statusOf({ status }: Result): (typeof statuses)[number] {
   return statuses.find((each) => each === status) ?? "fail";
 }
 
 function findingsTable(
   language: Language,
   status: (typeof statuses)[number],
-  findings: readonly Finding[],
+  findings: readonly Result[],
 ): Markup | "" {
   if (findings.length === 0) return "";
   const isWell = status === "pass" || status === "skipped";
