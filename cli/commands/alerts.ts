@@ -12,16 +12,17 @@ const list = command({
     const rows = await withApp({ role: "command" }, ({ db }) => allAlerts(db));
     const alerts = rows.map(shown);
     if (alerts.length === 0) return { json: { alerts }, talk: "There was nothing yet." };
-    const lines = alerts.map(({ state, kind, subject, firedAt, summary }) => [
+    const lines = rows.map(({ state, kind, subject, firedAt, summary, acknowledgedBy }) => [
       state,
       `${kind} ${subject}`,
       firedAt.toISOString().slice(0, 16),
+      acknowledgedBy ?? "",
       summary,
     ]);
     const isFiring = alerts.some(({ state }) => state === "firing");
     return {
       json: { alerts },
-      text: table(["state", "kind and subject", "since (UTC)", "what"], lines),
+      text: table(["state", "kind and subject", "since (UTC)", "seen by", "what"], lines),
       ...(isFiring ? { exit: 1 } : {}),
     };
   },

@@ -22,7 +22,7 @@ const off = command({
   ],
   args: { subject, reason: { type: "string", description: "What agents are told" } },
   run: async ({ subject: given, reason }) => {
-    const work = withApp({ role: "command" }, (app) => switchOff(app, given, reason));
+    const work = withApp({ role: "command" }, (app) => switchOff(app, given, { reason }));
     const done = await patiently(() => "Waiting for the gateways", work);
     const { subject: name, isKnown } = done;
     const told = acknowledgedOutcome(done.acknowledged);

@@ -9,10 +9,8 @@ export const switches = pgTable("switches", {
   /** `all`, `upstream:NAME`, `provider:NAME`, `account:ID`, `agent:CLIENT_ID`, `tool:UPSTREAM/NAME`, `grant:ID` or `session:ID`. */
   subject: text("subject").primaryKey(),
   reason: text("reason"),
-  /** `operator`, or `guard` where an agent went round in circles. */
-  by: text("by", { enum: ["operator", "guard"] })
-    .notNull()
-    .default("operator"),
+  /** `operator`, `console:NAME`, or `guard` where an agent went round in circles. */
+  by: text("by").notNull().default("operator"),
   at: moment("at").notNull().defaultNow(),
 });
 

@@ -160,7 +160,7 @@ export async function killSwitchHolds(world: SelfTestDeps): Promise<readonly Che
     return answer.status;
   };
   try {
-    await switchOff(world.app, name, "check");
+    await switchOff(world.app, name, { reason: "check" });
     const off = await ask();
     await switchOn(world.app, name);
     let on = await ask();

@@ -12,8 +12,8 @@ import { readForm } from "#src/http/forms.ts";
 import { type SignedIn, beginSignIn, formSender, signedIn } from "#src/people/sign-in.ts";
 import { type Language, languageOf } from "#src/http/language.ts";
 import { packTool } from "#src/upstreams/tools/tool-servers.ts";
-import { say } from "./words.ts";
-import { plain } from "#src/telemetry/redact.ts";
+import { askedBy } from "./guard-notes.ts";
+import { nameIn, say } from "./words.ts";
 import { prettyJson } from "#src/policy/pretty-json.ts";
 import {
   answerQuestion,
@@ -134,7 +134,6 @@ async function questionPage(
   const { approval, person } = asked;
   const { accountId } = approval;
   const account = accountId === null ? undefined : await accountById(app.db, accountId);
-  const { agent, tool } = approval;
   const given = argumentsOf(app, approval) ?? "{}";
   const body = html`<p>${leadOf(app, language, approval)}</p>
     ${account === undefined ? "" : html`<p><b>${accountName(app, language, account)}</b></p>`}
@@ -150,7 +149,7 @@ async function questionPage(
     </form>`;
   return await page(
     language,
-    say(language, "approval_title", { agent: plain(agent), tool: plain(tool) }),
+    say(language, "approval_title", askedBy(app, language, approval)),
     body,
     {
       isPrivate: true,
@@ -162,7 +161,9 @@ async function questionPage(
 function leadOf({ catalog }: Deps, language: Language, { upstream, tool }: Approval): string {
   const known = catalog.upstreams.get(upstream);
   const own = known === undefined ? undefined : packTool(known, tool)?.asks?.[language];
-  return own ?? say(language, "approval_lead", { upstream: known?.title ?? upstream });
+  return (
+    own ?? say(language, "approval_lead", { upstream: nameIn(language, known?.title ?? upstream) })
+  );
 }
 
 function longerButtons(language: Language): Markup {

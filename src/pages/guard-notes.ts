@@ -10,6 +10,7 @@ import { type PageRoutes } from "#src/http/page-routes.ts";
 import { readForm } from "#src/http/forms.ts";
 import { type SignedIn, formSender } from "#src/people/sign-in.ts";
 import type { Language } from "#src/http/language.ts";
+import { agentNameIn, toolTitle } from "./activity-rows.ts";
 import { type Markup, accountName, seeOther } from "./page.ts";
 import { say } from "./words.ts";
 import type { Budget } from "#src/config/guards.ts";
@@ -40,7 +41,7 @@ export async function guardNotes(
   whose: { readonly person: SignedIn; readonly accounts: readonly Account[] },
 ): Promise<Notes> {
   const { person, accounts } = whose;
-  const agents = await agentsOf(app, person.personId);
+  const agents = await agentsOf(app, person.personId, language);
   const [pending, standing, stopped, used] = await Promise.all([
     pendingApprovals(app.db, person.personId),
     standingApprovals(app.db, person.personId),
@@ -53,22 +54,36 @@ export async function guardNotes(
   const names = new Map(agents.map(({ key, name }) => [key, name]));
   const low = used.filter(isLow);
   const urgent = sections(language, "h3", {
-    waiting: pending.map((each) => question(language, each)),
+    waiting: pending.map((each) => question(app, language, each)),
     accounts_to_reconnect: accounts
       .filter(({ state }) => state === "reconnect_required" || state === "ambiguous")
       .map((account) => accountToReconnect(app, language, account)),
-    stopped_agents: stopped.map(({ subject }) =>
-      row(language, {
-        text: names.get(subject) ?? subject,
-        action: `/stopped/${subject.replace(":", "/")}`,
-        button: "let_go_on",
-        person,
-      }),
-    ),
+    stopped_agents: stopped
+      .filter(({ by }) => by === "guard")
+      .map(({ subject }) =>
+        row(language, {
+          text: names.get(subject) ?? subject,
+          action: `/stopped/${subject.replace(":", "/")}`,
+          button: "let_go_on",
+          person,
+        }),
+      ),
+    switched_off_agents: stopped
+      .filter(({ by }) => by !== "guard")
+      .map(
+        ({ subject, reason }) =>
+          html`<li>
+            <span class="grow"
+              >${names.get(subject) ?? subject}<br /><span class="note"
+                >${reason === null ? "" : plain(reason)}</span
+              ></span
+            >
+          </li>`,
+      ),
     budgets_low: low.map((each) => usedRow(language, each)),
   });
   const others = sections(language, "h2", {
-    allowed_longer: standing.map((each) => standingRow(language, each, person)),
+    allowed_longer: standing.map((each) => standingRow(app, language, each, person)),
     used_calls: used.filter((each) => !isLow(each)).map((each) => usedRow(language, each)),
   });
   return {
@@ -92,6 +107,7 @@ type SectionName =
   | "waiting"
   | "accounts_to_reconnect"
   | "stopped_agents"
+  | "switched_off_agents"
   | "budgets_low"
   | "allowed_longer"
   | "used_calls";
@@ -109,8 +125,13 @@ function sections(
       const words = say(language, title);
       const lead =
         title === "stopped_agents"
-          ? html`<p class="note">${say(language, "stopped_lead")}</p>`
-          : "";
+          ? html`<p class="note">
+              ${say(language, "stopped_lead")}
+              <a href="/activity">${say(language, "activity_of_agents")}</a>
+            </p>`
+          : title === "switched_off_agents"
+            ? html`<p class="note">${say(language, "switched_off_lead")}</p>`
+            : "";
       return html`${level === "h2" ? html`<h2>${words}</h2>` : html`<h3>${words}</h3>`} ${lead}
         <ul>
           ${own}
@@ -122,6 +143,7 @@ const sectionNames = [
   "waiting",
   "accounts_to_reconnect",
   "stopped_agents",
+  "switched_off_agents",
   "budgets_low",
   "allowed_longer",
   "used_calls",
@@ -163,7 +185,11 @@ export function mountStopped(
   });
 }
 
-async function agentsOf(app: Pick<App, "db" | "now">, personId: string): Promise<readonly Agent[]> {
+async function agentsOf(
+  app: Pick<App, "db" | "now">,
+  personId: string,
+  language: Language = "en",
+): Promise<readonly Agent[]> {
   const [grants, sessions] = await Promise.all([
     openGrants(app.db, personId),
     openSessions(app.db, personId, app.now()),
@@ -174,17 +200,23 @@ async function agentsOf(app: Pick<App, "db" | "now">, personId: string): Promise
     ),
     ...sessions.map(({ id, platform, accountId }) => ({
       key: `session:${id}`,
-      name: platform ?? `session ${id.slice(-6)}`,
+      name: agentNameIn(language, { agent: `session:${id}`, agentName: platform }),
       accountId,
     })),
   ];
 }
 
-function standingRow(language: Language, approval: Approval, person: SignedIn): Markup {
-  const { id, agent, tool, extent } = approval;
-  const word = extent === "always" ? "approve_always" : "approve_hour";
+function standingRow(
+  app: Pick<App, "catalog">,
+  language: Language,
+  approval: Approval,
+  person: SignedIn,
+): Markup {
+  const { id, extent } = approval;
+  const { agent, tool } = askedBy(app, language, approval);
+  const word = extent === "always" ? "allowed_always" : "allowed_hour";
   return row(language, {
-    text: `${plain(agent)}: ${plain(tool)} (${say(language, word)})`,
+    text: `${agent}: ${tool} (${say(language, word)})`,
     action: `/approvals/${id}/withdraw`,
     button: "withdraw",
     person,
@@ -227,12 +259,26 @@ function usedRow(language: Language, { name, used, limit, period }: Used): Marku
   </li>`;
 }
 
-function question(language: Language, { id, agent, tool }: Approval): Markup {
-  return html`<li>
-    <a href="/approvals/${id}"
-      >${say(language, "approval_title", { agent: plain(agent), tool: plain(tool) })}</a
-    >
-  </li>`;
+function question(app: Pick<App, "catalog">, language: Language, approval: Approval): Markup {
+  const words = say(language, "approval_title", askedBy(app, language, approval));
+  return html`<li><a href="/approvals/${approval.id}">${words}</a></li>`;
+}
+
+/** Who asks for what, as people call them. */
+export function askedBy(
+  { catalog }: Pick<App, "catalog">,
+  language: Language,
+  { agent, caller, upstream, tool: name }: Approval,
+): { readonly agent: string; readonly tool: string } {
+  // A session without a platform is called by its id, in the language of whoever reads.
+  const isNameless = caller.startsWith("session:") && agent.startsWith("session ");
+  const named = isNameless
+    ? agentNameIn(language, { agent: caller, agentName: null })
+    : plain(agent);
+  return {
+    agent: named,
+    tool: toolTitle({ catalog, language, titles: new Map() }, { upstream, name }),
+  };
 }
 
 function row(

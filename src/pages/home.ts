@@ -193,11 +193,20 @@ function whatItMay(language: Language, grant: Grant, { narrowings }: Known): rea
   const left = narrowing?.allow?.length;
   const isReading = grant.onlyReading || narrowing?.deny.includes("@writing") === true;
   return [
-    ...readScopes(grant.scope).map((scope) => say(language, `scope_${scope}`)),
-    ...(isReading ? [say(language, "only_reading")] : []),
+    ...scopesIn(grant.scope, isReading).map((scope) => say(language, scope)),
     ...(grant.expiresAt === null ? [] : [lastDay(language, grant.expiresAt)]),
-    ...(left === undefined ? [] : [say(language, "tools_left", { count: String(left) })]),
+    // Of those that were left some may change something: how many it can use then is not known here.
+    ...(left === undefined || isReading
+      ? []
+      : [say(language, "tools_left", { count: String(left) })]),
   ];
+}
+
+/** What it may do, in words: with tools that change something, or without. */
+export function scopesIn(scope: string, isReading: boolean) {
+  return readScopes(scope).map((each) =>
+    each === "mcp:call" && isReading ? ("scope_reading" as const) : (`scope_${each}` as const),
+  );
 }
 
 /** Leads to the question, not to the end itself. */

@@ -23,6 +23,7 @@ import { plain } from "#src/telemetry/redact.ts";
 import { toolTitle } from "./activity-rows.ts";
 import { lastUse, usageChart, usageOf } from "./activity-usage.ts";
 import { dayIn, dayMs, dayOf, lastDay } from "./dates.ts";
+import { scopesIn } from "./home.ts";
 import { type Markup, accountName, page, seeOther } from "./page.ts";
 import { nameIn, say } from "./words.ts";
 
@@ -34,30 +35,39 @@ export function mountNarrow(routes: PageRoutes, app: Deps): void {
   routes.get("/grants/:id", async ({ req }) => {
     const asked = await ownPermission(app, req.raw, req.param("id"));
     const note = req.query("saved") === undefined ? undefined : "narrow_saved";
-    return await permissionPage(app, languageOf(req.raw), { ...asked, note });
+    return await permissionPage(app, languageOf(req.raw), { ...asked, note, sent: undefined });
   });
   routes.post("/grants/:id", async ({ req }) => {
     const form = await readForm(req.raw);
     await formSender(app, req.raw, form);
     const asked = await ownPermission(app, req.raw, req.param("id"));
-    const { grant, person, tools } = asked;
-    const answer = (note: Shown["note"]) =>
-      permissionPage(app, languageOf(req.raw), { ...asked, note });
-    const chosen = new Set(form.getAll("tool"));
-    const keep = (tool: UsableTool) => chosen.has(keyOf(grant, tool));
-    const choosesTools = form.get("tools") === "chosen";
-    if (choosesTools && tools.length > 0 && !tools.some(keep)) {
-      return await answer("narrow_none_left");
-    }
-    const onlyReading = form.get("only_reading") === "yes";
+    const { grant, person } = asked;
+    const wanted = wantedIn(form, asked, app.now());
     const which = { id: grant.id, personId: person.personId };
-    const day = form.get("until") ?? "";
-    const until = day === "" ? undefined : endOfDay(day, app.now());
-    if (day !== "" && until === undefined) return await answer("narrow_no_day");
-    const wanted = { onlyReading, until, keep: choosesTools ? keep : undefined };
-    if (!(await narrowPermission(app, which, wanted))) return await answer("narrow_nothing");
-    return seeOther(`/grants/${grant.id}?saved`);
+    const isLess = typeof wanted !== "string" && (await narrowPermission(app, which, wanted));
+    if (isLess) return seeOther(`/grants/${grant.id}?saved`);
+    const note = typeof wanted === "string" ? wanted : "narrow_nothing";
+    return await permissionPage(app, languageOf(req.raw), { ...asked, note, sent: form });
   });
+}
+
+/** What a form takes away, or what is wrong with it. */
+function wantedIn(
+  form: URLSearchParams,
+  { grant, tools }: Awaited<ReturnType<typeof ownPermission>>,
+  now: Date,
+) {
+  const chosen = new Set(form.getAll("tool"));
+  const isKept = (tool: UsableTool) => chosen.has(keyOf(grant, tool));
+  const keep = form.get("tools") === "chosen" ? isKept : undefined;
+  if (keep !== undefined && tools.length > 0 && !tools.some(keep)) return "narrow_none_left";
+  const onlyReading = form.get("only_reading") === "yes";
+  const day = form.get("until") ?? "";
+  if (day === "") return { onlyReading, keep, until: undefined };
+  const until = endOfDay(day, now);
+  if (until === undefined) return "narrow_no_day";
+  const isLater = grant.expiresAt !== null && until > grant.expiresAt;
+  return isLater ? "narrow_later" : { onlyReading, keep, until };
 }
 
 /** Failures: `sign_in_needed`. */
@@ -94,10 +104,13 @@ export function namedAccount(app: Deps, language: Language, account: Account | u
 }
 
 type Shown = Awaited<ReturnType<typeof ownPermission>> & {
+  /** What was chosen in a form that changed nothing: nobody has to choose it again. */
+  readonly sent: URLSearchParams | undefined;
   readonly note:
     | "narrow_saved"
     | "narrow_none_left"
     | "narrow_no_day"
+    | "narrow_later"
     | "narrow_nothing"
     | undefined;
 };
@@ -134,10 +147,9 @@ async function permissionPage(app: Deps, language: Language, shown: Shown): Prom
 }
 
 function scopeList(language: Language, { grant, onlyReading }: Shown): Markup {
-  return html`<h2>${say(language, "it_may")}</h2>
+  return html`<h2>${say(language, "it_may_now")}</h2>
     <ul class="plain">
-      ${readScopes(grant.scope).map((scope) => html`<li>${say(language, `scope_${scope}`)}</li>`)}
-      ${onlyReading ? html`<li>${say(language, "only_reading")}</li>` : ""}
+      ${scopesIn(grant.scope, onlyReading).map((scope) => html`<li>${say(language, scope)}</li>`)}
       ${grant.expiresAt === null ? "" : html`<li>${lastDay(language, grant.expiresAt)}</li>`}
     </ul>`;
 }
@@ -156,7 +168,12 @@ function narrowForm(app: Deps, language: Language, shown: Titled): Markup {
         onlyReading || !canCall
           ? ""
           : html`<label class="choice">
-              <input type="checkbox" name="only_reading" value="yes" />
+              <input
+                type="checkbox"
+                name="only_reading"
+                value="yes"
+                ${shown.sent?.get("only_reading") === "yes" ? "checked" : ""}
+              />
               <span>${say(language, "only_reading")}</span>
             </label>`
       }
@@ -169,7 +186,12 @@ function narrowForm(app: Deps, language: Language, shown: Titled): Markup {
       }
       <label class="until"
         >${say(language, "narrow_until")}
-        <input type="date" name="until" min="${dayOf(app.now())}" />
+        <input
+          type="date"
+          name="until"
+          min="${dayOf(app.now())}"
+          value="${shown.sent?.get("until") ?? ""}"
+        />
       </label>
       <button>${say(language, "narrow_save")}</button>
     </form>`;
@@ -178,9 +200,10 @@ function narrowForm(app: Deps, language: Language, shown: Titled): Markup {
 function toolChoices(
   app: Deps,
   language: Language,
-  { grant, tools, isCut, titles }: Titled,
+  { grant, tools, isCut, titles, sent }: Titled,
 ): Markup {
   const told = { catalog: app.catalog, language, titles };
+  const kept = sent === undefined ? undefined : new Set(sent.getAll("tool"));
   return html`<fieldset>
     <legend>${say(language, "narrow_tools")}</legend>
     <p class="note">${say(language, "narrow_tools_hint")}</p>
@@ -190,7 +213,12 @@ function toolChoices(
       const name = plain(tool.name);
       const title = toolTitle(told, { upstream: grant.upstream, name: tool.name });
       return html`<label class="choice">
-        <input type="checkbox" name="tool" value="${keyOf(grant, tool)}" checked />
+        <input
+          type="checkbox"
+          name="tool"
+          value="${keyOf(grant, tool)}"
+          ${kept === undefined || kept.has(keyOf(grant, tool)) ? "checked" : ""}
+        />
         <span
           >${title}${title === name ? "" : html` <code>${name}</code>`}${
             tool.isReading

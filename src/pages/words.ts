@@ -83,6 +83,7 @@ const agentWords = {
     en: "That address is a program on this computer, and any program could pretend to be it. Allow it only if you have just started it yourself.",
   },
   it_may: { es: "Podrá", pt: "Poderá", en: "It will be able to" },
+  it_may_now: { es: "Puede", pt: "Pode", en: "It may" },
   "scope_mcp:read": {
     es: "ver qué herramientas, indicaciones y recursos hay",
     pt: "ver que ferramentas, instruções e recursos existem",
@@ -92,6 +93,11 @@ const agentWords = {
     es: "usar las herramientas: consultar y cambiar datos de la cuenta",
     pt: "usar as ferramentas: consultar e alterar dados da conta",
     en: "use the tools: look up and change what is in the account",
+  },
+  scope_reading: {
+    es: "usar las herramientas que dicen que no cambian nada",
+    pt: "usar as ferramentas que dizem que não mudam nada",
+    en: "use the tools that say they change nothing",
   },
   "scope_mcp:resources": {
     es: "leer recursos y enterarse de sus cambios",
@@ -201,7 +207,7 @@ const guardWords = {
   },
   approval_lead: {
     es: "El agente pide hacer esto en {upstream}, con exactamente estos datos:",
-    pt: "O agente pede para fazer isto em {upstream}, com exatamente estes dados:",
+    pt: "O agente pede para fazer isto no {upstream}, com exatamente estes dados:",
     en: "The agent asks to do this at {upstream}, with exactly this data:",
   },
   approval_key_title: {
@@ -266,6 +272,22 @@ const guardWords = {
     pt: "Estes agentes repetiam a mesma coisa sem avançar. Veja o que estavam fazendo antes de deixá-los continuar.",
     en: "These agents went round in circles. Look at what they were doing before you let them go on.",
   },
+  switched_off_agents: {
+    es: "Agentes que el operador apagó",
+    pt: "Agentes que o operador desligou",
+    en: "Agents that the operator has switched off",
+  },
+  switched_off_lead: {
+    es: "No pueden hacer nada hasta que el operador los encienda de nuevo.",
+    pt: "Não podem fazer nada até o operador ligá-los de novo.",
+    en: "They can do nothing until the operator switches them on again.",
+  },
+  allowed_always: { es: "permitida siempre", pt: "permitida sempre", en: "allowed always" },
+  allowed_hour: {
+    es: "permitida una hora",
+    pt: "permitida por uma hora",
+    en: "allowed for an hour",
+  },
   let_go_on: { es: "Dejar que siga", pt: "Deixar continuar", en: "Let it go on" },
   used_calls: { es: "Llamadas usadas", pt: "Chamadas usadas", en: "Calls used" },
   used_of: {
@@ -316,9 +338,9 @@ const guardWords = {
 const activityWords = {
   activity: { es: "Actividad", pt: "Atividade", en: "Activity" },
   activity_lead: {
-    es: "Qué usaron tus agentes, cuándo y con qué resultado. No se guarda ningún contenido: ni lo que el agente envió ni lo que se le respondió. Las horas son UTC.",
-    pt: "O que seus agentes usaram, quando e com que resultado. Nenhum conteúdo é guardado: nem o que o agente enviou nem o que lhe foi respondido. As horas são UTC.",
-    en: "What your agents used, when, and how it ended. No contents are stored: neither what an agent sent nor what was answered. Times are UTC.",
+    es: "Qué usaron tus agentes, cuándo y con qué resultado. No se guarda ningún contenido: ni lo que el agente envió ni lo que se le respondió. Por eso «respondida» no dice si la respuesta fue la que se quería. Las horas son UTC.",
+    pt: "O que seus agentes usaram, quando e com que resultado. Nenhum conteúdo é guardado: nem o que o agente enviou nem o que lhe foi respondido. Por isso “respondida” não diz se a resposta foi a desejada. As horas são UTC.",
+    en: "What your agents used, when, and how it ended. No contents are stored: neither what an agent sent nor what was answered. So “answered” does not say whether the answer was the one that was wanted. Times are UTC.",
   },
   filter_agent: { es: "Agente", pt: "Agente", en: "Agent" },
   filter_tool: { es: "Herramienta", pt: "Ferramenta", en: "Tool" },
@@ -332,10 +354,10 @@ const activityWords = {
     en: "Also what programs ask by themselves: lists, connections, signs of life",
   },
   filter_show: { es: "Mostrar", pt: "Mostrar", en: "Show" },
-  outcome_done: { es: "hecho", pt: "feito", en: "done" },
-  outcome_refused: { es: "rechazado", pt: "recusado", en: "refused" },
+  outcome_done: { es: "respondida", pt: "respondida", en: "answered" },
+  outcome_refused: { es: "rechazada", pt: "recusada", en: "refused" },
   outcome_failed: { es: "falló", pt: "falhou", en: "failed" },
-  outcome_left: { es: "abandonado", pt: "abandonado", en: "left" },
+  outcome_left: { es: "abandonada", pt: "abandonada", en: "left" },
   activity_none: {
     es: "Todavía no hay nada. Dale a tu agente esta dirección y pídele algo:",
     pt: "Ainda não há nada. Dê este endereço ao seu agente e peça algo a ele:",
@@ -509,9 +531,9 @@ const narrowWords = {
     en: "Tools that it may use",
   },
   narrow_tools_hint: {
-    es: "Quita la marca de las que ya no debe usar. Las que aparezcan después tampoco podrá usarlas.",
-    pt: "Desmarque as que não deve mais usar. As que aparecerem depois também não poderá usar.",
-    en: "Untick those that it should not use any more. It cannot use tools that appear later either.",
+    es: "Quita la marca de las que ya no debe usar. Si quitas alguna, tampoco podrá usar las que aparezcan después.",
+    pt: "Desmarque as que não deve mais usar. Se desmarcar alguma, também não poderá usar as que aparecerem depois.",
+    en: "Untick those that it should not use any more. If you untick one, it cannot use tools that appear later either.",
   },
   narrow_until: {
     es: "Hasta qué día (UTC), si ha de terminar por sí solo",
@@ -537,6 +559,11 @@ const narrowWords = {
     es: "Ese día no existe o ya pasó. No se cambió nada.",
     pt: "Esse dia não existe ou já passou. Nada foi alterado.",
     en: "There is no such day, or it is over. Nothing was changed.",
+  },
+  narrow_later: {
+    es: "Termina antes de ese día. No se cambió nada.",
+    pt: "Termina antes desse dia. Nada foi alterado.",
+    en: "It ends before that day. Nothing was changed.",
   },
   narrow_nothing: {
     es: "No quitaste nada: sigue como estaba.",

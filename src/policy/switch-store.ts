@@ -53,9 +53,12 @@ export async function saveSwitch(
         set: {
           reason:
             off.by === "guard"
-              ? sql`case when ${switches.by} = 'operator' then ${switches.reason} else ${off.reason} end`
-              : sql`coalesce(${off.reason}, case when ${switches.by} = 'operator' then ${switches.reason} end)`,
-          by: sql`case when ${switches.by} = 'operator' then 'operator' else ${off.by} end`,
+              ? sql`case when ${switches.by} <> 'guard' then ${switches.reason} else ${off.reason} end`
+              : sql`coalesce(${off.reason}, case when ${switches.by} <> 'guard' then ${switches.reason} end)`,
+          by:
+            off.by === "guard"
+              ? sql`case when ${switches.by} <> 'guard' then ${switches.by} else 'guard' end`
+              : off.by,
         },
       });
     await publishRevocations(transaction, [told]);
@@ -79,12 +82,12 @@ export async function removeSwitch(
   });
 }
 
-/** What guards have stopped of these, newest first. */
+/** What guards or operators have stopped of these, newest first. */
 export function stoppedAmong(db: Database, topics: readonly string[]): Promise<Switch[]> {
   return db
     .select()
     .from(switches)
-    .where(and(inArray(switches.subject, [...topics]), eq(switches.by, "guard")))
+    .where(inArray(switches.subject, [...topics]))
     .orderBy(desc(switches.at));
 }
 

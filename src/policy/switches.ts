@@ -107,13 +107,13 @@ type Deps = Pick<App, "db" | "catalog" | "log">;
 export async function switchOff(
   app: Deps,
   given: string,
-  reason: string | undefined,
+  { reason, by = "operator" }: { readonly reason?: string | undefined; readonly by?: string } = {},
 ): Promise<SwitchedOff> {
   const subject = await readSubject(app, given);
   const since = await databaseNow(app.db);
-  const row = { subject, reason: reason?.slice(0, 200) ?? null, by: "operator" as const };
+  const row = { subject, reason: reason?.slice(0, 200) ?? null, by };
   await timely(saveSwitch(app.db, row, switchedOff(subject)));
-  app.log.warn("switched_off", { subject });
+  app.log.warn("switched_off", { subject, by });
   const isKnown = await timely(isKnownSubject(app.db, subject));
   return { subject, isKnown, acknowledged: await acknowledged(app, [switchedOff(subject)], since) };
 }

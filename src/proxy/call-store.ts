@@ -1,9 +1,23 @@
-import { and, asc, desc, eq, gt, gte, ilike, inArray, isNotNull, lt, sql } from "drizzle-orm";
+import {
+  type SQL,
+  and,
+  asc,
+  desc,
+  eq,
+  gt,
+  gte,
+  ilike,
+  inArray,
+  isNotNull,
+  lt,
+  sql,
+} from "drizzle-orm";
 import type { Database } from "#db/open.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure, codeOf } from "#src/failure.ts";
 import { callBatches, calls } from "#db/schema/calls.ts";
 import { people } from "#db/schema/people.ts";
+import { type Outcome, outcomeConditions } from "./call-outcome-store.ts";
 import { countCalls } from "./call-count-store.ts";
 
 export type CallRow = typeof calls.$inferInsert;
@@ -101,6 +115,7 @@ type CallFilter = {
   readonly requestId?: string | undefined;
   /** Only what a guard had something to say about. */
   readonly isGuarded?: boolean;
+  readonly outcome?: Outcome | undefined;
   /** Only those before the call with this id. */
   readonly before?: string | undefined;
   readonly most: number;
@@ -124,43 +139,38 @@ export async function someCalls(db: Database, filter: CallFilter): Promise<Store
 }
 
 function fittingCalls(db: Pick<Database, "select">, filter: CallFilter) {
-  const {
-    since,
-    upstream,
-    tool,
-    agent,
-    accountId,
-    requestId,
-    isGuarded,
-    before,
-    most,
-    endedSince,
-  } = filter;
-  const byAgent =
-    agent === undefined
-      ? undefined
-      : sql`(${agent} in (${calls.clientId}, ${calls.grantId}::text, ${calls.sessionId}::text, ${calls.agentId}::text)
-          or ${calls.grantId} in (select id from grants where policy_id = ${readId(agent) ?? null}::uuid))`;
+  const { since, upstream, tool, accountId, requestId, isGuarded, before, most } = filter;
   return db
     .select()
     .from(calls)
     .where(
       and(
         gte(calls.at, since),
-        endedSince === undefined
-          ? undefined
-          : sql`${calls.at} + ${calls.durationMs} * interval '1 millisecond' >= ${endedSince.toISOString()}::timestamptz`,
         upstream === undefined ? undefined : eq(calls.upstream, upstream),
         tool === undefined ? undefined : ilike(calls.name, patternFor(tool)),
         accountId === undefined ? undefined : eq(calls.accountId, accountId),
         requestId === undefined ? undefined : eq(calls.requestId, requestId),
         isGuarded === true ? isNotNull(calls.guard) : undefined,
         before === undefined ? undefined : lt(calls.id, before),
-        byAgent,
+        ...furtherConditions(filter),
       ),
     )
     .orderBy(desc(calls.at), desc(calls.id))
     .limit(most);
+}
+
+function furtherConditions({ agent, endedSince, outcome }: CallFilter): readonly SQL[] {
+  const byAgent =
+    agent === undefined
+      ? undefined
+      : sql`(${agent} in (${calls.clientId}, ${calls.grantId}::text, ${calls.sessionId}::text, ${calls.agentId}::text)
+          or ${calls.grantId} in (select id from grants where policy_id = ${readId(agent) ?? null}::uuid))`;
+  const sinceEnd =
+    endedSince === undefined
+      ? undefined
+      : sql`${calls.at} + ${calls.durationMs} * interval '1 millisecond' >= ${endedSince.toISOString()}::timestamptz`;
+  const ended = outcome === undefined ? undefined : outcomeConditions[outcome];
+  return [byAgent, sinceEnd, ended].filter((each) => each !== undefined);
 }
 
 /** One call by its id. */

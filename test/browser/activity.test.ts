@@ -114,7 +114,7 @@ test("a person finds a call, takes its tool from the agent, and ends the permiss
   await page.getByLabel("Outcome").selectOption("refused");
   await page.getByRole("button", { name: "Show" }).click();
   await page.getByText("too many calls in a short time").first().waitFor();
-  expect(await page.getByText("done", { exact: true }).count()).toBe(1);
+  expect(await page.getByText("answered", { exact: true }).count()).toBe(1);
 
   await page.goto(permission);
   await page.getByRole("checkbox", { name: /close_listing/ }).uncheck();

@@ -22,7 +22,7 @@ test("a check is executed from the console, and its report is the one that the c
   const { read, press } = await openConsole(world);
   expect(await read("check")).toContain("Nobody has checked this deployment yet.");
   const pressed = await press("check", { extent: "quick" });
-  expect([pressed.status, pressed.headers.get("location")]).toEqual([303, "/console/check"]);
+  expect([pressed.status, pressed.headers.get("location")]).toEqual([303, "/console/check?done"]);
   const [report] = await newestCheckReports(world.app.db);
   expect(report).toMatchObject({
     by: "console:ana",

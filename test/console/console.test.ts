@@ -6,7 +6,8 @@ import { saveConditions } from "#src/operations/alerts/alert-store.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { chainWith } from "#src/proxy/audit.ts";
 import { saveCalls } from "#src/proxy/call-store.ts";
-import { formIn } from "#test/support/agent-like.ts";
+import { pendingApprovals } from "#src/policy/approvals/store.ts";
+import { authorizedAgent, formIn } from "#test/support/agent-like.ts";
 import { saveDefinitions } from "#src/policy/tools/store.ts";
 import { countsSince, dayCounts, durationAt, refusalsSince } from "#src/proxy/call-count-store.ts";
 import { runBeside } from "#test/cli/run.ts";
@@ -121,7 +122,7 @@ test("the overview says what wants a decision, and each line leads to where it i
     ["alerts", "Open alerts, not acknowledged: 1"],
     ["tools", "Tool definitions that wait for review: 1"],
     ["approvals", "Calls that wait for an answer: 1"],
-    ["accounts?state=reconnect_required", "Accounts that are reconnect_required: 1"],
+    ["accounts?state=reconnect_required", "Accounts that are to be reconnected: 1"],
     ["tools", "Switched off, by somebody or a guard: 1"],
   ] as const) {
     const links = page.split("<a ").filter((link) => link.includes(`>${words}</a`));
@@ -423,3 +424,84 @@ test("a call that took long is in the live view, too, and each row comes once wh
   expect(text).toMatch(/^id: [0-9a-f-]{36}$/m);
   expect(text.match(/"what":"tools\/call slow"/g)).toHaveLength(1);
 }, 30_000);
+
+test("what was held on purpose is approved as it is shown, and what was decided about which tool is written down", async () => {
+  await using world = await openWorld();
+  const { url } = world;
+  const bearer = await newBearer({ url });
+  await (await post(`${url}/mcp`, bearer, { jsonrpc: "2.0", id: 1, method: "tools/list" })).text();
+  const { read, press } = await openConsole(world);
+  await press("tools/hold", { upstream: "mercadolibre", tool: "echo" });
+  const held = async () =>
+    (await (await post(`${url}/mcp/mercadolibre`, bearer, toolCall("echo"))).text()).includes(
+      "held",
+    );
+  await eventually(held);
+  const room = await read("tools?upstream=mercadolibre");
+  expect(room).toContain("/console/tools?upstream=mercadolibre&amp;tool=echo");
+  const page = await read("tools?upstream=mercadolibre&tool=echo");
+  expect(page).toContain("held on purpose");
+  const seen = /name="seen" value="(\w+)"/.exec(page)?.[1] ?? "";
+  const wrong = await press("tools/release", {
+    upstream: "mercadolibre",
+    tool: "echo",
+    seen: "00",
+  });
+  expect([wrong.status, (await wrong.text()).includes("not what is held now")]).toEqual([
+    400,
+    true,
+  ]);
+  const done = await press("tools/release", { upstream: "mercadolibre", tool: "echo", seen });
+  expect(done.headers.get("location")).toBe("/console/tools?upstream=mercadolibre&done");
+  await eventually(async () => !(await held()));
+  expect((await actions(world)).slice(0, 3)).toEqual([
+    "ana tool_approved mercadolibre/echo",
+    "ana tool_approved mercadolibre/echo",
+    "ana tool_held mercadolibre/echo",
+  ]);
+}, 20_000);
+
+test("who has switched something off stands where it is seen, for operators and for the person", async () => {
+  await using world = await openWorld();
+  const agent = await authorizedAgent(world.url);
+  const { read, press } = await openConsole(world, "operator", "José Pérez");
+  const [row] = await world.app.db.execute<{ id: string }>(sql`select policy_id as id from grants`);
+  const done = await press("switch", { subject: `grant:${row?.id}`, state: "off", back: "agents" });
+  expect(done.headers.get("location")).toBe("/console/agents?done");
+  expect(await read("tools")).toContain("console:José Pérez");
+  expect(await read("agents?done")).toContain('role="status">Done.');
+  const home = await (await agent.visitor.get(`${world.url}/`)).text();
+  expect(home).toContain("Agents that the operator has switched off");
+  expect(home).not.toContain(`/stopped/grant/${row?.id}`);
+}, 20_000);
+
+test("a mistake is told on a page of the console, in words, and with the way on", async () => {
+  await using world = await openWorld();
+  const { visitor } = await openConsole(world);
+  for (const [path, words] of [
+    ["audit?day=2999-01-01", "has not begun"],
+    ["audit?day=2026-13-45", "2026-13-45"],
+    ["accounts/01a22bee-ed2a-78b7-9b6a-a3308da0241e", "does not exist"],
+    ["tools?upstream=mercadolibre&tool=nothing", "nothing"],
+  ] as const) {
+    const answer = await visitor.get(`${world.url}/console/${path}`);
+    const page = await answer.text();
+    expect([path, answer.status >= 400, page.includes(words), page.includes("<nav")]).toEqual([
+      path,
+      true,
+      true,
+      true,
+    ]);
+  }
+});
+
+test("an agent that has ended asks nothing any more", async () => {
+  await using world = await openWorld({ environment: { SMARTDASH_APPROVAL: "destructive" } });
+  const { url, app } = world;
+  const bearer = await newBearer({ url });
+  await (await post(`${url}/mcp`, bearer, { jsonrpc: "2.0", id: 1, method: "tools/list" })).text();
+  await call(world, bearer, "close_listing");
+  expect((await pendingApprovals(app.db)).length).toBe(1);
+  await app.db.execute(sql`update sessions set ended_at = now()`);
+  expect(await pendingApprovals(app.db)).toEqual([]);
+});

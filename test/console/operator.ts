@@ -38,6 +38,7 @@ export const buttons: readonly (readonly [
 ])[] = [
   ["switch", { subject: "mercadolibre", state: "off", back: "tools" }],
   ["tools/decide", { upstream: "mercadolibre", hash: "0".repeat(64), state: "approved" }],
+  ["tools/release", { upstream: "mercadolibre", tool: "list_orders", seen: "0" }],
   ["tools/hold", { upstream: "mercadolibre", tool: "list_orders" }],
   ["approvals/answer", { id: "01a22bee-ed2a-78b7-9b6a-a3308da0241e", extent: "once" }],
   ["approvals/withdraw", { id: "01a22bee-ed2a-78b7-9b6a-a3308da0241e" }],

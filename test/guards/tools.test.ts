@@ -103,7 +103,7 @@ test("a person who ticks it gives a permission for reading tools alone; a comman
   expect((await call(at, "answer_question")).code).toBe("tool_refused");
   expect((await call(at, "get_item")).code).toBeUndefined();
   const page = await (await agent.visitor.get(`${url}/`)).text();
-  expect(page).toContain("Only tools that say they change nothing");
+  expect(page).toContain("use the tools that say they change nothing");
   // The same agent, asked for again, is not given more without a question.
   const again = await authorizedAgent(url, { visitor: agent.visitor, clientId: agent.clientId });
   expect((await call({ ...at, bearer: again.tokens.access_token }, "answer_question")).code).toBe(

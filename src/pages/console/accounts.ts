@@ -49,18 +49,17 @@ export async function accountsPage(
   const next = new URLSearchParams({ state: state ?? "", named, before: last?.id ?? "" });
   const body = html`<p>
       ${counts.map(
-        (each) =>
-          html`<a href="/console/accounts?state=${each.state}"
-              >${each.provider} ${each.state}: ${each.count}</a
-            >
-            · `,
+        (each, at) =>
+          html`${at === 0 ? "" : " · "}<a href="/console/accounts?state=${each.state}"
+              >${each.provider}, ${told(language, `state_${each.state}`)}: ${each.count}</a
+            >`,
       )}
     </p>
     <form class="filter" method="get" action="/console/accounts">
       <label
         >${told(language, "state")}<br /><select name="state">
-          <option value=""></option>
-          ${accountStates.map((each) => html`<option value="${each}" ${each === state ? "selected" : ""}>${each}</option>`)}
+          <option value="">${told(language, "every")}</option>
+          ${accountStates.map((each) => html`<option value="${each}" ${each === state ? "selected" : ""}>${told(language, `state_${each}`)}</option>`)}
         </select></label
       >
       <label
@@ -69,15 +68,19 @@ export async function accountsPage(
       <button>${told(language, "search")}</button>
     </form>
     ${tableOf(
-      (["account", "state", "until", "why", "since"] as const).map((word) => told(language, word)),
+      (["account", "state", "token_until", "why", "since"] as const).map((word) =>
+        told(language, word),
+      ),
       rows.map((row) => [
         html`<a href="/console/accounts/${row.id}">${nameOf(row)}</a>`,
-        stateBadge(row.state),
+        stateBadge(view, row.state),
         timeAt(row.accessExpiresAt),
         row.lastError,
         timeAt(row.createdAt),
       ]),
-      told(language, "nothing_found"),
+      counts.length === 0
+        ? told(language, "no_accounts", { url: app.publicUrl })
+        : told(language, "nothing_found"),
     )}
     ${nextPage(view, last && `/console/accounts?${next.toString()}`)}`;
   return await consolePage(view, { room: "accounts", body });
@@ -93,8 +96,9 @@ function nameOf({
   return [`${provider}:${sellerId}`, ...more].join(" · ");
 }
 
-function stateBadge(state: AccountRow["state"]): Markup {
-  return badge(state, state === "active" ? "good" : state === "revoked" ? "quiet" : "warn");
+function stateBadge({ language }: View, state: AccountRow["state"]): Markup {
+  const words = told(language, `state_${state}`);
+  return badge(words, state === "active" ? "good" : state === "revoked" ? "quiet" : "warn");
 }
 
 /** One account: its credential's state, what a refresh would send, what happened to it. Failures: `not_found`. */

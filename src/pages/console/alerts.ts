@@ -51,7 +51,7 @@ function alertRow(view: View, alert: Alert) {
   const who = isAcknowledged(alert) ? acknowledgedBy : null;
   const isOpen = state === "firing";
   return [
-    badge(state, isOpen ? "bad" : "quiet"),
+    badge(told(language, `alert_${state}`), isOpen ? "bad" : "quiet"),
     html`<code>${plain(kind)}</code> ${plain(subject)}`,
     plain(summary),
     timeAt(firedAt),

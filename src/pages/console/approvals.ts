@@ -64,7 +64,7 @@ export async function approvalsPage(app: ConsoleDeps, view: View): Promise<Respo
 
 function question(app: ConsoleDeps, view: View, approval: Approval): Markup {
   const { language, operator } = view;
-  const { id, agent, upstream, tool, createdAt } = approval;
+  const { id, agent, upstream, tool, createdAt, expiresAt } = approval;
   const isOperator = operator.role === "operator";
   const given = isOperator ? (argumentsOf(app, approval) ?? "{}") : undefined;
   const about = `${upstream}/${plain(tool)}`;
@@ -76,8 +76,13 @@ function question(app: ConsoleDeps, view: View, approval: Approval): Markup {
       fields: { id, extent },
     });
   return html`<section class="card">
-    <h3>${plain(agent)}: ${about} ${isOnceOnly(app, approval) ? badge("1×", "quiet") : ""}</h3>
-    <p class="quiet">${timeAt(createdAt)} · <code>${plain(approval.caller)}</code></p>
+    <h3>
+      ${plain(agent)}: ${about}
+      ${isOnceOnly(app, approval) ? badge(told(language, "once_only"), "quiet") : ""}
+    </h3>
+    <p class="quiet">
+      ${timeAt(createdAt)} – ${timeAt(expiresAt)} · <code>${plain(approval.caller)}</code>
+    </p>
     ${given === undefined ? html`<p class="quiet">${told(language, "hidden_arguments")}</p>` : html`<pre>${prettyJson(given)}</pre>`}
     <p class="actions">${answer("once", "allow_once")} ${answer("no", "refuse")}</p>
   </section>`;

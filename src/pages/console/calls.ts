@@ -4,7 +4,7 @@ import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import { refreshEventsOf } from "#src/operations/console-store.ts";
 import { type StoredCall, callById, someCalls } from "#src/proxy/call-store.ts";
-import { outcomeOf } from "#src/proxy/call-outcome-store.ts";
+import { type Outcome, outcomeOf, outcomes } from "#src/proxy/call-outcome-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { timely } from "#src/timeout.ts";
 import type { Markup } from "../page.ts";
@@ -26,6 +26,7 @@ const texts = ["upstream", "tool", "agent", "account"] as const;
 export type CallsQuery = Readonly<Record<(typeof texts)[number], string>> & {
   readonly since: Age;
   readonly isGuarded: boolean;
+  readonly outcome: Outcome | undefined;
 };
 
 /** The form's fields; what it does not know is passed over. */
@@ -39,6 +40,7 @@ export function readCallsQuery(query: URLSearchParams): CallsQuery {
     account: text("account"),
     since: ages.find((age) => age === since) ?? "1d",
     isGuarded: query.get("guarded") === "on",
+    outcome: outcomes.find((each) => each === query.get("outcome")),
   };
 }
 
@@ -68,6 +70,7 @@ export async function findCalls(
       agent: given(asked.agent.replace(/^(?:session|grant|agent):/, "")),
       accountId: account?.id,
       isGuarded: asked.isGuarded,
+      outcome: asked.outcome,
       before,
       most,
       limitMs: longestSearchMs,
@@ -105,7 +108,7 @@ export async function callsPage(
   const older = lastOf(rows)?.id;
   const olderPage = `/console/calls?${new URLSearchParams([...kept, ["before", older ?? ""]]).toString()}`;
   const body = html`${filterForm(app, view, asked)}
-  ${before === undefined ? html`<p class="quiet" data-details="${told(language, "details")}" data-live="/console/calls/live?${kept.toString()}&after=${newest}">${told(language, "live")}: ${told(language, "live_hint")}</p>` : ""}
+  ${before === undefined ? html`<p class="quiet" data-details="${told(language, "details")}" data-live="/console/calls/live?${kept.toString()}&after=${newest}">${told(language, "live")}<span>: ${told(language, "live_hint")}</span></p>` : ""}
   ${callsTable(view, rows)} ${nextPage(view, older === undefined ? undefined : olderPage, "older")}`;
   return await consolePage(view, { room: "calls", body });
 }
@@ -170,7 +173,7 @@ function filterForm(app: ConsoleDeps, { language }: View, asked: CallsQuery): Ma
   return html`<form class="filter" method="get" action="/console/calls">
     <label
       >${told(language, "upstream")}<br /><select name="upstream">
-        <option value=""></option>
+        <option value="">${told(language, "every")}</option>
         ${names.map((name) => html`<option value="${name}" ${name === asked.upstream ? "selected" : ""}>${name}</option>`)}
       </select></label
     >
@@ -178,6 +181,12 @@ function filterForm(app: ConsoleDeps, { language }: View, asked: CallsQuery): Ma
     <label
       >${told(language, "look_back")}<br /><select name="since">
         ${ages.map((age) => html`<option value="${age}" ${age === asked.since ? "selected" : ""}>${age}</option>`)}
+      </select></label
+    >
+    <label
+      >${told(language, "outcome")}<br /><select name="outcome">
+        <option value="">${told(language, "every")}</option>
+        ${outcomes.map((each) => html`<option value="${each}" ${each === asked.outcome ? "selected" : ""}>${told(language, `outcome_${each}`)}</option>`)}
       </select></label
     >
     <label

@@ -8,7 +8,7 @@ export type Line = {
   readonly isFilled?: boolean;
 };
 
-const [width, height, left, right, top, bottom] = [520, 160, 62, 8, 8, 24];
+const [width, height, left, right, top, bottom] = [520, 160, 84, 8, 8, 24];
 const classes = ["one", "two", "three"] as const;
 
 /** Lines over time, drawn here: the browser needs no script. `unit` stands behind the numbers of the scale. */

@@ -16,6 +16,8 @@ export type View = {
   readonly brand: Brand;
   /** When it looks. */
   readonly now: Date;
+  /** What was pressed before this page was done. */
+  readonly isDone: boolean;
 };
 
 /** The rooms of the console, in the order in which they stand; each has its page at `/console/NAME`. */
@@ -50,10 +52,10 @@ h1{font-size:1.35rem;margin:1.1rem 0 .6rem}h2{font-size:1rem;margin:1.6rem 0 .5r
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.4rem}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.4rem .7rem;border-bottom:1px solid var(--line);vertical-align:top}
-tr:last-child td{border-bottom:0}tbody tr:hover{background:var(--soft)}
+tr:last-child td,tbody tr:last-child th{border-bottom:0}.card+.card{margin-top:.8rem}.cards .card,.charts .card{margin-top:0}tbody tr:hover{background:var(--soft)}
 th{font-weight:600;color:var(--quiet);white-space:nowrap;background:var(--soft)}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td time{white-space:nowrap}
+td time,td:last-child>a{white-space:nowrap}
 table.facts th{width:14rem;font-weight:400;background:none;color:inherit}
 code,pre,td.code{font:12.5px/1.5 ui-monospace,monospace}
 pre{border:1px solid var(--line);border-radius:.4rem;background:var(--soft);padding:.6rem .8rem;margin:.3rem 0;overflow-x:auto;white-space:pre-wrap}
@@ -80,7 +82,7 @@ button.grave{background:#b3261e;border-color:#b3261e;color:#fff}.logo{height:1.8
 .actions{white-space:nowrap}.actions form{margin-right:.3rem}
 .notice{border-left:3px solid var(--good);background:var(--soft);padding:.5rem .8rem;margin:.6rem 0}
 .notice.bad{border-color:var(--bad);color:inherit}
-@media(max-width:48rem){nav{flex-wrap:nowrap;overflow-x:auto;max-width:100%}nav a{white-space:nowrap}nav a[aria-current]{order:-1}td{min-width:9rem}td.number{min-width:4rem}svg text{font-size:16px}}
+@media(max-width:48rem){header>div{padding:.5rem 1rem}nav{flex-wrap:nowrap;overflow-x:auto;max-width:100%}nav a{white-space:nowrap}nav a[aria-current]{order:-1}td{min-width:9rem}td.number{min-width:4rem}svg text{font-size:16px}}
 :focus-visible{outline:3px solid var(--accent);outline-offset:1px}
 footer{max-width:88rem;margin:1.5rem auto 2rem;padding:0 1rem;color:var(--quiet);font-size:.85rem}`;
 
@@ -121,8 +123,13 @@ const headers = {
 
 /** A page of the console, with its script. Everything in `body` is escaped by the templates. */
 export async function consolePage(
-  { language, operator, hasPeers, brand, now }: View,
-  shown: { readonly room: Room; readonly title?: string; readonly body: Markup },
+  { language, operator, hasPeers, brand, now, isDone }: View,
+  shown: {
+    readonly room: Room;
+    readonly title?: string;
+    readonly body: Markup;
+    readonly status?: number;
+  },
 ): Promise<Response> {
   const { room, title = told(language, room), body } = shown;
   const all: readonly Room[] = hasPeers ? [...rooms, "peers"] : rooms;
@@ -157,13 +164,17 @@ export async function consolePage(
         </header>
         <main>
           <h1>${title}</h1>
+          ${isDone ? html`<p class="notice" role="status">${told(language, "done")}</p>` : ""}
           ${body}
         </main>
         <footer>${told(language, "changed_at")} ${timeAt(now)}</footer>
       </body>
     </html>`;
   const policy = { "content-security-policy": policyFor(own) };
-  return new Response(document.toString(), { headers: { ...headers, ...policy } });
+  return new Response(document.toString(), {
+    status: shown.status ?? 200,
+    headers: { ...headers, ...policy },
+  });
 }
 
 function roomLink(language: Language, room: Room, current: Room): Markup {

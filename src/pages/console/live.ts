@@ -22,6 +22,8 @@ const rows = document.querySelector("tbody");
 if (place && rows && "EventSource" in window) {
   const details = place.dataset.details;
   const source = new EventSource(place.dataset.live);
+  // What is said about browsers without a script is not about this one.
+  source.onopen = () => place.querySelector("span")?.remove();
   const cell = (row, text, name) => {
     const made = document.createElement("td");
     made.textContent = text;

@@ -17,6 +17,7 @@ import {
   refusalsSince,
   upstreamCountsSince,
 } from "#src/proxy/call-count-store.ts";
+import type { Outcome } from "#src/proxy/call-outcome-store.ts";
 import { timely } from "#src/timeout.ts";
 import type { Markup } from "../page.ts";
 import { checksDue } from "./check.ts";
@@ -60,7 +61,7 @@ export async function overviewPage(
     </div>
     ${periodLinks(view, period)}
     <div class="charts">${charts(view, counts, { window, now })}</div>
-    ${upstreamTable(app, view, byUpstream)} ${refusalTable(view, byGuard)}
+    ${upstreamTable(app, view, byUpstream, period)} ${refusalTable(view, byGuard)}
     <p class="quiet">${told(language, "counted_note")}</p>`;
   return await consolePage(view, { room: "overview", body });
 }
@@ -115,12 +116,13 @@ function upstreamTable(
   { publicUrl }: ConsoleDeps,
   { language }: View,
   counts: Awaited<ReturnType<typeof upstreamCountsSince>>,
+  period: Period,
 ): Markup {
   const rows = counts.map(({ upstream, calls, failed, refused }) => [
     html`<a href="/console/calls?upstream=${upstream}">${upstream}</a>`,
     calls,
-    failed,
-    refused,
+    outcomeLink(upstream, "failed", failed, period),
+    outcomeLink(upstream, "refused", refused, period),
   ]);
   const numbers = headings(language, "count", "failed", "refused").map((heading) => ({
     heading,
@@ -129,6 +131,20 @@ function upstreamTable(
   const empty = told(language, "no_calls", { url: `${publicUrl}/mcp` });
   return html`<h2>${told(language, "by_upstream")}</h2>
     ${tableOf([told(language, "upstream"), ...numbers], rows, empty)}`;
+}
+
+/** A number that leads to the calls that it counts, as far back as the audit trail can be looked at here. */
+function outcomeLink(
+  upstream: string,
+  outcome: Outcome,
+  count: number,
+  period: Period,
+): Markup | number {
+  const since = { hour: "1h", day: "1d", month: "7d" }[period];
+  if (count === 0) return count;
+  return html`<a href="/console/calls?upstream=${upstream}&outcome=${outcome}&since=${since}"
+    >${count}</a
+  >`;
 }
 
 function refusalTable(
@@ -181,7 +197,7 @@ async function dueRows(app: ConsoleDeps, { language }: View): Promise<readonly M
     ...[...states].map(([state, rows]) => {
       const count = rows.reduce((sum, row) => sum + row.count, 0);
       return html`<a href="/console/accounts?state=${state}"
-        >${told(language, "due_accounts", { count, state })}</a
+        >${told(language, "due_accounts", { count, state: told(language, `state_${state}`) })}</a
       >`;
     }),
     ...link("tools", off.count, "due_switched"),

@@ -40,7 +40,10 @@ export async function revokePage(
   const what = `${told(language, wish.kind)} ${wish.id}`;
   const { sessions, grants, ...others } = living;
   const tokens = Object.values(others).reduce((sum, count) => sum + count, 0);
-  const body = html`<p>${told(language, "revoke_sure", { what, sessions, grants, tokens })}</p>
+  const body = html`<p>
+      ${told(language, "revoke_sure", { what, sessions, grants, tokens })}
+      ${wish.kind === "account" ? told(language, "revoke_provider") : ""}
+    </p>
     <p class="actions">
       ${actionButton(view, { action: "/console/revoke", label: told(language, "revoke_go"), about: what, kind: "grave", fields: wish })}
       <a class="button plain" href="/console/${room}">${told(language, "cancel")}</a>

@@ -24,7 +24,7 @@ import { overviewPage } from "./overview.ts";
 import { revoke, revokePage } from "./revoke.ts";
 import { settingsPage } from "./settings.ts";
 import { flipSwitch } from "./switches.ts";
-import { decideTool, holdKnownTool, toolsPage } from "./tools.ts";
+import { decideTool, holdKnownTool, releaseTool, toolsPage } from "./tools.ts";
 import { told } from "./words.ts";
 
 /**
@@ -60,6 +60,7 @@ export function mountConsole(routes: PageRoutes, app: ConsoleDeps): void {
   change(routes, app, "/console/switch", (sent) => flipSwitch(app, sent));
   look(routes, app, "/console/tools", (view, { query }) => toolsPage(app, view, query));
   change(routes, app, "/console/tools/decide", (sent) => decideTool(app, sent));
+  change(routes, app, "/console/tools/release", (sent) => releaseTool(app, sent));
   change(routes, app, "/console/tools/hold", (sent) => holdKnownTool(app, sent));
   look(routes, app, "/console/approvals", (view) => approvalsPage(app, view));
   change(routes, app, "/console/approvals/answer", (sent) => answerApproval(app, sent));

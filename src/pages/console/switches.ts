@@ -30,18 +30,18 @@ export function switchButton(
 
 /** Switches something off or on, on every replica. Failures: `usage` when there is no such thing. */
 export async function flipSwitch(app: ConsoleDeps, sent: Sent): Promise<Response> {
-  const { form, note, view } = sent;
+  const { form, note, view, by } = sent;
   const subject = form.get("subject") ?? "";
   const [state, back] = [form.get("state"), form.get("back")];
   if (state !== "on" && state !== "off") throw new Failure("form_refused");
   await note(`switch_${state}`, subject);
   const { acknowledged } =
-    state === "off" ? await switchOff(app, subject, undefined) : await switchOn(app, subject);
-  const { by, of } = acknowledged;
+    state === "off" ? await switchOff(app, subject, { by }) : await switchOn(app, subject);
+  const { by: took, of } = acknowledged;
   const room = back === "tools" ? back : "agents";
-  if (by === of) return seeOther(`/console/${room}`);
+  if (took === of) return seeOther(`/console/${room}`);
   const { language } = view;
-  const body = html`<p class="notice bad">${told(language, "acknowledged_by", { by, of })}</p>
+  const body = html`<p class="notice bad">${told(language, "acknowledged_by", { by: took, of })}</p>
     <p><a class="button plain" href="/console/${room}">${told(language, room)}</a></p>`;
   return await consolePage(view, {
     room,

@@ -1,5 +1,6 @@
 import { and, desc, eq, gt, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
+import { grants, sessions } from "#db/schema/agents.ts";
 import { approvals } from "#db/schema/guards.ts";
 
 export type Approval = typeof approvals.$inferSelect;
@@ -117,6 +118,14 @@ export async function approvalById(db: Database, id: string): Promise<Approval |
 /** So many are read at once, the newest first. */
 export const mostApprovals = 100;
 
+/** An agent that has ended asks nothing any more. */
+const isOfLivingCaller = sql`case split_part(${approvals.caller}, ':', 1)
+  when 'session' then exists (select 1 from ${sessions} s
+    where 'session:' || s.id = ${approvals.caller} and s.ended_at is null and s.expires_at > now())
+  when 'grant' then exists (select 1 from ${grants} g where 'grant:' || coalesce(g.policy_id, g.id) = ${approvals.caller}
+    and g.ended_at is null and (g.expires_at is null or g.expires_at > now()))
+  else true end`;
+
 /** Questions that are open, of one person or of all, the newest first. */
 export function pendingApprovals(db: Database, personId?: string): Promise<Approval[]> {
   return db
@@ -126,6 +135,7 @@ export function pendingApprovals(db: Database, personId?: string): Promise<Appro
       and(
         eq(approvals.state, "pending"),
         gt(approvals.expiresAt, sql`now()`),
+        isOfLivingCaller,
         personId === undefined ? undefined : eq(approvals.personId, personId),
       ),
     )

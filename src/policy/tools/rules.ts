@@ -61,16 +61,21 @@ export function needsApproval(
   { nature, isListed }: KnownTool,
 ): boolean {
   const own = packTool(upstream, name);
+  // A server of ours says itself that it has no such tool.
+  if (upstream.pack !== undefined && own === undefined) return false;
   // Money, and what cannot be undone: no setting goes on for a person.
   if (own?.isOnceOnly === true) return true;
   if (approval === "off") return false;
-  // Of what a whole list has not shown nobody knows what it does.
-  const mayDestroy = nature === "destructive" || (nature === undefined && isListed);
-  if (approval === "destructive" && mayDestroy) return true;
   if (own?.asks !== undefined) return true;
+  if (approval === "destructive" && mayDestroy({ nature, isListed })) return true;
   return [upstream.tools, ...caller.policies].some(({ approve }) =>
     anyFits(approve, name, nature, true),
   );
+}
+
+/** Of what a whole list has not shown nobody knows what it does. */
+function mayDestroy({ nature, isListed }: Pick<KnownTool, "nature" | "isListed">): boolean {
+  return nature === "destructive" || (nature === undefined && isListed);
 }
 
 function anyFits(

@@ -180,6 +180,20 @@ export async function decideDefinitions(
   });
 }
 
+/** What a definition calls its tool. */
+export async function definitionName(
+  db: Database,
+  which: { readonly upstream: string; readonly hash: string },
+): Promise<string | undefined> {
+  const { upstream, hash, name } = toolDefinitions;
+  const [row] = await db
+    .select({ name })
+    .from(toolDefinitions)
+    .where(and(eq(upstream, which.upstream), eq(hash, which.hash)))
+    .limit(1);
+  return row?.name;
+}
+
 /** How many definitions wait for somebody to look at them. */
 export async function countWaiting(db: Database): Promise<number> {
   const { state, decidedAt } = toolDefinitions;
