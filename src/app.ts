@@ -62,11 +62,21 @@ export type OpenOptions = {
   readonly write?: Write;
 };
 
+/** Within a millisecond the same moment: a call asks a dozen times. Nobody changes one that was handed out. */
+function createNow(): () => Date {
+  let last = new Date();
+  return () => {
+    const at = Date.now();
+    if (at !== last.getTime()) last = new Date(at);
+    return last;
+  };
+}
+
 /** Reads the settings, opens the database, and refuses to go on with either half right. */
 export async function openApp(options: OpenOptions): Promise<OpenApp> {
   const configured = await configure(options);
   const { config } = configured;
-  const now = () => new Date();
+  const now = createNow();
   const metrics = createMetrics(version, isMeasured(config));
   const log = createLog({
     level: levelFor(config, options.role),

@@ -52,12 +52,14 @@ export function fingerprint(value: string): Uint8Array {
   return hash("sha256", value, "buffer");
 }
 
-/** HMAC-SHA-256 in base64url: proves that this gateway bound `text` to a purpose. `more` goes on where it ends. */
-export function tagOf(key: Uint8Array, text: string, more = ""): string {
+/** HMAC-SHA-256 in base64url: proves that this gateway bound a text to a purpose. `more` goes on where `text` ends. */
+export type TagOf = (key: Uint8Array, text: string, more?: string) => string;
+
+export const tagOf: TagOf = (key, text, more) => {
   const tag = createHmac("sha256", key).update(text);
-  if (more !== "") tag.update(more);
+  if (more !== undefined) tag.update(more);
   return tag.digest("base64url");
-}
+};
 
 /** Compares without telling how far two texts agree. */
 export function isSame(left: string, right: string): boolean {

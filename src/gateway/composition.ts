@@ -28,7 +28,10 @@ import type { Runtime } from "#src/runtime/runtime.ts";
 export type Parts = ReturnType<typeof withParts>;
 
 /** The app with what a serving process keeps beside it. */
-export function withParts(app: App, runtime: Pick<Runtime, "exchange" | "digest" | "settled">) {
+export function withParts(
+  app: App,
+  runtime: Pick<Runtime, "exchange" | "digest" | "tag" | "settled">,
+) {
   const now = () => app.now().getTime();
   const openStreams = createOpenStreams(now);
   const guards = guardParts(app);
@@ -43,6 +46,7 @@ export function withParts(app: App, runtime: Pick<Runtime, "exchange" | "digest"
     exchange,
     toolServers: createToolServers({ ...app, exchange }),
     digest: runtime.digest,
+    tag: runtime.tag,
     settled: runtime.settled,
     deadlines: createDeadlines(now),
     heartbeat,

@@ -49,7 +49,7 @@ export function createAnswer(app: Deps, port: number): Handle {
 
   return (request, peer) => {
     const requestId = requestIdOf(request);
-    const path = pathOf(request.url);
+    const path = knownPath(request.url);
     const route = routes.get(path) ?? routes.get(path.replace(/\/$/, ""));
     const isDeclared = isForPrograms(path, route) && cors.isDeclared(request);
     try {
@@ -125,6 +125,20 @@ function clientAddress({ config }: App, request: Request, peer: () => string): s
   const said = header === undefined ? undefined : request.headers.get(header)?.split(",").at(-1);
   const address = said === undefined ? undefined : networkOf(said);
   return address ?? networkOf(peer()) ?? "unknown";
+}
+
+/** The few addresses that agents call are looked at once. */
+const paths = new Map<string, string>();
+const [mostPaths, longestUrl] = [200, 200];
+
+function knownPath(url: string): string {
+  const known = paths.get(url);
+  if (known !== undefined) return known;
+  const path = pathOf(url);
+  if (url.length > longestUrl) return path;
+  if (paths.size >= mostPaths) paths.clear();
+  paths.set(url, path);
+  return path;
 }
 
 /** The path of an absolute URL, without parsing the rest of it. */

@@ -13,7 +13,7 @@ export type Settled = <T>(promise: Promise<T>) => T | Promise<T>;
 /** What reading a body may be told. */
 export type Reading = {
   /** Told of bytes before they are read; what it throws ends the reading. */
-  readonly grow?: (bytes: number) => void;
+  readonly room?: { grow(bytes: number): void };
   /** A small body that is there already is not waited for. */
   readonly settled?: Settled;
 };
@@ -27,15 +27,19 @@ export type Reading = {
 export function readBounded(
   request: Request,
   mostBytes: number,
-  { grow = () => undefined, settled = (promise) => promise }: Reading = {},
+  { room = noRoom, settled = asItIs }: Reading = nothingSaid,
 ): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> {
   const announced = Number(request.headers.get("content-length") ?? Number.NaN);
   if (announced > mostBytes) throw tooLarge();
-  if (!(announced < bigBytes)) return inTime(gather(request.body, mostBytes, tooLarge, grow));
-  grow(announced);
+  if (!(announced < bigBytes)) return inTime(gather(request.body, mostBytes, tooLarge, room));
+  room.grow(announced);
   const body = settled<Uint8Array<ArrayBuffer>>(request.bytes());
   return body instanceof Promise ? inTime(body) : body;
 }
+
+const noRoom = { grow: () => undefined };
+const asItIs: Settled = (promise) => promise;
+const nothingSaid: Reading = {};
 
 async function inTime(body: Promise<Uint8Array<ArrayBuffer>>): Promise<Uint8Array<ArrayBuffer>> {
   try {
@@ -54,14 +58,14 @@ export async function gather(
   stream: ReadableStream<Uint8Array> | null,
   mostBytes: number,
   refusal: () => Error,
-  grow: (bytes: number) => void = () => undefined,
+  room: { grow(bytes: number): void } = noRoom,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of stream ?? []) {
     size += part.length;
     if (size > mostBytes) throw refusal();
-    grow(part.length);
+    room.grow(part.length);
     parts.push(part);
   }
   const all = new Uint8Array(size);

@@ -60,14 +60,15 @@ export class Connection implements Carrier {
   }
 
   send(bytes: Uint8Array, method: string, cancel: Cancel): Promise<Incoming> {
+    const settle = Promise.withResolvers<Incoming>();
     this.#sentBytes = bytes.length;
     this.#hasReceived = false;
-    return new Promise((resolve, reject) => {
-      this.#answer = new Answer(this, method, { resolve, reject });
-      cancel.stops(this.#answer);
-      this.#isUnsent = true;
-      scheduleSend(() => this.#writeOrFail(bytes));
-    });
+    this.#answer = new Answer(this, method, settle);
+    cancel.stops(this.#answer);
+    this.#isUnsent = true;
+    this.#unsent = bytes;
+    scheduleSend(this.#sendNow);
+    return settle.promise;
   }
 
   hold(): void {
@@ -89,7 +90,7 @@ export class Connection implements Carrier {
     const isFree = isReusable && this.#unsent === undefined && this.#sentBytes <= mostSentBytes;
     if (!isFree || this.#isOver) this.socket?.terminate();
     // Nobody else has it before its answer was looked at: one that belongs to another request ends it (`distrust`).
-    else scheduleAfterAnswers(() => this.#keep());
+    else scheduleAfterAnswers(this.#keepNow);
   }
 
   /** The connection is over, for whatever reason. */
@@ -137,17 +138,18 @@ export class Connection implements Carrier {
     if (this.#unsent !== undefined) this.#write(this.#unsent);
   }
 
-  #keep(): void {
+  /** Made once, not for each exchange. */
+  readonly #keepNow = (): void => {
     if (!this.#isOver) this.#pool.keep(this);
-  }
+  };
 
-  #writeOrFail(bytes: Uint8Array): void {
+  readonly #sendNow = (): void => {
     try {
-      this.#write(bytes);
+      this.drained();
     } catch (error) {
       this.fail(error instanceof Error ? error : new ConnectionEnded(cutOff));
     }
-  }
+  };
 
   #write(bytes: Uint8Array): void {
     if (this.#isOver) return;

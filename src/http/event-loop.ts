@@ -16,11 +16,9 @@ let underWay = 0;
  */
 export function scheduleRequest<T>(work: () => T | Promise<T>): T | Promise<T> {
   if (underWay === 0) return counted(work());
-  return counted(
-    new Promise<T>((resolve, reject) => {
-      inTurn(requests, () => attempt(work, resolve, reject));
-    }),
-  );
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  inTurn(requests, () => attempt(work, resolve, reject));
+  return counted(promise);
 }
 
 /** Runs `job` with the other answers of this turn, before new requests. `job` must not throw: others wait behind it. */
@@ -80,9 +78,10 @@ function attempt<T>(
 function counted<T>(answer: T | Promise<T>): T | Promise<T> {
   if (!(answer instanceof Promise)) return answer;
   underWay += 1;
-  const over = () => {
-    underWay -= 1;
-  };
   answer.then(over, over);
   return answer;
+}
+
+function over(): void {
+  underWay -= 1;
 }

@@ -35,14 +35,15 @@ export function targetOf(text: string): Target {
 
 type Headers = OutgoingRequest["headers"];
 
+type Start = { readonly method: string; readonly target: Target; readonly bytes: Buffer };
 /** Of headers that were sent before: the same object is the same text. */
-const written = new WeakMap<Headers, string>();
+const written = new WeakMap<Headers, Start>();
 
-/** Header lines (RFC 9112 section 5). Throws when a header holds what would end it. */
-function linesOf(headers: Headers): string {
+/** The request line and the header lines (RFC 9112 sections 3 and 5). Throws when a header holds what would end it. */
+function startOf({ method, headers }: Pick<OutgoingRequest, "method" | "headers">, target: Target) {
   const known = written.get(headers);
-  if (known !== undefined) return known;
-  let lines = "";
+  if (known?.method === method && known.target === target) return known.bytes;
+  let lines = `${method} ${target.path} HTTP/1.1\r\nhost: ${target.host}\r\n`;
   for (const name in headers) {
     const value = headers[name] ?? "";
     if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
@@ -50,8 +51,9 @@ function linesOf(headers: Headers): string {
     }
     lines += `${name}: ${value}\r\n`;
   }
-  written.set(headers, lines);
-  return lines;
+  const bytes = Buffer.from(lines, "latin1");
+  written.set(headers, { method, target, bytes });
+  return bytes;
 }
 
 /** The bytes of an HTTP/1.1 request (RFC 9112). Throws when a header holds what would end it. */
@@ -59,10 +61,11 @@ export function encodeRequest(
   { method, headers, body }: Pick<OutgoingRequest, "method" | "headers" | "body">,
   target: Target,
 ): Uint8Array {
-  const length = body === undefined ? "" : `content-length: ${body.length}\r\n`;
-  const head = `${method} ${target.path} HTTP/1.1\r\nhost: ${target.host}\r\n${linesOf(headers)}${length}\r\n`;
-  const bytes = Buffer.allocUnsafe(head.length + (body?.length ?? 0));
-  bytes.write(head, "latin1");
-  if (body !== undefined) bytes.set(body, head.length);
+  const start = startOf({ method, headers }, target);
+  const end = body === undefined ? "\r\n" : `content-length: ${body.length}\r\n\r\n`;
+  const bytes = Buffer.allocUnsafe(start.length + end.length + (body?.length ?? 0));
+  bytes.set(start);
+  bytes.write(end, start.length, "latin1");
+  if (body !== undefined) bytes.set(body, start.length + end.length);
   return bytes;
 }

@@ -100,15 +100,22 @@ export class ResponseParser {
   }
 
   #head(rest: Bytes): number {
+    if (last !== undefined && beginsWith(rest, last.bytes))
+      return this.#take(last.head, last.bytes.length);
     const end = indexOfEmptyLine(rest);
     if (end === -1) {
       if (rest.length > mostHeadBytes) throw new ResponseBroken("its head is too long");
       return 0;
     }
-    const head = headIn(latin1(rest.subarray(0, end)));
+    const head = parseHead(latin1(rest.subarray(0, end)));
+    if (end <= longestKept) last = { bytes: Buffer.from(rest.subarray(0, end + 4)), head };
+    return this.#take(head, end + 4);
+  }
+
+  #take(head: Head, length: number): number {
     // 1xx answers come before the real one.
     if (head.status >= 200) this.#begin(head);
-    return end + 4;
+    return length;
   }
 
   #begin(head: Head): void {
@@ -156,15 +163,12 @@ export class ResponseParser {
   }
 }
 
-/** Servers say the same again and again: the last head is read once. Beyond so many characters none is kept. */
+/** Servers say the same again and again: the last head, with its empty line, is read once. Beyond so many bytes none is kept. */
 const longestKept = 1024;
-let last: { readonly text: string; readonly head: Head } | undefined;
+let last: { readonly bytes: Buffer; readonly head: Head } | undefined;
 
-function headIn(text: string): Head {
-  if (text === last?.text) return last.head;
-  const head = parseHead(text);
-  if (text.length <= longestKept) last = { text, head };
-  return head;
+function beginsWith(bytes: Uint8Array, start: Buffer): boolean {
+  return bytes.length >= start.length && start.compare(bytes, 0, start.length) === 0;
 }
 
 function parseHead(text: string): Head {

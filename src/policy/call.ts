@@ -1,7 +1,7 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import { scopeFor } from "#src/oauth-server/scopes.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import { tagOf } from "#src/crypto/secret.ts";
+import type { TagOf } from "#src/crypto/secret.ts";
 import type { Digest, DigestOf } from "#src/runtime/runtime.ts";
 import type { CallerPlan, ToolPlan } from "./plan.ts";
 
@@ -15,7 +15,11 @@ export type Written = {
 };
 
 /** What hashes of arguments are made with: one that leaves this process, and one that does not. */
-export type HashDeps = { readonly bindingKey: Uint8Array; readonly digest: DigestOf };
+export type HashDeps = {
+  readonly bindingKey: Uint8Array;
+  readonly digest: DigestOf;
+  readonly tag: TagOf;
+};
 
 /** Arguments up to this many characters are kept until their hash is made. */
 const mostKept = 2048;
@@ -81,7 +85,8 @@ export class ToolInvocation {
   }
 
   #tag(kind: "call" | "request", text: string): string {
-    return tagOf(this.#hashing.bindingKey, `${kind}:${this.plan.hashContext}`, text);
+    const { tag, bindingKey } = this.#hashing;
+    return tag(bindingKey, `${kind}:${this.plan.hashContext}`, text);
   }
 }
 

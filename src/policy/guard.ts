@@ -35,8 +35,11 @@ export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl
     readonly bodyRoom: BodyRoom;
   };
 
-/** A request whose body has not been read. */
-export type Arrival = Pick<CallContext, "plan" | "caller" | "httpMethod" | "address" | "at"> & {
+/** A request whose body has not been read: of its tools nothing is known. */
+export type Arrival = Pick<CallContext, "caller" | "httpMethod" | "address" | "tools"> & {
+  /** What has changed while the body was on its way counts. */
+  plan: CallContext["plan"];
+  at: number;
   /** Event streams that the caller has open. */
   readonly streams: number;
 };
@@ -49,13 +52,13 @@ export type Arrival = Pick<CallContext, "plan" | "caller" | "httpMethod" | "addr
 export function admit(app: PolicyDeps, arrival: Arrival): () => void {
   app.switches.check(arrival.plan.topics);
   checkAtOnce(app, arrival);
-  checkLimits(app.rateCounters, limitsOf(app, { ...arrival, tools: [] }), 1, arrival.at);
+  checkLimits(app.rateCounters, limitsOf(app, arrival), 1, arrival.at);
   return begin(app, arrival.caller.key);
 }
 
 /** A body that could not be used counts as a request: reading it has cost as much. */
 export function countUnusable(app: PolicyDeps, arrival: Arrival): void {
-  countTowards(app.rateCounters, limitsOf(app, { ...arrival, tools: [] }), 1, arrival.at);
+  countTowards(app.rateCounters, limitsOf(app, arrival), 1, arrival.at);
 }
 
 /** A database that is slow to add up holds nobody longer. */
@@ -196,7 +199,9 @@ export class PolicyDecision {
 
   /** A person has to agree, or the provider has to be waited for. */
   get needsMore(): boolean {
-    return this.#places.length > 0 || this.#call.tools.some(({ plan }) => plan.needsApproval);
+    if (this.#places.length > 0) return true;
+    for (const { plan } of this.#call.tools) if (plan.needsApproval) return true;
+    return false;
   }
 
   /** Failures: those of `expectApproval`. */

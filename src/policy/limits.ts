@@ -80,10 +80,23 @@ export function limitsOf(app: LimitDeps, { plan, tools, address }: Limited): rea
   const [only] = tools;
   const ofCaller = only !== undefined && tools.length === 1 ? only.plan.limits : plan.limits;
   if (rate === undefined && tools.length <= 1) return ofCaller;
-  const limits = [...ofCaller];
-  if (rate !== undefined) limits.push(limitOfAddress(app, rate, address()));
-  if (tools.length > 1) limits.push(...limitsOfSeveral(tools));
-  return limits;
+  const known =
+    rate === undefined ? ofCaller : joined(ofCaller, limitOfAddress(app, rate, address()));
+  return tools.length > 1 ? [...known, ...limitsOfSeveral(tools)] : known;
+}
+
+/** Lists of a plan with the limit of the address that its caller has come from last. */
+const withAddress = new WeakMap<
+  readonly Limit[],
+  { readonly last: Limit; readonly all: readonly Limit[] }
+>();
+
+function joined(ofCaller: readonly Limit[], address: Limit): readonly Limit[] {
+  const known = withAddress.get(ofCaller);
+  if (known?.last === address) return known.all;
+  const all = [...ofCaller, address];
+  withAddress.set(ofCaller, { last: address, all });
+  return all;
 }
 
 const mostAddresses = 10_000;

@@ -22,7 +22,8 @@ export function bearerOf(
 ): Caller | Promise<Caller> {
   const header = request.headers.get("authorization");
   if (header === null) throw new Failure("bearer_missing");
-  if (header.slice(0, 7).toLowerCase() !== "bearer ") throw new Failure("bearer_invalid");
+  const isBearer = header.startsWith("Bearer ") || header.slice(0, 7).toLowerCase() === "bearer ";
+  if (!isBearer) throw new Failure("bearer_invalid");
   const bearer = header.slice(7).trim();
   const known = knownCaller(app, bearer);
   if (known !== undefined) return entitled(app, known, upstream);
@@ -70,11 +71,14 @@ function isForOther(caller: Caller, { name, admits = name }: Upstream): boolean 
  * Failures: `insufficient_scope`, with every scope that would be needed (RFC 6750 section 3.1).
  */
 export function checkScopes(caller: Caller, rpcMethods: readonly string[]): void {
-  const needed = rpcMethods.map(scopeFor);
-  const isAllowed = needed.every((scope) => caller.allowed.has(scope));
-  if (isAllowed) return;
-  const scope = [...new Set([...caller.granted, ...needed])].join(" ");
-  throw new Failure("insufficient_scope", `This needs the scopes ${scope}`, { scope });
+  for (const method of rpcMethods) {
+    if (!caller.allowed.has(scopeFor(method))) throw insufficientScope(caller, rpcMethods);
+  }
+}
+
+function insufficientScope(caller: Caller, rpcMethods: readonly string[]): Failure {
+  const scope = [...new Set([...caller.granted, ...rpcMethods.map(scopeFor)])].join(" ");
+  return new Failure("insufficient_scope", `This needs the scopes ${scope}`, { scope });
 }
 
 /** What stands in for the agent's bearer: an account's credential, one key for all, or nothing. */

@@ -1,7 +1,7 @@
 /** One clock for every running call: cheaper than a timer each. Expires at most 50 ms late. */
 export type Deadlines = {
-  /** Begins to watch a call. `onTick` is called once, if the call still runs at the next tick. */
-  open(onTick?: () => void): Deadline;
+  /** Begins to watch a call. `watcher` is told once, if the call still runs at the next tick. */
+  open(watcher?: Watcher): Deadline;
   stop(): void;
 };
 
@@ -13,6 +13,8 @@ export type Deadline = {
   close(): void;
 };
 
+type Watcher = { tick(): void };
+
 /** What has a time limit. */
 type Expirable = { expire(): void };
 
@@ -21,7 +23,7 @@ const tickMs = 50;
 class Watched implements Deadline {
   at = Number.POSITIVE_INFINITY;
   running: Expirable | undefined;
-  onTick: (() => void) | undefined;
+  watcher: Watcher | undefined;
   readonly #all: Set<Watched>;
   readonly #now: () => number;
 
@@ -52,9 +54,9 @@ export function createDeadlines(now: () => number): Deadlines {
     for (const watched of all) tickAlone(watched, time);
   }, tickMs);
   return {
-    open(onTick) {
+    open(watcher) {
       const watched = new Watched(all, now);
-      watched.onTick = onTick;
+      watched.watcher = watcher;
       return watched;
     },
     stop: () => clearInterval(timer),
@@ -71,8 +73,8 @@ function tickAlone(watched: Watched, time: number): void {
 }
 
 function tick(watched: Watched, time: number): void {
-  watched.onTick?.();
-  watched.onTick = undefined;
+  watched.watcher?.tick();
+  watched.watcher = undefined;
   if (watched.at > time) return;
   watched.lift();
   watched.running?.expire();

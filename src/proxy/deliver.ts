@@ -179,7 +179,9 @@ function inspected(
   { isJson }: MediaType,
   { inspection, reader }: Delivery,
 ): Body | Promise<Body> {
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const bytes = Buffer.isBuffer(body)
+    ? body
+    : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   if (isJson) expectOwn(bytes, answer, reader);
   inspection.ended?.(bytes, body.length);
   return mayHoldToolList(bytes) ? judged(body, inspection, isJson) : body;

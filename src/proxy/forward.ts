@@ -45,10 +45,12 @@ export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Inc
   try {
     const request = { url, method, headers, body, cancel };
     const exchange = exchangeOf(app, upstream);
-    const answer = await exchange(request).catch((error: unknown) => {
-      if (!mayRepeat(error, outgoing)) throw error;
-      return exchange({ ...request, isFresh: true });
-    });
+    let answer: Incoming;
+    try {
+      answer = await exchange(request);
+    } catch (error) {
+      answer = await repeated(error, exchange, request, outgoing);
+    }
     app.connectCheck.answered(upstream);
     const isRedirect = answer.status >= 300 && answer.status < 400;
     const plain = isRedirect ? undefined : decoded(answer);
@@ -64,6 +66,17 @@ export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Inc
   } finally {
     deadline.lift();
   }
+}
+
+/** Sends it once more, where it may be. */
+function repeated(
+  error: unknown,
+  exchange: Exchange,
+  request: Parameters<Exchange>[0],
+  outgoing: Outgoing,
+): Promise<Incoming> {
+  if (!mayRepeat(error, outgoing)) throw error;
+  return exchange({ ...request, isFresh: true });
 }
 
 /** An API has its MCP server in this process. */

@@ -25,11 +25,14 @@ const read = [...passedIn, "accept", "mcp-session-id"] as const;
 
 const bothKinds = "application/json, text/event-stream";
 
+type Values = Readonly<Record<string, string>>;
+
 /** What a client said the last time, and what went out for it: nearly every call says the same. */
 type Sent = {
+  readonly method: string;
   readonly said: readonly (string | null)[];
-  readonly credential: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly credential: Values;
+  readonly headers: Values;
 };
 
 const sent = new WeakMap<CallerPlan, Sent>();
@@ -49,14 +52,19 @@ export function headersIn(
   if (parameters !== undefined) {
     return { ...headersOf(app, request, plan, credential), ...parameters };
   }
-  const said = [request.method, ...read.map((name) => headers.get(name))];
   const before = sent.get(plan);
-  const own = Object.values(credential).join("\n");
-  const isSame = before !== undefined && before.credential === own;
-  if (isSame && said.every((value, at) => value === before.said[at])) return before.headers;
+  if (before !== undefined && saysTheSame(request, credential, before)) return before.headers;
   const made = headersOf(app, request, plan, credential);
-  sent.set(plan, { said, credential: own, headers: made });
+  const said = read.map((name) => headers.get(name));
+  sent.set(plan, { method: request.method, said, credential, headers: made });
   return made;
+}
+
+function saysTheSame({ method, headers }: Request, credential: Values, before: Sent): boolean {
+  if (method !== before.method) return false;
+  for (const name in credential) if (credential[name] !== before.credential[name]) return false;
+  for (const [at, name] of read.entries()) if (headers.get(name) !== before.said[at]) return false;
+  return true;
 }
 
 /** Only a tool with an `x-mcp-header` annotation makes a client send these, beside `Mcp-Name` (MCP 2026-07-28). */

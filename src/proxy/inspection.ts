@@ -87,12 +87,16 @@ function outcomeNoter(
 }
 
 function saysFailure(message: Buffer): boolean {
-  if (holdsTrue(message, '"isError"')) return true;
-  return message.includes('"error"') && !message.includes('"result"');
+  if (holdsTrue(message, isErrorKey)) return true;
+  return message.includes(errorKey) && !message.includes(resultKey);
 }
 
+const isErrorKey = Buffer.from('"isError"');
+const errorKey = Buffer.from('"error"');
+const resultKey = Buffer.from('"result"');
+
 /** Whether a key stands with `true`; nothing is decoded. */
-function holdsTrue(message: Buffer, key: string): boolean {
+function holdsTrue(message: Buffer, key: Buffer): boolean {
   let at = message.indexOf(key);
   while (at !== -1) {
     const colon = behindBlanks(message, at + key.length);

@@ -170,8 +170,17 @@ function isEscaped(json: string, at: number): boolean {
   return (at - before) % 2 === 0;
 }
 
+/** Keys that nearly every message has: no text is made for one of them. By their length. */
+const usual = Map.groupBy(
+  ["id", "name", "text", "_meta", "method", "params", "result", "jsonrpc", "arguments"],
+  ({ length }) => length,
+);
+
 /** The key that stands between two quotes, as it is read. */
 function keyAt(json: string, start: number, end: number): string {
+  for (const key of usual.get(end - start - 1) ?? []) {
+    if (json.startsWith(key, start + 1)) return key;
+  }
   const written = json.slice(start + 1, end);
   return written.includes("\\") ? keyIn(json.slice(start, end + 1)) : written;
 }
@@ -192,7 +201,12 @@ export function hasLookalike(
   object: Readonly<Record<string, unknown>>,
   names: ReadonlySet<string>,
 ): boolean {
-  return Object.keys(object).some((key) => !names.has(key) && lowerCase(names).has(folded(key)));
+  for (const key in object) {
+    if (!names.has(key) && Object.hasOwn(object, key) && lowerCase(names).has(folded(key))) {
+      return true;
+    }
+  }
+  return false;
 }
 
 const lowered = new WeakMap<ReadonlySet<string>, ReadonlySet<string>>();

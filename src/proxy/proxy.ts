@@ -32,7 +32,7 @@ import {
   upstreamAuthNow,
 } from "./auth.ts";
 import { bind, unbind } from "./binding.ts";
-import { type Deadlines } from "./deadlines.ts";
+import type { Deadline, Deadlines } from "./deadlines.ts";
 import { type ForwardDeps, forward } from "./forward.ts";
 import { deliver } from "./deliver.ts";
 import { headersIn, checkHeaders, checkMirrors } from "./headers.ts";
@@ -86,8 +86,9 @@ export async function proxyCall(
     const { call, body } = read instanceof Promise ? await read : read;
     exchange.call = call;
     // What has changed while the body was on its way counts.
-    const { plan, at } = arrived(app, arrival);
-    leave ??= admit(app, { ...arrival, plan, at });
+    arrived(app, arrival);
+    const { plan, at } = arrival;
+    leave ??= admit(app, arrival);
     if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
     checkScopes(caller, call.rpcMethods);
     checkHeaders(request, call);
@@ -113,13 +114,15 @@ function arrivalOf(
 ): Arrival {
   const streams = app.openStreams.of(caller.key);
   const plan = planFor(app, caller, upstream, at);
-  return { plan, caller, address, at, httpMethod: request.method, streams };
+  return { plan, caller, address, at, httpMethod: request.method, streams, tools: noTools };
 }
 
+const noTools: Arrival["tools"] = [];
+
 /** The plan and the clock of a request whose body has come: that may have taken half a minute. */
-function arrived(app: ProxyDeps, { caller, plan }: Arrival): Pick<Arrival, "plan" | "at"> {
-  const at = app.now().getTime();
-  return { plan: planFor(app, caller, plan.upstream, at), at };
+function arrived(app: ProxyDeps, arrival: Arrival): void {
+  arrival.at = app.now().getTime();
+  arrival.plan = planFor(app, arrival.caller, arrival.plan.upstream, arrival.at);
 }
 
 /** Also when it does not say. */
@@ -132,17 +135,19 @@ function readArrival(
   request: Request,
   { arrival, place }: { readonly arrival: Arrival; readonly place: BodyPlace },
 ): ReadCall | Promise<ReadCall> {
-  const unusable = (error: unknown): never => {
-    countUnusable(app, { ...arrival, ...arrived(app, arrival) });
-    throw error;
-  };
-  const { settled } = app;
   try {
-    const read = readCall(request, { grow: (bytes) => place.grow(bytes), settled });
-    return read instanceof Promise ? read.catch(unusable) : read;
+    const read = readCall(request, { room: place, settled: app.settled });
+    if (!(read instanceof Promise)) return read;
+    return read.catch((error: unknown) => unusable(app, arrival, error));
   } catch (error) {
-    return unusable(error);
+    return unusable(app, arrival, error);
   }
+}
+
+function unusable(app: ProxyDeps, arrival: Arrival, error: unknown): never {
+  arrived(app, arrival);
+  countUnusable(app, arrival);
+  throw error;
 }
 
 type Decided = {
@@ -164,7 +169,8 @@ async function send(app: ProxyDeps, request: Request, going: Decided): Promise<R
   const cancel = new Cancel();
   const owner = { caller, upstream };
   const url = urlFor(app, request, owner);
-  const { deadline, leave } = watchClient(app, request, cancel);
+  const watch = new ClientWatch(app.deadlines, request, cancel);
+  const { deadline } = watch;
   const sendWith = ({ headers: credential }: UpstreamAuth) => {
     const headers = withTrace(headersIn(app, request, context.plan, credential), exchange, call);
     if (!call.isModern) checkMirrors(headers, call);
@@ -211,7 +217,7 @@ async function send(app: ProxyDeps, request: Request, going: Decided): Promise<R
     noteFailure(app, decision, context, error);
     throw error;
   } finally {
-    leave();
+    watch.leave();
   }
 }
 
@@ -250,19 +256,33 @@ function withTrace(
  * A client that goes away takes its exchange with it. Listening for that costs more than most calls take,
  * so it begins with the first tick that finds the call still waiting. Once a body flows, its reader tells.
  */
-function watchClient(app: ProxyDeps, request: Request, cancel: Cancel) {
-  let isListening = false;
-  const gone = () => cancel.cancel();
-  const deadline = app.deadlines.open(() => {
-    if (request.signal.aborted) return gone();
-    isListening = true;
-    request.signal.addEventListener("abort", gone);
-  });
-  const leave = () => {
-    deadline.close();
-    if (isListening) request.signal.removeEventListener("abort", gone);
-  };
-  return { deadline, leave };
+class ClientWatch {
+  readonly deadline: Deadline;
+  readonly #request: Request;
+  readonly #cancel: Cancel;
+  #isListening = false;
+
+  constructor(deadlines: Deadlines, request: Request, cancel: Cancel) {
+    this.#request = request;
+    this.#cancel = cancel;
+    this.deadline = deadlines.open(this);
+  }
+
+  tick(): void {
+    const { signal } = this.#request;
+    if (signal.aborted) return this.#cancel.cancel();
+    this.#isListening = true;
+    signal.addEventListener("abort", this);
+  }
+
+  handleEvent(): void {
+    this.#cancel.cancel();
+  }
+
+  leave(): void {
+    this.deadline.close();
+    if (this.#isListening) this.#request.signal.removeEventListener("abort", this);
+  }
 }
 
 /** A credential that is taken again may die and be renewed again. */

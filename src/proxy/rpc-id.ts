@@ -13,7 +13,7 @@ type RawNumber = { readonly rawJSON: string };
  * @param id Of the request; null where there is none to compare, or several.
  */
 export function answersAnother(body: Buffer, id: RpcId, status = 200): boolean {
-  if (id === null || names(body, JSON.stringify(id))) return false;
+  if (id === null || names(body, id)) return false;
   const text = body.toString("utf8");
   if (/^\s*\[/.test(text)) return someAnswersAnother(text, id);
   const named = topLevelId(text);
@@ -39,7 +39,7 @@ function someAnswersAnother(text: string, id: RpcId): boolean {
 
 /** The answer without its id, which is another one each time; undefined when it names another, or none. */
 export function withoutId(answer: Buffer, id: RpcId): Buffer | undefined {
-  const [first, last] = writtenAs(JSON.stringify(id));
+  const [first, last] = writtenAs(id);
   if (beginsWith(answer, first)) return answer.subarray(Buffer.byteLength(first));
   if (endsWith(answer, last)) return answer.subarray(0, -Buffer.byteLength(last));
   const text = answer.toString();
@@ -65,7 +65,7 @@ export function asWritten(id: number, text: string): number | RawNumber {
 }
 
 /** As nearly every server writes it, first or last: found before anything is decoded. */
-function names(body: Buffer, id: string): boolean {
+function names(body: Buffer, id: RpcId): boolean {
   const [first, last] = writtenAs(id);
   return beginsWith(body, first) || endsWith(body, last);
 }
@@ -88,7 +88,17 @@ export function standsAt(body: Buffer, start: number, text: string): boolean {
   return true;
 }
 
-const writtenAs = (id: string) => [`{"jsonrpc":"2.0","id":${id},`, `,"id":${id}}`] as const;
+type WrittenId = readonly [first: string, last: string];
+let lastWritten: { readonly id: RpcId; readonly texts: WrittenId } | undefined;
+
+/** An answer is looked at twice. */
+function writtenAs(id: RpcId): WrittenId {
+  if (lastWritten?.id === id) return lastWritten.texts;
+  const text = JSON.stringify(id);
+  const texts = [`{"jsonrpc":"2.0","id":${text},`, `,"id":${text}}`] as const;
+  lastWritten = { id, texts };
+  return texts;
+}
 
 const [quote, backslash, openBrace, closeBrace, openBracket, closeBracket] = [
   0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d,

@@ -90,18 +90,22 @@ export const seamBytes = 8;
 /** The key `tools` in any case, with the long s that folds to its last letter, or a letter of it escaped. */
 const sign = /"tool(?:s|\u00c5\u00bf)"|\\u00(?:[57][34]|[46][fc])|\\u017f/i;
 
-const [quoteByte, longestKey, quickBytes] = [0x22, 8, 16 * 1024];
+/** What every sign of one begins with: looked for in bytes, without a copy of them. */
+const escapes = [Buffer.from("\\u00"), Buffer.from("\\u01")] as const;
+const keyStarts = [Buffer.from('"t'), Buffer.from('"T')] as const;
+const longestKey = 8;
 
 /** Whether a key `tools` may be in it, however it is written. Nobody escapes letters who has nothing to hide. */
 export function mayHoldToolList(bytes: Buffer): boolean {
-  if (bytes.length <= quickBytes) return sign.test(bytes.toString("latin1"));
-  // Without a copy: streams of half a gigabyte pass here.
-  if (bytes.includes("\\u00") || bytes.includes("\\u01")) {
-    return sign.test(bytes.toString("latin1"));
+  for (const escape of escapes) {
+    if (bytes.includes(escape)) return sign.test(bytes.toString("latin1"));
   }
-  for (let at = bytes.indexOf(quoteByte); at !== -1; at = bytes.indexOf(quoteByte, at + 1)) {
-    const isLikeT = ((bytes[at + 1] ?? 0) | 0x20) === 0x74;
-    if (isLikeT && sign.test(bytes.toString("latin1", at, at + longestKey))) return true;
+  return keyStarts.some((start) => hasSignAt(bytes, start));
+}
+
+function hasSignAt(bytes: Buffer, start: Buffer): boolean {
+  for (let at = bytes.indexOf(start); at !== -1; at = bytes.indexOf(start, at + 1)) {
+    if (sign.test(bytes.toString("latin1", at, at + longestKey))) return true;
   }
   return false;
 }

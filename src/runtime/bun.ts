@@ -27,6 +27,8 @@ export const bunRuntime: Runtime = {
   // What looks a number up need not look into it, as with a bigint.
   digest: (data, of) =>
     Number(Bun.hash(data, typeof of === "number" ? BigInt(of) ^ digestSeed : digestSeed)),
+  tag: (key, text, more = "") =>
+    new Bun.CryptoHasher("sha256", key).update(text).update(more).digest("base64url"),
   settled: (promise) => (Bun.peek.status(promise) === "fulfilled" ? Bun.peek(promise) : promise),
   onceOnly: {},
   installPostgres,

@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from "node:crypto";
+import { tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
 import { type Runtime, type ServeOptions, type RunningServer, lastWordsMs } from "./runtime.ts";
@@ -37,6 +38,7 @@ export const denoRuntime: Runtime = {
   exchange: fetchExchange,
   digest: (data, of = "") =>
     createHmac("sha256", digestKey).update(`${of} `).update(data).digest("base64").slice(0, 11),
+  tag: tagOf,
   settled: (promise) => promise,
   // On a connection that was kept, Deno repeats a POST when the other side has closed it.
   onceOnly:

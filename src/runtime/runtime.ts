@@ -1,5 +1,5 @@
 import type { InstallPostgres } from "#db/embedded.ts";
-import type { Secret } from "#src/crypto/secret.ts";
+import type { Secret, TagOf } from "#src/crypto/secret.ts";
 import type { Settled } from "#src/http/body.ts";
 import type { Exchange } from "#src/http/exchange.ts";
 
@@ -52,6 +52,8 @@ export type Runtime = {
   readonly exchange: Exchange;
   /** Fast, and with a secret of its own for each process. */
   readonly digest: DigestOf;
+  /** The same as `tagOf`, in the way that costs this runtime least. */
+  readonly tag: TagOf;
   readonly settled: Settled;
   /** With these, fetch sends a request once: a refresh token must never be sent again behind our back. */
   readonly onceOnly: object;

@@ -120,6 +120,7 @@ test("two tools that are called with the same arguments are two calls", async ()
   const written = { arguments: {}, canonical: "{}", request: "{}" };
   const deps = {
     bindingKey: new Uint8Array(32),
+    tag: bunRuntime.tag,
     digest: bunRuntime.digest,
   };
   const invoke = (name: string) => new ToolInvocation(planForTool(app, plan, name), written, deps);
@@ -134,6 +135,7 @@ test("the hash of arguments is the same before and after the call was settled, s
   const plan = planFor(app, callerOf("grant:1"), upstreamOf("here"), counters.now);
   const deps = {
     bindingKey: new Uint8Array(32),
+    tag: bunRuntime.tag,
     digest: bunRuntime.digest,
   };
   for (const length of [2, 2048, 2049]) {
