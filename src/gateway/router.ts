@@ -60,12 +60,14 @@ export function createAnswer(app: Deps, port: number): Handle {
     if (isDeclared) {
       const preflight = cors.preflight(request);
       if (preflight !== undefined) return preflight;
-      return Promise.resolve(answered({ request, peer, requestId, path, route })).then((answer) =>
-        cors.opened(request, answer),
-      );
+      return opened(request, answered({ request, peer, requestId, path, route }));
     }
     return answered({ request, peer, requestId, path, route });
   };
+
+  async function opened(request: Request, answer: Response | Promise<Response>) {
+    return cors.opened(request, await answer);
+  }
 
   function answered(asked: Asked): Response | Promise<Response> {
     const { request, peer, requestId, path, route } = asked;
@@ -75,15 +77,20 @@ export function createAnswer(app: Deps, port: number): Handle {
     if (path === tokenPath && request.method === "POST") {
       return answerToken(app, request, { requestId, address });
     }
+    return paged(request, { requestId, address });
+  }
+
+  async function paged(
+    request: Request,
+    env: { readonly requestId: string; readonly address: () => string },
+  ): Promise<Response> {
     const late = () => new Failure("database_unavailable");
-    const page = within(
-      longestPageMs,
-      Promise.resolve(pages.fetch(request, { requestId, address })),
-      late,
-    );
-    return page.catch((error: unknown) =>
-      renderFailure(app, request, { failure: asFailure(error), requestId }),
-    );
+    try {
+      return await within(longestPageMs, Promise.resolve(pages.fetch(request, env)), late);
+    } catch (error) {
+      const { requestId } = env;
+      return await renderFailure(app, request, { failure: asFailure(error), requestId });
+    }
   }
 }
 

@@ -28,6 +28,7 @@ export class Answer implements ParserEvents, Incoming, Flow {
   readonly parser: ResponseParser;
   readonly #carrier: Carrier;
   #settle: Settle<Incoming> | undefined;
+  #told: Settle<Incoming> | undefined;
   /** What arrived while nobody listens or the listener is paused. */
   readonly #waiting: Uint8Array<ArrayBuffer>[] = [];
   #waitingBytes = 0;
@@ -50,9 +51,15 @@ export class Answer implements ParserEvents, Incoming, Flow {
     this.status = status;
     this.headers = headers;
     this.isReusable = isReusable;
-    const settle = this.#settle;
+    this.#told = this.#settle;
     this.#settle = undefined;
-    scheduleAnswer(() => settle?.resolve(this));
+    scheduleAnswer(this);
+  }
+
+  /** Tells whoever waits that the head is there. */
+  run(): void {
+    this.#told?.resolve(this);
+    this.#told = undefined;
   }
 
   chunk(bytes: Uint8Array<ArrayBuffer>): void {

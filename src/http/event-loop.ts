@@ -3,7 +3,8 @@
  * so that its code and data stay in the processor's caches (decision 0025). A request that is alone is served at once.
  */
 
-type Job = () => void;
+/** A function, or something that has one already: nothing is made for it. */
+type Job = (() => void) | { run(): void };
 
 const [answers, requests, sends, later]: [Job[], Job[], Job[], Job[]] = [[], [], [], []];
 let isScheduled = false;
@@ -23,19 +24,19 @@ export function scheduleRequest<T>(work: () => T | Promise<T>): T | Promise<T> {
 
 /** Runs `job` with the other answers of this turn, before new requests. `job` must not throw: others wait behind it. */
 export function scheduleAnswer(job: Job): void {
-  if (isAlone()) job();
+  if (isAlone()) execute(job);
   else inTurn(answers, job);
 }
 
 /** Runs `job` when whatever follows from this turn's answers is done. `job` must not throw. */
 export function scheduleAfterAnswers(job: Job): void {
-  if (isAlone()) job();
+  if (isAlone()) execute(job);
   else inTurn(later, job);
 }
 
 /** Runs `job` after the microtasks that are queued now: requests of one turn are written together. `job` must not throw. */
 export function scheduleSend(job: Job): void {
-  if (isAlone()) return job();
+  if (isAlone()) return execute(job);
   if (sends.push(job) === 1) queueMicrotask(() => doAll(sends.splice(0)));
 }
 
@@ -59,7 +60,12 @@ function runTurn(): void {
 }
 
 function doAll(jobs: readonly Job[]): void {
-  for (const job of jobs) job();
+  for (const job of jobs) execute(job);
+}
+
+function execute(job: Job): void {
+  if (typeof job === "function") job();
+  else job.run();
 }
 
 function attempt<T>(

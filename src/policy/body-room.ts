@@ -19,40 +19,68 @@ export type BodyPlace = {
 type Bounds = { readonly bodyBytesAtOnce: number; readonly bodyBytesInAll: number };
 
 /** The bounds are SMARTDASH_BODY_MIB_AT_ONCE and SMARTDASH_BODY_MIB_IN_ALL. */
-export function createBodyRoom({ bodyBytesAtOnce, bodyBytesInAll }: Bounds): BodyRoom {
-  const callers = new Map<string, number>();
-  let all = 0;
-  const add = (caller: string, bytes: number) => {
-    const held = (callers.get(caller) ?? 0) + bytes;
-    if (held > 0) callers.set(caller, held);
-    else callers.delete(caller);
-    all += bytes;
-  };
-  return {
-    bytes: () => all,
-    enter(caller) {
-      let held = 0;
-      return {
-        grow(bytes) {
-          if ((callers.get(caller) ?? 0) + bytes > bodyBytesAtOnce) {
-            const message = `Requests of this agent with ${mebibytes(bodyBytesAtOnce)} are under way already. Wait for some to end before the next.`;
-            throw new Failure("too_many_at_once", message, { retryAfterSeconds: 1 });
-          }
-          // Small ones are bounded by how many calls there may be at once.
-          if (held + bytes >= bigBytes && all + bytes > bodyBytesInAll) {
-            const message = `This gateway has requests with ${mebibytes(bodyBytesInAll)} under way. Try again in a moment.`;
-            throw new Failure("busy", message, { retryAfterSeconds: 1 });
-          }
-          add(caller, bytes);
-          held += bytes;
-        },
-        leave() {
-          if (held > 0) add(caller, -held);
-          held = 0;
-        },
-      };
-    },
-  };
+export function createBodyRoom(bounds: Bounds): BodyRoom {
+  return new Room(bounds);
+}
+
+class Room implements BodyRoom {
+  readonly bounds: Bounds;
+  readonly #callers = new Map<string, number>();
+  #all = 0;
+
+  constructor(bounds: Bounds) {
+    this.bounds = bounds;
+  }
+
+  enter(caller: string): BodyPlace {
+    return new Place(this, caller);
+  }
+
+  bytes(): number {
+    return this.#all;
+  }
+
+  heldBy(caller: string): number {
+    return this.#callers.get(caller) ?? 0;
+  }
+
+  add(caller: string, bytes: number): void {
+    const held = this.heldBy(caller) + bytes;
+    if (held > 0) this.#callers.set(caller, held);
+    else this.#callers.delete(caller);
+    this.#all += bytes;
+  }
+}
+
+class Place implements BodyPlace {
+  readonly #room: Room;
+  readonly #caller: string;
+  #held = 0;
+
+  constructor(room: Room, caller: string) {
+    this.#room = room;
+    this.#caller = caller;
+  }
+
+  grow(bytes: number): void {
+    const { bodyBytesAtOnce, bodyBytesInAll } = this.#room.bounds;
+    if (this.#room.heldBy(this.#caller) + bytes > bodyBytesAtOnce) {
+      const message = `Requests of this agent with ${mebibytes(bodyBytesAtOnce)} are under way already. Wait for some to end before the next.`;
+      throw new Failure("too_many_at_once", message, { retryAfterSeconds: 1 });
+    }
+    // Small ones are bounded by how many calls there may be at once.
+    if (this.#held + bytes >= bigBytes && this.#room.bytes() + bytes > bodyBytesInAll) {
+      const message = `This gateway has requests with ${mebibytes(bodyBytesInAll)} under way. Try again in a moment.`;
+      throw new Failure("busy", message, { retryAfterSeconds: 1 });
+    }
+    this.#room.add(this.#caller, bytes);
+    this.#held += bytes;
+  }
+
+  leave(): void {
+    if (this.#held > 0) this.#room.add(this.#caller, -this.#held);
+    this.#held = 0;
+  }
 }
 
 function mebibytes(bytes: number): string {

@@ -229,15 +229,19 @@ export class PolicyDecision {
     this.#returnApproval();
   }
 
-  /** How its call of a tool ended. `text` is only asked for what failed. `now` is in milliseconds. */
-  ended(outcome: ToolOutcome & { readonly asksFirst: boolean }, text: () => string, now: number) {
+  /** How its call of a tool ended. `text` is only looked at of what failed. `now` is in milliseconds. */
+  ended(
+    outcome: ToolOutcome & { readonly asksFirst: boolean },
+    text: string | Buffer,
+    now: number,
+  ) {
     const { config, loops, providerRate } = this.#app;
     if (config.guards.findsLoops) loops.note(this.#call, outcome, now);
     if (outcome.asksFirst) this.#returnApproval();
     if (
       outcome.isError &&
       this.#places.length > 0 &&
-      providerRate.saysTooMuch(this.#call, text())
+      providerRate.saysTooMuch(this.#call, text.toString())
     ) {
       providerRate.punished(this.#places, undefined);
     }

@@ -27,7 +27,15 @@ export function bearerOf(
   const bearer = header.slice(7).trim();
   const known = knownCaller(app, bearer);
   if (known !== undefined) return entitled(app, known, upstream);
-  return callerOf(app, bearer).then((caller) => entitled(app, caller, upstream));
+  return provenBearer(app, bearer, upstream);
+}
+
+async function provenBearer(
+  app: CallerDeps & Places,
+  bearer: string,
+  upstream: Upstream,
+): Promise<Caller> {
+  return entitled(app, await callerOf(app, bearer), upstream);
 }
 
 type Places = Pick<App, "catalog" | "publicUrl">;

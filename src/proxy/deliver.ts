@@ -65,17 +65,30 @@ export function deliver(
   const { status, headers } = answer;
   const type = mediaTypeOf(headers.get("content-type"));
   const given = headersOut(app, headers, delivery.owner);
-  const respond = (body: Body) => {
-    const response = new Response(body, { status, headers: type.headers });
-    const { headers: out } = response;
-    const { requestId, decision } = delivery;
-    out.set("x-request-id", requestId);
-    for (const name in decision.headers) out.set(name, decision.headers[name] ?? "");
-    for (const name in given) out.set(name, given[name] ?? "");
-    return response;
-  };
+  const head = { status, headers: type.headers, given };
   const body = takenBody(answer, type, delivery) ?? bodyOf(app, answer, type, delivery);
-  return body instanceof Promise ? body.then(respond) : respond(body);
+  return body instanceof Promise
+    ? respondLater(body, head, delivery)
+    : respond(body, head, delivery);
+}
+
+type AnswerHead = {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly given: Readonly<Record<string, string>> | undefined;
+};
+
+async function respondLater(body: Promise<Body>, head: AnswerHead, delivery: Delivery) {
+  return respond(await body, head, delivery);
+}
+
+function respond(body: Body, head: AnswerHead, { requestId, decision }: Delivery): Response {
+  const response = new Response(body, head);
+  const { headers } = response;
+  headers.set("x-request-id", requestId);
+  for (const name in decision.headers) headers.set(name, decision.headers[name] ?? "");
+  for (const name in head.given) headers.set(name, head.given[name] ?? "");
+  return response;
 }
 
 type Body = ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | string | null;

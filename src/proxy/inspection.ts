@@ -58,7 +58,7 @@ export function noteFailure(
   const { code } = asFailure(error);
   if (tools.length !== 1 || !code.startsWith("upstream_")) return;
   const outcome = { result: code, isError: true, asksFirst: false };
-  decision.ended(outcome, () => "", app.now().getTime());
+  decision.ended(outcome, "", app.now().getTime());
 }
 
 /**
@@ -82,7 +82,7 @@ function outcomeNoter(
       isError: status >= 400 || saysFailure(said),
       asksFirst: isModern && last.includes('"input_required"') && asksFirst(last),
     };
-    decision.ended(outcome, () => said.toString(), app.now().getTime());
+    decision.ended(outcome, said, app.now().getTime());
   };
 }
 

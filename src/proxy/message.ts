@@ -57,10 +57,16 @@ export function readCall(request: Request, reading?: Reading): ReadCall | Promis
   if (httpMethod !== "POST") return { call: { ...noMessage, httpMethod }, body: undefined };
   const bytes = readBounded(request, mostBodyBytes, reading);
   if (!(bytes instanceof Promise) && !isBig(bytes)) return readMessage(request, bytes);
-  return Promise.resolve(bytes).then(async (come) => {
-    if (isBig(come)) await turn();
-    return readMessage(request, come);
-  });
+  return readLater(request, bytes);
+}
+
+async function readLater(
+  request: Request,
+  coming: Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>,
+): Promise<ReadCall> {
+  const bytes = await coming;
+  if (isBig(bytes)) await turn();
+  return readMessage(request, bytes);
 }
 
 function readMessage(request: Request, bytes: Uint8Array<ArrayBuffer>): ReadCall {

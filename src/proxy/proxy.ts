@@ -137,8 +137,19 @@ function readArrival(
 ): ReadCall | Promise<ReadCall> {
   try {
     const read = readCall(request, { room: place, settled: app.settled });
-    if (!(read instanceof Promise)) return read;
-    return read.catch((error: unknown) => unusable(app, arrival, error));
+    return read instanceof Promise ? orUnusable(app, arrival, read) : read;
+  } catch (error) {
+    return unusable(app, arrival, error);
+  }
+}
+
+async function orUnusable(
+  app: ProxyDeps,
+  arrival: Arrival,
+  read: Promise<ReadCall>,
+): Promise<ReadCall> {
+  try {
+    return await read;
   } catch (error) {
     return unusable(app, arrival, error);
   }

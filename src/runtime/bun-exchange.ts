@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import type { Cancel, Exchange, Pin } from "#src/http/exchange.ts";
+import type { Cancel, Exchange, Incoming, Pin } from "#src/http/exchange.ts";
 import { Connection, createIdleConnections } from "#src/http/connection.ts";
 import { ConnectionEnded } from "#src/http/reason.ts";
 import { type Target, encodeRequest, targetOf } from "#src/http/request-target.ts";
@@ -18,8 +18,15 @@ export const bunExchange: Exchange = ({ url, cancel, pin, isFresh, ...request })
   }
   const connection = isFresh === true ? undefined : idle.take(keyOf(target, pin));
   if (connection !== undefined) return connection.send(bytes, request.method, cancel);
-  return connect(target, cancel, pin).then((opened) => opened.send(bytes, request.method, cancel));
+  return overNew(connect(target, cancel, pin), bytes, request.method, cancel);
 };
+
+async function overNew(
+  connecting: Promise<Connection>,
+  ...sent: Parameters<Connection["send"]>
+): Promise<Incoming> {
+  return await (await connecting).send(...sent);
+}
 
 /** Only whoever pins the same may have the connection of another. */
 function keyOf({ origin }: Target, pin: Pin | undefined): string {
