@@ -14,7 +14,7 @@ const families: Readonly<Record<string, number>> = {
   CA: 1,
   DoS: 5,
   EH: 13,
-  CO: 7,
+  CO: 9,
 };
 
 const ids = Object.entries(families).flatMap(([family, many]) =>

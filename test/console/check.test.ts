@@ -86,7 +86,7 @@ test("where the database takes no report, the check goes on and says so", async 
   expect(made.stderr).toContain("could not be stored");
 }, 60_000);
 
-test("one check at a time over all replicas; one that ends without a report is told, and the next may start", async () => {
+test("CO-8: one check at a time over all replicas; one that ends without a report is told, and the next may start", async () => {
   await using world = await openWorld();
   const { app } = world;
   const running = Promise.withResolvers<Ended>();

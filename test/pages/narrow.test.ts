@@ -242,7 +242,7 @@ test("a permission ends on the day that its person has set: its tokens, its plac
   ]);
 }, 20_000);
 
-test("a permission ends with every grant of it: one that was remembered, and one whose code is still kept", async () => {
+test("CO-9: a permission ends with every grant of it: one that was remembered, and one whose code is still kept", async () => {
   await using guarded = await openGuarded({ tools: four });
   const { world } = guarded;
   const { db } = world.app;
