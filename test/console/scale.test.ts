@@ -51,6 +51,8 @@ test(`with ${calls} calls and ${accounts} accounts every page of the console, an
     "calls?since=7d&agent=nobody",
     "calls?since=7d&tool=nothing",
     "calls?since=7d&account=nobody",
+    "calls?since=7d&outcome=failed",
+    "calls?since=7d&outcome=refused&upstream=mercadolibre",
     `calls/${ids?.call}`,
     "accounts",
     "accounts?state=reconnect_required",
