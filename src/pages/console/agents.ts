@@ -82,7 +82,7 @@ function sessionTable(view: View, sessions: readonly OpenSession[], stopped: Sto
   const rows = sessions.map(({ id, platform, account, createdAt, expiresAt }) => {
     const subject = `session:${id}`;
     return [
-      named(platform ?? "", id),
+      named(platform ?? `${told(language, "session")} ${id.slice(-6)}`, id),
       plain(account),
       timeAt(createdAt),
       timeAt(expiresAt),
