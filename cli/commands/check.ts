@@ -175,8 +175,9 @@ async function storedReport(given: string, isWhole: boolean): Promise<Outcome> {
     const text = found?.report ?? "";
     const parsed = objectIn(text);
     if (parsed === undefined || !Array.isArray(parsed["findings"])) throw missing();
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `run`
-    const outcome = outcomeOf(parsed as unknown as SignedReport, isWhole);
+    // Written by `run`.
+    const report: SignedReport = JSON.parse(text);
+    const outcome = outcomeOf(report, isWhole);
     return { ...outcome, talk: signerOf(app, text) };
   });
 }
