@@ -1,24 +1,17 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { type CheckOptions, check as checkDeployment } from "#src/check/check.ts";
-import { chapters } from "#src/check/rules.ts";
-import type { CheckResult } from "#src/check/result.ts";
 import { type SignedReport, junit, reportOf, verifyReport } from "#src/check/report.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, codeOf } from "#src/failure.ts";
-import {
-  beginCheckReport,
-  checkReportWith,
-  newestCheckReports,
-  saveCheckReport,
-} from "#src/operations/check-report-store.ts";
-import { objectIn } from "#src/config/read.ts";
-import type { App } from "#src/app.ts";
+import { beginCheckReport, saveCheckReport } from "#src/operations/check-report-store.ts";
 import { isName } from "#src/people/operators.ts";
 import { timely } from "#src/timeout.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
+import { outcomeOf } from "../check-outcome.ts";
+import { reports } from "../check-reports.ts";
 import { type Outcome, command, withApp } from "../command.ts";
 import { environment } from "../environment.ts";
-import { patiently, table } from "../terminal.ts";
+import { patiently } from "../terminal.ts";
 
 export const check = command({
   name: "check",
@@ -143,86 +136,6 @@ function run(
       return { report, notStored: asFailure(error).code };
     }
   });
-}
-
-async function reports(id: string | undefined, isWhole: boolean): Promise<Outcome> {
-  if (id !== undefined) return await storedReport(id, isWhole);
-  const rows = await withApp({ role: "command" }, ({ db }) => timely(newestCheckReports(db)));
-  if (rows.length === 0) return { json: { reports: rows }, talk: "Nothing was checked yet." };
-  const lines = rows.map((row) => [
-    row.id,
-    row.at.toISOString().slice(0, 16),
-    row.by,
-    row.status ?? "no report",
-    ...(["fail", "warn", "pass", "skipped"] as const).map((each) =>
-      String(row.counts?.[each] ?? ""),
-    ),
-  ]);
-  const columns = ["id", "when (UTC)", "by", "status", "failed", "warnings", "passed", "skipped"];
-  return { json: { reports: rows }, text: table(columns, lines) };
-}
-
-/** Failures: `not_found`, also for one that cannot be read. */
-async function storedReport(given: string, isWhole: boolean): Promise<Outcome> {
-  const id = readId(given);
-  const missing = () =>
-    new Failure("not_found", `There is no report '${given}'`, {
-      hint: "smartdash check reports lists those that are kept",
-    });
-  if (id === undefined) throw missing();
-  return await withApp({ role: "command" }, async (app) => {
-    const found = await timely(checkReportWith(app.db, id));
-    const text = found?.report ?? "";
-    const parsed = objectIn(text);
-    if (parsed === undefined || !Array.isArray(parsed["findings"])) throw missing();
-    // Written by `run`.
-    const report: SignedReport = JSON.parse(text);
-    const outcome = outcomeOf(report, isWhole);
-    return { ...outcome, talk: signerOf(app, text) };
-  });
-}
-
-/** Who has signed it, if it is as it was signed. */
-function signerOf(app: App, text: string): string {
-  try {
-    return `Signed by node ${verifyReport(app, environment(), { text }).fingerprint}.`;
-  } catch (error) {
-    return `${asFailure(error).message}.`;
-  }
-}
-
-/** @param notStored Why the database has not taken it. */
-function outcomeOf(report: SignedReport, isWhole: boolean, notStored?: string): Outcome {
-  const { counts, findings, signature } = report;
-  const shown = findings.filter(
-    ({ status }) => isWhole || (status !== "pass" && status !== "skipped"),
-  );
-  const lines = shown.flatMap((finding, at) => {
-    const isFirst = shown[at - 1]?.chapter !== finding.chapter;
-    const heading = `${finding.chapter}. ${chapters[finding.chapter]}`;
-    return isFirst ? [heading, lineOf(finding)] : [lineOf(finding)];
-  });
-  const sum = `${counts.pass} passed, ${counts.warn} warnings, ${counts.fail} failed, ${counts.skipped} skipped`;
-  const hidden = counts.skipped > 0 && !isWhole ? " (--all names them)" : "";
-  return {
-    json: report,
-    text: [...lines, `${sum}${hidden}`].join("\n"),
-    talk: [
-      signature === null
-        ? "The report is not signed: see node_key_unreadable."
-        : `Signed by node ${signature.fingerprint}; --json has the report.`,
-      ...(notStored === undefined ? [] : [`It could not be stored: ${notStored}.`]),
-    ].join(" "),
-    ...(counts.fail > 0 ? { exit: 1 } : {}),
-  };
-}
-
-function lineOf({ status, code, message, hint }: CheckResult): string {
-  const line = `  ${status.padEnd(7)} ${message}  [${code}]`;
-  const isWell = status === "pass" || status === "skipped";
-  return hint === undefined || isWell
-    ? line
-    : `${line}\n          ${hint} (docs/checks.md#${code})`;
 }
 
 async function verify(file: string | undefined, fingerprint: string | undefined): Promise<Outcome> {

@@ -83,6 +83,8 @@ type Deps = {
   readonly exchange: Exchange;
   readonly quota: Quota;
   readonly now: () => Date;
+  /** From 0 up to 1, for jitter. */
+  readonly random: () => number;
   readonly sleep: (milliseconds: number) => Promise<void>;
   /** Which endpoints answer as if they were gone, or say that they will be. */
   readonly noteChange: (
@@ -157,7 +159,7 @@ export async function callApi(
     );
     const isLast = endpoint.method !== "GET" || attempt >= mostTries;
     if (isLast || isFinal(answer)) return judged(deps, context, { endpoint, request, answer });
-    await context.running.until(deps.sleep(200 * 2 ** attempt * (0.5 + Math.random() / 2)));
+    await context.running.until(deps.sleep(200 * 2 ** attempt * (0.5 + deps.random() / 2)));
   }
 }
 

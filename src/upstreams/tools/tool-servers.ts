@@ -33,6 +33,7 @@ type Deps = {
   readonly log: Pick<Log, "lasting" | "error">;
   readonly exchange: Exchange;
   readonly now: () => Date;
+  readonly random: () => number;
 };
 
 /** Exchanges with the packs of this process: an agent's MCP request in, requests to the API out. */
@@ -49,7 +50,13 @@ export function createToolServers(deps: Deps): ToolServers {
   const pause = (milliseconds: number) => sleep(milliseconds, undefined, { ref: false });
   const served = new Map<string, Served>();
   const noteChange = changeNotes(deps);
-  const api = { exchange: deps.exchange, now: deps.now, sleep: pause, noteChange };
+  const api = {
+    exchange: deps.exchange,
+    now: deps.now,
+    random: deps.random,
+    sleep: pause,
+    noteChange,
+  };
   const own = ({ perMinute }: Pack) => ({
     quota: createQuota({
       perMinute: { ...perMinute, default: deps.config.shopRequestsPerMinute },
