@@ -3,7 +3,8 @@ import type { App } from "#src/app.ts";
 import { deriveKey } from "#src/crypto/seal.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/timeout.ts";
-import { type Batch, type CallRow, type Chain, batchesOf, callsBetween } from "./call-store.ts";
+import { type Batch, type Chain, batchesOf, callsBetween } from "./call-store.ts";
+import { rowText } from "./call-text.ts";
 
 const digestBytes = 32;
 const dayMs = 86_400_000;
@@ -15,7 +16,7 @@ const pageRows = 5000;
  */
 export function chainWith(key: Uint8Array): Chain {
   return {
-    encode: (row) => ({ id: row.id, json: JSON.stringify(row), digest: digestOf(row) }),
+    digest: digestOf,
     link: (before, { seq, day, digests }) =>
       createHmac("sha256", key)
         .update(before ?? "first")
@@ -25,17 +26,9 @@ export function chainWith(key: Uint8Array): Chain {
   };
 }
 
-/** Of everything that is stored of a call. */
-function digestOf(row: CallRow): Buffer {
-  const { id, at, personId, accountId, sessionId, grantId, agentId, clientId } = row;
-  const { requestId, upstream, httpMethod, rpcMethod, name, argumentsHash, guard } = row;
-  const { status, upstreamStatus, durationMs, failure } = row;
-  const who = [id, at.toISOString(), personId, accountId, sessionId, grantId, agentId, clientId];
-  const what = [requestId, upstream, httpMethod, rpcMethod, name, argumentsHash, guard];
-  // Rows of before there was a code of failure have their digests without it.
-  const outcome = [status, upstreamStatus, durationMs, ...(failure ? [failure] : [])];
-  const fields = [...who, ...what, ...outcome].map((value) => value ?? null);
-  return hash("sha256", JSON.stringify(fields), "buffer");
+/** @param text Of everything that is stored of a call, see `rowText`. */
+function digestOf(text: string): Buffer {
+  return hash("sha256", text, "buffer");
 }
 
 type Verified = {
@@ -62,7 +55,7 @@ export async function verifyDay(app: Deps, day: string): Promise<Verified> {
   const unknown = new Set<string>();
   let calls = 0;
   for await (const row of rowsAround(app, start)) {
-    const digest = digestOf(row).toString("base64");
+    const digest = digestOf(rowText(row)).toString("base64");
     if (written.delete(digest)) calls += 1;
     else if (isOfDay(row.at, start)) unknown.add(digest);
   }

@@ -27,16 +27,13 @@ export type Batch = typeof callBatches.$inferSelect;
 /** Any two processes that add to the chain must agree on this number. */
 const chainLock = 7_236_591_046;
 
-/** A row as it is sent, with its digest: made for each call, so that a batch of them holds nobody up. */
-export type EncodedRow = {
-  readonly id: string;
-  readonly json: string;
-  readonly digest: Uint8Array;
-};
+/** A row as it is sent: a JSON array of its columns, see `rowText`. */
+export type EncodedRow = { readonly id: string; readonly text: string };
 
 /** Makes the links of the chain; see `audit.ts`. */
 export type Chain = {
-  encode(row: CallRow): EncodedRow;
+  /** Of a row, 32 bytes. */
+  digest(text: string): Uint8Array;
   link(before: Uint8Array | undefined, batch: Pick<Batch, "seq" | "day" | "digests">): Uint8Array;
 };
 
@@ -47,9 +44,9 @@ export type Chain = {
 export async function saveCalls(
   db: Database,
   rows: readonly EncodedRow[],
-  chain: Pick<Chain, "link">,
+  chain: Chain,
 ): Promise<void> {
-  const json = `[${rows.map((row) => row.json).join(",")}]`;
+  const json = `[${rows.map((row) => row.text).join(",")}]`;
   await db.transaction(async (transaction) => {
     // Whoever hangs in the middle of it must not stop the others.
     await transaction.execute(sql`
@@ -58,20 +55,18 @@ export async function saveCalls(
       count: number;
       ids: string | null;
     }>(sql`
-      with stored as (insert into ${calls} (id, at, person_id, account_id, session_id, grant_id, agent_id, client_id, request_id, upstream,
-        http_method, rpc_method, name, arguments_hash, guard, failure, status, upstream_status, duration_ms)
-      select r.id, r.at, r."personId", r."accountId", r."sessionId", r."grantId", r."agentId", r."clientId", r."requestId",
-        r.upstream, r."httpMethod", r."rpcMethod", r.name, r."argumentsHash", r.guard, r.failure, r.status, r."upstreamStatus", r."durationMs"
-      from jsonb_to_recordset(${json}::text::jsonb) as r(id uuid, at timestamptz, "personId" uuid, "accountId" uuid,
-        "sessionId" uuid, "grantId" uuid, "agentId" uuid, "clientId" text, "requestId" text, upstream text, "httpMethod" text,
-        "rpcMethod" text, name text, "argumentsHash" text, guard text, failure text, status int, "upstreamStatus" int, "durationMs" int)
-      where r."personId" is null or exists (select 1 from ${people} p where p.id = r."personId")
+      with stored as (insert into ${calls} (id, at, person_id, account_id, session_id, grant_id, agent_id, client_id,
+        request_id, upstream, http_method, rpc_method, name, arguments_hash, guard, status, upstream_status, duration_ms, failure)
+      select (r->>0)::uuid, (r->>1)::timestamptz, (r->>2)::uuid, (r->>3)::uuid, (r->>4)::uuid, (r->>5)::uuid, (r->>6)::uuid, r->>7,
+        r->>8, r->>9, r->>10, r->>11, r->>12, r->>13, r->>14, (r->>15)::int, (r->>16)::int, (r->>17)::int, r->>18
+      from jsonb_array_elements(${json}::text::jsonb) as r
+      where r->>2 is null or exists (select 1 from ${people} p where p.id = (r->>2)::uuid)
       on conflict (id) do nothing returning id)
       select count(*)::int as count,
         case when count(*) < ${rows.length} then string_agg(id::text, ' ') end as ids from stored`);
     if (stored === undefined || stored.count === 0) return;
     const own = amongThem(rows, stored.ids);
-    const digests = Buffer.concat(own.map(({ digest }) => digest));
+    const digests = Buffer.concat(own.map(({ text }) => chain.digest(text)));
     // As late as it can be: other replicas wait for it.
     await transaction.execute(sql`select pg_advisory_xact_lock(${chainLock})`);
     const [before] = await transaction

@@ -1,14 +1,14 @@
-import type { Caller } from "#src/oauth-server/caller.ts";
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, codeOf, isGuards } from "#src/failure.ts";
 import { within } from "#src/timeout.ts";
-import { cleaned, storable } from "#src/telemetry/redact.ts";
+import { cleaned } from "#src/telemetry/redact.ts";
 import type { CallContext, ToolInvocation } from "#src/policy/call.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { chainWith } from "./audit.ts";
 import type { McpExchange } from "./mcp-exchange.ts";
-import { type CallRow, type Chain, type EncodedRow, saveCalls } from "./call-store.ts";
+import { type Chain, type EncodedRow, saveCalls } from "./call-store.ts";
+import { type CallRecord, logMembers, recordText } from "./call-text.ts";
 
 /** The audit trail, written beside the calls and never in their way. */
 export type Recorder = {
@@ -35,20 +35,32 @@ const mostWaiting = 5000;
 export function createRecorder(app: Deps): Recorder {
   const chain = chainWith(app.bindingKey);
   const waiting: EncodedRow[] = [];
-  const backlog = createBacklog(app.log, keep);
+  const backlog = createBacklog(app.log, [
+    ({ tool }) => void tool?.hash,
+    (record) => {
+      const level = record.status >= 500 ? "warn" : "info";
+      app.log.redacted(level, "call", logMembers(record), record.endedAt);
+    },
+    keep,
+  ]);
   let [dropped, lost] = [0, 0];
   let running: Promise<boolean> | undefined;
   const timer = setInterval(() => {
     if (waiting.length > 0) void write();
   }, everyMs);
 
-  function keep({ facts, row, endedAt, tool }: Recorded): void {
-    facts.argumentsHash = tool?.hash;
-    app.log.redacted(facts.status >= 500 ? "warn" : "info", "call", facts, endedAt);
+  /** For the audit trail. */
+  function keep(record: CallRecord): void {
+    const { caller, startedAt, httpMethod } = record;
     // Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database.
-    if (row === undefined) return;
-    if (waiting.length < mostWaiting) waiting.push(chain.encode(rowOf(facts, row)));
-    else dropped += 1;
+    if (caller === undefined || httpMethod === undefined) return;
+    if (waiting.length >= mostWaiting) {
+      dropped += 1;
+      return;
+    }
+    const at = new Date(startedAt);
+    const id = newId(at);
+    waiting.push({ id, text: recordText(record, caller, [id, at.toISOString()]) });
   }
 
   /** One batch at a time; true when it is stored. */
@@ -75,8 +87,8 @@ export function createRecorder(app: Deps): Recorder {
     add(exchange, status) {
       const endedAt = app.now().getTime();
       const record = recordOf(exchange, status, endedAt);
-      if (exchange.span !== undefined) endSpan(exchange.span, record.facts);
-      count(app.metrics, record.facts);
+      if (exchange.span !== undefined) endSpan(exchange.span, record);
+      count(app.metrics, record);
       backlog.add(record);
     },
     flush: () => backlog.flush(),
@@ -88,24 +100,29 @@ export function createRecorder(app: Deps): Recorder {
   };
 }
 
-/** Records of calls whose answers have gone, kept all at once: what is done for many costs each of them less. */
-function createBacklog(log: App["log"], keep: (record: Recorded) => void) {
-  const records: Recorded[] = [];
+/**
+ * Records of calls whose answers have gone: each step is done for all of them before the next, which costs each of
+ * them less.
+ */
+function createBacklog(log: App["log"], steps: readonly ((record: CallRecord) => void)[]) {
+  const records: CallRecord[] = [];
   let behind: ReturnType<typeof setTimeout> | undefined;
+  const attempt = (step: (record: CallRecord) => void, record: CallRecord) => {
+    try {
+      step(record);
+    } catch (error) {
+      // Nobody waits for this any more who could be told.
+      log.error("internal", { requestId: record.requestId, ...errorFields(error) });
+    }
+  };
   const flush = () => {
     clearTimeout(behind);
     behind = undefined;
-    for (const record of records.splice(0)) {
-      try {
-        keep(record);
-      } catch (error) {
-        // Nobody waits for this any more who could be told.
-        log.error("internal", { requestId: record.facts.requestId, ...errorFields(error) });
-      }
-    }
+    const all = records.splice(0);
+    for (const step of steps) for (const record of all) attempt(step, record);
   };
   return {
-    add(record: Recorded): void {
+    add(record: CallRecord): void {
       records.push(record);
       if (records.length >= mostRecords) flush();
       else behind ??= setTimeout(flush, behindMs);
@@ -138,73 +155,33 @@ async function attempt(
 }
 
 /** At once: whoever reads the metrics next finds it. */
-function count(metrics: App["metrics"], facts: Facts): void {
-  const { upstream, rpcMethod: method, status, failure, durationMs } = facts;
-  metrics.call({ upstream, method, status }, durationMs / 1000);
-  if (failure !== undefined && isGuards(failure)) metrics.guardRefusal(upstream, failure);
+function count(metrics: App["metrics"], record: CallRecord): void {
+  const { upstream, rpcMethod: method, status, failure, startedAt, endedAt } = record;
+  metrics.call({ upstream: upstream.name, method, status }, (endedAt - startedAt) / 1000);
+  if (failure !== undefined && isGuards(failure)) metrics.guardRefusal(upstream.name, failure);
 }
 
-/** What is left of a call when its answer has gone. Short arguments are in it until their hash is made, within 20 ms. */
-type Recorded = {
-  readonly facts: Facts;
-  readonly endedAt: number;
-  /** The only call of a tool in it. */
-  readonly tool: ToolInvocation | undefined;
-  /** What the audit trail has besides; undefined for a call of nobody. */
-  readonly row: Besides | undefined;
-};
-
-type Facts = ReturnType<typeof factsOf>;
-
-type Besides = Pick<CallRow, "httpMethod" | "personId" | "rpcMethod" | "name" | "clientId"> & {
-  readonly startedAt: number;
-};
-
-function recordOf(exchange: McpExchange, status: number, endedAt: number): Recorded {
-  const { call, caller, startedAt } = exchange;
-  const facts = factsOf(exchange, status, Math.round(endedAt - startedAt));
-  const tool = settledTool(exchange.context);
-  if (caller === undefined || call === undefined) return { facts, endedAt, tool, row: undefined };
-  const row = {
-    startedAt,
-    httpMethod: call.httpMethod,
-    personId: caller.personId,
-    rpcMethod: storable(call.rpcMethod),
-    name: storable(call.name),
-    clientId: storable(caller.agent),
-  };
-  return { facts, endedAt, tool, row };
-}
-
-/** What the log has of a call, flat; what others have chosen is redacted. */
-function factsOf(exchange: McpExchange, status: number, durationMs: number) {
-  const { call, caller, requestId, upstream, upstreamStatus, failure } = exchange;
+/** What is left of a call. */
+function recordOf(exchange: McpExchange, status: number, endedAt: number): CallRecord {
+  const { call, caller, requestId, upstream, startedAt, upstreamStatus, failure, reason } =
+    exchange;
   return {
+    startedAt,
+    endedAt,
     requestId,
-    upstream: upstream.name,
-    rpcMethod: cleaned(call?.rpcMethod),
-    name: cleaned(call?.name),
+    upstream,
+    caller,
+    httpMethod: call?.httpMethod,
+    rpcMethod: call?.rpcMethod,
+    name: call?.name,
     status,
     upstreamStatus,
     failure,
-    durationMs,
-    accountId: caller?.accountId,
-    sessionId: idOf(caller, "session"),
-    grantId: idOf(caller, "grant"),
-    agentId: idOf(caller, "agent"),
-    clientId: cleaned(caller?.agent),
-    /** Made behind the answer, in `keep`. */
-    argumentsHash: noHash,
     guard: guardOf(exchange),
-    reason: cleaned(exchange.reason),
+    reason,
+    tool: settledTool(exchange.context),
   };
 }
-
-function idOf(caller: Caller | undefined, kind: Caller["kind"]): string | undefined {
-  return caller?.kind === kind ? caller.id : undefined;
-}
-
-const noHash: string | undefined = undefined;
 
 function settledTool(context: CallContext | undefined): ToolInvocation | undefined {
   const tool = context?.tools.length === 1 ? context.tools[0] : undefined;
@@ -217,18 +194,12 @@ function guardOf({ failure, decision }: McpExchange): string | undefined {
   return failure !== undefined && isGuards(failure) ? failure : decision?.approval;
 }
 
-/** The same for the audit trail. */
-function rowOf(facts: Facts, { startedAt, ...besides }: Besides): CallRow {
-  const at = new Date(startedAt);
-  return { ...facts, ...besides, id: newId(at), at };
-}
-
-function endSpan(span: NonNullable<McpExchange["span"]>, facts: Facts): void {
-  const { rpcMethod, name, upstream, status, upstreamStatus, requestId } = facts;
+function endSpan(span: NonNullable<McpExchange["span"]>, record: CallRecord): void {
+  const { rpcMethod, name, upstream, status, upstreamStatus, requestId } = record;
   const said = {
-    "mcp.method.name": rpcMethod,
-    "mcp.tool.name": name,
-    "smartdash.upstream": upstream,
+    "mcp.method.name": cleaned(rpcMethod),
+    "mcp.tool.name": cleaned(name),
+    "smartdash.upstream": upstream.name,
     "smartdash.request_id": requestId,
     "http.response.status_code": status,
     "smartdash.upstream_status": upstreamStatus,

@@ -10,8 +10,11 @@ export type Log = {
   info(event: string, fields?: Fields): void;
   warn(event: string, fields?: Fields): void;
   error(event: string, fields?: Fields): void;
-  /** The same for a line whose fields are redacted already: those for calls and tokens. `at`: when it was, in milliseconds. */
-  redacted(level: Level, event: string, fields: Fields, at: number): void;
+  /**
+   * The same for a line that is redacted and encoded already: those for calls and tokens. `members`: of a JSON object,
+   * without its braces. `at`: when it was, in milliseconds.
+   */
+  redacted(level: Level, event: string, members: string, at: number): void;
   /**
    * A condition that may last: a warning when it begins, and once a minute while it is reported again, with how often
    * it was. `over` says when it has ended; nothing where it had not begun. Five minutes without a report end it too.
@@ -42,47 +45,23 @@ const mostWaiting = 10_000;
 /** Lines are redacted, gathered for 20 ms and written at once; beyond 10,000 waiting lines the rest is counted. */
 export function createLog(options: LogOptions): Log {
   const lowest = levels.indexOf(options.level);
-  let waiting: string[] = [];
-  let dropped = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let hear: ((text: string) => void) | undefined;
+  const lineOf = createLineOf(options);
+  const { add, flush, watch } = gatherLines(options, (dropped) => {
+    options.count?.("warn", "log_dropped");
+    return lineOf("warn", "log_dropped", membersOf({ dropped }));
+  });
 
-  const time = createTime(options.now);
+  const print = (level: Level, event: string, fields: Fields = {}) =>
+    add(redact(lineOf(level, event, membersOf(fields))));
 
-  function flush(): void {
-    clearTimeout(timer);
-    timer = undefined;
-    if (dropped > 0) {
-      options.count?.("warn", "log_dropped");
-      waiting.push(JSON.stringify({ time: time(), level: "warn", event: "log_dropped", dropped }));
-    }
-    const count = waiting.length;
-    if (count === 0) return;
-    const text = `${waiting.join("\n")}\n`;
-    hear?.(text);
-    dropped = options.write(text) ? 0 : dropped + count;
-    waiting = [];
-  }
-
-  function add(level: Level, event: string, fields?: Fields, cleanAt?: number): void {
-    if (waiting.length >= mostWaiting) {
-      dropped += 1;
-      return;
-    }
-    const line =
-      options.isPretty === true
-        ? prettyLine(time(cleanAt), `${level.padEnd(5)} ${event}`, fields)
-        : `{"time":"${time(cleanAt)}","level":"${level}","event":"${event}"${tail(fields)}`;
-    waiting.push(cleanAt === undefined ? redact(line) : line);
-    timer ??= setTimeout(flush, gatherMs);
-  }
-
-  function tell(level: Level, event: string, fields?: Fields, cleanAt?: number): void {
+  function isTold(level: Level, event: string): boolean {
     options.count?.(level, event);
-    if (levels.indexOf(level) >= lowest) add(level, event, fields, cleanAt);
+    return levels.indexOf(level) >= lowest;
   }
 
-  const line = (level: Level) => (event: string, fields?: Fields) => tell(level, event, fields);
+  const line = (level: Level) => (event: string, fields?: Fields) => {
+    if (isTold(level, event)) print(level, event, fields);
+  };
 
   const [warn, info] = [line("warn"), line("info")];
   const lasting = createLasting({ warn, info, now: options.now });
@@ -91,12 +70,55 @@ export function createLog(options: LogOptions): Log {
     info,
     warn,
     error: line("error"),
-    redacted: tell,
+    redacted(level, event, members, at) {
+      if (isTold(level, event)) add(lineOf(level, event, members, at));
+    },
     ...lasting,
-    announce: (event, fields) => add("info", event, fields),
-    watch: (listener) => void (hear = listener),
+    announce: (event, fields) => print("info", event, fields),
+    watch,
     flush,
   };
+}
+
+/** How a line is written: `members` of a JSON object, without its braces. */
+function createLineOf({ isPretty, now }: LogOptions) {
+  const time = createTime(now);
+  return (level: Level, event: string, members: string, at?: number): string => {
+    if (isPretty === true) return prettyLine(time(at), `${level.padEnd(5)} ${event}`, members);
+    const rest = members === "" ? "" : `,${members}`;
+    return `{"time":"${time(at)}","level":"${level}","event":"${event}"${rest}}`;
+  };
+}
+
+/** @param lineOfDropped The line that says how many were dropped. */
+function gatherLines({ write }: LogOptions, lineOfDropped: (dropped: number) => string) {
+  let waiting: string[] = [];
+  let dropped = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let hear: ((text: string) => void) | undefined;
+
+  function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (dropped > 0) waiting.push(lineOfDropped(dropped));
+    const count = waiting.length;
+    if (count === 0) return;
+    const text = `${waiting.join("\n")}\n`;
+    hear?.(text);
+    dropped = write(text) ? 0 : dropped + count;
+    waiting = [];
+  }
+
+  function add(line: string): void {
+    if (waiting.length >= mostWaiting) {
+      dropped += 1;
+      return;
+    }
+    waiting.push(line);
+    timer ??= setTimeout(flush, gatherMs);
+  }
+
+  return { add, flush, watch: (listener: (text: string) => void) => void (hear = listener) };
 }
 
 const [againMs, forgottenMs, mostLasting] = [60_000, 5 * 60_000, 100];
@@ -145,16 +167,17 @@ function createTime(clock: () => Date): (at?: number) => string {
   };
 }
 
-/** The rest of a line behind its fixed part. */
-function tail(fields: Fields = {}): string {
-  const json = JSON.stringify(fields);
-  return json === "{}" ? "}" : `,${json.slice(1)}`;
+/** The members of a JSON object, without its braces. */
+export function membersOf(fields: Fields): string {
+  return JSON.stringify(fields).slice(1, -1);
 }
 
 /** Time of day, what happened, and what is known about it. */
-function prettyLine(time: string, what: string, fields: Fields = {}): string {
-  const facts = Object.entries(fields).filter(([, value]) => value !== undefined);
-  const text = facts.map(([name, value]) => `${name}=${plain(String(value))}`).join(" ");
+function prettyLine(time: string, what: string, members: string): string {
+  const facts: object = JSON.parse(`{${members}}`);
+  const text = Object.entries(facts)
+    .map(([name, value]) => `${name}=${plain(String(value))}`)
+    .join(" ");
   return `${time.slice(11, 19)} ${what} ${text}`.trimEnd();
 }
 

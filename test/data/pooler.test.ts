@@ -8,6 +8,7 @@ import { leaseRefresh, saveRefreshed } from "#src/accounts/refresh/store.ts";
 import { accountById, addAccount } from "#src/accounts/store.ts";
 import { chainWith } from "#src/proxy/audit.ts";
 import { saveCalls } from "#src/proxy/call-store.ts";
+import { rowText } from "#src/proxy/call-text.ts";
 import { savePerson } from "#src/people/store.ts";
 import { type TestDatabase, emptyDatabase, testDatabase } from "#test/support/database.ts";
 import { type Pooler, startPooler } from "./pooler.ts";
@@ -137,7 +138,10 @@ async function liveThrough(db: Db, sellerId: string) {
   const chain = chainWith(new Uint8Array(32));
   await saveCalls(
     db,
-    [callOf(personId), callOf(personId), callOf(personId)].map((row) => chain.encode(row)),
+    [callOf(personId), callOf(personId), callOf(personId)].map((row) => ({
+      id: row.id,
+      text: rowText(row),
+    })),
     chain,
   );
   const account = await accountById(db, id);

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
+import { membersOf } from "#src/telemetry/log.ts";
 import { cleaned } from "#src/telemetry/redact.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Client } from "../clients/client.ts";
@@ -106,7 +107,7 @@ export async function tokenAnswer(
   const { clientId, agentType, agentVersion } = client;
   const accessToken = await signAccessToken(app, { ...claims, clientId, agentType, agentVersion });
   noteUse(app, client);
-  const facts = { clientId: cleaned(clientId), basis: claims.basis };
+  const facts = membersOf({ clientId: cleaned(clientId), basis: claims.basis });
   app.log.redacted("info", "token_issued", facts, app.now().getTime());
   const budgets = app.budgetNotes({
     key: claims.policyKey ?? claims.basis,
