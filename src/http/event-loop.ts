@@ -22,6 +22,16 @@ export function scheduleRequest<T>(work: () => T | Promise<T>): T | Promise<T> {
   return counted(promise);
 }
 
+const caughtUp = Promise.resolve();
+
+/**
+ * To be awaited between two steps of a request: the other requests of this turn come as far first, so that the step
+ * that follows is done for all of them in a row. A request that is alone need not wait.
+ */
+export function step(): Promise<void> | undefined {
+  return underWay < 2 ? undefined : caughtUp;
+}
+
 /** Runs `job` with the other answers of this turn, before new requests. `job` must not throw: others wait behind it. */
 export function scheduleAnswer(job: Job): void {
   if (isAlone()) execute(job);

@@ -8,6 +8,7 @@ import type { Upstream } from "#src/upstreams/upstream.ts";
 import { fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { type Settled, bigBytes } from "#src/http/body.ts";
+import { step } from "#src/http/event-loop.ts";
 import { type Incoming, Cancel, discard } from "#src/http/exchange.ts";
 import { placeOf, readRetryAfter } from "#src/http/reason.ts";
 import type { BodyPlace } from "#src/policy/body-room.ts";
@@ -82,9 +83,11 @@ export async function proxyCall(
   let leave = isBigRequest(request) ? admit(app, arrival) : undefined;
   const place = app.bodyRoom.enter(caller.key);
   try {
+    await step();
     const read = readArrival(app, request, { arrival, place });
     const { call, body } = read instanceof Promise ? await read : read;
     exchange.call = call;
+    await step();
     // What has changed while the body was on its way counts.
     arrived(app, arrival);
     const { plan, at } = arrival;
@@ -99,6 +102,7 @@ export async function proxyCall(
     const decision = decided instanceof Promise ? await decided : decided;
     exchange.decision = decision;
     settle(context, body);
+    await step();
     return await send(app, request, { exchange, caller, call, body, context, decision });
   } finally {
     place.leave();
