@@ -5,6 +5,31 @@ import { consents, endings, grants } from "./schema/agents.ts";
 /** The channel on which topics are told at once; whoever cannot listen reads the table. */
 export const revocationsChannel = "smartdash_endings";
 
+/**
+ * What replicas tell each other: what ended (`grant:ID`, `session:ID`, `token:ID`, `agent:ID`), was switched
+ * (`off:SUBJECT`, `on:SUBJECT`) or has changed (`policy:SUBJECT`, `tools:UPSTREAM`, `peer:NODE/PEER`, `keys`), and what a
+ * node is asked for (`announce:NODE`).
+ */
+export type Topic = `${(typeof topicKinds)[number]}:${string}` | "keys";
+
+const topicKinds = [
+  "grant",
+  "session",
+  "token",
+  "agent",
+  "off",
+  "on",
+  "policy",
+  "tools",
+  "peer",
+  "announce",
+] as const;
+
+/** Whether this version knows what it is about: a newer replica may tell of more. */
+export function isTopic(text: string): text is Topic {
+  return text === "keys" || topicKinds.some((kind) => text.startsWith(`${kind}:`));
+}
+
 export type Revocation = Pick<typeof endings.$inferSelect, "id" | "subject">;
 
 /**
@@ -15,7 +40,7 @@ export async function endGrantsWhere(
   db: Pick<Database, "execute" | "update" | "delete">,
   which: SQL | undefined,
   now: Date,
-): Promise<readonly string[]> {
+): Promise<readonly Topic[]> {
   const ended = await db
     .update(grants)
     .set({ endedAt: now })
@@ -26,7 +51,7 @@ export async function endGrantsWhere(
       .delete(consents)
       .where(sql`${consents.personId} = ${personId} and ${consents.clientId} = ${clientId}`);
   }
-  const topics = ended.map(({ id }) => `grant:${id}`);
+  const topics = ended.map(({ id }): Topic => `grant:${id}`);
   await publishRevocations(db, topics);
   return topics;
 }
@@ -34,7 +59,7 @@ export async function endGrantsWhere(
 /** Writes down what has ended and tells every replica. `db` may be a transaction: it is told with the commit. */
 export async function publishRevocations(
   db: Pick<Database, "execute">,
-  topics: readonly string[],
+  topics: readonly Topic[],
 ): Promise<void> {
   if (topics.length === 0) return;
   const json = JSON.stringify(topics);

@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Revocation, revocationsChannel, revocationsSince } from "#db/revocations.ts";
+import {
+  type Revocation,
+  type Topic,
+  isTopic,
+  revocationsChannel,
+  revocationsSince,
+} from "#db/revocations.ts";
 import {
   type Acknowledged,
   type Acknowledgement,
@@ -17,19 +23,19 @@ import { errorFields } from "./telemetry/error-fields.ts";
 
 /*
  * What replicas tell each other. Whoever ends or switches something writes it into `endings` in the same transaction
- * (`db/revocations.ts:recordEndings`). Every gateway acts upon it (`subscribe`): at once where PostgreSQL's notifications
+ * (`db/revocations.ts:publishRevocations`). Every gateway acts upon it (`subscribe`): at once where PostgreSQL's notifications
  * arrive, within a second where they do not (a transaction-mode pooler), and all of it after the database was away.
  * Then it acknowledges it, and `acknowledged` tells whoever waits.
  */
 
 /** Forgets what rests on these topics (`grant:ID`, `session:ID`, …) here and now; says how many open streams it closed. */
-export type ApplyRevocations = (topics: readonly string[]) => number;
+export type ApplyRevocations = (topics: readonly Topic[]) => number;
 
 /**
  * Acts upon topics; says how many open streams it closed for them. When it rejects, nothing is acknowledged and
  * the same topics come again within a second or two.
  */
-export type Subscriber = (topics: readonly string[]) => Promise<number>;
+export type Subscriber = (topics: readonly Topic[]) => Promise<number>;
 
 type Subscription = { stop(): Promise<void> };
 
@@ -109,7 +115,8 @@ class Reader {
 
   /** Never rejects: what could not be done comes again with the next reading. */
   async #passOn(told: readonly Revocation[]): Promise<void> {
-    const fresh = told.filter(({ id }) => !this.#passedOn.has(id));
+    // What only a newer version knows is not acted upon here, and so not acknowledged.
+    const fresh = told.filter(isKnown).filter(({ id }) => !this.#passedOn.has(id));
     if (fresh.length === 0) return;
     for (const { id } of fresh) this.#passedOn.set(id, performance.now());
     try {
@@ -140,12 +147,16 @@ class Reader {
   }
 }
 
+function isKnown(told: Revocation): told is Revocation & { readonly subject: Topic } {
+  return isTopic(told.subject);
+}
+
 const [longestMs, lookMs] = [2000, 20];
 
 /** Does `work`, then waits until every gateway that runs has acted upon the topics it returns; see `acknowledged`. */
 export async function untilAcknowledged(
   app: Pick<App, "db">,
-  work: () => Promise<readonly string[]>,
+  work: () => Promise<readonly Topic[]>,
 ): Promise<Acknowledged> {
   const since = await databaseNow(app.db);
   return await acknowledged(app, await work(), since);
@@ -157,7 +168,7 @@ export async function untilAcknowledged(
  */
 export async function acknowledged(
   app: Pick<App, "db">,
-  topics: readonly string[],
+  topics: readonly Topic[],
   since: Date,
 ): Promise<Acknowledged> {
   const deadline = performance.now() + longestMs;

@@ -1,3 +1,4 @@
+import type { Topic } from "#db/revocations.ts";
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
@@ -104,7 +105,7 @@ type Connected = {
   readonly platform: string | null;
   readonly continueTo: string | null;
   /** What ended with it, for this process to forget. */
-  readonly ended: readonly string[];
+  readonly ended: readonly Topic[];
 };
 
 /**

@@ -1,3 +1,4 @@
+import type { Topic } from "#db/revocations.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
 import type { Provider } from "#src/providers/provider.ts";
@@ -38,7 +39,7 @@ type Saved = {
   readonly accountId: string;
   readonly personId: string;
   /** What ended with it, for this process to forget. */
-  readonly ended: readonly string[];
+  readonly ended: readonly Topic[];
 };
 
 /**

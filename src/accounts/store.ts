@@ -1,5 +1,5 @@
 import { and, asc, desc, eq, getTableColumns, isNull, ne, notInArray, sql } from "drizzle-orm";
-import { endGrantsWhere, publishRevocations } from "#db/revocations.ts";
+import { type Topic, endGrantsWhere, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts, providerStates, refreshEvents } from "#db/schema/accounts.ts";
 import { grants, sessions } from "#db/schema/agents.ts";
@@ -142,7 +142,7 @@ export async function endAccessTo(
   db: Database,
   accountId: string,
   now: Date,
-): Promise<readonly string[]> {
+): Promise<readonly Topic[]> {
   return await db.transaction((transaction) => endAccessIn(transaction, accountId, now));
 }
 
@@ -151,13 +151,13 @@ export async function endAccessIn(
   transaction: Pick<Database, "execute" | "update" | "delete">,
   accountId: string,
   now: Date,
-): Promise<readonly string[]> {
+): Promise<readonly Topic[]> {
   const closed = await transaction
     .update(sessions)
     .set({ endedAt: now })
     .where(and(eq(sessions.accountId, accountId), isNull(sessions.endedAt)))
     .returning({ id: sessions.id });
-  const topics = closed.map(({ id }) => `session:${id}`);
+  const topics = closed.map(({ id }): Topic => `session:${id}`);
   await publishRevocations(transaction, topics);
   const ended = await endGrantsWhere(transaction, eq(grants.accountId, accountId), now);
   return [...topics, ...ended];

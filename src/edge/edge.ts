@@ -1,3 +1,4 @@
+import type { Topic } from "#db/revocations.ts";
 import type { App } from "#src/app.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import { Failure } from "#src/failure.ts";
@@ -40,7 +41,7 @@ export type Edge = {
   readonly exchange: Exchange;
   mount(routes: PageRoutes, app: DiscoveryDeps & ConsoleDeps): void;
   /** What has ended or changed, as all replicas are told. */
-  hear(topics: readonly string[]): void;
+  hear(topics: readonly Topic[]): void;
   stop(): Promise<void>;
 };
 

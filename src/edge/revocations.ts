@@ -1,3 +1,4 @@
+import type { Topic } from "#db/revocations.ts";
 import { recordEvent } from "#db/events.ts";
 import type { App } from "#src/app.ts";
 import type { OpenStreams } from "#src/proxy/open-streams.ts";
@@ -22,7 +23,7 @@ type Parts = {
 };
 
 /** What the edge extension makes of what all replicas are told (`endings`). */
-export function followEdgeTopics(app: Deps, parts: Parts): (topics: readonly string[]) => void {
+export function followEdgeTopics(app: Deps, parts: Parts): (topics: readonly Topic[]) => void {
   const { of, broker, sessions } = parts;
   const [ownPeers, definitions] = [peerTopic(of, ""), definitionsChanged("")];
   const hearOne = (subject: string) => {

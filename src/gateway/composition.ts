@@ -1,3 +1,4 @@
+import type { Topic } from "#db/revocations.ts";
 import { createAgentParts } from "#src/oauth-server/deps.ts";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
@@ -98,7 +99,7 @@ function guardParts(app: App) {
  * Acts upon what any replica has told. Resolves when this process knows all of it: only then is it acknowledged.
  * Failures: `database_unavailable`.
  */
-export async function followTopics(app: Parts, topics: readonly string[]): Promise<number> {
+export async function followTopics(app: Parts, topics: readonly Topic[]): Promise<number> {
   for (const topic of topics) {
     if (topic.startsWith("on:")) app.loops.forgive(topic.slice("on:".length));
   }

@@ -1,3 +1,4 @@
+import type { Topic } from "#db/revocations.ts";
 import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { type Cache, createCache, databasePatienceMs, withoutDatabaseMs } from "#src/cache.ts";
@@ -41,7 +42,7 @@ export type Caller = {
 };
 
 /** The topic with which every replica is told that the policy of `agent:CLIENT_ID`, `grant:ID` or `session:ID` has changed. */
-export function policyChanged(subject: string): string {
+export function policyChanged(subject: string): Topic {
   return `policy:${subject}`;
 }
 

@@ -94,7 +94,7 @@ type Known = {
 
 function applyRevocations(known: Known, cutStreams: ApplyRevocations): ApplyRevocations {
   return (topics) => {
-    const ended = new Set(topics);
+    const ended = new Set<string>(topics);
     if (ended.has(keysTopic)) known.signingKeys.forget();
     const { callers } = known;
     callers.forgetWhere(({ topics: rests }) => rests.some((subject) => ended.has(subject)));

@@ -1,5 +1,5 @@
 import { and, desc, eq, inArray, sql } from "drizzle-orm";
-import { publishRevocations } from "#db/revocations.ts";
+import { type Topic, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { agents, grants, sessions } from "#db/schema/agents.ts";
 import { toolDefinitions } from "#db/schema/guards.ts";
@@ -41,7 +41,7 @@ export async function switchesAmong(
 export async function saveSwitch(
   db: Database,
   off: Pick<Switch, "subject" | "reason" | "by">,
-  told: string,
+  told: Topic,
 ): Promise<void> {
   await db.transaction(async (transaction) => {
     await transaction
@@ -69,7 +69,7 @@ export async function saveSwitch(
 export async function removeSwitch(
   db: Database,
   subject: string,
-  told: string,
+  told: Topic,
   by?: Switch["by"],
 ): Promise<boolean> {
   return await db.transaction(async (transaction) => {

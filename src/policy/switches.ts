@@ -1,3 +1,4 @@
+import type { Topic } from "#db/revocations.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { Acknowledged } from "#db/replicas.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
@@ -30,11 +31,11 @@ export type Switches = Pick<ReplicatedTable, "load" | "stop"> & {
   /** Whether exactly this subject is off. */
   isOff(subject: string): boolean;
   /** Reads them when something was switched, or may have been. Failures: `database_unavailable`. */
-  hear(topics: readonly string[]): Promise<void>;
+  hear(topics: readonly Topic[]): Promise<void>;
 };
 
 /** The topic with which every stream that is about `subject` is told that it is off. */
-export function switchedOff(subject: string): string {
+export function switchedOff(subject: string): Topic {
   return `off:${subject}`;
 }
 

@@ -1,6 +1,9 @@
 import { expect, spyOn, test } from "bun:test";
 import { sql } from "drizzle-orm";
-import { heartbeat } from "#db/replicas.ts";
+import { databaseNow } from "#db/ping.ts";
+import { acknowledgementsOf, heartbeat } from "#db/replicas.ts";
+import { publishRevocations } from "#db/revocations.ts";
+import { untilAcknowledged } from "#src/bus.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { runBeside } from "#test/cli/run.ts";
 import { allActed } from "#test/support/acknowledged.ts";
@@ -76,4 +79,25 @@ test("without a gateway the command says that it holds when one starts", async (
     expect.stringContaining("Acknowledged by 0 of 0 gateways"),
   ]);
   expect(done.stderr).toContain("No gateway is running");
+});
+
+test("what only a newer version knows is not acknowledged, and costs nothing that is known", async () => {
+  await using world = await openWorld();
+  await allActed(world.app.db);
+  const since = await databaseNow(world.app.db);
+  const newer = ["hologram:1", "grant"];
+  for (const subject of newer) {
+    await world.app.db.execute(sql`
+      with told as (insert into endings (subject) values (${subject}) returning id, subject)
+      select pg_notify('smartdash_endings', id || ' ' || subject) from told`);
+  }
+  const known = await untilAcknowledged(world.app, async () => {
+    await publishRevocations(world.app.db, ["session:x"]);
+    return ["session:x"];
+  });
+  expect(known).toMatchObject({ by: 1, of: 1 });
+  for (const subject of newer) {
+    const told = await acknowledgementsOf(world.app.db, [subject], since);
+    expect(told).toMatchObject({ by: 0, of: 1 });
+  }
 });

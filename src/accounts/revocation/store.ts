@@ -1,5 +1,5 @@
 import { and, eq, inArray, isNull, lte, ne, or, sql } from "drizzle-orm";
-import { publishRevocations } from "#db/revocations.ts";
+import { type Topic, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, sessions } from "#db/schema/agents.ts";
@@ -9,7 +9,7 @@ import type { Version } from "../journal/answers.ts";
 type Begun = {
   readonly account: ReadAccount;
   /** What ended with it, for this process to forget. */
-  readonly ended: readonly string[];
+  readonly ended: readonly Topic[];
 };
 
 /**
@@ -33,7 +33,7 @@ export async function beginRevoking(
       .select({ id: agents.id })
       .from(agents)
       .where(eq(agents.accountId, id));
-    const topics = held.map((agent) => `agent:${agent.id}`);
+    const topics = held.map((agent): Topic => `agent:${agent.id}`);
     await publishRevocations(transaction, topics);
     return { account, ended: [...ended, ...topics] };
   });

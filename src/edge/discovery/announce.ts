@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { publishRevocations } from "#db/revocations.ts";
+import { type Topic, publishRevocations } from "#db/revocations.ts";
 import { eventCount } from "#db/events.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
 
 /** What tells every gateway of this node to say that it is here. */
-export function announceTopic(of: string): string {
+export function announceTopic(of: string): Topic {
   return `announce:${of}`;
 }
 

@@ -1,5 +1,5 @@
 import { type SQL, and, asc, eq, ne, or, sql } from "drizzle-orm";
-import { publishRevocations } from "#db/revocations.ts";
+import { type Topic, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { agents } from "#db/schema/agents.ts";
 import { peers, discoveredPeers } from "#db/schema/edge.ts";
@@ -32,7 +32,7 @@ const withAgent = {
 };
 
 /** What ends when `of` trusts a peer no more, or anew. */
-export function peerTopic(of: string, peerId: string): string {
+export function peerTopic(of: string, peerId: string): Topic {
   return `peer:${of}/${peerId}`;
 }
 

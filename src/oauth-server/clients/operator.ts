@@ -1,3 +1,4 @@
+import type { Topic } from "#db/revocations.ts";
 import { randomBytes } from "node:crypto";
 import { findConnected } from "#src/accounts/find-account.ts";
 import type { App } from "#src/app.ts";
@@ -128,7 +129,7 @@ function scopesIn(text: string): readonly Scope[] {
 export async function removeClient(
   app: Pick<App, "db" | "now">,
   clientId: string,
-): Promise<readonly string[]> {
+): Promise<readonly Topic[]> {
   const ended = await removeAgent(app.db, clientId, app.now());
   if (ended.length > 0) return ended;
   throw new Failure("not_found", `Unknown client: ${clientId}`, {

@@ -1,5 +1,5 @@
 import { and, desc, eq, getTableColumns, inArray, isNull, not, sql } from "drizzle-orm";
-import { endGrantsWhere, publishRevocations } from "#db/revocations.ts";
+import { type Topic, endGrantsWhere, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, usedAssertions } from "#db/schema/agents.ts";
@@ -63,14 +63,14 @@ export async function removeAgent(
   db: Database,
   clientId: string,
   now: Date,
-): Promise<readonly string[]> {
+): Promise<readonly Topic[]> {
   return await db.transaction(async (transaction) => {
     const removed = await transaction
       .delete(agents)
       .where(eq(agents.clientId, clientId))
       .returning({ id: agents.id });
     const ended = await endGrantsWhere(transaction, eq(grants.clientId, clientId), now);
-    const topics = removed.map(({ id }) => `agent:${id}`);
+    const topics = removed.map(({ id }): Topic => `agent:${id}`);
     await publishRevocations(transaction, topics);
     return [...topics, ...ended];
   });

@@ -1,5 +1,5 @@
 import { and, desc, eq, isNotNull, isNull, lt, or, sql } from "drizzle-orm";
-import { endGrantsWhere, publishRevocations } from "#db/revocations.ts";
+import { type Topic, endGrantsWhere, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/agents.ts";
@@ -213,7 +213,7 @@ export async function endGrants(
   db: Database,
   which: { id: string; personId?: string },
   now: Date,
-): Promise<readonly string[]> {
+): Promise<readonly Topic[]> {
   const { id, personId } = which;
   const isMeant =
     personId === undefined
@@ -266,7 +266,7 @@ export async function endExpiredGrants(
 export async function endGrantAt(
   db: Pick<Database, "transaction">,
   grant: Pick<Grant, "id" | "personId" | "clientId">,
-  { expiresAt, topic }: { readonly expiresAt: Date; readonly topic: string },
+  { expiresAt, topic }: { readonly expiresAt: Date; readonly topic: Topic },
 ): Promise<void> {
   await db.transaction(async (transaction) => {
     await transaction.execute(sql`

@@ -1,5 +1,5 @@
 import { and, desc, eq, gt, isNull, lt, notInArray, sql } from "drizzle-orm";
-import { publishRevocations } from "#db/revocations.ts";
+import { type Topic, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { sessions } from "#db/schema/agents.ts";
@@ -80,7 +80,7 @@ export async function closeSession(
       .returning({ id: sessions.id });
     await publishRevocations(
       transaction,
-      ended.map(({ id }) => `session:${id}`),
+      ended.map(({ id }): Topic => `session:${id}`),
     );
     return ended.length === 1;
   });

@@ -1,4 +1,4 @@
-import { publishRevocations } from "#db/revocations.ts";
+import { type Topic, publishRevocations } from "#db/revocations.ts";
 import { fingerprint, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Client } from "../clients/client.ts";
@@ -41,7 +41,7 @@ async function revokeAccessToken(app: GrantDeps, client: Client, token: string):
     await endGrant(app, { id }, "revoked_by_client");
     return;
   }
-  const topics = [`token:${proven.tokenId}`];
+  const topics: readonly Topic[] = [`token:${proven.tokenId}`];
   await publishRevocations(app.db, topics);
   app.applyRevocations(topics);
 }

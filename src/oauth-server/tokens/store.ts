@@ -1,5 +1,5 @@
 import { and, eq, gt, inArray, ne, or, sql } from "drizzle-orm";
-import { publishRevocations } from "#db/revocations.ts";
+import { type Topic, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { toolPolicies } from "#db/schema/guards.ts";
@@ -59,7 +59,7 @@ export async function rotateSigningKeys(db: Database, next: NewSigningKey): Prom
 export async function replaceSigningKeys(
   db: Database,
   keys: readonly NewSigningKey[],
-  ended: readonly string[],
+  ended: readonly Topic[],
 ): Promise<void> {
   await db.transaction(async (transaction) => {
     await transaction.execute(sql`select pg_advisory_xact_lock(${rotationLock})`);

@@ -1,3 +1,4 @@
+import type { Topic } from "#db/revocations.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { Acknowledged } from "#db/replicas.ts";
 import { findAccount } from "#src/accounts/find-account.ts";
@@ -72,7 +73,7 @@ export async function revokeAll(
   tell: (done: number) => void = () => undefined,
 ): Promise<Revoked> {
   const since = await databaseNow(app.db);
-  const ended = new Set<string>();
+  const ended = new Set<Topic>();
   for (const { id } of accounts) {
     const begun = await timely(beginRevoking(app.db, id, app.now()));
     for (const subject of begun?.ended ?? []) ended.add(subject);
@@ -93,7 +94,7 @@ export async function revokeAll(
 }
 
 /** One that only had grants (its id is an address) has nothing of its own to remove. */
-async function endAgent(app: App, clientId: string, ended: Set<string>): Promise<void> {
+async function endAgent(app: App, clientId: string, ended: Set<Topic>): Promise<void> {
   try {
     for (const subject of await removeClient(app, clientId)) ended.add(subject);
   } catch (error) {

@@ -1,5 +1,5 @@
 import { type SQL, and, eq, isNull, ne, sql } from "drizzle-orm";
-import { endGrantsWhere, publishRevocations } from "#db/revocations.ts";
+import { type Topic, endGrantsWhere, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, refreshTokens, sessions } from "#db/schema/agents.ts";
@@ -100,14 +100,14 @@ export async function endAccess(
   db: Database,
   selection: Selection,
   now: Date,
-): Promise<readonly string[]> {
+): Promise<readonly Topic[]> {
   return await db.transaction(async (transaction) => {
     const closed = await transaction
       .update(sessions)
       .set({ endedAt: now })
       .where(and(meant(selection, sessions, "session"), isNull(sessions.endedAt)))
       .returning({ id: sessions.id });
-    const topics = closed.map(({ id }) => `session:${id}`);
+    const topics = closed.map(({ id }): Topic => `session:${id}`);
     await publishRevocations(transaction, topics);
     if (selection.kind === "person") {
       await transaction.delete(signIns).where(eq(signIns.personId, selection.id));

@@ -1,3 +1,4 @@
+import type { Topic } from "#db/revocations.ts";
 import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
@@ -47,7 +48,7 @@ export type Definitions = Pick<ReplicatedTable, "load" | "stop"> & {
     page: ListPage,
   ): Promise<readonly boolean[]>;
   /** Reads them when they were changed elsewhere. Failures: `database_unavailable`. */
-  hear(topics: readonly string[]): Promise<void>;
+  hear(topics: readonly Topic[]): Promise<void>;
 };
 
 type Known = {

@@ -1,6 +1,6 @@
 import { inArray, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
-import { publishRevocations } from "#db/revocations.ts";
+import { type Topic, publishRevocations } from "#db/revocations.ts";
 import { toolDefinitions, toolPolicies } from "#db/schema/guards.ts";
 import { type Grant, endGrantAt } from "#src/oauth-server/grants/store.ts";
 import { policyChanged } from "#src/oauth-server/caller.ts";
@@ -20,7 +20,7 @@ type Narrowing = {
 export async function saveNarrowing(
   db: Database,
   narrowing: Narrowing | undefined,
-  end?: { readonly grant: Grant; readonly expiresAt: Date; readonly topic: string },
+  end?: { readonly grant: Grant; readonly expiresAt: Date; readonly topic: Topic },
 ): Promise<void> {
   await db.transaction(async (transaction) => {
     if (narrowing !== undefined) await addNarrowing(transaction, narrowing);

@@ -1,5 +1,5 @@
 import { and, desc, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
-import { publishRevocations } from "#db/revocations.ts";
+import { type Topic, publishRevocations } from "#db/revocations.ts";
 import type { Database } from "#db/open.ts";
 import { toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";
 import type { ToolPolicy } from "#src/upstreams/tool-rules.ts";
@@ -9,7 +9,7 @@ export type DefinitionRow = typeof toolDefinitions.$inferSelect;
 type SeenDefinition = Pick<DefinitionRow, "name" | "hash" | "definition" | "nature">;
 
 /** What tells every replica that an upstream's definitions have changed. */
-export function definitionsChanged(upstream: string): string {
+export function definitionsChanged(upstream: string): Topic {
   return `tools:${upstream}`;
 }
 
