@@ -1,11 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  type Revocation,
-  type Topic,
-  isTopic,
-  revocationsChannel,
-  revocationsSince,
-} from "#db/revocations.ts";
+import { type Published, type Topic, isTopic, topicsChannel, publishedSince } from "#db/topics.ts";
 import {
   type Acknowledged,
   type Acknowledgement,
@@ -23,7 +17,7 @@ import { errorFields } from "./telemetry/error-fields.ts";
 
 /*
  * What replicas tell each other. Whoever ends or switches something writes it into `endings` in the same transaction
- * (`db/revocations.ts:publishRevocations`). Every gateway acts upon it (`subscribe`): at once where PostgreSQL's notifications
+ * (`db/topics.ts:publish`). Every gateway acts upon it (`subscribe`): at once where PostgreSQL's notifications
  * arrive, within a second where they do not (a transaction-mode pooler), and all of it after the database was away.
  * Then it acknowledges it, and `acknowledged` tells whoever waits.
  */
@@ -54,7 +48,7 @@ export function subscribe(app: Deps, subscriber: Subscriber): Subscription {
   const stopping = new AbortController();
   const reader = new Reader(app, subscriber);
   app
-    .listen(revocationsChannel, (message) => reader.hear(message))
+    .listen(topicsChannel, (message) => reader.hear(message))
     .catch((error: unknown) => {
       app.log.warn("endings_not_heard", errorFields(error));
     });
@@ -103,18 +97,18 @@ class Reader {
     const { db, replica, databaseWatch } = this.#app;
     // The first time, too: what was told while this gateway was starting is not missed.
     const from = this.#readTo && new Date(this.#readTo.getTime() - overlapMs);
-    const { now, ended } = await within(answerMs, revocationsSince(db, from, overlapMs), late);
+    const { now, published } = await within(answerMs, publishedSince(db, from, overlapMs), late);
     this.#readTo = now;
     databaseWatch.answered();
     const forgetAt = performance.now() - 2 * overlapMs;
     for (const [id, at] of this.#passedOn) if (at < forgetAt) this.#passedOn.delete(id);
-    void this.#passOn(ended);
+    void this.#passOn(published);
     await within(answerMs, heartbeat(db, replica), late);
     if (this.#unwritten.length > 0) await this.#acknowledge();
   }
 
   /** Never rejects: what could not be done comes again with the next reading. */
-  async #passOn(told: readonly Revocation[]): Promise<void> {
+  async #passOn(told: readonly Published[]): Promise<void> {
     // What only a newer version knows is not acted upon here, and so not acknowledged.
     const fresh = told.filter(isKnown).filter(({ id }) => !this.#passedOn.has(id));
     if (fresh.length === 0) return;
@@ -147,7 +141,7 @@ class Reader {
   }
 }
 
-function isKnown(told: Revocation): told is Revocation & { readonly subject: Topic } {
+function isKnown(told: Published): told is Published & { readonly subject: Topic } {
   return isTopic(told.subject);
 }
 

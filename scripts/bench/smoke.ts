@@ -15,8 +15,8 @@ import { runOwned, startScript } from "./owned.ts";
 import { startTarget } from "./targets.ts";
 import type { Running } from "./targets.ts";
 
-/** Fails above this, about twice what a call costs (2.2 to 2.4 on 2026-11-30): noise never reaches it. The goal is not met yet. */
-const bound = 5;
+/** Fails above this, about twice what a call costs (1.6 to 2.1 on 2026-11-30): noise never reaches it. The goal is not met yet. */
+const bound = 4;
 const [connections, warmSeconds, seconds] = [32, 2, 1];
 const { values } = parseArgs({
   options: { rounds: { type: "string", default: "3" }, beside: { type: "string" } },

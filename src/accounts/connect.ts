@@ -1,4 +1,4 @@
-import type { Topic } from "#db/revocations.ts";
+import type { Topic } from "#db/topics.ts";
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";

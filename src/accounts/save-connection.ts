@@ -1,4 +1,4 @@
-import type { Topic } from "#db/revocations.ts";
+import type { Topic } from "#db/topics.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
 import type { Provider } from "#src/providers/provider.ts";

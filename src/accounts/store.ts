@@ -1,5 +1,6 @@
 import { and, asc, desc, eq, getTableColumns, isNull, ne, notInArray, sql } from "drizzle-orm";
-import { type Topic, endGrantsWhere, publishRevocations } from "#db/revocations.ts";
+import { endGrantsWhere } from "#db/grants.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import type { Database } from "#db/open.ts";
 import { accounts, providerStates, refreshEvents } from "#db/schema/accounts.ts";
 import { grants, sessions } from "#db/schema/agents.ts";
@@ -158,7 +159,7 @@ export async function endAccessIn(
     .where(and(eq(sessions.accountId, accountId), isNull(sessions.endedAt)))
     .returning({ id: sessions.id });
   const topics = closed.map(({ id }): Topic => `session:${id}`);
-  await publishRevocations(transaction, topics);
+  await publish(transaction, topics);
   const ended = await endGrantsWhere(transaction, eq(grants.accountId, accountId), now);
   return [...topics, ...ended];
 }

@@ -1,4 +1,4 @@
-import type { Topic } from "#db/revocations.ts";
+import type { Topic } from "#db/topics.ts";
 import type { App } from "#src/app.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import { Failure } from "#src/failure.ts";

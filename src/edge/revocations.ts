@@ -1,4 +1,4 @@
-import type { Topic } from "#db/revocations.ts";
+import type { Topic } from "#db/topics.ts";
 import { recordEvent } from "#db/events.ts";
 import type { App } from "#src/app.ts";
 import type { OpenStreams } from "#src/proxy/open-streams.ts";

@@ -1,4 +1,4 @@
-import type { Topic } from "#db/revocations.ts";
+import type { Topic } from "#db/topics.ts";
 import { createAgentParts } from "#src/oauth-server/deps.ts";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";

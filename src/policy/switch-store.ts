@@ -1,5 +1,5 @@
 import { and, desc, eq, inArray, sql } from "drizzle-orm";
-import { type Topic, publishRevocations } from "#db/revocations.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import type { Database } from "#db/open.ts";
 import { agents, grants, sessions } from "#db/schema/agents.ts";
 import { toolDefinitions } from "#db/schema/guards.ts";
@@ -41,7 +41,7 @@ export async function switchesAmong(
 export async function saveSwitch(
   db: Database,
   off: Pick<Switch, "subject" | "reason" | "by">,
-  told: Topic,
+  topic: Topic,
 ): Promise<void> {
   await db.transaction(async (transaction) => {
     await transaction
@@ -61,7 +61,7 @@ export async function saveSwitch(
               : off.by,
         },
       });
-    await publishRevocations(transaction, [told]);
+    await publish(transaction, [topic]);
   });
 }
 
@@ -69,7 +69,7 @@ export async function saveSwitch(
 export async function removeSwitch(
   db: Database,
   subject: string,
-  told: Topic,
+  topic: Topic,
   by?: Switch["by"],
 ): Promise<boolean> {
   return await db.transaction(async (transaction) => {
@@ -77,7 +77,7 @@ export async function removeSwitch(
       .delete(switches)
       .where(and(eq(switches.subject, subject), by === undefined ? undefined : eq(switches.by, by)))
       .returning({ subject: switches.subject });
-    if (removed.length > 0) await publishRevocations(transaction, [told]);
+    if (removed.length > 0) await publish(transaction, [topic]);
     return removed.length === 1;
   });
 }

@@ -1,4 +1,4 @@
-import type { Topic } from "#db/revocations.ts";
+import type { Topic } from "#db/topics.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { Acknowledged } from "#db/replicas.ts";
 import { findAccount } from "#src/accounts/find-account.ts";

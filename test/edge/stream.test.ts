@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { definitionsChanged } from "#src/policy/tools/store.ts";
-import { publishRevocations } from "#db/revocations.ts";
+import { publish } from "#db/topics.ts";
 import { newBearer } from "#test/support/browser-like.ts";
 import { type TestNode, openNode } from "./nodes.ts";
 import { until } from "#test/support/until.ts";
@@ -50,7 +50,7 @@ function listensAgain(...about: Parameters<typeof listen>) {
 }
 
 const tell = (node: TestNode, upstream: string) =>
-  publishRevocations(node.world.app.db, [definitionsChanged(upstream)]);
+  publish(node.world.app.db, [definitionsChanged(upstream)]);
 const lastIdIn = (text: string) => [...text.matchAll(/^id: (.*)$/gm)].at(-1)?.[1] ?? "";
 const countOf = (text: string) => text.split("notifications/tools/list_changed").length - 1;
 
@@ -123,7 +123,7 @@ test("a person is told when the account needs them, and the stream ends with wha
   const [session] = await node.world.app.db.execute<{ id: string }>(
     sql`select s.id from sessions s join accounts a on a.id = s.account_id where a.seller_id <> '100200301'`,
   );
-  await publishRevocations(node.world.app.db, [`session:${session?.id}`]);
+  await publish(node.world.app.db, [`session:${session?.id}`]);
   await until(() => !mine.isOpen(), mine.text);
   expect(mine.text()).toContain("event: end");
   expect(others.isOpen()).toBe(true);

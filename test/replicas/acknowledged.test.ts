@@ -2,7 +2,7 @@ import { expect, spyOn, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { databaseNow } from "#db/ping.ts";
 import { acknowledgementsOf, heartbeat } from "#db/replicas.ts";
-import { publishRevocations } from "#db/revocations.ts";
+import { publish } from "#db/topics.ts";
 import { untilAcknowledged } from "#src/bus.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { runBeside } from "#test/cli/run.ts";
@@ -92,7 +92,7 @@ test("what only a newer version knows is not acknowledged, and costs nothing tha
       select pg_notify('smartdash_endings', id || ' ' || subject) from told`);
   }
   const known = await untilAcknowledged(world.app, async () => {
-    await publishRevocations(world.app.db, ["session:x"]);
+    await publish(world.app.db, ["session:x"]);
     return ["session:x"];
   });
   expect(known).toMatchObject({ by: 1, of: 1 });

@@ -1,5 +1,5 @@
 import { and, eq, inArray, isNull, lte, ne, or, sql } from "drizzle-orm";
-import { type Topic, publishRevocations } from "#db/revocations.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, sessions } from "#db/schema/agents.ts";
@@ -34,7 +34,7 @@ export async function beginRevoking(
       .from(agents)
       .where(eq(agents.accountId, id));
     const topics = held.map((agent): Topic => `agent:${agent.id}`);
-    await publishRevocations(transaction, topics);
+    await publish(transaction, topics);
     return { account, ended: [...ended, ...topics] };
   });
 }

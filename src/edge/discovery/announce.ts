@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Topic, publishRevocations } from "#db/revocations.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import { eventCount } from "#db/events.ts";
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "#src/app.ts";
@@ -18,7 +18,7 @@ export async function askToAnnounce(
 ): Promise<"announced" | "nowhere" | "unheard"> {
   const subject = announceTopic(of);
   const since = await databaseNow(app.db);
-  await publishRevocations(app.db, [subject]);
+  await publish(app.db, [subject]);
   const which = { subjects: [subject], since };
   for (let waited = 0; waited < toldMs; waited += stepMs) {
     await sleep(stepMs);

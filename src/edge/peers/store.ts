@@ -1,5 +1,5 @@
 import { type SQL, and, asc, eq, ne, or, sql } from "drizzle-orm";
-import { type Topic, publishRevocations } from "#db/revocations.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import type { Database } from "#db/open.ts";
 import { agents } from "#db/schema/agents.ts";
 import { peers, discoveredPeers } from "#db/schema/edge.ts";
@@ -101,7 +101,7 @@ export async function saveTrust(db: Database, trusting: PeerDeps): Promise<boole
     await endAgents(transaction, before?.agentId ?? undefined);
     // Whom the fleet key lets in for the first time has nothing that could end; its first call is under way.
     const isTold = before !== undefined || wanted.trust === "pinned";
-    if (isTold) await publishRevocations(transaction, [peerTopic(wanted.of, wanted.peerId)]);
+    if (isTold) await publish(transaction, [peerTopic(wanted.of, wanted.peerId)]);
     return true;
   });
 }
@@ -121,7 +121,7 @@ export async function forgetTrust(db: Database, of: string, peerId: string): Pro
       .set({ trust: "forgotten", agentId: null, since: sql`now()` })
       .where(which);
     await endAgents(transaction, before.agentId ?? undefined);
-    await publishRevocations(transaction, [peerTopic(of, peerId)]);
+    await publish(transaction, [peerTopic(of, peerId)]);
     return true;
   });
 }
@@ -146,7 +146,7 @@ async function forgetWhere(db: Database, which: SQL | undefined): Promise<number
       .returning({ of: peers.of, peerId: peers.peerId, agentId: peers.agentId });
     for (const { of, peerId, agentId } of rows) {
       await endAgents(transaction, agentId ?? undefined);
-      await publishRevocations(transaction, [peerTopic(of, peerId)]);
+      await publish(transaction, [peerTopic(of, peerId)]);
     }
     return rows.length;
   });
@@ -158,7 +158,7 @@ async function endAgents(
 ): Promise<void> {
   if (id === undefined) return;
   await db.delete(agents).where(eq(agents.id, id));
-  await publishRevocations(db, [`agent:${id}`]);
+  await publish(db, [`agent:${id}`]);
 }
 
 /** Counts a challenge that went well, and where; or one that did not. */

@@ -1,4 +1,4 @@
-import type { Topic } from "#db/revocations.ts";
+import type { Topic } from "#db/topics.ts";
 import { randomBytes } from "node:crypto";
 import { findConnected } from "#src/accounts/find-account.ts";
 import type { App } from "#src/app.ts";

@@ -1,5 +1,6 @@
 import { and, desc, eq, getTableColumns, inArray, isNull, not, sql } from "drizzle-orm";
-import { type Topic, endGrantsWhere, publishRevocations } from "#db/revocations.ts";
+import { endGrantsWhere } from "#db/grants.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, usedAssertions } from "#db/schema/agents.ts";
@@ -71,7 +72,7 @@ export async function removeAgent(
       .returning({ id: agents.id });
     const ended = await endGrantsWhere(transaction, eq(grants.clientId, clientId), now);
     const topics = removed.map(({ id }): Topic => `agent:${id}`);
-    await publishRevocations(transaction, topics);
+    await publish(transaction, topics);
     return [...topics, ...ended];
   });
 }

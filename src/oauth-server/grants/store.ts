@@ -1,5 +1,6 @@
 import { and, desc, eq, isNotNull, isNull, lt, or, sql } from "drizzle-orm";
-import { type Topic, endGrantsWhere, publishRevocations } from "#db/revocations.ts";
+import { endGrantsWhere } from "#db/grants.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { authorizationCodes, consents, grants, refreshTokens } from "#db/schema/agents.ts";
@@ -275,7 +276,7 @@ export async function endGrantAt(
     await transaction
       .delete(consents)
       .where(and(eq(consents.personId, grant.personId), eq(consents.clientId, grant.clientId)));
-    await publishRevocations(transaction, [topic]);
+    await publish(transaction, [topic]);
   });
 }
 

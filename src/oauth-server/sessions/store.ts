@@ -1,5 +1,5 @@
 import { and, desc, eq, gt, isNull, lt, notInArray, sql } from "drizzle-orm";
-import { type Topic, publishRevocations } from "#db/revocations.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { sessions } from "#db/schema/agents.ts";
@@ -78,7 +78,7 @@ export async function closeSession(
         ),
       )
       .returning({ id: sessions.id });
-    await publishRevocations(
+    await publish(
       transaction,
       ended.map(({ id }): Topic => `session:${id}`),
     );

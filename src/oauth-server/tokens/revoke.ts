@@ -1,4 +1,4 @@
-import { type Topic, publishRevocations } from "#db/revocations.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import { fingerprint, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Client } from "../clients/client.ts";
@@ -42,7 +42,7 @@ async function revokeAccessToken(app: GrantDeps, client: Client, token: string):
     return;
   }
   const topics: readonly Topic[] = [`token:${proven.tokenId}`];
-  await publishRevocations(app.db, topics);
+  await publish(app.db, topics);
   app.applyRevocations(topics);
 }
 

@@ -1,5 +1,5 @@
 import { and, eq, gt, inArray, ne, or, sql } from "drizzle-orm";
-import { type Topic, publishRevocations } from "#db/revocations.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { toolPolicies } from "#db/schema/guards.ts";
@@ -65,7 +65,7 @@ export async function replaceSigningKeys(
     await transaction.execute(sql`select pg_advisory_xact_lock(${rotationLock})`);
     await transaction.delete(signingKeys);
     await transaction.insert(signingKeys).values([...keys]);
-    await publishRevocations(transaction, ended);
+    await publish(transaction, ended);
   });
 }
 

@@ -1,5 +1,6 @@
 import { type SQL, and, eq, isNull, ne, sql } from "drizzle-orm";
-import { type Topic, endGrantsWhere, publishRevocations } from "#db/revocations.ts";
+import { endGrantsWhere } from "#db/grants.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import type { Database } from "#db/open.ts";
 import { accounts } from "#db/schema/accounts.ts";
 import { agents, grants, refreshTokens, sessions } from "#db/schema/agents.ts";
@@ -108,7 +109,7 @@ export async function endAccess(
       .where(and(meant(selection, sessions, "session"), isNull(sessions.endedAt)))
       .returning({ id: sessions.id });
     const topics = closed.map(({ id }): Topic => `session:${id}`);
-    await publishRevocations(transaction, topics);
+    await publish(transaction, topics);
     if (selection.kind === "person") {
       await transaction.delete(signIns).where(eq(signIns.personId, selection.id));
       await transaction.delete(connectAttempts).where(eq(connectAttempts.personId, selection.id));

@@ -1,4 +1,4 @@
-import type { Topic } from "#db/revocations.ts";
+import type { Topic } from "#db/topics.ts";
 import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";

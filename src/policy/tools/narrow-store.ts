@@ -1,6 +1,6 @@
 import { inArray, sql } from "drizzle-orm";
 import type { Database } from "#db/open.ts";
-import { type Topic, publishRevocations } from "#db/revocations.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import { toolDefinitions, toolPolicies } from "#db/schema/guards.ts";
 import { type Grant, endGrantAt } from "#src/oauth-server/grants/store.ts";
 import { policyChanged } from "#src/oauth-server/caller.ts";
@@ -42,7 +42,7 @@ async function addNarrowing(
       allow = case when excluded.allow is null then p.allow when p.allow is null then excluded.allow
         else array(select unnest(p.allow) intersect select unnest(excluded.allow)) end,
       deny = array(select unnest(p.deny) union select unnest(excluded.deny))`);
-  await publishRevocations(transaction, [policyChanged(subject)]);
+  await publish(transaction, [policyChanged(subject)]);
 }
 
 /** What persons have taken away, by the names under which it is kept. */

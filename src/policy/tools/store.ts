@@ -1,5 +1,5 @@
 import { and, desc, eq, gt, inArray, isNull, ne, or, sql } from "drizzle-orm";
-import { type Topic, publishRevocations } from "#db/revocations.ts";
+import { type Topic, publish } from "#db/topics.ts";
 import type { Database } from "#db/open.ts";
 import { toolDefinitions, toolLists, toolPolicies } from "#db/schema/guards.ts";
 import type { ToolPolicy } from "#src/upstreams/tool-rules.ts";
@@ -103,7 +103,7 @@ export async function saveDefinitions(db: Database, seen: SeenList): Promise<rea
         .set({ isComplete: true })
         .where(eq(toolLists.upstream, upstream));
     }
-    await publishRevocations(transaction, [definitionsChanged(upstream)]);
+    await publish(transaction, [definitionsChanged(upstream)]);
     const kept = new Set(written.map(({ hash }) => hash));
     return definitions.map(({ hash }) => hash).filter((hash) => !kept.has(hash));
   });
@@ -175,7 +175,7 @@ export async function decideDefinitions(
         ),
       )
       .returning({ name: toolDefinitions.name });
-    if (rows.length > 0) await publishRevocations(transaction, [definitionsChanged(upstream)]);
+    if (rows.length > 0) await publish(transaction, [definitionsChanged(upstream)]);
     return [...new Set(rows.map((row) => row.name))].toSorted();
   });
 }
@@ -219,7 +219,7 @@ export async function savePolicy(db: Database, subject: string, policy: ToolPoli
       .insert(toolPolicies)
       .values({ subject, ...set })
       .onConflictDoUpdate({ target: toolPolicies.subject, set: { ...set, at: sql`now()` } });
-    await publishRevocations(transaction, [policyChanged(subject)]);
+    await publish(transaction, [policyChanged(subject)]);
   });
 }
 
@@ -230,7 +230,7 @@ export async function removePolicy(db: Database, subject: string): Promise<boole
       .delete(toolPolicies)
       .where(eq(toolPolicies.subject, subject))
       .returning({ subject: toolPolicies.subject });
-    if (removed.length === 1) await publishRevocations(transaction, [policyChanged(subject)]);
+    if (removed.length === 1) await publish(transaction, [policyChanged(subject)]);
     return removed.length === 1;
   });
 }
