@@ -3,6 +3,7 @@ import { Glob } from "bun";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { analyse } from "scslre";
+import { ResponseInspector } from "#src/proxy/response-inspector.ts";
 import { SseSplitter, ByteBuffer } from "#src/proxy/sse.ts";
 import { scanJson } from "#src/proxy/json-scan.ts";
 import { readCall } from "#src/proxy/message.ts";
@@ -104,6 +105,15 @@ const worst: Readonly<Record<string, (size: number) => unknown>> = {
     const piece = new Uint8Array(64).fill(97);
     for (let sent = 0; sent < size; sent += piece.length)
       for (const { bytes } of cutter.cut(piece)) event.add(bytes);
+  },
+  "a stream: one event in pieces of one byte": (size) => {
+    const deaf = { chunk: () => undefined, end: () => undefined, fail: () => undefined };
+    const screen = () => Promise.resolve(undefined);
+    const inspection = { caller: "x", id: null, status: 200, screen, ended: undefined };
+    const inspector = new ResponseInspector(deaf, inspection, true);
+    const piece = new Uint8Array([0x78]);
+    const pieces = isLong ? size : 16 * size;
+    for (let sent = 0; sent < pieces; sent += 1) inspector.chunk(piece);
   },
   "a stream: line ends": (size) => {
     const cutter = new SseSplitter();
