@@ -94,6 +94,9 @@ test("what changes money or cannot be undone asks even where approval is off; no
   expect((await at.call("answer_question", args)).code).toBe("approval_needed");
   const wrong = await at.call("answer_question", { question_id: "5001" });
   expect([wrong.isError, wrong.code]).toEqual([true, "invalid_argument"]);
+  const strange = await at.call("answer_question", { ...args, offset: 3 });
+  expect(strange.code).toBe("invalid_argument");
+  expect(strange.text).toContain("no argument offset. It takes question_id, ");
   const paused = { item_id: "MLA1001", status: "paused", expected_status: "active" };
   expect((await at.call("set_listing_status", paused)).data["applied"]).toBe(true);
 });

@@ -13,16 +13,29 @@ export function problemWith(tool: Tool, given: unknown): ToolProblem | undefined
   const result = schema["~standard"].validate(given);
   if (result instanceof Promise) throw new Error("a schema of a tool is checked at once");
   if (result.issues === undefined) return undefined;
-  const words = (result.issues[0]?.message ?? "wrong arguments").slice(0, 300);
-  return new ToolProblem("invalid_argument", words);
+  const words = unknownIn(tool, given) ?? result.issues[0]?.message ?? "wrong arguments";
+  return new ToolProblem("invalid_argument", words.slice(0, 300));
+}
+
+/** Which argument the tool does not have, and which it has: the validator says neither. */
+function unknownIn(tool: Tool, given: unknown): string | undefined {
+  const known = Object.keys(propertiesOf(tool));
+  if (tool.input["additionalProperties"] !== false || !isObject(given)) return undefined;
+  const unknown = Object.keys(given).find((name) => !known.includes(name));
+  if (unknown === undefined) return undefined;
+  const takes = known.length === 0 ? "It takes none." : `It takes ${known.join(", ")}.`;
+  return `This tool has no argument ${unknown.slice(0, 60)}. ${takes}`;
+}
+
+function propertiesOf({ input }: Tool): Readonly<Record<string, unknown>> {
+  return isObject(input["properties"]) ? input["properties"] : {};
 }
 
 /** The arguments with their defaults. Failures: `invalid_argument`. */
 export function checked(tool: Tool, given: unknown): Input {
   const problem = problemWith(tool, given);
   if (problem !== undefined) throw problem;
-  const properties = isObject(tool.input["properties"]) ? tool.input["properties"] : {};
-  const defaults = Object.entries(properties).flatMap(([name, each]) =>
+  const defaults = Object.entries(propertiesOf(tool)).flatMap(([name, each]) =>
     isObject(each) && "default" in each ? [[name, each["default"]] as const] : [],
   );
   return { ...Object.fromEntries(defaults), ...(isObject(given) ? given : {}) };
