@@ -60,15 +60,15 @@ export class Connection implements Carrier {
   }
 
   send(bytes: Uint8Array, method: string, cancel: Cancel): Promise<Incoming> {
-    const settle = Promise.withResolvers<Incoming>();
-    this.#sentBytes = bytes.length;
-    this.#hasReceived = false;
-    this.#answer = new Answer(this, method, settle);
-    cancel.stops(this.#answer);
-    this.#isUnsent = true;
-    this.#unsent = bytes;
-    scheduleSend(this.#sendNow);
-    return settle.promise;
+    return new Promise((resolve, reject) => {
+      this.#sentBytes = bytes.length;
+      this.#hasReceived = false;
+      this.#answer = new Answer(this, method, { resolve, reject });
+      cancel.stops(this.#answer);
+      this.#isUnsent = true;
+      this.#unsent = bytes;
+      scheduleSend(this.#sendNow);
+    });
   }
 
   hold(): void {

@@ -17,9 +17,9 @@ let underWay = 0;
  */
 export function scheduleRequest<T>(work: () => T | Promise<T>): T | Promise<T> {
   if (underWay === 0) return counted(work());
-  const { promise, resolve, reject } = Promise.withResolvers<T>();
-  inTurn(requests, () => attempt(work, resolve, reject));
-  return counted(promise);
+  return counted(
+    new Promise<T>((resolve, reject) => inTurn(requests, () => attempt(work, resolve, reject))),
+  );
 }
 
 const caughtUp = Promise.resolve();

@@ -56,16 +56,31 @@ function startOf({ method, headers }: Pick<OutgoingRequest, "method" | "headers"
   return bytes;
 }
 
+/** By the length of the body: most are as long as one before. */
+const ends = new Map<number | undefined, Buffer>();
+const mostEnds = 1000;
+
+/** What says how long the body is, and the empty line. */
+function endOf(length: number | undefined): Buffer {
+  const known = ends.get(length);
+  if (known !== undefined) return known;
+  const framing = length === undefined ? "" : `content-length: ${length}\r\n`;
+  const bytes = Buffer.from(`${framing}\r\n`, "latin1");
+  if (ends.size >= mostEnds) ends.clear();
+  ends.set(length, bytes);
+  return bytes;
+}
+
 /** The bytes of an HTTP/1.1 request (RFC 9112). Throws when a header holds what would end it. */
 export function encodeRequest(
   { method, headers, body }: Pick<OutgoingRequest, "method" | "headers" | "body">,
   target: Target,
 ): Uint8Array {
   const start = startOf({ method, headers }, target);
-  const end = body === undefined ? "\r\n" : `content-length: ${body.length}\r\n\r\n`;
+  const end = endOf(body?.length);
   const bytes = Buffer.allocUnsafe(start.length + end.length + (body?.length ?? 0));
   bytes.set(start);
-  bytes.write(end, start.length, "latin1");
+  bytes.set(end, start.length);
   if (body !== undefined) bytes.set(body, start.length + end.length);
   return bytes;
 }

@@ -40,6 +40,8 @@ type State =
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
+const nothing: Bytes = new Uint8Array(0);
+
 /** Reads one response as it arrives, in whatever pieces (RFC 9112 sections 4, 6 and 7.1). */
 export class ResponseParser {
   readonly #method: string;
@@ -64,7 +66,8 @@ export class ResponseParser {
         this.#held = rest;
         return;
       }
-      rest = rest.subarray(used);
+      // Most end with their body, and a view of nothing costs as much as another.
+      rest = used === rest.length ? nothing : rest.subarray(used);
     }
     if (this.#state === "done") this.#events.end(rest.length === 0);
   }

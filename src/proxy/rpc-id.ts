@@ -55,7 +55,7 @@ function plain(id: RpcId): string | number | null {
 
 /** A message's id that is a number, for the answer to it. */
 export function asWritten(id: number, text: string): number | RawNumber {
-  const written = JSON.stringify(id);
+  const written = String(id);
   // As nearly every client writes it: nothing more is looked at.
   if (text.includes(`"id":${written},`) || text.endsWith(`"id":${written}}`)) return id;
   const named = topLevelId(text);

@@ -105,7 +105,9 @@ export function mayHoldToolList(bytes: Buffer): boolean {
 
 function hasSignAt(bytes: Buffer, start: Buffer): boolean {
   for (let at = bytes.indexOf(start); at !== -1; at = bytes.indexOf(start, at + 1)) {
-    if (sign.test(bytes.toString("latin1", at, at + longestKey))) return true;
+    // `"type"` and `"text"` are in every answer.
+    const isTo = ((bytes[at + start.length] ?? 0) | 0x20) === 0x6f;
+    if (isTo && sign.test(bytes.toString("latin1", at, at + longestKey))) return true;
   }
   return false;
 }

@@ -6,7 +6,13 @@ import { basename, dirname, join } from "node:path";
 import { scheduleRequest } from "#src/http/event-loop.ts";
 import { endsWithin } from "#src/timeout.ts";
 import { bunExchange } from "./bun-exchange.ts";
-import { type Runtime, type ServeOptions, type RunningServer, lastWordsMs } from "./runtime.ts";
+import {
+  type Digest,
+  type Runtime,
+  type ServeOptions,
+  type RunningServer,
+  lastWordsMs,
+} from "./runtime.ts";
 
 /** Longer than proxies keep a connection that nobody uses: they close it, and lose no request with it. */
 const [headSeconds, keptSeconds] = [30, 120];
@@ -20,15 +26,36 @@ const purgeHoles = "MIMALLOC_PURGE_HOLES";
 
 const digestSeed = randomBytes(8).readBigUInt64LE();
 
+/** Of the tools that are called: numbers of 64 bits are made anew each time. */
+const seeds = new Map<Digest, bigint>();
+const mostSeeds = 1000;
+
+function seedOf(of: Digest | undefined): bigint {
+  if (typeof of !== "number") return digestSeed;
+  const known = seeds.get(of);
+  if (known !== undefined) return known;
+  const seed = BigInt(of) ^ digestSeed;
+  if (seeds.size >= mostSeeds) seeds.clear();
+  seeds.set(of, seed);
+  return seed;
+}
+
+/** A copy costs less than a new one. */
+const hashers = new WeakMap<Uint8Array, Bun.CryptoHasher>();
+
+function keyed(key: Uint8Array): Bun.CryptoHasher {
+  const known = hashers.get(key) ?? new Bun.CryptoHasher("sha256", key);
+  hashers.set(key, known);
+  return known;
+}
+
 export const bunRuntime: Runtime = {
   name: "bun",
   serve,
   exchange: bunExchange,
   // What looks a number up need not look into it, as with a bigint.
-  digest: (data, of) =>
-    Number(Bun.hash(data, typeof of === "number" ? BigInt(of) ^ digestSeed : digestSeed)),
-  tag: (key, text, more = "") =>
-    new Bun.CryptoHasher("sha256", key).update(text).update(more).digest("base64url"),
+  digest: (data, of) => Number(Bun.hash(data, seedOf(of))),
+  tag: (key, text, more = "") => keyed(key).copy().update(text).update(more).digest("base64url"),
   settled: (promise) => (Bun.peek.status(promise) === "fulfilled" ? Bun.peek(promise) : promise),
   onceOnly: {},
   installPostgres,
