@@ -87,7 +87,7 @@ function guardParts(app: App) {
     plans: new WeakMap() satisfies Plans,
     addressLimits: new Map<string, Limit>(),
     loops: new Loops({ rateCounters }, stop),
-    providerRate: createProviderRate({ ...app, rateCounters }),
+    providerRate: createProviderRate({ rateCounters }),
     underWay: new Map<string, number>(),
     bodyRoom: createBodyRoom(app.config.guards),
     budgetNotes: (owner: BudgetOwner) =>

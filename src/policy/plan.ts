@@ -1,4 +1,6 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
+import type { Provider } from "#src/providers/provider.ts";
+import type { Catalog } from "#src/upstreams/catalog.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { GuardsConfig, Rate } from "#src/config/guards.ts";
 import type { Failure } from "#src/failure.ts";
@@ -29,6 +31,8 @@ export type CallerPlan = {
   readonly topics: readonly string[];
   /** What ends an open stream: all of that, and whatever its bearer rests on. */
   readonly endingTopics: readonly string[];
+  /** Whose account the calls use, if it is one's. */
+  readonly provider: Provider | undefined;
   /** Without those of an address and of a tool. */
   readonly limits: readonly Limit[];
   readonly budgets: readonly RunningBudget[];
@@ -63,6 +67,7 @@ export type ToolPlan = {
 
 export type PlanDeps = {
   readonly config: { readonly guards: GuardsConfig };
+  readonly catalog: Pick<Catalog, "providers">;
   readonly definitions: Definitions;
   readonly rateCounters: RateCounters;
   readonly plans: Plans;
@@ -100,6 +105,10 @@ function planned(app: PlanDeps, caller: Caller, upstream: Upstream, now: number)
   return {
     caller,
     upstream,
+    provider:
+      upstream.credential.kind === "account"
+        ? app.catalog.providers.get(upstream.credential.provider)
+        : undefined,
     topics,
     endingTopics: [...endingTopics],
     limits: limitsOfCaller(limits, { caller, upstream }),

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Catalog } from "#src/upstreams/catalog.ts";
 import type { CallLimit } from "#src/providers/provider.ts";
 import type { Rate } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
@@ -11,7 +10,7 @@ export type Place = { readonly key: string; readonly pace: Rate; readonly penalt
 
 /** Slows calls down before a provider punishes them, and keeps away while it does. */
 export type ProviderRate = {
-  /** Which limits of its provider it counts towards. */
+  /** Which limits of its provider it counts towards; most providers say nothing of any. */
   placesOf(call: CallContext): readonly Place[];
   /** Waits for its turn, two seconds at most; undefined where there is none. Failures: `provider_pace`. */
   wait(call: CallContext, places: readonly Place[]): Promise<void> | undefined;
@@ -23,20 +22,9 @@ export type ProviderRate = {
 
 const [longestWaitMs, mostWaiting, longestPenaltySeconds] = [2000, 500, 300];
 
-export function createProviderRate(app: {
-  readonly catalog: Catalog;
-  readonly rateCounters: RateCounters;
-}): ProviderRate {
-  const { rateCounters, catalog } = app;
+export function createProviderRate(app: { readonly rateCounters: RateCounters }): ProviderRate {
+  const { rateCounters } = app;
   let waiting = 0;
-  const providerOf = ({ upstream: { credential } }: CallContext) =>
-    credential.kind === "account" ? catalog.providers.get(credential.provider) : undefined;
-  const placesOf = (call: CallContext): readonly Place[] => {
-    const provider = call.tools.length === 0 ? undefined : providerOf(call);
-    const limits = provider?.callLimits;
-    if (provider === undefined || limits === undefined) return noPlaces;
-    return limits.flatMap((limit) => placeOf(provider.name, limit, call));
-  };
   async function wait(call: CallContext, places: readonly Place[]): Promise<void> {
     // A punishment costs more than a millisecond: the others hear of each call first.
     if (places.some(({ key }) => rateCounters.needsSyncOf(key))) await rateCounters.told();
@@ -57,7 +45,11 @@ export function createProviderRate(app: {
   }
 
   return {
-    placesOf,
+    placesOf(call) {
+      const { provider } = call.plan;
+      if (provider?.callLimits === undefined || call.tools.length === 0) return noPlaces;
+      return provider.callLimits.flatMap((limit) => placeOf(provider.name, limit, call));
+    },
     wait: (call, places) => (places.length === 0 ? undefined : wait(call, places)),
     punished(places, retryAfterSeconds) {
       for (const { key, pace, penaltySeconds } of places) {
@@ -69,7 +61,7 @@ export function createProviderRate(app: {
       }
     },
     saysTooMuch: (call, result) =>
-      providerOf(call)?.limitWords?.some((word) => result.includes(word)) === true,
+      call.plan.provider?.limitWords?.some((word) => result.includes(word)) === true,
   };
 }
 

@@ -169,6 +169,14 @@ export async function renewedUpstreamAuth(
   return withHeader(await renewed(app, held, requestId), true);
 }
 
+/** They go with the credential that they are of. */
+const authOf = new WeakMap<Held, UpstreamAuth>();
+
 function withHeader(held: Held, isRenewed: boolean): UpstreamAuth {
-  return { held, isRenewed, headers: { authorization: `Bearer ${held.access.reveal()}` } };
+  const known = authOf.get(held);
+  if (known?.isRenewed === isRenewed) return known;
+  const headers = { authorization: `Bearer ${held.access.reveal()}` };
+  const made = { held, isRenewed, headers };
+  authOf.set(held, made);
+  return made;
 }

@@ -35,6 +35,7 @@ async function open(tools: Readonly<Record<string, KnownTool>> = {}) {
   };
   const app = {
     config: { guards },
+    catalog: { providers: new Map() },
     rateCounters: counters.processes[0],
     definitions,
     plans: new WeakMap(),
