@@ -97,6 +97,12 @@ test("what changes money or cannot be undone asks even where approval is off; no
   const strange = await at.call("answer_question", { ...args, offset: 3 });
   expect(strange.code).toBe("invalid_argument");
   expect(strange.text).toContain("no argument offset. It takes question_id, ");
+  expect(wrong.text).toContain("expected_question is missing");
+  const sorted = await at.call("list_listings", { sort: "cheapest" });
+  expect(sorted.text).toContain("sort must be one of newest, oldest, price, stock.");
+  const listed = await at.call("get_listings", { item_ids: ["MLA1001", "1002"] });
+  expect(listed.text).toContain("item_ids.1 must match pattern");
+  expect(listed.text).toContain("(Id of a listing, such as MLA123456789).");
   const paused = { item_id: "MLA1001", status: "paused", expected_status: "active" };
   expect((await at.call("set_listing_status", paused)).data["applied"]).toBe(true);
 });

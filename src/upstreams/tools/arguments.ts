@@ -13,7 +13,7 @@ export function problemWith(tool: Tool, given: unknown): ToolProblem | undefined
   const result = schema["~standard"].validate(given);
   if (result instanceof Promise) throw new Error("a schema of a tool is checked at once");
   if (result.issues === undefined) return undefined;
-  const words = unknownIn(tool, given) ?? result.issues[0]?.message ?? "wrong arguments";
+  const words = unknownIn(tool, given) ?? inWords(tool, result.issues[0]?.message ?? "");
   return new ToolProblem("invalid_argument", words.slice(0, 300));
 }
 
@@ -25,6 +25,36 @@ function unknownIn(tool: Tool, given: unknown): string | undefined {
   if (unknown === undefined) return undefined;
   const takes = known.length === 0 ? "It takes none." : `It takes ${known.join(", ")}.`;
   return `This tool has no argument ${unknown.slice(0, 60)}. ${takes}`;
+}
+
+/**
+ * What is wrong, as whoever calls the tool can mend it: the validator calls all arguments `data`, does not list the
+ * values of an enum, and says nothing of what an argument is for. Of several mistakes the first.
+ */
+function inWords(tool: Tool, found: string): string {
+  const [first = ""] = found.split(/, (?=data[ /])/);
+  const [, at = "", said = "are not what this tool takes"] =
+    /^data(?:\/(\S+))? (.*)$/s.exec(first) ?? [];
+  const missing = /^must have required property '(.*)'$/s.exec(said)?.[1];
+  const path = [...at.split("/"), missing ?? ""].filter((name) => name !== "");
+  if (path.length === 0) return `The arguments ${said}.`;
+  const { enum: values, description } = schemaAt(tool.input, path);
+  const about = typeof description === "string" ? ` (${description})` : "";
+  const what = missing === undefined ? withValues(said, values) : "is missing";
+  return `${path.join(".")} ${what}${about}.`;
+}
+
+function withValues(said: string, values: unknown): string {
+  const isAbout = said === "must be equal to one of the allowed values" && Array.isArray(values);
+  return isAbout ? `must be one of ${values.join(", ")}` : said;
+}
+
+/** Of an argument, or of something in it. */
+function schemaAt(schema: Input, [name, ...rest]: readonly string[]): Input {
+  if (name === undefined) return schema;
+  const { properties, items } = schema;
+  const found = isObject(properties) && Object.hasOwn(properties, name) ? properties[name] : items;
+  return isObject(found) ? schemaAt(found, rest) : {};
 }
 
 function propertiesOf({ input }: Tool): Readonly<Record<string, unknown>> {
