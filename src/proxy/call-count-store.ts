@@ -9,7 +9,12 @@ const columns = durationBounds.length + 1;
 
 const durationColumn = sql.raw(`width_bucket(duration_ms, array[${durationBounds.join(",")}])`);
 const durationCounts = sql.raw(
-  `array[${Array.from({ length: columns }, (_, at) => `count(*) filter (where took = ${at})`).join(",")}]::int[]`,
+  `array[${Array.from({ length: columns }, (_, at) => `coalesce(sum(n) filter (where took = ${at}), 0)`).join(",")}]::int[]`,
+);
+
+const callerKey = sql.raw(
+  `case when grant_id is not null then 'grant:' || grant_id when session_id is not null then 'session:' || session_id
+    else coalesce('agent:' || agent_id, '') end`,
 );
 
 /**
@@ -22,19 +27,17 @@ export async function countCalls(
 ): Promise<void> {
   await transaction.execute(sql`
     insert into ${callCounts} as c (span, slot, upstream, caller, account, guard, calls, failed, durations)
-    select span, slot, upstream, caller, account, guard, count(*), count(*) filter (where is_failed), ${durationCounts}
+    select span, date_trunc(span, minute, 'UTC') as slot, upstream, case when span = 'day' then caller else '' end as by_caller,
+      case when span = 'day' then account else '' end as of_account, guard, sum(n), coalesce(sum(n) filter (where is_failed), 0), ${durationCounts}
     from (
-      select s.span, date_trunc(s.span, at, 'UTC') as slot, upstream,
-        case when s.span <> 'day' then '' when grant_id is not null then 'grant:' || grant_id
-          when session_id is not null then 'session:' || session_id
-          else coalesce('agent:' || agent_id, '') end as caller,
-        case when s.span = 'day' then coalesce(account_id::text, '') else '' end as account,
+      select date_trunc('minute', at, 'UTC') as minute, upstream, ${callerKey} as caller, coalesce(account_id::text, '') as account,
         case when guard like 'approved%' then '' else coalesce(guard, '') end as guard,
-        ${outcomeConditions.failed} as is_failed, case when http_method <> 'GET' then ${durationColumn} end as took
-      from ${calls} cross join (values ('minute'), ('hour'), ('day')) as s(span)
-      where id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb)::uuid)) each
-    group by span, slot, upstream, caller, account, guard
-    order by span, slot, upstream, caller, account, guard
+        ${outcomeConditions.failed} as is_failed, case when http_method <> 'GET' then ${durationColumn} end as took, count(*) as n
+      from ${calls} where id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb)::uuid)
+      group by 1, 2, 3, 4, 5, 6, 7) alike
+    cross join (values ('minute'), ('hour'), ('day')) as s(span)
+    group by 1, 2, 3, 4, 5, 6
+    order by 1, 2, 3, 4, 5, 6
     on conflict (span, slot, upstream, caller, account, guard) do update set
       calls = c.calls + excluded.calls, failed = c.failed + excluded.failed,
       durations = array(select a + b from unnest(c.durations, excluded.durations) as d(a, b))`);
