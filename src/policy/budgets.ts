@@ -22,7 +22,8 @@ type BudgetStatus = {
   readonly period: Budget["period"];
   readonly limit: number;
   readonly used: number;
-  readonly resetsAt: Date;
+  /** ISO 8601. */
+  readonly resetsAt: string;
 };
 
 export function budgetsOf(
@@ -98,11 +99,12 @@ export function budgetStatuses(
     period: budget.period,
     limit: budget.calls,
     used: budget.calls - rateCounters.status(key, sum).remaining,
-    resetsAt: new Date(sum.endsAt),
+    // Each token that is issued names it.
+    resetsAt: periodAt(budget.period, now).resetsAt,
   }));
 }
 
-type PeriodAt = { readonly label: string; readonly endsAt: number };
+type PeriodAt = { readonly label: string; readonly endsAt: number; readonly resetsAt: string };
 
 /** The current period of each kind: dates are worked out once for it. */
 const periods = new Map<Budget["period"], PeriodAt & { readonly startsAt: number }>();
@@ -112,7 +114,8 @@ function periodAt(period: Budget["period"], now: Date): PeriodAt {
   const at = now.getTime();
   const known = periods.get(period);
   if (known !== undefined && at >= known.startsAt && at < known.endsAt) return known;
-  const begun = readPeriod(period, now);
+  const read = readPeriod(period, now);
+  const begun = { ...read, resetsAt: new Date(read.endsAt).toISOString() };
   periods.set(period, begun);
   return begun;
 }

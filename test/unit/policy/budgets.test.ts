@@ -114,7 +114,7 @@ test("what was spent and came back is there again, and what is used is told as i
       period: "day",
       limit: 5,
       used: 2,
-      resetsAt: new Date(running[0]?.sum.endsAt ?? 0),
+      resetsAt: new Date(running[0]?.sum.endsAt ?? 0).toISOString(),
     },
   ]);
 });
