@@ -63,7 +63,7 @@ export async function startGateway(
 }
 
 /** As every client does before it calls one: the gateway then knows them. */
-async function listTools(url: string, headers: Record<string, string>): Promise<void> {
+export async function listTools(url: string, headers: Record<string, string>): Promise<void> {
   const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "tools/list" });
   const type = {
     "content-type": "application/json",

@@ -1,4 +1,4 @@
-import { startGateway } from "./gateway.ts";
+import { listTools, startGateway } from "./gateway.ts";
 import { toolRules } from "./guards.ts";
 import type { Bench } from "./idle-streams.ts";
 import { echoCall } from "./messages.ts";
@@ -50,6 +50,8 @@ export async function measureShop({ run, upstreamUrl, plan, readings }: Bench): 
     { name: "proxied", url: gateway.url, body: echoCall, expects: '"result"' },
     { name: "pack", url: `${gateway.url}-shop`, body: shopCall, expects: '"isError":false' },
   ] as const;
+  // As every client does before it calls one.
+  await listTools(columns[1].url, gateway.headers);
   const load = ({ url, body, expects }: (typeof columns)[number], seconds: number) =>
     run("calls", {
       url,

@@ -110,10 +110,6 @@ export class Running {
   readonly #end = Promise.withResolvers<void>();
   #isOver = false;
 
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
   begin(): Cancel {
     const cancel = new Cancel();
     if (this.#isOver) cancel.cancel();
@@ -131,15 +127,21 @@ export class Running {
     for (const cancel of this.#cancels) cancel.cancel();
   }
 
+  /** Failures: `upstream_down` when the call has ended. */
+  expectOpen(): void {
+    if (this.#isOver) throw tooLate();
+  }
+
   /** What is waited for, or the end of the call. Failures: `upstream_down` when that comes first. */
   async until<T>(waited: Promise<T>): Promise<T> {
-    const late = () => new ToolProblem("upstream_down", "The call took too long");
-    const end = this.#end.promise.then(() => Promise.reject(late()));
+    const end = this.#end.promise.then(() => Promise.reject(tooLate()));
     const came = await Promise.race([waited, end]);
-    if (this.#isOver) throw late();
+    this.expectOpen();
     return came;
   }
 }
+
+const tooLate = () => new ToolProblem("upstream_down", "The call took too long");
 
 /**
  * One request to an API and its answer. Headers are made from nothing, redirects are refused, only reading is tried
@@ -153,7 +155,9 @@ export async function callApi(
 ): Promise<ApiAnswer> {
   const url = urlOf(context, endpoint, request);
   for (let attempt = 1; ; attempt += 1) {
-    await context.running.until(deps.quota.enter(endpoint.family, context.holder));
+    const turn = deps.quota.enter(endpoint.family, context.holder);
+    if (turn === undefined) context.running.expectOpen();
+    else await context.running.until(turn);
     const answer = await send(deps, context, { endpoint, request, url }).catch((error: unknown) =>
       lost(endpoint, error),
     );

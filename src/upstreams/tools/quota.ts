@@ -5,8 +5,11 @@ import { ToolProblem } from "./problem.ts";
  * family of endpoints takes turns with the other sellers that wait; who repeats what is refused is stopped.
  */
 export type Quota = {
-  /** Resolves when it is this seller's turn. Failures: `rate_limited` after ten seconds, or while stopped. */
-  enter(family: string, seller: string): Promise<void>;
+  /**
+   * Resolves when it is this seller's turn; undefined where nobody has to wait. Failures: `rate_limited` after ten
+   * seconds, or while stopped.
+   */
+  enter(family: string, seller: string): Promise<void> | undefined;
   /** The API has refused a request of this seller (4xx). */
   refused(seller: string): void;
 };
@@ -29,12 +32,12 @@ export function createQuota({ perMinute, now, sleep }: Options): Quota {
   const families = new Map<string, Family>();
   const stops = createStops(now);
   return {
-    async enter(name, seller) {
+    enter(name, seller) {
       if (stops.isStopped(seller)) throw stopped();
       const stepMs = 60_000 / (perMinute[name] ?? perMinute.default);
       const family = families.get(name) ?? new Family(stepMs, { now, sleep });
       families.set(name, family);
-      await family.enter(seller);
+      return family.enter(seller);
     },
     refused: (seller) => stops.refused(seller),
   };
@@ -60,8 +63,13 @@ class Family {
     this.#clock = clock;
   }
 
-  async enter(seller: string): Promise<void> {
-    if (this.#queues.size === 0 && this.#waitMs() <= 0) return this.#take();
+  enter(seller: string): Promise<void> | undefined {
+    if (this.#queues.size > 0 || this.#waitMs() > 0) return this.#queue(seller);
+    this.#take();
+    return undefined;
+  }
+
+  #queue(seller: string): Promise<void> {
     const queue = this.#queues.get(seller) ?? [];
     if (queue.length >= mostWaitingOfOne) throw tooMuch();
     const turn = Promise.withResolvers<void>();
@@ -69,7 +77,7 @@ class Family {
     queue.push({ until, go: turn.resolve, refuse: turn.reject });
     this.#queues.set(seller, queue);
     if (!this.#isPumping) void this.#pump();
-    await turn.promise;
+    return turn.promise;
   }
 
   #waitMs(): number {

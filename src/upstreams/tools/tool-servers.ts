@@ -66,14 +66,22 @@ export function createToolServers(deps: Deps): ToolServers {
     sellers: createCache<Seller>({ freshMs: tenMinutesMs, staleMs: 0, size: 10_000, now }),
   });
 
-  function serverOf({ name, pack: chosen }: Upstream): Served {
+  function serverOf({ name, url, pack: chosen }: Upstream): Served {
     const known = served.get(name);
     if (known !== undefined) return known;
     const pack = packs.get(chosen?.name ?? "");
     if (pack === undefined) throw new Error(`${name} has no pack`);
     const tools = pack.tools.filter((each) => chosen?.tools.includes(each.name));
     const { quota, sellers } = own(pack);
-    const server = { pack, sellers, api: { ...api, quota }, served: servePack({ ...pack, tools }) };
+    // Written as addresses are: without the port of the scheme.
+    const base = new URL(url).href.replace(/\/$/, "");
+    const server = {
+      base,
+      pack,
+      sellers,
+      api: { ...api, quota },
+      served: servePack({ ...pack, tools }),
+    };
     served.set(name, server);
     return server;
   }
@@ -85,7 +93,7 @@ export function createToolServers(deps: Deps): ToolServers {
       const timer = setTimeout(() => running.stop(), longestMs);
       try {
         const server = serverOf(upstream);
-        const apiOf = () => apiFor(deps, server, { url: upstream.url, request, running });
+        const apiOf = () => apiFor(deps, server, { request, running });
         return await server.served.answer(request, apiOf);
       } catch (error) {
         if (error instanceof Failure) throw error;
@@ -121,6 +129,8 @@ function changeNotes({ db, log, now }: Deps): Parameters<typeof callApi>[0]["not
 
 /** A pack as one upstream has it. */
 type Served = {
+  /** Of its API, without a slash at the end. */
+  readonly base: string;
   readonly pack: Pack;
   readonly served: ServedPack;
   readonly api: Parameters<typeof callApi>[0];
@@ -128,22 +138,31 @@ type Served = {
 };
 
 type Call = {
-  readonly url: string;
   readonly request: OutgoingRequest;
   readonly running: Running;
 };
 
+/** By headers that were sent before. */
+const holders = new WeakMap<OutgoingRequest["headers"], string>();
+
+/** Whose credential it is. Not the credential itself: a key of a cache may end up in a message. */
+function holderOf(headers: OutgoingRequest["headers"]): string {
+  const known = holders.get(headers);
+  if (known !== undefined) return known;
+  const holder = hash("sha256", headers["authorization"] ?? "", "base64url");
+  holders.set(headers, holder);
+  return holder;
+}
+
 function apiFor(
   deps: Deps,
-  { pack, api, sellers }: Served,
-  { url, request, running }: Call,
+  { base, pack, api, sellers }: Served,
+  { request, running }: Call,
 ): Omit<Api, "attach"> {
   const authorization = request.headers["authorization"] ?? "";
-  // Not the credential itself: a key of a cache may end up in a message.
-  const holder = hash("sha256", authorization, "base64url");
+  const holder = holderOf(request.headers);
   const context = {
-    // Written as addresses are: without the port of the scheme.
-    base: new URL(url).href.replace(/\/$/, ""),
+    base,
     authorization,
     patterns: pack.idPatterns,
     running,
