@@ -273,10 +273,9 @@ test("a token that is about to end is renewed beside the call, which does not wa
     sql`update accounts set access_expires_at = now() + interval '2 seconds', refresh_from = now()`,
   );
   await Bun.sleep(1);
-  simulated(world).faults.push({ kind: "slow", ms: 300 });
-  const begun = performance.now();
+  simulated(world).faults.push({ kind: "slow", ms: 1500 });
   expect((await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(200);
-  expect(performance.now() - begun).toBeLessThan(250);
+  expect(await accountIn(world)).toMatchObject({ generation: 1 });
   for (let attempt = 0; (await accountIn(world))["generation"] === 1 && attempt < 100; attempt++)
     await Bun.sleep(20);
   expect(await accountIn(world)).toMatchObject({ generation: 2 });
