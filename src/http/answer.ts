@@ -9,6 +9,8 @@ export type Carrier = {
   resume(): void;
   /** The answer is whole. `keepAliveMs`: how long the server says that it keeps the connection. */
   complete(isReusable: boolean, keepAliveMs: number | undefined): void;
+  /** Whoever the answer is for has looked at all of it. */
+  looked(): void;
   fail(error: Error): void;
 };
 
@@ -35,6 +37,7 @@ export class Answer implements ParserEvents, Incoming, Flow {
   #sink: Sink | undefined;
   #isPaused = true;
   #outcome: "running" | "ended" | Error = "running";
+  #isLooked = false;
 
   constructor(carrier: Carrier, method: string, settle: Settle<Incoming>) {
     this.#carrier = carrier;
@@ -101,6 +104,7 @@ export class Answer implements ParserEvents, Incoming, Flow {
     if (only.length > mostBytes) return undefined;
     this.#waiting.length = 0;
     this.headers = none;
+    this.#look();
     return only;
   }
 
@@ -125,7 +129,14 @@ export class Answer implements ParserEvents, Incoming, Flow {
 
   /** Unlike after `cancel`, the listener is told. */
   stop(): void {
-    if (this.#outcome === "running") this.#carrier.fail(new Error("cancelled"));
+    // What nobody has looked at may be the answer to another request.
+    const isOpen = this.#outcome === "ended" ? !this.#isLooked : this.#outcome === "running";
+    if (isOpen) this.#carrier.fail(new Error("cancelled"));
+  }
+
+  #look(): void {
+    this.#isLooked = true;
+    this.#carrier.looked();
   }
 
   /** Hands on what waits, as far as the listener wants it, and then the end. */
@@ -153,7 +164,8 @@ export class Answer implements ParserEvents, Incoming, Flow {
   #passEnd(sink: Sink): void {
     if (this.#outcome === "running") return;
     this.#sink = undefined;
-    if (this.#outcome === "ended") sink.end();
-    else sink.fail(this.#outcome);
+    if (this.#outcome !== "ended") return sink.fail(this.#outcome);
+    sink.end();
+    this.#look();
   }
 }

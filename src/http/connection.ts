@@ -41,6 +41,9 @@ export class Connection implements Carrier {
   #sentBytes = 0;
   #isUnsent = false;
   #hasReceived = false;
+  /** Its last answer was looked at, so that it may carry another; until then it waits for that. */
+  #isLooked = false;
+  #waits = false;
 
   constructor(origin: string, pool: Pool, opening: Settle<Connection>, pin?: Pin) {
     this.origin = origin;
@@ -63,6 +66,8 @@ export class Connection implements Carrier {
     return new Promise((resolve, reject) => {
       this.#sentBytes = bytes.length;
       this.#hasReceived = false;
+      this.#isLooked = false;
+      this.#waits = false;
       this.#answer = new Answer(this, method, { resolve, reject });
       cancel.stops(this.#answer);
       this.#isUnsent = true;
@@ -91,6 +96,11 @@ export class Connection implements Carrier {
     if (!isFree || this.#isOver) this.socket?.terminate();
     // Nobody else has it before its answer was looked at: one that belongs to another request ends it (`distrust`).
     else scheduleAfterAnswers(this.#keepNow);
+  }
+
+  looked(): void {
+    this.#isLooked = true;
+    if (this.#waits) this.#keepNow();
   }
 
   /** The connection is over, for whatever reason. */
@@ -140,7 +150,8 @@ export class Connection implements Carrier {
 
   /** Made once, not for each exchange. */
   readonly #keepNow = (): void => {
-    if (!this.#isOver) this.#pool.keep(this);
+    this.#waits = !this.#isLooked;
+    if (!this.#waits && !this.#isOver) this.#pool.keep(this);
   };
 
   readonly #sendNow = (): void => {

@@ -268,6 +268,7 @@ function flowing(
           },
         };
         watch = new ResponseInspector(sink, inspection, false);
+        watch.incoming = answer;
         flow = watch.flow = answer.flow(watch);
       },
       pull: () => flow?.resume(),

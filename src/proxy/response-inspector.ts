@@ -1,5 +1,5 @@
 import { Failure } from "#src/failure.ts";
-import type { Flow, Sink } from "#src/http/exchange.ts";
+import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
 import { type RpcId, answersAnother } from "./rpc-id.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
@@ -114,6 +114,8 @@ class Event {
  */
 export class ResponseInspector implements Sink {
   flow: Flow | undefined;
+  /** What the answer came in: nothing else may come over its connection once it was another's. */
+  incoming: Pick<Incoming, "distrust"> | undefined;
   readonly #sink: Sink;
   readonly #inspection: Inspection;
   readonly #splitter: SseSplitter | undefined;
@@ -199,7 +201,7 @@ export class ResponseInspector implements Sink {
   /** What was held goes first. */
   #passOn(bytes: Uint8Array<ArrayBuffer>): void {
     const { kept, size, passed } = this.#event;
-    if (passed === 0 && this.#isAnothers(kept)) return this.#refuse(anothers());
+    if (passed === 0 && this.#isAnothers(kept)) return this.#distrust();
     this.#pass(kept.view().slice(passed, Math.max(size - bytes.length, passed)));
     this.#pass(bytes);
     this.#event.passed = size;
@@ -225,7 +227,7 @@ export class ResponseInspector implements Sink {
     const text = isSuspect ? decoder.decode(kept.view()) : "";
     const found = text === "" ? "none" : this.#listIn(text);
     if (passed === 0 && this.#isAnothers(kept)) {
-      this.#refuse(anothers());
+      this.#distrust();
       return undefined;
     }
     if (found !== "none") return this.#judge(text, found, passed > 0 ? undefined : kept);
@@ -306,6 +308,13 @@ export class ResponseInspector implements Sink {
 
   #pass(bytes: Uint8Array<ArrayBuffer>): void {
     if (bytes.length > 0) this.#sink.chunk(bytes);
+  }
+
+  #distrust(): void {
+    // Its connection ends with it, which is not why.
+    this.stop();
+    this.incoming?.distrust?.();
+    this.#refuse(anothers());
   }
 
   #refuse(error: Error | undefined): void {

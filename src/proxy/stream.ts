@@ -57,6 +57,7 @@ export function relayEvents(
   const relay = new Relay(app, topics, reader);
   const watch = (relay.watch = new ResponseInspector(relay, inspection, true));
   const sink = endpoint === undefined ? watch : rewriteEndpoint(watch, endpoint);
+  watch.incoming = incoming;
   relay.flow = watch.flow = incoming.flow(withoutByteOrderMark(sink));
   const stream = new ReadableStream<Uint8Array>(relay, queue);
   app.openStreams.join(topics, relay, since);

@@ -451,6 +451,59 @@ test("an answer to another request is nobody's: the connection it came on is giv
   server.stop(true);
 });
 
+/** Answers each request with the answer to the one before it on the same connection, of whoever that was. */
+function offByOne(wrap: (message: string) => string) {
+  const before = new WeakMap<object, string>();
+  return Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket, bytes) {
+        const [head = "", body = ""] = bytes.toString().split("\r\n\r\n");
+        const id = /"id":(\d+)/.exec(body)?.[1] ?? "0";
+        const whose = /authorization: Bearer (\S+)/i.exec(head)?.[1] ?? "";
+        const own = `{"jsonrpc":"2.0","id":${id},"result":{"of":"${Bun.hash(whose)}"}}`;
+        socket.write(wrap(before.get(socket) ?? own));
+        before.set(socket, own);
+      },
+    },
+  });
+}
+
+const framed = (type: string, body: string, length = `content-length: ${body.length}`) =>
+  `HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\n${length}\r\n\r\n${body}`;
+const chunkOf = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`;
+
+test.each([
+  ["JSON", (message: string) => framed("application/json", message)],
+  ["an event", (message: string) => framed("text/event-stream", `data: ${message}\n\n`)],
+  [
+    "an event in a chunk",
+    (message: string) =>
+      framed("text/event-stream", chunkOf(`data: ${message}\n\n`), "transfer-encoding: chunked"),
+  ],
+])(
+  "nobody gets another person's answer over a connection that is one behind: %s",
+  async (_, wrap) => {
+    const server = offByOne(wrap);
+    await using world = await openWorld({
+      environment: pointedAt(`http://127.0.0.1:${server.port}/mcp`),
+    });
+    const one = await newBearer({ url: world.url });
+    const other = await newBearer({ url: world.url, seller: "100200301" });
+    const ask = async (bearer: string, id: number) =>
+      (await post(`${world.url}/mcp`, bearer, toolCall("x", {}, id))).text();
+    const own = /"of":"(\d+)"/.exec(await ask(one, 1))?.[1];
+    expect(own).toBeDefined();
+    expect(await ask(one, 7)).toContain("upstream_invalid");
+    // The same id: only whose connection it comes on tells them apart.
+    const theirs = /"of":"(\d+)"/.exec(await ask(other, 7))?.[1];
+    expect(theirs).toBeDefined();
+    expect(theirs).not.toBe(own);
+    server.stop(true);
+  },
+);
+
 const others = '{"jsonrpc":"2.0","id":99,"result":{"of":"OTHERS"}}';
 const event = `event: message\ndata: ${others}\n\n`;
 const inPieces = (text: string) =>

@@ -38,11 +38,13 @@ test("a connection is taken again within four seconds of silence, or what its se
     const wire = { write: () => 0, pause: () => 0, resume: () => 0, ref: () => 0, unref: () => 0 };
     connection.attach({ ...wire, terminate: () => ended.push(name) });
     connection.complete(true, keepAliveMs);
+    connection.looked();
     return connection;
   };
   const first = keep("first", undefined);
   now = 3999;
   expect(idle.take("http://x")).toBe(first);
+  expect(idle.take("http://x")).toBeUndefined();
   first.complete(true, undefined);
   now += 4000;
   expect([idle.take("http://x"), ended]).toEqual([undefined, ["first"]]);
