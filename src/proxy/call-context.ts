@@ -18,6 +18,14 @@ export function contextOf(
   return { plan, caller: plan.caller, upstream, httpMethod, methods, tools, address, at };
 }
 
+/** Whatever ends its stream, or the call itself while it waits: one list for all calls of one tool by one caller. */
+export function endingTopicsOf({ plan, tools }: CallContext): readonly string[] {
+  const [only] = tools;
+  if (only === undefined) return plan.endingTopics;
+  if (tools.length === 1) return only.plan.endingTopics;
+  return [...new Set(tools.flatMap((tool) => tool.plan.endingTopics))];
+}
+
 /** What policy has looked at is not needed while the upstream works; only of a small call it is kept until its end. */
 export function settle({ tools }: CallContext, body: Uint8Array | undefined): void {
   if (isBig(body)) for (const tool of tools) tool.settle();

@@ -14,6 +14,7 @@ import {
 } from "#src/http/exchange.ts";
 import { readAhead } from "#src/http/body.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
+import { endingTopicsOf } from "./call-context.ts";
 import { answersAnother } from "./rpc-id.ts";
 import { listIn, mayHoldToolList } from "./tool-lists.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
@@ -142,14 +143,6 @@ function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
     endpoint,
     inspection,
   });
-}
-
-/** Whatever ends it: one list for all streams of a caller that call one tool. */
-function endingTopicsOf({ plan, tools }: CallContext): readonly string[] {
-  const [only] = tools;
-  if (only === undefined) return plan.endingTopics;
-  if (tools.length === 1) return only.plan.endingTopics;
-  return [...new Set(tools.flatMap((tool) => tool.plan.endingTopics))];
 }
 
 function brokenOff(cancel: Cancel, error?: unknown): Failure {

@@ -14,6 +14,8 @@ export type OpenStreams = {
   /** What ended while the upstream was still being asked ends the stream at once. `since`: when the call began. */
   join(topics: readonly string[], stream: Cuttable, since: number): void;
   leave(topics: readonly string[], stream: Cuttable): void;
+  /** Why whoever rests on these may not go on; undefined when nothing of them has ended since then. Milliseconds. */
+  ended(topics: readonly string[], since: number): FailureCode | undefined;
   /** Ends every stream that rests on this; says how many there were. */
   readonly cut: (subject: string) => number;
   /** The gateway stops: those that only listen end now, with `all` the others too. Says how many. */
@@ -32,6 +34,10 @@ const rememberMs = 10 * 60_000;
 export function createOpenStreams(now: () => number): OpenStreams {
   const open = new Map<string, Set<Cuttable>>();
   const ended = createCache<number>({ freshMs: rememberMs, staleMs: 0, size: 10_000, now });
+  const endedSince = (topics: readonly string[], since: number) => {
+    const over = topics.find((subject) => (ended.fresh(subject) ?? 0) >= since);
+    return over === undefined ? undefined : reasonOf(over);
+  };
   const all = () => {
     const streams = new Set<Cuttable>();
     for (const some of open.values()) for (const stream of some) streams.add(stream);
@@ -44,9 +50,10 @@ export function createOpenStreams(now: () => number): OpenStreams {
         if (streams === undefined) open.set(subject, new Set([stream]));
         else streams.add(stream);
       }
-      const over = topics.find((subject) => (ended.fresh(subject) ?? 0) >= since);
-      if (over !== undefined) stream.cut(reasonOf(over));
+      const over = endedSince(topics, since);
+      if (over !== undefined) stream.cut(over);
     },
+    ended: endedSince,
     leave(topics, stream) {
       for (const subject of topics) {
         const streams = open.get(subject);

@@ -42,7 +42,7 @@ import type { McpExchange } from "./mcp-exchange.ts";
 import { type Call, type ReadCall, isBig, readCall, turn } from "./message.ts";
 import { isRepeatable } from "./repeatable.ts";
 import type { Reader } from "./stream.ts";
-import { contextOf, settle } from "./call-context.ts";
+import { contextOf, endingTopicsOf, settle } from "./call-context.ts";
 import { inspectionOf, noteFailure } from "./inspection.ts";
 
 /** What a call leans on. */
@@ -101,6 +101,7 @@ export async function proxyCall(
     const decided = decide(app, context, call.ownState);
     const decision = decided instanceof Promise ? await decided : decided;
     exchange.decision = decision;
+    if (decided instanceof Promise) expectStill(app, exchange, context);
     settle(context, body);
     await step();
     return await send(app, request, { exchange, caller, call, body, context, decision });
@@ -178,9 +179,9 @@ type Decided = {
 async function send(app: ProxyDeps, request: Request, going: Decided): Promise<Response> {
   const { exchange, caller, call, body, context, decision } = going;
   const { upstream, requestId } = exchange;
-  const auth =
-    upstreamAuthNow(app, caller, upstream) ??
-    (await upstreamAuthFor(app, caller, { upstream, requestId }));
+  const known = upstreamAuthNow(app, caller, upstream);
+  const auth = known ?? (await upstreamAuthFor(app, caller, { upstream, requestId }));
+  if (known === undefined) expectStill(app, exchange, context);
   const cancel = new Cancel();
   const owner = { caller, upstream };
   const url = urlFor(app, request, owner);
@@ -207,7 +208,7 @@ async function send(app: ProxyDeps, request: Request, going: Decided): Promise<R
     if (first.status < 400) noteTaken(app, auth, upstream);
     const answer =
       first.status === 401
-        ? await secondTry(app, exchange, { first, auth, send: sendWith })
+        ? await secondTry(app, exchange, { first, auth, context, send: sendWith })
         : first;
     if (answer.status === 429) {
       decision.punished(readRetryAfter(answer.headers.get("retry-after"), app.now()));
@@ -234,6 +235,16 @@ async function send(app: ProxyDeps, request: Request, going: Decided): Promise<R
   } finally {
     watch.leave();
   }
+}
+
+/** It may have waited for seconds: what was switched off or has ended meanwhile is not sent. */
+function expectStill(
+  { openStreams }: ProxyDeps,
+  { startedAt }: McpExchange,
+  context: CallContext,
+): void {
+  const over = openStreams.ended(endingTopicsOf(context), startedAt);
+  if (over !== undefined) throw new Failure(over);
 }
 
 function readerOf({ id, rpcMethod, httpMethod, isModern, toolCalls }: Call): Reader {
@@ -310,6 +321,7 @@ const placeIn = ({ accountId }: Held, { name }: Upstream) => `${accountId} ${nam
 type Refused = {
   readonly first: Incoming;
   readonly auth: UpstreamAuth;
+  readonly context: CallContext;
   readonly send: (auth: UpstreamAuth) => Promise<Incoming>;
 };
 
@@ -329,6 +341,7 @@ async function secondTry(
   const isKnownRefused = app.refused.fresh(place) === held.generation;
   if (auth.isRenewed || isKnownRefused) throw reconnect(app, held);
   const renewed = await renewedUpstreamAuth(app, held, exchange.requestId);
+  expectStill(app, exchange, refused.context);
   const second = await send(renewed);
   exchange.upstreamStatus = second.status;
   if (second.status !== 401) return second;

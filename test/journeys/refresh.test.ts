@@ -2,6 +2,9 @@ import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { readHeld } from "#src/accounts/credential.ts";
 import { isRestored, renew } from "#src/accounts/refresh/renew.ts";
+import { closeSession } from "#src/oauth-server/sessions/store.ts";
+import { sessions } from "#db/schema/agents.ts";
+import { runBeside } from "#test/cli/run.ts";
 import { saveRefreshed } from "#src/accounts/refresh/store.ts";
 import { accountById } from "#src/accounts/store.ts";
 import type { Fault } from "#src/sandbox/faults.ts";
@@ -361,3 +364,40 @@ test("a generation that is newer than what was read a moment ago is no restored 
   expect(await isRestored(replica.app, { id: account.id, generation: 1 })).toBe(false);
   expect(await accountIn(world)).toMatchObject({ state: "active", generation: 2 });
 });
+
+async function endSessions({ app }: World): Promise<void> {
+  for (const { id, personId } of await app.db.select().from(sessions)) {
+    await closeSession(app.db, { id, personId }, app.now());
+  }
+}
+
+test.each([
+  ["its tool was switched off", "tool:mercadolibre/danger", "switched_off"],
+  ["its upstream was switched off", "mercadolibre", "upstream_switched_off"],
+  ["its session has ended", undefined, "bearer_invalid"],
+] as const)(
+  "a call that waited for a renewal is not sent again when %s meanwhile",
+  async (_, subject, code) => {
+    const refused = Promise.withResolvers<void>();
+    let sent = 0;
+    await using upstream = scriptedUpstream(() => {
+      sent += 1;
+      if (sent !== 1) return Response.json({ jsonrpc: "2.0", id: 1, result: {} });
+      refused.resolve();
+      return new Response(null, { status: 401 });
+    });
+    await using world = await openWorld({ environment: pointedAt(upstream.url) });
+    const bearer = await newBearer({ url: world.url });
+    simulated(world).faults.push({ kind: "slow", ms: 4000 });
+    const waiting = post(`${world.url}/mcp`, bearer, toolCall("danger", {}, 77));
+    await refused.promise;
+    if (subject !== undefined) await runBeside(world, ["switch", "off", subject]);
+    else await endSessions(world);
+    // The gateway has heard of it.
+    while ((await post(`${world.url}/mcp`, bearer, toolCall("danger"))).status === 200)
+      await Bun.sleep(20);
+    const answer = await waiting;
+    expect(await answer.text()).toContain(code);
+    expect(upstream.seen.filter(({ body }) => body.includes(":77"))).toHaveLength(1);
+  },
+);

@@ -43,6 +43,7 @@ function open(reader: Partial<Reader> = {}) {
         count: () => 1,
         streams: () => 1,
         of: () => 0,
+        ended: () => undefined,
       },
     },
     {
