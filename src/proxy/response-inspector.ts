@@ -2,6 +2,7 @@ import { Failure } from "#src/failure.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
 import { type RpcId, answersAnother } from "./rpc-id.ts";
+import { turn } from "./message.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
 import { type Piece, SseSplitter, dataOf, valueOf, withData, ByteBuffer } from "./sse.ts";
@@ -24,6 +25,8 @@ export type Inspection = {
 /** Beyond that an event is not held back any more, unless it may hold a list of tools. */
 const mostHeld = 1024 * 1024;
 export const mostTold = 256 * 1024;
+/** So many events are looked at before others have their turn. */
+const mostAtOnce = 256;
 const nothing = new Uint8Array(0);
 const colon = 0x3a;
 const decoder = new TextDecoder();
@@ -123,7 +126,9 @@ export class ResponseInspector implements Sink {
   /** The last event that said something. */
   #last: Uint8Array<ArrayBuffer> = nothing;
   #size = 0;
-  /** Judging a list; what comes after it has to wait. */
+  /** What may pass, and has not gone on yet: pieces of one chunk go on together. */
+  #passing: Uint8Array<ArrayBuffer> = nothing;
+  /** Judging a list, or letting others have their turn; what comes after it has to wait. */
   #chain: Promise<void> | undefined;
   #isOver = false;
 
@@ -137,7 +142,15 @@ export class ResponseInspector implements Sink {
   chunk(bytes: Uint8Array<ArrayBuffer>): void {
     this.#size += bytes.length;
     const pieces = this.#splitter?.cut(bytes) ?? [{ bytes, isEnd: false }];
-    for (const piece of pieces) this.#inTurn(() => this.#take(piece));
+    if (pieces.length <= mostAtOnce) return this.#inTurn(() => this.#takeAll(pieces));
+    // Thousands of tiny events in one chunk: whoever sends them holds nobody else up.
+    this.flow?.pause();
+    for (let start = 0; start < pieces.length; start += mostAtOnce) {
+      const some = pieces.slice(start, start + mostAtOnce);
+      this.#inTurn(() => this.#takeAll(some));
+      this.#inTurn(turn);
+    }
+    this.#inTurn(() => this.flow?.resume());
   }
 
   end(): void {
@@ -145,6 +158,7 @@ export class ResponseInspector implements Sink {
       const rest = this.#finish();
       const close = () => {
         this.#inspection.ended?.(this.#lastMessage(), this.#size);
+        this.#passOver();
         this.#sink.end();
       };
       if (rest !== undefined) return rest.then(() => (this.#isOver ? undefined : close()));
@@ -176,6 +190,18 @@ export class ResponseInspector implements Sink {
         if (this.#chain === chain) this.#chain = undefined;
       });
     this.#chain = chain;
+  }
+
+  #takeAll(pieces: readonly Piece[]): Promise<void> | undefined {
+    for (const [index, piece] of pieces.entries()) {
+      if (this.#isOver) break;
+      const judging = this.#take(piece);
+      if (judging === undefined) continue;
+      this.#passOver();
+      return judging.then(() => this.#takeAll(pieces.slice(index + 1)));
+    }
+    this.#passOver();
+    return undefined;
   }
 
   #take({ bytes, isEnd }: Piece): Promise<void> | undefined {
@@ -285,6 +311,7 @@ export class ResponseInspector implements Sink {
     if (this.#isOver) return;
     if (changed === undefined) this.#pass(held.view().slice());
     else this.#pass(encoder.encode(this.#withData(text, changed)));
+    this.#passOver();
     this.flow?.resume();
   }
 
@@ -307,6 +334,20 @@ export class ResponseInspector implements Sink {
   }
 
   #pass(bytes: Uint8Array<ArrayBuffer>): void {
+    if (bytes.length === 0) return;
+    const { buffer, byteOffset, length } = this.#passing;
+    if (length > 0 && bytes.buffer === buffer && bytes.byteOffset === byteOffset + length) {
+      this.#passing = new Uint8Array(buffer, byteOffset, length + bytes.length);
+      return;
+    }
+    this.#passOver();
+    this.#passing = bytes;
+  }
+
+  /** Hands on what may pass. */
+  #passOver(): void {
+    const bytes = this.#passing;
+    this.#passing = nothing;
     if (bytes.length > 0) this.#sink.chunk(bytes);
   }
 
@@ -321,6 +362,7 @@ export class ResponseInspector implements Sink {
     this.stop();
     this.flow?.cancel();
     try {
+      this.#passOver();
       this.#sink.fail(error ?? new Failure("upstream_invalid"));
     } catch {
       // Its reader is gone already.

@@ -31,6 +31,7 @@ export class SseSplitter {
       this.#wasReturn = bytes[end] === carriageReturn;
       at = this.#afterReturn(bytes, end + 1);
       if (!isEmptyLine) continue;
+      at = this.#afterEmptyLines(bytes, at);
       pieces.push({ bytes: bytes.subarray(start, at), isEnd: true });
       start = at;
     }
@@ -44,6 +45,15 @@ export class SseSplitter {
     if (!this.#wasReturn || at >= bytes.length) return at;
     this.#wasReturn = false;
     return bytes[at] === lineFeed ? at + 1 : at;
+  }
+
+  /** However many follow, they end nothing: they go with the event before them. */
+  #afterEmptyLines(bytes: Uint8Array, from: number): number {
+    let at = from;
+    for (; bytes[at] === lineFeed || bytes[at] === carriageReturn; at += 1) {
+      this.#wasReturn = bytes[at] === carriageReturn;
+    }
+    return at;
   }
 
   #lineEndFrom(bytes: Uint8Array, from: number): number {

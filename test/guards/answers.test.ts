@@ -266,3 +266,30 @@ test("types go on without their charset, pages of errors as they are, and big re
   guarded.offer.call = () => ({ content: [{ type: "text", text }] });
   expect((await call(guarded, "get_item", { big: true })).text.length).toBeGreaterThan(5_400_000);
 });
+
+test.each([":\n\n", "data:x\n\n", `data: {"a":1}\n\n`])(
+  "thousands of tiny events in one chunk, %j, let others have their turn, and all of them pass in order",
+  async (unit) => {
+    const many = Array.from({ length: 4000 }, (_, at) => unit.replace("x", `${at}`)).join("");
+    const over = Promise.withResolvers<void>();
+    let passed = "";
+    const sink = {
+      chunk: (bytes: Uint8Array) => void (passed += Buffer.from(bytes).toString()),
+      end: () => over.resolve(),
+      fail: (error: Error) => over.reject(error),
+    };
+    const watch = new ResponseInspector(sink, { ...plain, id: 1 }, true);
+    const heard: string[] = [];
+    watch.flow = {
+      pause: () => heard.push("pause"),
+      resume: () => heard.push("resume"),
+      cancel: () => undefined,
+    };
+    watch.chunk(new Uint8Array(Buffer.from(many)));
+    watch.end();
+    expect(passed.length).toBeLessThan(many.length / 4);
+    await over.promise;
+    expect(passed).toBe(many);
+    expect(heard).toEqual(["pause", "resume"]);
+  },
+);

@@ -18,7 +18,17 @@ function cut(chunks: readonly Uint8Array<ArrayBuffer>[]): Cut {
     rest += isLate ? text.slice(1) : text;
     if (isEnd) [rest] = ["", events.push(rest)];
   }
-  return { events, rest, whole };
+  return { events: withoutEmpty(events), rest, whole };
+}
+
+/** More empty lines end nothing: they may go with the event before them. */
+function withoutEmpty(events: readonly string[]): readonly string[] {
+  const joined: string[] = [];
+  for (const event of events) {
+    const isEmpty = joined.length > 0 && /^[\r\n]+$/.test(event);
+    joined.push(isEmpty ? `${joined.pop()}${event}` : event);
+  }
+  return joined;
 }
 
 /** The same by the standard's words: lines end with CRLF, LF or CR, and an empty one ends an event. */
@@ -29,7 +39,7 @@ function byTheStandard(text: string): Pick<Cut, "events" | "rest"> {
     rest += line;
     if (/^[\r\n]/.test(line)) [rest] = ["", events.push(rest)];
   }
-  return { events, rest };
+  return { events: withoutEmpty(events), rest };
 }
 
 const streams = fc
@@ -71,10 +81,15 @@ test("lines of one event may end differently", () => {
   const bytes = Buffer.from("data: 1\r\ndata: 2\n\rdata: 3\r\n\n\r\r\n");
   expect(cut([Uint8Array.from(bytes)]).events).toEqual([
     "data: 1\r\ndata: 2\n\r",
-    "data: 3\r\n\n",
-    "\r",
-    "\r\n",
+    "data: 3\r\n\n\r\r\n",
   ]);
+});
+
+test("however many empty lines come, they are one piece with the event before them", () => {
+  for (const end of ["\n", "\r\n", "\r"]) {
+    const bytes = Uint8Array.from(Buffer.from(`${end.repeat(10_000)}data: 1${end.repeat(10_000)}`));
+    expect(new SseSplitter().cut(bytes).map((piece) => piece.isEnd)).toEqual([true, true]);
+  }
 });
 
 test("pieces are views of what arrived: nothing is copied", () => {
