@@ -41,7 +41,7 @@ export type Arrival = Pick<CallContext, "caller" | "httpMethod" | "address" | "t
   plan: CallContext["plan"];
   at: number;
   /** Event streams that the caller has open. */
-  readonly streams: number;
+  streams: number;
 };
 
 /**
@@ -53,6 +53,15 @@ export function admit(app: PolicyDeps, arrival: Arrival): () => void {
   app.switches.check(arrival.plan.topics);
   checkAtOnce(app, arrival);
   checkLimits(app.rateCounters, limitsOf(app, arrival), 1, arrival.at);
+  return begin(app, arrival.caller.key);
+}
+
+/**
+ * A body that has not come keeps a place among the calls of its caller while it is waited for, until the result is
+ * called. Failures: `too_many_at_once`.
+ */
+export function admitWaiting(app: PolicyDeps, arrival: Arrival): () => void {
+  checkCallsAtOnce(app, arrival.caller.key);
   return begin(app, arrival.caller.key);
 }
 
@@ -275,13 +284,20 @@ function refusesItself({ upstream }: CallContext, { name, written }: ToolInvocat
 const noHeaders: Readonly<Record<string, string>> = {};
 
 function checkAtOnce(app: PolicyDeps, { caller, httpMethod, streams }: Arrival): void {
-  const { callsAtOnce, streamsAtOnce } = app.config.guards;
-  const calls = app.underWay.get(caller.key) ?? 0;
-  if (calls >= callsAtOnce) {
-    const message = `${calls} calls of this agent are under way already. Wait for some to end before the next.`;
-    throw new Failure("too_many_at_once", message, { retryAfterSeconds: 1 });
-  }
-  if (streams < streamsAtOnce || httpMethod === "DELETE") return;
+  checkCallsAtOnce(app, caller.key);
+  if (httpMethod !== "DELETE") expectStreamPlace(app, streams);
+}
+
+function checkCallsAtOnce({ config, underWay }: PolicyDeps, key: string): void {
+  const calls = underWay.get(key) ?? 0;
+  if (calls < config.guards.callsAtOnce) return;
+  const message = `${calls} calls of this agent are under way already. Wait for some to end before the next.`;
+  throw new Failure("too_many_at_once", message, { retryAfterSeconds: 1 });
+}
+
+/** Whether a caller with so many event streams may open another. Failures: `too_many_at_once`. */
+export function expectStreamPlace({ config }: Pick<App, "config">, streams: number): void {
+  if (streams < config.guards.streamsAtOnce) return;
   const message = `${streams} event streams of this agent are open already. Close some of them.`;
   throw new Failure("too_many_at_once", message, { retryAfterSeconds: 10 });
 }

@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure } from "#src/failure.ts";
 import type { CallContext } from "#src/policy/call.ts";
-import type { PolicyDecision } from "#src/policy/guard.ts";
+import { type PolicyDecision, expectStreamPlace } from "#src/policy/guard.ts";
 import {
   type Cancel,
   type BodyLimits,
@@ -133,7 +133,9 @@ async function bodyOf(
 }
 
 function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
-  const { startedAt: since, reader, endpoint, inspection, context } = delivery;
+  const { startedAt: since, reader, endpoint, inspection, context, owner } = delivery;
+  // Those that were asked for at the same time did not know of each other.
+  if (!reader.isAwaited) expectStreamPlace(app, app.openStreams.of(owner.caller.key));
   // It may go on for hours: what was sent is not kept for as long.
   for (const tool of context.tools) tool.settle();
   return relayEvents(app, answer, {
@@ -183,18 +185,20 @@ function inspected(
   body: Uint8Array<ArrayBuffer>,
   answer: Incoming,
   { isJson }: MediaType,
-  { inspection, reader }: Delivery,
+  { inspection }: Delivery,
 ): Body | Promise<Body> {
   const bytes = Buffer.isBuffer(body)
     ? body
     : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  if (isJson) expectOwn(bytes, answer, reader);
+  // Some clients read whatever comes as JSON.
+  const isMessage = isJson || answer.status < 300;
+  if (isMessage) expectOwn(bytes, answer, inspection);
   inspection.ended?.(bytes, body.length);
-  return mayHoldToolList(bytes) ? judged(body, inspection, isJson) : body;
+  return mayHoldToolList(bytes) ? judged(body, inspection, isMessage) : body;
 }
 
 /** Failures: `upstream_invalid` for JSON that no reader, or not this one, should see. */
-function expectOwn(bytes: Buffer, answer: Incoming, { id }: Reader): void {
+function expectOwn(bytes: Buffer, answer: Incoming, { id }: Inspection): void {
   // Another encoding than UTF-8, which some readers find out by themselves.
   if (bytes.includes(0)) throw unreadable("a NUL in JSON");
   if (!answersAnother(bytes, id, answer.status)) return;
@@ -206,13 +210,13 @@ function expectOwn(bytes: Buffer, answer: Incoming, { id }: Reader): void {
 async function judged(
   body: Uint8Array<ArrayBuffer>,
   { screen }: Inspection,
-  isJson: boolean,
+  isMessage: boolean,
 ): Promise<Uint8Array<ArrayBuffer> | string> {
   // Read as a client reads it: without a byte order mark.
   const text = decoder.decode(body);
   const found = listIn(text);
   // A page that tells of a mistake passes as it is: no client reads it as a message.
-  if (found === "none" || (found === "unclear" && !isJson)) return body;
+  if (found === "none" || (found === "unclear" && !isMessage)) return body;
   return (await screened(text, found, screen)) ?? body;
 }
 

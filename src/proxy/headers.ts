@@ -72,7 +72,7 @@ function parametersIn(headers: Headers): Record<string, string> | undefined {
   if (!headers.has("mcp-name")) return undefined;
   let found: Record<string, string> | undefined;
   headers.forEach((value, name) => {
-    if (name.startsWith("mcp-param-")) (found ??= {})[name] = value;
+    if (name.startsWith("mcp-param-")) (found ??= {})[name] = sendable(name, value);
   });
   return found;
 }
@@ -85,7 +85,7 @@ function headersOf(
 ): Readonly<Record<string, string>> {
   const { headers } = request;
   const out: Record<string, string> = {
-    accept: acceptOf(headers.get("accept")),
+    accept: sendable("accept", acceptOf(headers.get("accept"))),
     "accept-encoding": "identity",
     "user-agent": "smartdash",
     ...credential,
@@ -94,7 +94,7 @@ function headersOf(
   if (request.method === "POST") out["content-type"] = "application/json";
   for (const name of passedIn) {
     const value = headers.get(name);
-    if (value !== null) out[name] = value;
+    if (value !== null) out[name] = sendable(name, value);
   }
   const session = headers.get("mcp-session-id");
   if (typeof session === "string") {
@@ -104,6 +104,12 @@ function headersOf(
     delete out["last-event-id"];
   }
   return out;
+}
+
+/** Our server takes more than may be sent on (RFC 9110 section 5.5): whose mistake that is has to be clear. */
+function sendable(name: string, value: string): string {
+  if (!/[^\t\x20-\x7e\x80-\xff]/.test(value)) return value;
+  throw new Failure("message_invalid", `The header ${name} holds a control character`);
 }
 
 /** Always with `text/event-stream`; a client that wants anything gets what MCP speaks. */
@@ -150,8 +156,11 @@ export function checkHeaders(request: Request, call: Call): void {
   const isRequest = call.id !== null;
   const method = request.headers.get("mcp-method");
   if (method === null ? isRequest : method !== call.rpcMethod) throw mismatch("Mcp-Method");
-  if (call.name === undefined) return;
   const name = request.headers.get("mcp-name");
+  if (call.name === undefined) {
+    if (name !== null) throw mismatch("Mcp-Name");
+    return;
+  }
   if (name === null ? isRequest : decodeHeader(name) !== call.name) throw mismatch("Mcp-Name");
 }
 

@@ -6,7 +6,7 @@ import type { CallContext, HashDeps } from "#src/policy/call.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";
 import type { PlanDeps } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
-import { type RpcId, standsAt, withoutId } from "./rpc-id.ts";
+import { type Expected, type RpcId, nobody, standsAt, withoutId } from "./rpc-id.ts";
 import { screened } from "./tool-lists.ts";
 import { type Inspection, mostTold } from "./response-inspector.ts";
 import type { Call } from "./message.ts";
@@ -30,11 +30,17 @@ export function inspectionOf(
   const isTool = call.toolCalls.length === 1;
   return {
     caller: about.caller.key,
-    id: call.httpMethod === "POST" ? id : null,
+    id: expectedBy(call),
     status,
     screen: isList ? screenOf(app, about) : undefined,
     ended: isTool ? outcomeNoter(app, decision, { id, isModern, status }) : undefined,
   };
+}
+
+/** A batch has several; what comes on a stream that was opened with GET may answer whatever was asked elsewhere. */
+function expectedBy({ httpMethod, rpcMethod, id }: Call): Expected {
+  if (httpMethod !== "POST" || rpcMethod === "batch") return null;
+  return id ?? nobody;
 }
 
 type Clock = { readonly now: () => Date };

@@ -18,6 +18,7 @@ import {
   type PolicyDecision,
   type PolicyDeps,
   admit,
+  admitWaiting,
   countUnusable,
   decide,
 } from "#src/policy/guard.ts";
@@ -42,7 +43,7 @@ import type { McpExchange } from "./mcp-exchange.ts";
 import { type Call, type ReadCall, isBig, readCall, turn } from "./message.ts";
 import { isRepeatable } from "./repeatable.ts";
 import type { Reader } from "./stream.ts";
-import { contextOf, endingTopicsOf, settle } from "./call-context.ts";
+import { contextOf, expectStill, settle } from "./call-context.ts";
 import { inspectionOf, noteFailure } from "./inspection.ts";
 
 /** What a call leans on. */
@@ -85,7 +86,8 @@ export async function proxyCall(
   try {
     await step();
     const read = readArrival(app, request, { arrival, place });
-    const { call, body } = read instanceof Promise ? await read : read;
+    const isComing = read instanceof Promise;
+    const { call, body } = isComing ? await waitedFor(app, arrival, read, leave) : read;
     exchange.call = call;
     await step();
     // What has changed while the body was on its way counts.
@@ -126,6 +128,7 @@ const noTools: Arrival["tools"] = [];
 
 /** The plan and the clock of a request whose body has come: that may have taken half a minute. */
 function arrived(app: ProxyDeps, arrival: Arrival): void {
+  arrival.streams = app.openStreams.of(arrival.caller.key);
   arrival.at = app.now().getTime();
   arrival.plan = planFor(app, arrival.caller, arrival.plan.upstream, arrival.at);
 }
@@ -133,6 +136,24 @@ function arrived(app: ProxyDeps, arrival: Arrival): void {
 /** Also when it does not say. */
 function isBigRequest({ method, headers }: Request): boolean {
   return method === "POST" && Number(headers.get("content-length") ?? bigBytes) >= bigBytes;
+}
+
+/** A small body that has not come holds a place, as a big one does already. */
+async function waitedFor(
+  app: ProxyDeps,
+  arrival: Arrival,
+  read: Promise<ReadCall>,
+  hasPlace: (() => void) | undefined,
+): Promise<ReadCall> {
+  if (hasPlace !== undefined) return await read;
+  // Whether it may wait is said without it.
+  read.catch(() => undefined);
+  const leave = admitWaiting(app, arrival);
+  try {
+    return await read;
+  } finally {
+    leave();
+  }
 }
 
 function readArrival(
@@ -235,16 +256,6 @@ async function send(app: ProxyDeps, request: Request, going: Decided): Promise<R
   } finally {
     watch.leave();
   }
-}
-
-/** It may have waited for seconds: what was switched off or has ended meanwhile is not sent. */
-function expectStill(
-  { openStreams }: ProxyDeps,
-  { startedAt }: McpExchange,
-  context: CallContext,
-): void {
-  const over = openStreams.ended(endingTopicsOf(context), startedAt);
-  if (over !== undefined) throw new Failure(over);
 }
 
 function readerOf({ id, rpcMethod, httpMethod, isModern, toolCalls }: Call): Reader {

@@ -1,7 +1,7 @@
 import { Failure } from "#src/failure.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
-import { type RpcId, answersAnother } from "./rpc-id.ts";
+import { type Expected, answersAnother, tellsAnother } from "./rpc-id.ts";
 import { turn } from "./message.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
@@ -10,8 +10,8 @@ import { type Piece, SseSplitter, dataOf, valueOf, withData, ByteBuffer } from "
 export type Inspection = {
   /** Whose answer it is: what one caller's answers hold has a limit of its own. */
   readonly caller: string;
-  /** Of the request that waits for the answer; null where none does, or several. An answer to another one ends it. */
-  readonly id: RpcId;
+  /** Of the request that waits for the answer. An answer to another one ends it. */
+  readonly id: Expected;
   readonly status: number;
   /**
    * The message as the reader may see it, where lists of tools are expected; undefined when nothing changes.
@@ -263,15 +263,13 @@ export class ResponseInspector implements Sink {
     return undefined;
   }
 
-  /** An answer, and not to the request that waits for one. What the server asks or tells has a method. */
+  /** An answer, and not to the request that waits for one. */
   #isAnothers(kept: ByteBuffer): boolean {
     const { id, status } = this.#inspection;
-    if (id === null) return false;
-    const bytes = Buffer.from(kept.view());
-    const isAnswer = bytes.includes('"result"') || bytes.includes('"error"');
-    if (!isAnswer || bytes.includes('"method"')) return false;
-    if (this.#splitter === undefined) return answersAnother(bytes, id, status);
-    return answersAnother(Buffer.from(this.#dataOf(decoder.decode(bytes))), id, status);
+    if (id === null || kept.length === 0) return false;
+    if (this.#splitter === undefined) return answersAnother(Buffer.from(kept.view()), id, status);
+    const message = this.#dataOf(decoder.decode(kept.view()));
+    return message !== "" && tellsAnother(Buffer.from(message), id, status);
   }
 
   /**
@@ -282,11 +280,12 @@ export class ResponseInspector implements Sink {
     if (this.#splitter === undefined) return listIn(event);
     const found = listIn(this.#dataOf(event));
     const lines = event.split(/\r\n|\n|\r/);
+    const isOne = lines.filter((line) => valueOf(line, "data") !== undefined).length === 1;
     const isHidden = (line: string) => {
       const value = valueOf(line, "data");
       return value === undefined
         ? mayHoldToolList(Buffer.from(line))
-        : found === "none" && listIn(value.trim()) === "list";
+        : !(isOne && found === "list") && listIn(value.trim()) === "list";
     };
     return lines.some(isHidden) ? "unclear" : found;
   }

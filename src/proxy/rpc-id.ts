@@ -3,6 +3,12 @@ import { isObject } from "#src/config/read.ts";
 /** Of a request; null where it has none, or several. */
 export type RpcId = string | number | RawNumber | null;
 
+/** What was sent asks for nothing (a notification, an answer of the client): no answer with an id belongs to it. */
+export const nobody = Symbol("nobody");
+
+/** Whose answer is expected; null where there is none to compare, or several. */
+export type Expected = RpcId | typeof nobody;
+
 /** A number as it was written: a double would not hold it, or would be written otherwise. */
 type RawNumber = { readonly rawJSON: string };
 
@@ -10,10 +16,9 @@ type RawNumber = { readonly rawJSON: string };
  * Whether a JSON answer names another request than the one it should answer: one that was late, and belongs to whoever
  * had the connection before. What names none passes, and so does an error for `null`, or with a status of 400 and more
  * for a placeholder (`"server-error"` of the Python SDK).
- * @param id Of the request; null where there is none to compare, or several.
  */
-export function answersAnother(body: Buffer, id: RpcId, status = 200): boolean {
-  if (id === null || names(body, id)) return false;
+export function answersAnother(body: Buffer, id: Expected, status = 200): boolean {
+  if (id === null || (id !== nobody && names(body, id))) return false;
   const text = body.toString("utf8");
   if (/^\s*\[/.test(text)) return someAnswersAnother(text, id);
   const named = topLevelId(text);
@@ -23,18 +28,36 @@ export function answersAnother(body: Buffer, id: RpcId, status = 200): boolean {
 }
 
 /** A batch: no answer to a single request, but some clients would read it. */
-function someAnswersAnother(text: string, id: RpcId): boolean {
+function someAnswersAnother(text: string, id: Expected): boolean {
   try {
     const messages: unknown = JSON.parse(text);
     if (!Array.isArray(messages)) return false;
     const wanted = plain(id);
-    const named = messages.map((each: unknown): unknown =>
-      isObject(each) ? (each["id"] ?? wanted) : wanted,
-    );
+    const named = messages.filter(isAnswer).map((each) => each["id"] ?? wanted);
     return named.some((each) => each !== wanted);
   } catch {
     return false;
   }
+}
+
+/**
+ * The same of one message of a stream, where the server asks and tells things too: these have a method, and neither
+ * result nor error.
+ */
+export function tellsAnother(message: Buffer, id: Expected, status: number): boolean {
+  if (id === null || (id !== nobody && names(message, id))) return false;
+  try {
+    const said: unknown = JSON.parse(message.toString("utf8"));
+    if (!Array.isArray(said) && !isAnswer(said)) return false;
+  } catch {
+    // Of what is cut off, or no JSON to us, a reader may still make something.
+    if (!message.includes('"result"') && !message.includes('"error"')) return false;
+  }
+  return answersAnother(message, id, status);
+}
+
+function isAnswer(message: unknown): message is Readonly<Record<string, unknown>> {
+  return isObject(message) && (Object.hasOwn(message, "result") || Object.hasOwn(message, "error"));
 }
 
 /** The answer without its id, which is another one each time; undefined when it names another, or none. */
@@ -49,7 +72,8 @@ export function withoutId(answer: Buffer, id: RpcId): Buffer | undefined {
 }
 
 /** As JavaScript has it: a server may have written a number anew. */
-function plain(id: RpcId): string | number | null {
+function plain(id: Expected): string | number | null | typeof nobody {
+  if (id === nobody) return id;
   return typeof id === "string" || id === null ? id : Number(JSON.stringify(id));
 }
 

@@ -66,6 +66,20 @@ const hidden: Readonly<Record<string, () => Response>> = {
   "a field in other case": () => events(`Data: ${list}\n\n`),
   "a byte order mark before the first field": () => events(`\ufeffdata: ${list}\n\n`),
   "one line of several, for who reads each": () => events(`data: [1,\ndata: ${list}\ndata: ]\n\n`),
+  "one line of several, beside an honest list": () =>
+    events(
+      `data: {"jsonrpc":"2.0","id":1,"result":{"tools":${approved}},"x":\ndata: ${list}\ndata: }\n\n`,
+    ),
+  ...Object.fromEntries(
+    [
+      `{"jsonrpc":"2.0","id":1,"result":{"tools":${approved},"tools":${evil}}}`,
+      `{"jsonrpc":"2.0","id":1,"x":NaN,"result":{"tools":${evil}}}`,
+      Buffer.from(list, "utf16le"),
+    ].map((body, at) => [
+      `as plain text, for who reads whatever comes: ${at}`,
+      () => new Response(body, { headers: { "content-type": "text/plain" } }),
+    ]),
+  ),
   "an event that never ends": () => events(slowly(`data: ${list}\n`)),
   "a big event that never ends": () =>
     events(slowly(`data: ${list.replace("[", `["${"x".repeat(1_100_000)}",`)}\n`)),

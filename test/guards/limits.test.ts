@@ -308,6 +308,55 @@ test("streams of one agent are bounded, and others have their own", async () => 
     return undefined;
   }, "the place of a stream that was left");
   for (const { body } of [...streams.slice(1), others, next]) await body?.cancel();
+  // Those that are asked for at the same time do not know of each other.
+  await until(() => isQuiet(open, one), "the places of all of them");
+  const at = await Promise.all(Array.from({ length: 20 }, () => open(one)));
+  const opened = at.filter(({ status }) => status === 200);
+  expect(opened).toHaveLength(5);
+  expect(at.filter(({ status }) => status === 429)).toHaveLength(15);
+  for (const { body } of at) await body?.cancel();
+});
+
+/** Whether another stream may be opened, five times in a row. */
+async function isQuiet(open: (bearer: string) => Promise<Response>, bearer: string) {
+  const some = [];
+  for (let count = 0; count < 5; count += 1) some.push(await open(bearer));
+  for (const { body } of some) await body?.cancel();
+  return some.every(({ status }) => status === 200) ? true : undefined;
+}
+
+test("bodies that do not come are calls under way, and a complete one beyond them is told so", async () => {
+  await using upstream = scriptedUpstream(() =>
+    Response.json({ jsonrpc: "2.0", id: 1, result: {} }),
+  );
+  await using world = await openWorld({
+    environment: { ...pointedAt(upstream.url), SMARTDASH_CALLS_AT_ONCE: "3" },
+  });
+  const [one, two] = [
+    await newBearer({ url: world.url }),
+    await newBearer({ url: world.url, seller: "100200301" }),
+  ];
+  const { host, hostname, port } = new URL(world.url);
+  const head = `POST /mcp HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${one}\r\nContent-Type: application/json\r\nContent-Length: 2000\r\n\r\n{`;
+  const told = Promise.withResolvers<string>();
+  const half = async () =>
+    await Bun.connect({
+      hostname,
+      port: Number(port),
+      socket: {
+        open: (socket) => void socket.write(head),
+        data: (_, bytes) => told.resolve(bytes.toString()),
+      },
+    });
+  const waiting = [await half(), await half(), await half(), await half()];
+  expect(await told.promise).toMatch(/^HTTP\/1.1 429 [^]*too_many_at_once/);
+  expect((await post(`${world.url}/mcp`, one, toolCall("x"))).status).toBe(429);
+  expect((await post(`${world.url}/mcp`, two, toolCall("x"))).status).toBe(200);
+  for (const socket of waiting) socket.terminate();
+  await until(async () => {
+    const { status } = await post(`${world.url}/mcp`, one, toolCall("x"));
+    return status === 200 ? true : undefined;
+  }, "the places of bodies whose clients have gone");
 });
 
 const dayMs = 86_400_000;

@@ -533,6 +533,18 @@ test.each([
   ["with an escaped member", () => jsonOf(others.replace('"id"', String.raw`"\u0069d"`))],
   ["with an id of another kind", () => jsonOf(others.replace("99", '"1"'))],
   ["as an event", () => streamOf(event)],
+  [
+    "as an event with a method somewhere in it",
+    () => streamOf(event.replace('"OTHERS"', '{"x":"OTHERS","method":"x"}')),
+  ],
+  [
+    "as an event with a method beside its result",
+    () => streamOf(event.replace('"result"', '"method":"x","result"')),
+  ],
+  [
+    "as an event with an escaped member",
+    () => streamOf(event.replace('"result"', String.raw`"\u0072esult"`)),
+  ],
   ["as an event in pieces", () => streamOf(inPieces(event))],
 ])("an answer to another request, %s, is not passed on", async (_, answer) => {
   await using upstream = scriptedUpstream(answer);
@@ -543,6 +555,51 @@ test.each([
     .catch(() => "broken off");
   expect(text).not.toContain("OTHERS");
   expect(text).toMatch(/upstream_invalid|broken off/);
+});
+
+test.each([
+  ["a notification", { method: "notifications/initialized" }],
+  ["an answer of the client", { id: "q1", result: {} }],
+])("who sends %s gets no answer of somebody else, and its connection ends", async (_, message) => {
+  for (const answer of [() => jsonOf(others), () => streamOf(event)]) {
+    await using upstream = scriptedUpstream(answer);
+    await using world = await openWorld({ environment: pointedAt(upstream.url) });
+    const bearer = await newBearer({ url: world.url });
+    const got = await post(`${world.url}/mcp`, bearer, { jsonrpc: "2.0", ...message });
+    const text = await got.text();
+    expect(text).not.toContain("OTHERS");
+    expect(text).toContain("upstream_invalid");
+  }
+});
+
+test("what a server asks and tells on a stream passes, whatever its own ids are", async () => {
+  const said = [
+    { method: "notifications/progress", params: { progressToken: 1, progress: 1 } },
+    { id: 99, method: "sampling/createMessage", params: { result: "x" } },
+    { id: 1, result: { method: "x" } },
+  ];
+  const events = said.map((each) => `data: ${JSON.stringify({ jsonrpc: "2.0", ...each })}\n\n`);
+  await using upstream = scriptedUpstream(() => streamOf(events.join("")));
+  await using world = await openWorld({ environment: pointedAt(upstream.url) });
+  const bearer = await newBearer({ url: world.url });
+  const text = await (await post(`${world.url}/mcp`, bearer, toolCall("x"))).text();
+  for (const each of events) expect(text).toContain(each);
+});
+
+test("a header that cannot be sent on is the client's mistake, and says nothing of the upstream", async () => {
+  await using upstream = scriptedUpstream(ok);
+  await using world = await openWorld({ environment: pointedAt(upstream.url) });
+  const bearer = await newBearer({ url: world.url });
+  for (const [name, value] of [
+    ["last-event-id", "a\x7f"],
+    ["tracestate", "\x7f"],
+    ["accept", "application/json\x7f"],
+  ] as const) {
+    const got = await post(`${world.url}/mcp`, bearer, toolCall("x"), { [name]: value });
+    expect([name, got.status]).toEqual([name, 400]);
+    expect(await got.text()).toContain(`The header ${name} holds a control character`);
+  }
+  expect(upstream.seen).toHaveLength(0);
 });
 
 test("what a server says of a session that is gone passes, with the placeholder of the Python SDK for an id", async () => {
