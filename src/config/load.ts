@@ -147,7 +147,7 @@ function configFrom(read: Reader, environment: Environment): Config {
     signUp: signUpFrom(read),
     tokenAlgorithm: read.text("SMARTDASH_TOKEN_ALGORITHM") === "ES256" ? "ES256" : "EdDSA",
     clientDocuments: documentsFrom(read.text("SMARTDASH_CLIENT_DOCUMENTS")),
-    clientAddressHeader: read.text("CLIENT_ADDRESS_HEADER")?.toLowerCase(),
+    clientAddressHeader: read.header("CLIENT_ADDRESS_HEADER"),
     registrations: registrationsFrom(read),
     providers: read.json("SMARTDASH_PROVIDERS"),
     upstreams: read.json("SMARTDASH_UPSTREAMS"),

@@ -1,6 +1,6 @@
 import type { Secret } from "#src/crypto/secret.ts";
 import { isLoopbackName } from "#src/http/address.ts";
-import type { Reader } from "./read.ts";
+import { type Reader, isHeaderName } from "./read.ts";
 import type { SettingName } from "./settings.ts";
 
 /** What is measured, told and kept for the operator. */
@@ -45,8 +45,12 @@ export function operationsFrom(read: Reader): OperationsConfig {
     const message = "is required with ALERT_WEBHOOK_URL: whoever receives alerts checks it";
     read.problems.push({ setting: "ALERT_WEBHOOK_SECRET", message });
   }
-  if (read.secret("OTEL_EXPORTER_OTLP_HEADERS") !== undefined) {
-    addressIn(read, "OTEL_EXPORTER_OTLP_ENDPOINT");
+  const traceHeaders = read.secret("OTEL_EXPORTER_OTLP_HEADERS");
+  if (traceHeaders !== undefined) addressIn(read, "OTEL_EXPORTER_OTLP_ENDPOINT");
+  const pairs = (traceHeaders?.reveal() ?? "").split(",").filter((pair) => pair.trim() !== "");
+  if (!pairs.every((pair) => pair.includes("=") && isHeaderName(pair.split("=")[0]?.trim()))) {
+    const message = "must be headers, such as authorization=Bearer%20TOKEN,x-team=shop";
+    read.problems.push({ setting: "OTEL_EXPORTER_OTLP_HEADERS", message });
   }
   return {
     metrics: {
@@ -55,7 +59,7 @@ export function operationsFrom(read: Reader): OperationsConfig {
     },
     tracing: {
       endpoint: read.url("OTEL_EXPORTER_OTLP_ENDPOINT"),
-      headers: read.secret("OTEL_EXPORTER_OTLP_HEADERS"),
+      headers: traceHeaders,
       serviceName: read.text("OTEL_SERVICE_NAME") ?? "",
     },
     alerting: {

@@ -14,6 +14,8 @@ export type Problem = { readonly setting: string; readonly message: string };
 export type Reader = {
   readonly problems: Problem[];
   text(name: SettingName): string | undefined;
+  /** The name of a header, in lower case. */
+  header(name: SettingName): string | undefined;
   secret(name: SettingName): Secret | undefined;
   url(name: SettingName): string | undefined;
   number(name: SettingName): number;
@@ -34,6 +36,7 @@ export function createReader(environment: Environment): Reader {
   return {
     problems,
     text: (name) => readText(given, name),
+    header: (name) => readHeaderName(given, name),
     secret: (name) => mapped(readText(given, name), (value) => new Secret(value)),
     url: (name) => readUrl(given, name),
     number: (name) => readNumber(given, name),
@@ -58,6 +61,13 @@ function readText({ environment, complain }: Given, name: SettingName): string |
   if (setting.choices === undefined || setting.choices.includes(value)) return value;
   complain(name, `must be one of ${setting.choices.join(", ")}`);
   return setting.default;
+}
+
+function readHeaderName(given: Given, name: SettingName): string | undefined {
+  const value = readText(given, name);
+  if (value === undefined || isHeaderName(value)) return value?.toLowerCase();
+  given.complain(name, "must be the name of a header, such as X-Forwarded-For");
+  return undefined;
 }
 
 function readUrl(given: Given, name: SettingName): string | undefined {
@@ -146,6 +156,11 @@ function parseObject(text: string): Readonly<Record<string, unknown>> | undefine
   } catch {
     return undefined;
   }
+}
+
+/** RFC 9110 section 5.1. */
+export function isHeaderName(text: unknown): text is string {
+  return typeof text === "string" && /^[!#$%&'*+.^_`|~\w-]+$/.test(text);
 }
 
 /** A JSON object (not null, not an array). */

@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isHeaderName, isObject } from "#src/config/read.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { type ToolRules, readToolRules } from "./tool-rules.ts";
 import { isHttpUrl } from "#src/providers/generic.ts";
@@ -45,6 +45,12 @@ export function readUpstream(name: string, value: unknown, base?: Upstream): Rea
   const credential = readCredential(value["credential"], base);
   const tools = readToolRules(name, value["tools"], base?.tools);
   const problems = [
+    ...unknownFields(name, value, upstreamFields),
+    ...wrongCredential(`${name}.credential`, value["credential"]),
+    ...unless(
+      value["title"] === undefined || typeof value["title"] === "string",
+      `${name}.title must be a text`,
+    ),
     ...tools.problems,
     ...unless(
       /^[a-z0-9][a-z0-9_-]{0,62}$/.test(name),
@@ -61,6 +67,35 @@ export function readUpstream(name: string, value: unknown, base?: Upstream): Rea
   const title = titleOf(value, base) ?? name;
   const upstream = { ...packOf(base), name, title, url, credential, tools: tools.rules };
   return { upstream, problems };
+}
+
+const upstreamFields = ["url", "title", "credential", "tools"];
+
+/** A field that is written wrongly would be left out: a key would go out where nobody looks for it. */
+function unknownFields(
+  place: string,
+  value: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+): readonly string[] {
+  return Object.keys(value)
+    .filter((field) => !known.includes(field))
+    .map((field) => `${place}.${field} is not one of ${known.join(", ")}`);
+}
+
+function wrongCredential(place: string, value: unknown): readonly string[] {
+  if (!isObject(value)) return [];
+  if ("provider" in value) return unknownFields(place, value, ["provider"]);
+  const { key, header, scheme } = value;
+  const isToken = (text: unknown) => text === undefined || isHeaderName(text);
+  return [
+    ...unknownFields(place, value, ["key", "header", "scheme"]),
+    ...unless(isToken(header), `${place}.header must be the name of a header`),
+    ...unless(scheme === "" || isToken(scheme), `${place}.scheme must be one word`),
+    ...unless(
+      typeof key !== "string" || /^[\x20-\x7e\x80-\xff]*$/.test(key),
+      `${place}.key holds what no header may hold, such as a line end`,
+    ),
+  ];
 }
 
 function packOf(base: Upstream | undefined): Pick<Upstream, "pack"> {

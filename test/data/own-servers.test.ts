@@ -167,3 +167,33 @@ describe("a wrong own MCP server is reported:", () => {
     ]);
   });
 });
+
+test.each([
+  [{ titel: "Live" }, /^live\.titel is not one of url, title, credential, tools$/],
+  [{ title: 5 }, /^live\.title must be a text$/],
+  [
+    { credential: { key: "k", heeder: "X-Key" } },
+    /^live\.credential\.heeder is not one of key, header, scheme$/,
+  ],
+  [
+    { credential: { provider: "airtable", key: "k" } },
+    /^live\.credential\.key is not one of provider$/,
+  ],
+  [
+    { credential: { key: "k", header: "X Key" } },
+    /^live\.credential\.header must be the name of a header$/,
+  ],
+  [{ credential: { key: "k", header: 5 } }, /^live\.credential\.header must be/],
+  [{ credential: { key: "hunter2\n" } }, /^live\.credential\.key holds what no header may hold/],
+  [
+    { credential: { key: "k", scheme: "Two words" } },
+    /^live\.credential\.scheme must be one word$/,
+  ],
+])("%j of an upstream is told, not passed over", async (wrong, told) => {
+  const live = { url: "http://127.0.0.1:9/mcp", credential: "none", ...wrong };
+  const { problems } = await catalogOf({}, { live });
+  expect(problems).toEqual([
+    { setting: "SMARTDASH_UPSTREAMS", message: expect.stringMatching(told) },
+  ]);
+  expect(JSON.stringify(problems)).not.toContain("hunter2");
+});

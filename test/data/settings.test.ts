@@ -28,6 +28,8 @@ const wrong: Environment = {
   SMARTDASH_PROVIDERS: '{"own": {"client_secret": "hunter2"',
   SMARTDASH_UPSTREAMS: "hunter2.json",
   PROVIDER_TIMEOUT_MS: "20s",
+  CLIENT_ADDRESS_HEADER: "X Real IP",
+  OTEL_EXPORTER_OTLP_HEADERS: "authorization: hunter2",
 };
 
 /** What each of them is told. MELI_CLIENT_SECRET is not among them: any text can be right. */
@@ -45,6 +47,8 @@ const remedies: Readonly<Record<string, RegExp>> = {
   SMARTDASH_PROVIDERS: /not a JSON object/,
   SMARTDASH_UPSTREAMS: /no such file/,
   PROVIDER_TIMEOUT_MS: /whole number/,
+  CLIENT_ADDRESS_HEADER: /must be the name of a header/,
+  OTEL_EXPORTER_OTLP_HEADERS: /must be headers, such as/,
 };
 
 describe("wrong settings", () => {
