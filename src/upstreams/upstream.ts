@@ -45,12 +45,7 @@ export function readUpstream(name: string, value: unknown, base?: Upstream): Rea
   const credential = readCredential(value["credential"], base);
   const tools = readToolRules(name, value["tools"], base?.tools);
   const problems = [
-    ...unknownFields(name, value, upstreamFields),
-    ...wrongCredential(`${name}.credential`, value["credential"]),
-    ...unless(
-      value["title"] === undefined || typeof value["title"] === "string",
-      `${name}.title must be a text`,
-    ),
+    ...wrongFields(name, value),
     ...tools.problems,
     ...unless(
       /^[a-z0-9][a-z0-9_-]{0,62}$/.test(name),
@@ -80,6 +75,15 @@ function unknownFields(
   return Object.keys(value)
     .filter((field) => !known.includes(field))
     .map((field) => `${place}.${field} is not one of ${known.join(", ")}`);
+}
+
+function wrongFields(name: string, value: Readonly<Record<string, unknown>>): readonly string[] {
+  const { title = "", credential } = value;
+  return [
+    ...unknownFields(name, value, upstreamFields),
+    ...wrongCredential(`${name}.credential`, credential),
+    ...unless(typeof title === "string", `${name}.title must be a text`),
+  ];
 }
 
 function wrongCredential(place: string, value: unknown): readonly string[] {

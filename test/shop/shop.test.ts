@@ -100,6 +100,21 @@ test("what changes money or cannot be undone asks even where approval is off; no
   expect(wrong.text).toContain("expected_question is missing");
   const sorted = await at.call("list_listings", { sort: "cheapest" });
   expect(sorted.text).toContain("sort must be one of newest, oldest, price, stock.");
+  const discount = { item_id: "MLA1001", action: "set", expected_price: 9900 };
+  for (const [more, told] of [
+    [{}, "A discount needs its price"],
+    [{ deal_price: 100 }, "5 to 80 per cent"],
+    [
+      { deal_price: 8000, start_date: "2026-13-45", end_date: "2026-12-05" },
+      "its first and last day",
+    ],
+    [{ deal_price: 8000, start_date: "2026-12-01", end_date: "2026-12-31" }, "14 days at most"],
+  ] as const) {
+    const came = await at.call("set_listing_discount", { ...discount, ...more });
+    expect([came.code, came.text]).toEqual(["invalid_argument", expect.stringContaining(told)]);
+  }
+  const huge = { ...args, question_id: "99999999999999999999" };
+  expect((await at.call("answer_question", huge)).code).toBe("invalid_argument");
   const listed = await at.call("get_listings", { item_ids: ["MLA1001", "1002"] });
   expect(listed.text).toContain("item_ids.1 must match pattern");
   expect(listed.text).toContain("(Id of a listing, such as MLA123456789).");
@@ -157,4 +172,25 @@ test("names, schemas and hints are what clients and directories ask for", () => 
     // Whoever changes something asks, in three languages.
     expect([name, asks !== undefined]).toEqual([name, effect !== "reading"]);
   }
+});
+
+test("a protocol version that is not spoken here is 400, and a tool that is not there is named", async () => {
+  await using at = await openShop();
+  const ask = (body: object, version: string) =>
+    post(
+      at.url,
+      at.bearer,
+      { jsonrpc: "2.0", id: 1, ...body },
+      { "mcp-protocol-version": version },
+    );
+  for (const version of ["1999-01-01", "nonsense", "2025-03-26"]) {
+    const got = await ask({ method: "tools/list" }, version);
+    expect([version, got.status]).toEqual([version, 400]);
+    expect(await got.text()).toContain("Unsupported protocol version");
+  }
+  for (const version of ["2024-11-05", "2025-06-18", "2025-11-25"]) {
+    expect((await ask({ method: "tools/list" }, version)).status).toBe(200);
+  }
+  const typo = await at.call("list_question");
+  expect(typo.text).toContain("no tool list_question here: tools/list");
 });

@@ -107,15 +107,16 @@ const answerQuestion: Tool = {
     pt: "Publicar esta resposta. É pública e não pode ser alterada nem apagada:",
     en: "Publish this answer. It is public, and can be neither changed nor deleted:",
   },
+  check({ question_id: id }) {
+    // The vendor wants a number here.
+    if (Number.isSafeInteger(Number(id))) return;
+    throw new ToolProblem("invalid_argument", "There are no such questions", {
+      field: "question_id",
+    });
+  },
   async run(api, input) {
     const id = text(input["question_id"]) ?? "";
-    // The vendor wants a number here.
     const questionId = Number(id);
-    if (!Number.isSafeInteger(questionId)) {
-      throw new ToolProblem("invalid_argument", "There are no such questions", {
-        field: "question_id",
-      });
-    }
     const read = async () => (await api.call(endpoints.question, { parts: { id } })).body;
     const before = await read();
     if (at(before, "status") !== "UNANSWERED") {

@@ -114,6 +114,9 @@ const setDiscount: Tool = {
     pt: "Mudar o desconto deste anúncio:",
     en: "Change the discount of this listing:",
   },
+  check(input) {
+    if (input["action"] === "set") expectDiscount(input);
+  },
   async run(api, input) {
     const parts = { item_id: text(input["item_id"]) ?? "" };
     const isSet = input["action"] === "set";
@@ -122,14 +125,10 @@ const setDiscount: Tool = {
     const { body: item } = await api.call(endpoints.item, { parts });
     const price = number(at(item, "price")) ?? 0;
     expectSame("expected_price", input["expected_price"], price);
-    if (isSet)
-      expectDiscount({
-        price,
-        deal,
-        start,
-        end,
-        today: Math.floor(api.now().getTime() / 86_400_000),
-      });
+    // A site's today may be yesterday's here.
+    const today = Math.floor(api.now().getTime() / 86_400_000);
+    if (isSet && (dayOf(start) ?? 0) < today - 1)
+      throw wrong("The first day is over", "start_date");
     const read = async () => {
       const { body } = await api.call(endpoints.itemPromotions, { parts });
       const own = needed(body).find(
@@ -160,29 +159,23 @@ const setDiscount: Tool = {
   },
 };
 
-type Wanted = {
-  readonly price: number;
-  readonly deal: number | undefined;
-  readonly start: string | undefined;
-  readonly end: string | undefined;
-  readonly today: number;
-};
+function wrong(message: string, field: string): ToolProblem {
+  return new ToolProblem("invalid_argument", message, { field });
+}
 
 /** Failures: `invalid_argument` for a discount that Mercado Libre does not take. */
-function expectDiscount({ price, deal, start, end, today }: Wanted): void {
-  const wrong = (message: string, field: string) =>
-    new ToolProblem("invalid_argument", message, { field });
+function expectDiscount(input: Input): void {
+  const deal = number(input["deal_price"]);
   if (deal === undefined) throw wrong("A discount needs its price", "deal_price");
-  const share = 1 - deal / price;
+  const share = 1 - deal / (number(input["expected_price"]) ?? 0);
   if (share < 0.05 || share > 0.8) {
     throw wrong("A discount is 5 to 80 per cent of the listed price", "deal_price");
   }
-  const [first, last] = [dayOf(start), dayOf(end)];
+  const [first, last] = [dayOf(text(input["start_date"])), dayOf(text(input["end_date"]))];
   if (first === undefined || last === undefined) {
     throw wrong("A discount needs its first and last day, such as 2026-12-01", "start_date");
   }
-  // The first and the last day are days of it; a site's today may be yesterday's here.
-  if (first < today - 1) throw wrong("The first day is over", "start_date");
+  // The first and the last day are days of it.
   if (last < first || last - first > 13)
     throw wrong("A discount lasts 14 days at most", "end_date");
 }

@@ -12,9 +12,19 @@ export function problemWith(tool: Tool, given: unknown): ToolProblem | undefined
   schemas.set(tool, schema);
   const result = schema["~standard"].validate(given);
   if (result instanceof Promise) throw new Error("a schema of a tool is checked at once");
-  if (result.issues === undefined) return undefined;
+  if (result.issues === undefined) return ownProblem(tool, given);
   const words = unknownIn(tool, given) ?? inWords(tool, result.issues[0]?.message ?? "");
   return new ToolProblem("invalid_argument", words.slice(0, 300));
+}
+
+function ownProblem(tool: Tool, given: unknown): ToolProblem | undefined {
+  try {
+    tool.check?.(isObject(given) ? given : {});
+    return undefined;
+  } catch (error) {
+    if (error instanceof ToolProblem) return error;
+    throw error;
+  }
 }
 
 /** Which argument the tool does not have, and which it has: the validator says neither. */

@@ -43,7 +43,9 @@ export function servePack(pack: Pack): ServedPack {
       if (request.method !== "POST") return incoming({ status: 405 });
       try {
         const [, credential = ""] = (request.headers["authorization"] ?? "").split(" ");
-        return incoming(await reply(served, parsed(request.body), apiOf), credential);
+        const message = parsed(request.body);
+        const refusal = unknownVersion(request.headers["mcp-protocol-version"], message);
+        return incoming(refusal ?? (await reply(served, message, apiOf)), credential);
       } catch (error) {
         if (error instanceof Unauthorized) return incoming({ status: 401 });
         throw error;
@@ -117,12 +119,17 @@ async function resultOf(
       return isModern(message) ? served.listedModern : served.listed;
     case "tools/call": {
       const tool = served.tools.get(String(params["name"]));
-      if (tool === undefined) return new Fault(invalidParams, "Unknown tool");
+      if (tool === undefined) return new Fault(invalidParams, unknownTool(params["name"]));
       return await called(tool, params["arguments"] ?? {}, apiOf());
     }
     default:
       return new Fault(methodNotFound, "Method not found");
   }
+}
+
+function unknownTool(name: unknown): string {
+  const named = typeof name === "string" ? `no tool ${name.slice(0, 60)}` : "no such tool";
+  return `There is ${named} here: tools/list has those that there are`;
 }
 
 function agreed(asked: unknown): string | undefined {
@@ -144,6 +151,18 @@ class Fault {
 function failed(status: number, id: unknown, { code, message, data }: Fault): Reply {
   const error = { code, message, ...(data === undefined ? {} : { data }) };
   return { status, body: { jsonrpc: "2.0", id, error } };
+}
+
+/** MCP, Streamable HTTP: a version in the header that is not spoken here is 400; without one, any goes. */
+function unknownVersion(said: string | undefined, message: unknown): Reply | undefined {
+  const supported = [modern, ...legacyVersions];
+  if (said === undefined || supported.includes(said)) return undefined;
+  const id = isRequest(message) ? (message["id"] ?? null) : null;
+  return failed(
+    400,
+    id,
+    new Fault(unsupportedVersion, "Unsupported protocol version", { supported }),
+  );
 }
 
 function metaOf(message: Message): Message {

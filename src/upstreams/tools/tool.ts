@@ -23,6 +23,11 @@ export type Tool = {
   readonly effect: "reading" | "writing" | "destructive";
   /** The same call again leaves the same state. */
   readonly isIdempotent: boolean;
+  /**
+   * What is wrong with arguments that their schema takes, as far as it shows without asking the API: looked at before a
+   * person is asked. Failures: `invalid_argument`.
+   */
+  readonly check?: (input: Input) => void;
   /** What a person is asked before a call goes out; the arguments are shown below it. Absent: nobody is asked. */
   readonly asks?: Wording;
   /** A yes is for one call: neither for an hour nor for always. */
