@@ -21,6 +21,7 @@ import { type Runtime, version } from "./runtime/runtime.ts";
 import { type Log, type Write, createLog, boundedWriter } from "./telemetry/log.ts";
 import { type Metrics, createMetrics } from "./telemetry/metrics.ts";
 import { type Tracing, createTracing } from "./telemetry/trace.ts";
+import { misspelt } from "./config/unknown-names.ts";
 
 /** What an operation may lean on. Operations ask for the parts they use. */
 export type App = {
@@ -139,7 +140,7 @@ async function configure(options: OpenOptions): Promise<{ config: Config; catalo
   const outbound = createOutbound(config.providerTimeoutMs);
   const found = await withDiscovered(outbound, config.providers, issuersToDiscover(config));
   const built = buildCatalog({ ...config, providers: found.providers });
-  refuse([...problems, ...found.problems, ...built.problems]);
+  refuse([...problems, ...found.problems, ...built.problems], options.environment);
   return { config: { ...config, providers: found.providers }, catalog: built.catalog };
 }
 
@@ -154,8 +155,12 @@ async function bundledDatabase(
     return { url: running, stop: () => Promise.resolve(), keepRunning: () => undefined };
   }
   if (options.role === "command" && !hasDatabase(config.home)) {
+    const hints = [
+      "Set SMARTDASH_HOME or DATABASE_URL as the gateway has it.",
+      ...misspelt(options.environment),
+    ];
     throw new Failure("home_unusable", `There is no smartdash database in ${config.home}`, {
-      hint: "Set SMARTDASH_HOME or DATABASE_URL as the gateway has it.",
+      hint: hints.join(" "),
     });
   }
   refuseUnaskedDatabase(config);

@@ -1,4 +1,4 @@
-import { loadConfig, localGateway } from "#src/config/load.ts";
+import { loadConfig, localGateway, refuse } from "#src/config/load.ts";
 import { objectIn } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
 import { createOutbound } from "#src/http/fetch-exchange.ts";
@@ -28,11 +28,15 @@ export const status = command({
   run: ask,
 });
 
+const placeSettings = new Set(["PORT", "HOST"]);
+
 async function ask({ url }: { readonly url?: string | undefined }): Promise<Outcome> {
   if (url !== undefined && !/^https?:\/\/./.test(url)) {
     throw new Failure("usage", "--url takes an http(s) address");
   }
-  const { config } = loadConfig(environment());
+  const { config, problems } = loadConfig(environment());
+  // Where the gateway is follows from these; whatever else is wrong does not stop a probe.
+  if (url === undefined) refuse(problems.filter(({ setting }) => placeSettings.has(setting)));
   const local = localGateway(config);
   const address = url ?? local.address;
   const init = url === undefined ? local.init : {};

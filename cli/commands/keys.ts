@@ -55,7 +55,10 @@ const resealing = command({
         `${count} of ${table}.${column} are still sealed with the key ${keyId}.`,
     );
     const why = "A gateway may still run with that key as its first, or the key is missing here.";
-    const done = `${resealed} values are sealed with the first ENCRYPTION_KEY now.`;
+    const done =
+      resealed === 0 && left.length === 0
+        ? "Everything was sealed with the first ENCRYPTION_KEY already."
+        : `${resealed} values are sealed with the first ENCRYPTION_KEY now.`;
     const json = { resealed, left };
     if (left.length === 0) return { json, talk: done };
     return { json, talk: [done, ...lines, why].join("\n"), exit: 1 };

@@ -27,12 +27,13 @@ const off = command({
     const { subject: name, isKnown } = done;
     const told = acknowledgedOutcome(done.acknowledged);
     const code = name.startsWith("upstream:") ? "upstream_switched_off" : "switched_off";
+    const what = isKnown
+      ? `${name} is off: calls get 503 ${code}.`
+      : `Nothing called ${name} has been here: check the spelling. If it ever comes, calls get 503 ${code}.`;
     return {
       json: { subject: name, state: "off", isKnown, ...told.json },
-      text: `${name} is off: calls get 503 ${code}. ${told.text}`,
-      talk: [...(isKnown ? [] : [`Unknown: ${name}. Check the spelling.`]), ...told.talk].join(
-        "\n",
-      ),
+      text: `${what} ${told.text}`,
+      talk: told.talk.join("\n"),
       ...told.exit,
     };
   },

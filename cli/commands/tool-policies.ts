@@ -64,12 +64,12 @@ export const policy = command({
       isKnown: await isKnownSubject(app.db, name),
     }));
     const told = acknowledgedOutcome(done);
-    const spelling = isKnown ? [] : [`Unknown: ${name}. Check the spelling.`];
-    const text = `${name}: allow ${allow ?? "everything"}; deny ${deny ?? "nothing"}; ask first about ${ask ?? "what is destructive"}`;
+    const spelling = isKnown ? "" : `Nothing called ${name} has been here: check the spelling. `;
+    const text = `${spelling}${name}: allow ${allow ?? "everything"}; deny ${deny ?? "nothing"}; ask first about ${ask ?? "what is destructive"}`;
     return {
-      json: { subject: name, ...set, ...told.json },
+      json: { subject: name, isKnown, ...set, ...told.json },
       text: `${text}. ${told.text}`,
-      talk: [...spelling, ...told.talk].join("\n"),
+      talk: told.talk.join("\n"),
       ...told.exit,
     };
   },

@@ -11,6 +11,7 @@ import { type Environment, type Problem, type Reader, createReader } from "./rea
 import { type OperationsConfig, operationsFrom } from "./operations.ts";
 import { type TlsConfig, tlsFrom } from "./tls.ts";
 import { type RegistrationSettings, registrationsFrom } from "./registrations.ts";
+import { misspelt } from "./unknown-names.ts";
 
 export type TokenAlgorithm = "EdDSA" | "ES256";
 export type ClientDocuments = "fetch" | "bundled" | "off";
@@ -109,10 +110,13 @@ export function publicInit({ tls }: Pick<Config, "tls">): object {
   return tls?.kind === "self-signed" ? { tls: { rejectUnauthorized: false } } : {};
 }
 
-/** Failures: `settings_invalid`, with every problem in its message. */
-export function refuse(problems: readonly Problem[]): void {
+/** Failures: `settings_invalid`, with every problem in its message, and names that may be misspelt. */
+export function refuse(problems: readonly Problem[], environment: Environment = {}): void {
   if (problems.length === 0) return;
-  const lines = problems.map((problem) => `  ${problem.setting} ${problem.message}`);
+  const lines = [
+    ...problems.map((problem) => `  ${problem.setting} ${problem.message}`),
+    ...misspelt(environment).map((each) => `  ${each}`),
+  ];
   throw new Failure("settings_invalid", `These settings need attention:\n${lines.join("\n")}`, {
     hint: "Every setting is explained in docs/settings.md.",
   });

@@ -133,7 +133,7 @@ function readJson(given: Given, name: SettingName): Readonly<Record<string, unkn
   }
   const parsed = parseObject(text);
   if (parsed !== undefined) return parsed;
-  given.complain(name, `${isInline ? "the value" : "the file"} is not a JSON object`);
+  given.complain(name, `${isInline ? "the value" : `the file ${value}`} is not a JSON object`);
   return {};
 }
 

@@ -42,6 +42,13 @@ export function unknownNames(environment: Environment): readonly UnknownName[] {
   });
 }
 
+/** In words, those that are likely to be another setting written wrongly. */
+export function misspelt(environment: Environment): readonly string[] {
+  return unknownNames(environment).flatMap((each) =>
+    each.meant === undefined ? [] : [aboutUnknown(each)],
+  );
+}
+
 /** In words: what, and what to do. */
 export function aboutUnknown({ name, meant, instead }: UnknownName): string {
   if (instead !== undefined) return `${name} has no effect: ${instead}`;

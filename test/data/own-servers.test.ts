@@ -56,7 +56,7 @@ describe("an own provider and an own MCP server", () => {
       await Bun.write(file, content);
       const { problems } = loadConfig({ SMARTDASH_PROVIDERS: file });
       expect(problems).toEqual([
-        { setting: "SMARTDASH_PROVIDERS", message: "the file is not a JSON object" },
+        { setting: "SMARTDASH_PROVIDERS", message: `the file ${file} is not a JSON object` },
       ]);
     }
   });

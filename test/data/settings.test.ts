@@ -263,3 +263,19 @@ function refusalOf(environment: Environment): Failure {
 function namesOf({ problems }: ReturnType<typeof loadConfig>): readonly string[] {
   return problems.map((problem) => problem.setting);
 }
+
+test("a name that is likely to be another setting written wrongly is told where that may be why", async () => {
+  await using home = await temporaryHome();
+  const environment = { SMARTDASH_HOME: home.folder, DATABSE_URL: databaseUrl };
+  const told = await rejection(
+    openApp({ environment, runtime: bunRuntime, role: "command", write: () => true }),
+  );
+  expect(told).toMatchObject({ code: "home_unusable" });
+  expect(JSON.stringify(told)).toContain("is DATABASE_URL meant?");
+  expect(JSON.stringify(told)).not.toContain("hunter2");
+  const wrongToo = { ...environment, PORT: "80a" };
+  const all = await rejection(
+    openApp({ environment: wrongToo, runtime: bunRuntime, role: "command", write: () => true }),
+  );
+  expect(String(all)).toContain("is DATABASE_URL meant?");
+});

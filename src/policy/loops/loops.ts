@@ -30,6 +30,8 @@ type Loop = {
   readonly what: string;
   /** It is one call, asked for again and again. */
   readonly isOneCall?: true;
+  /** What is possible again; `The same call is` where it does not say. */
+  readonly again?: string;
   /** Somebody waits for something to change, at an even pace: slowed down, and never stopped. */
   readonly isPolling?: boolean;
 };
@@ -120,7 +122,8 @@ export class Loops {
     if (waitMs <= 0) return undefined;
     return {
       waitMs,
-      what: `called ${name} again and again although it fails`,
+      what: `called ${name} again and again, and each call failed, whatever its arguments`,
+      again: `${name} is`,
       isOneCall: true,
     };
   }
@@ -144,7 +147,8 @@ export class Loops {
     };
   }
 
-  #refuse(history: History, { waitMs, what, isPolling: polls }: Loop, now: number): never {
+  #refuse(history: History, loop: Loop, now: number): never {
+    const { waitMs, what, again = "The same call is", isPolling: polls } = loop;
     const { caller } = history;
     const key = `told:${caller}`;
     const timesTold = () => told.burst - this.#rateCounters.status(key, told).remaining;
@@ -155,7 +159,7 @@ export class Loops {
     }
     const times = timesTold();
     const retryAfterSeconds = Math.ceil(waitMs / second);
-    const advice = `Nothing new comes of it. Stop and tell the person what you have and what is missing, or do something else. The same call is possible again in ${retryAfterSeconds} s.`;
+    const advice = `Nothing new comes of it. Stop and tell the person what you have and what is missing, or do something else. ${again} possible again in ${retryAfterSeconds} s.`;
     if (times <= softTimes) {
       throw new Failure("loop_noticed", `You have ${what}. ${advice}`, { retryAfterSeconds });
     }
