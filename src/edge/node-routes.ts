@@ -1,3 +1,4 @@
+import { identityOfPeer } from "./identity.ts";
 import { topicsOfCaller } from "#src/policy/plan.ts";
 import { type Caller, callerOf } from "#src/oauth-server/caller.ts";
 import { isPeersClient } from "#src/oauth-server/clients/operator.ts";
@@ -30,7 +31,8 @@ export function mountNode(routes: PageRoutes, app: McpDeps, parts: NodeParts): v
   // Also of addresses that the core serves for any name when nothing of this is switched on.
   routes.use("/mcp/node/:node_id/*", async ({ req }, next) => {
     const name = req.param("node_id");
-    const isForPeer = nodeAlias.test(name) && /\/(tools\/call|resources\/.+)$/.test(req.path);
+    const isName = nodeAlias.test(name) || identityOfPeer(name) !== undefined;
+    const isForPeer = isName && /\/(tools\/call|resources\/.+)$/.test(req.path);
     if (
       !isOwn(parts, name) &&
       !(isForPeer && (await isPeerFor(app, req.raw, { name, sessions })))

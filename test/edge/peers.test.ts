@@ -21,11 +21,19 @@ test("a call goes to a node behind this one once both trust each other, and no m
     200,
     { content: [{ type: "text", text: "third only_here" }] },
   ]);
+  // Its peer id is one of its names.
+  const byPeerId = { node: third.peerId, name: "only_here" };
+  expect((await callTool(first, bearer, byPeerId)).status).toBe(200);
   const listed = await first.run("peers", "list", "--json");
   expect(listed.json["peers"]).toEqual([
     expect.objectContaining({ node_id: third.nodeId, trust: "pinned", addresses: [third.url] }),
   ]);
   await third.run("peers", "forget", first.nodeId);
+  const nobody = await third.run("peers", "forget", "nobody");
+  expect([nobody.exit, nobody.stderr]).toEqual([
+    1,
+    expect.stringContaining("No node called nobody is trusted here"),
+  ]);
   const refused = await call();
   expect([refused.status, await refused.text()]).toEqual([
     403,

@@ -5,6 +5,8 @@ import { runBeside } from "#test/cli/run.ts";
 import type { PeerView } from "#src/edge/discovery/view.ts";
 import { newBearer } from "#test/support/browser-like.ts";
 import { anyCertificate, befriend, callTool, found, openNode } from "./nodes.ts";
+import { identityOf } from "#src/edge/identity.ts";
+import { discoveredPeers } from "#db/schema/edge.ts";
 import { until } from "#test/support/until.ts";
 import { allActed } from "#test/support/acknowledged.ts";
 
@@ -152,6 +154,22 @@ test("a wish that cannot come true is refused with words, and what is not said a
     }),
   ]);
   expect((await node.run("peers", "connect", "swift-fox-000000")).exit).toBe(1);
+  // One that was met, and says of no address that can be used.
+  const met = identityOf(Buffer.alloc(32, 9).toString("base64url"));
+  await node.world.app.db.insert(discoveredPeers).values({
+    of: node.peerId,
+    peerId: met.peerId,
+    nodeId: met.nodeId,
+    addresses: [],
+    via: "mdns",
+    seenAt: new Date(),
+    expiresAt: new Date(Date.now() + 60_000),
+  });
+  const told = await node.run("peers", "connect", met.nodeId);
+  expect([told.exit, told.stderr]).toEqual([
+    1,
+    expect.stringContaining("announces no address at which it can be reached"),
+  ]);
   expect((await node.run("peers", "forget", "swift-fox-000000")).exit).toBe(1);
 });
 

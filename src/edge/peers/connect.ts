@@ -53,7 +53,7 @@ async function connect(app: Deps, self: Self, wanted: Limited): Promise<Connecte
     certificate: known?.certificate ?? undefined,
   };
   const addresses = texts.flatMap((text) => readAddress(text) ?? []);
-  let failure = new Failure("peer_unknown");
+  let failure = await unknownOf(app, of, peerId);
   for (const address of addresses.slice(0, mostAddresses)) {
     if (ended.aborted) throw failure;
     const tried = await attempt(() => shakeHands(self, { ...about, address }));
@@ -62,6 +62,15 @@ async function connect(app: Deps, self: Self, wanted: Limited): Promise<Connecte
   }
   await timely(noteChallenge(app.db, { of, peerId, isProven: false }));
   throw failure;
+}
+
+/** Somebody may have told of it, and of no address that can be used. */
+async function unknownOf(app: Deps, of: string, peerId: string): Promise<Failure> {
+  const met = await timely(discoveredOf(app.db, of, app.now()));
+  if (!met.some((each) => each.peerId === peerId)) return new Failure("peer_unknown");
+  const message = "This node was found, and announces no address at which it can be reached.";
+  const hint = "Say where it is: smartdash peers connect NODE --address https://…";
+  return new Failure("peer_unknown", message, { hint });
 }
 
 async function attempt<T>(work: () => Promise<T>): Promise<T | Failure> {

@@ -8,6 +8,7 @@ import { timely } from "#src/timeout.ts";
 import { connectPeer } from "./connect.ts";
 import type { Self } from "../self.ts";
 import { peersNamed } from "./store.ts";
+import { identityOfPeer } from "../identity.ts";
 import { discoveredOf } from "../discovery/store.ts";
 
 type Named = { readonly peerId: string; readonly nodeId: string };
@@ -101,17 +102,21 @@ export function createPeerTokens(
 async function findPeer(
   app: Pick<App, "db" | "now">,
   self: Self,
-  name: string,
+  called: string,
 ): Promise<Named | undefined> {
   const of = self.node.peerId;
+  // A node id follows from a peer id, and is shorter: another node may have the same.
+  const name = identityOfPeer(called)?.nodeId ?? called;
+  const isMeant = ({ peerId }: Named) => name === called || peerId === called;
   const decided = await timely(peersNamed(app.db, of, name));
-  const [peer, second] = decided.filter(({ trust }) => trust !== "forgotten");
+  const [peer, second] = decided.filter((each) => each.trust !== "forgotten" && isMeant(each));
   if (peer !== undefined) return second === undefined ? peer : undefined;
   if (self.fleetKey === undefined) return undefined;
   const met = await timely(discoveredOf(app.db, of, app.now()));
   const known = new Set(decided.map(({ peerId }) => peerId));
   const [only, other] = met.filter(
-    (each) => (each.nodeId === name || each.name === name) && !known.has(each.peerId),
+    (each) =>
+      (each.nodeId === name || each.name === name) && isMeant(each) && !known.has(each.peerId),
   );
   return other === undefined ? only : undefined;
 }

@@ -88,6 +88,7 @@ export async function peerIdOf(
   app: Pick<App, "db" | "now">,
   of: string,
   name: string,
+  none = () => new Failure("peer_unknown"),
 ): Promise<string> {
   if (identityOfPeer(name) !== undefined) return name;
   const decided = await peersNamed(app.db, of, name);
@@ -96,7 +97,7 @@ export async function peerIdOf(
   const trustedOnes = decided.filter(({ trust }) => trust !== "forgotten");
   const meant = trustedOnes.length > 0 ? trustedOnes : [...decided, ...met];
   const [only, other] = new Set(meant.map(({ peerId }) => peerId));
-  if (only === undefined) throw new Failure("peer_unknown");
+  if (only === undefined) throw none();
   if (other === undefined) return only;
   throw new Failure("peer_unknown", `More than one node is called ${name}`, {
     hint: "Say the whole peer id: smartdash peers list prints it",
@@ -109,9 +110,12 @@ export async function forgetPeer(
   of: string,
   name: string,
 ): Promise<string> {
-  const peerId = await peerIdOf(app, of, name);
-  if (!(await forgetTrust(app.db, of, peerId))) throw new Failure("peer_unknown");
-  return peerId;
+  const hint = "smartdash peers list has those that are";
+  const none = () =>
+    new Failure("peer_unknown", `No node called ${name} is trusted here`, { hint });
+  const peerId = await peerIdOf(app, of, name, none);
+  if (await forgetTrust(app.db, of, peerId)) return peerId;
+  throw none();
 }
 
 /** What was decided about a node that has proven who it is; undefined when it is not trusted. */
