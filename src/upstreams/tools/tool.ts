@@ -88,7 +88,7 @@ export function offsetOf(input: Input, filters: string): number {
   const [at = "", made = ""] = Buffer.from(cursor, "base64url").toString().split(/:(.*)/s);
   const offset = Number(at);
   if (made === filters && /^\d{1,6}$/.test(at)) return offset;
-  throw new ToolProblem("invalid_argument", "The cursor belongs to another question", {
+  throw new ToolProblem("invalid_argument", "The cursor is none of this question", {
     field: "cursor",
     nextStep: "Leave the cursor out to begin anew, or repeat the filters that it came with.",
   });
