@@ -29,8 +29,13 @@ export const mostTold = 256 * 1024;
 const mostAtOnce = 256;
 const nothing = new Uint8Array(0);
 const colon = 0x3a;
+const [idKey, escape] = [Buffer.from('"id"'), Buffer.from("\\u")];
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
+
+function viewOf(bytes: Uint8Array<ArrayBuffer>): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
 
 /** Memory for events that are to come, of all streams: a quiet one needs none. */
 const spares: ByteBuffer[] = [];
@@ -69,7 +74,7 @@ class Event {
   /** Failures: `upstream_invalid` for what could not be judged, `busy` when too much is held back already. */
   keep(bytes: Uint8Array<ArrayBuffer>): void {
     this.size += bytes.length;
-    this.#suspect(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    this.#suspect(viewOf(bytes));
     if (bytes.includes(0)) throw unreadable("a NUL in JSON");
     if (this.size > mostListBytes) this.#lacks ??= listTooBig;
     else if (this.#lacks === undefined && !this.#hasRoomFor(bytes)) this.#lacks = noRoom;
@@ -267,8 +272,11 @@ export class ResponseInspector implements Sink {
   #isAnothers(kept: ByteBuffer): boolean {
     const { id, status } = this.#inspection;
     if (id === null || kept.length === 0) return false;
-    if (this.#splitter === undefined) return answersAnother(Buffer.from(kept.view()), id, status);
-    const message = this.#dataOf(decoder.decode(kept.view()));
+    const bytes = viewOf(kept.view());
+    if (this.#splitter === undefined) return answersAnother(bytes, id, status);
+    // What names no id, however its letters are written, answers nobody: nothing is decoded of it.
+    if (!bytes.includes(idKey) && !bytes.includes(escape)) return false;
+    const message = this.#dataOf(decoder.decode(bytes));
     return message !== "" && tellsAnother(Buffer.from(message), id, status);
   }
 
