@@ -243,7 +243,6 @@ function flowing(
   };
   deadline.set(app.config.upstreamLimits.totalMs, cancel);
   let flow: Flow | undefined;
-  let watch: ResponseInspector | undefined;
   const stream = new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -264,14 +263,14 @@ function flowing(
             begun.reject(brokenOff(cancel, error));
           },
         };
-        watch = new ResponseInspector(sink, inspection, false);
+        const watch = new ResponseInspector(sink, inspection, false);
         watch.incoming = answer;
-        flow = watch.flow = answer.flow(watch);
+        watch.flow = answer.flow(watch);
+        flow = watch;
       },
       pull: () => flow?.resume(),
       cancel() {
         isOver();
-        watch?.stop();
         flow?.cancel();
       },
     },

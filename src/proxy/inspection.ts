@@ -8,7 +8,8 @@ import type { PlanDeps } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { type Expected, type RpcId, nobody, standsAt, withoutId } from "./rpc-id.ts";
 import { screened } from "./tool-lists.ts";
-import { type Inspection, mostTold } from "./response-inspector.ts";
+import { mostTold } from "./held-event.ts";
+import type { Inspection } from "./response-inspector.ts";
 import type { Call } from "./message.ts";
 
 /** What policy wants to see of an answer. */

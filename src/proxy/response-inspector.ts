@@ -1,11 +1,12 @@
 import { Failure } from "#src/failure.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
-import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
+import { AnswerRoom } from "./answer-room.ts";
 import { type Expected, answersAnother, tellsAnother } from "./rpc-id.ts";
 import { turn } from "./message.ts";
-import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
-import { listIn, mayHoldToolList, seamBytes } from "./tool-lists.ts";
-import { type Piece, SseSplitter, dataOf, valueOf, withData, ByteBuffer } from "./sse.ts";
+import { anothers, strayList, unclearList } from "./answer-faults.ts";
+import { HeldEvent, giveBack, mostHeld, mostTold, viewOf } from "./held-event.ts";
+import { listIn, mayHoldToolList } from "./tool-lists.ts";
+import { type ByteBuffer, type Piece, SseSplitter, dataOf, valueOf, withData } from "./sse.ts";
 
 export type Inspection = {
   /** Whose answer it is: what one caller's answers hold has a limit of its own. */
@@ -22,9 +23,6 @@ export type Inspection = {
   readonly ended: ((last: Buffer, size: number) => void) | undefined;
 };
 
-/** Beyond that an event is not held back any more, unless it may hold a list of tools. */
-const mostHeld = 1024 * 1024;
-export const mostTold = 256 * 1024;
 /** So many events are looked at before others have their turn. */
 const mostAtOnce = 256;
 const nothing = new Uint8Array(0);
@@ -33,101 +31,20 @@ const [idKey, escape] = [Buffer.from('"id"'), Buffer.from("\\u")];
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-function viewOf(bytes: Uint8Array<ArrayBuffer>): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** Memory for events that are to come, of all streams: a quiet one needs none. */
-const spares: ByteBuffer[] = [];
-const mostSpares = 16;
-
-function takeSpare(): ByteBuffer {
-  return spares.pop() ?? new ByteBuffer();
-}
-
-function giveBack(kept: ByteBuffer): void {
-  kept.clear();
-  if (spares.length < mostSpares) spares.push(kept);
-}
-
-/** An event that is under way. */
-class Event {
-  #kept: ByteBuffer | undefined;
-  /** Also what is not kept any more. */
-  size = 0;
-  /** How much of it has been passed on. */
-  passed = 0;
-  isSuspect = false;
-  seam: Uint8Array = nothing;
-  room: AnswerRoom;
-  /** What of it is not kept, if anything. */
-  #lacks: (() => Failure) | undefined;
-
-  constructor(room: AnswerRoom) {
-    this.room = room;
-  }
-
-  get kept(): ByteBuffer {
-    return (this.#kept ??= takeSpare());
-  }
-
-  /** Failures: `upstream_invalid` for what could not be judged, `busy` when too much is held back already. */
-  keep(bytes: Uint8Array<ArrayBuffer>): void {
-    this.size += bytes.length;
-    this.#suspect(viewOf(bytes));
-    if (bytes.includes(0)) throw unreadable("a NUL in JSON");
-    if (this.size > mostListBytes) this.#lacks ??= listTooBig;
-    else if (this.#lacks === undefined && !this.#hasRoomFor(bytes)) this.#lacks = noRoom;
-    if (this.#lacks === undefined) this.kept.add(bytes);
-    // What cannot be a list, as far as it has come, need not be kept.
-    else if (this.isSuspect) throw this.#lacks();
-  }
-
-  #suspect(text: Buffer): void {
-    const seam = Buffer.concat([this.seam, text.subarray(0, seamBytes)]);
-    this.isSuspect ||= mayHoldToolList(text) || mayHoldToolList(seam);
-    this.seam = text.length >= seamBytes ? text.subarray(-seamBytes) : seam.subarray(-seamBytes);
-  }
-
-  /** What can not be judged whole any more need not be held; its beginning is for whoever is told of the answer. */
-  lighten(): void {
-    if (this.#lacks === undefined || this.kept.length <= mostTold) return;
-    this.kept.cut(mostTold);
-    this.room.leave();
-  }
-
-  #hasRoomFor(bytes: Uint8Array): boolean {
-    return this.size <= mostHeld || this.room.hasGrown(bytes.length);
-  }
-
-  /** Ready for the next one. What was kept stands in the result with its room, and is another one's from now on. */
-  next(): { readonly kept: ByteBuffer; readonly room: AnswerRoom } {
-    const { kept, room } = this;
-    this.room = room.another();
-    this.#lacks = undefined;
-    this.#kept = undefined;
-    this.size = 0;
-    this.passed = 0;
-    this.isSuspect = false;
-    this.seam = nothing;
-    return { kept, room };
-  }
-}
-
 /**
  * Looks at an answer while it passes, event by event; one without events is one. Bytes pass as they come, but for
  * two things: where a list of tools or the answer to one request is expected, an event is held until it is whole or
  * 1 MiB has come, and everywhere what may be such a list from where it begins, so that no client gets to see another's
  * answer, or a definition that nobody has judged.
  */
-export class ResponseInspector implements Sink {
+export class ResponseInspector implements Sink, Flow {
   flow: Flow | undefined;
   /** What the answer came in: nothing else may come over its connection once it was another's. */
   incoming: Pick<Incoming, "distrust"> | undefined;
   readonly #sink: Sink;
   readonly #inspection: Inspection;
   readonly #splitter: SseSplitter | undefined;
-  readonly #event: Event;
+  readonly #event: HeldEvent;
   /** The last event that said something. */
   #last: Uint8Array<ArrayBuffer> = nothing;
   #size = 0;
@@ -136,11 +53,14 @@ export class ResponseInspector implements Sink {
   /** Judging a list, or letting others have their turn; what comes after it has to wait. */
   #chain: Promise<void> | undefined;
   #isOver = false;
+  /** Why the flow is paused: its reader has enough, or what has come is still being looked at. */
+  #isFull = true;
+  #busy = 0;
 
   constructor(sink: Sink, inspection: Inspection, isStream: boolean) {
     this.#sink = sink;
     this.#inspection = inspection;
-    this.#event = new Event(new AnswerRoom(inspection.caller));
+    this.#event = new HeldEvent(new AnswerRoom(inspection.caller));
     this.#splitter = isStream ? new SseSplitter() : undefined;
   }
 
@@ -149,13 +69,38 @@ export class ResponseInspector implements Sink {
     const pieces = this.#splitter?.cut(bytes) ?? [{ bytes, isEnd: false }];
     if (pieces.length <= mostAtOnce) return this.#inTurn(() => this.#takeAll(pieces));
     // Thousands of tiny events in one chunk: whoever sends them holds nobody else up.
-    this.flow?.pause();
+    this.#begin();
     for (let start = 0; start < pieces.length; start += mostAtOnce) {
       const some = pieces.slice(start, start + mostAtOnce);
       this.#inTurn(() => this.#takeAll(some));
       this.#inTurn(turn);
     }
-    this.#inTurn(() => this.flow?.resume());
+    this.#inTurn(() => this.#done());
+  }
+
+  pause(): void {
+    this.#isFull = true;
+    this.flow?.pause();
+  }
+
+  resume(): void {
+    this.#isFull = false;
+    if (this.#busy === 0) this.flow?.resume();
+  }
+
+  cancel(): void {
+    this.stop();
+    this.flow?.cancel();
+  }
+
+  #begin(): void {
+    this.#busy += 1;
+    this.flow?.pause();
+  }
+
+  #done(): void {
+    this.#busy -= 1;
+    if (this.#busy === 0 && !this.#isFull) this.flow?.resume();
   }
 
   end(): void {
@@ -253,7 +198,7 @@ export class ResponseInspector implements Sink {
   #settle(
     kept: ByteBuffer,
     newest: Uint8Array<ArrayBuffer>,
-    { size, passed, isSuspect }: Pick<Event, "size" | "passed" | "isSuspect">,
+    { size, passed, isSuspect }: Pick<HeldEvent, "size" | "passed" | "isSuspect">,
   ): Promise<void> | undefined {
     const text = isSuspect ? decoder.decode(kept.view()) : "";
     const found = text === "" ? "none" : this.#listIn(text);
@@ -313,13 +258,13 @@ export class ResponseInspector implements Sink {
     held: ByteBuffer,
     screen: NonNullable<Inspection["screen"]>,
   ): Promise<void> {
-    this.flow?.pause();
+    this.#begin();
     const changed = await screen(this.#dataOf(text));
     if (this.#isOver) return;
     if (changed === undefined) this.#pass(held.view().slice());
     else this.#pass(encoder.encode(this.#withData(text, changed)));
     this.#passOver();
-    this.flow?.resume();
+    this.#done();
   }
 
   /** Comments are not messages. */

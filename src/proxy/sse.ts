@@ -53,6 +53,7 @@ export class SseSplitter {
     for (; bytes[at] === lineFeed || bytes[at] === carriageReturn; at += 1) {
       this.#wasReturn = bytes[at] === carriageReturn;
     }
+    if (at < bytes.length) this.#wasReturn = false;
     return at;
   }
 

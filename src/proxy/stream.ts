@@ -55,10 +55,11 @@ export function relayEvents(
   { topics, since, reader, endpoint, inspection }: Relayed,
 ): ReadableStream<Uint8Array> {
   const relay = new Relay(app, topics, reader);
-  const watch = (relay.watch = new ResponseInspector(relay, inspection, true));
+  const watch = new ResponseInspector(relay, inspection, true);
   const sink = endpoint === undefined ? watch : rewriteEndpoint(watch, endpoint);
   watch.incoming = incoming;
-  relay.flow = watch.flow = incoming.flow(withoutByteOrderMark(sink));
+  relay.flow = watch;
+  watch.flow = incoming.flow(withoutByteOrderMark(sink));
   const stream = new ReadableStream<Uint8Array>(relay, queue);
   app.openStreams.join(topics, relay, since);
   return stream;
@@ -67,7 +68,6 @@ export function relayEvents(
 /** One object for all that a stream needs: thousands of them are open and most have nothing to do. */
 class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Array> {
   flow: Flow | undefined;
-  watch: ResponseInspector | undefined;
   quietSince: number;
   readonly #app: Deps;
   readonly #topics: readonly string[];
@@ -97,7 +97,6 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
 
   cancel(): void {
     this.#leave();
-    this.watch?.stop();
     this.#controller = undefined;
     this.flow?.cancel();
   }

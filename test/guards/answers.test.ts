@@ -285,11 +285,35 @@ test.each([":\n\n", "data:x\n\n", `data: {"a":1}\n\n`])(
       resume: () => heard.push("resume"),
       cancel: () => undefined,
     };
+    watch.resume();
     watch.chunk(new Uint8Array(Buffer.from(many)));
     watch.end();
     expect(passed.length).toBeLessThan(many.length / 4);
     await over.promise;
     expect(passed).toBe(many);
-    expect(heard).toEqual(["pause", "resume"]);
+    expect(heard).toEqual(["resume", "pause", "resume"]);
   },
 );
+
+test("whoever reads slowly is not sent more because what has come was looked at", async () => {
+  const over = Promise.withResolvers<void>();
+  const heard: string[] = [];
+  const sink = {
+    chunk: () => watch.pause(),
+    end: () => over.resolve(),
+    fail: (error: Error) => over.reject(error),
+  };
+  const watch: ResponseInspector = new ResponseInspector(sink, { ...plain, id: 1 }, true);
+  watch.flow = {
+    pause: () => heard.push("pause"),
+    resume: () => heard.push("resume"),
+    cancel: () => undefined,
+  };
+  watch.resume();
+  watch.chunk(new Uint8Array(Buffer.from("data:x\n\n".repeat(4000))));
+  watch.end();
+  await over.promise;
+  expect(heard.filter((each) => each === "resume")).toHaveLength(1);
+  watch.resume();
+  expect(heard.at(-1)).toBe("resume");
+});

@@ -65,6 +65,11 @@ test("a stream is cut where the standard says, in whatever chunks it arrives", (
   );
 });
 
+test("a CR among empty lines takes no LF with it that comes behind something else", () => {
+  const bytes = Buffer.from("\n\n\revent: message\n\n");
+  expect(cut(inPieces(bytes, [17, 1])).events).toEqual(["\n\n\r", "event: message\n\n"]);
+});
+
 test("an event ends with its empty line and not before, whatever ends its lines", () => {
   for (const end of ["\n", "\r\n", "\r"]) {
     const first = `event: message${end}data: 1${end}data: 2${end}${end}`;
