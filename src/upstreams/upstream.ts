@@ -89,15 +89,19 @@ function wrongFields(name: string, value: Readonly<Record<string, unknown>>): re
 function wrongCredential(place: string, value: unknown): readonly string[] {
   if (!isObject(value)) return [];
   if ("provider" in value) return unknownFields(place, value, ["provider"]);
-  const { key, header, scheme } = value;
-  const isToken = (text: unknown) => text === undefined || isHeaderName(text);
+  const { key, header, scheme = "" } = value;
   return [
     ...unknownFields(place, value, ["key", "header", "scheme"]),
-    ...unless(isToken(header), `${place}.header must be the name of a header`),
-    ...unless(scheme === "" || isToken(scheme), `${place}.scheme must be one word`),
     ...unless(
-      typeof key !== "string" || /^[\x20-\x7e\x80-\xff]*$/.test(key),
-      `${place}.key holds what no header may hold, such as a line end`,
+      header === undefined || isHeaderName(header),
+      `${place}.header must be the name of a header`,
+    ),
+    ...unless(typeof scheme === "string", `${place}.scheme must be a text`),
+    ...Object.entries({ key, scheme }).flatMap(([field, text]) =>
+      unless(
+        typeof text !== "string" || /^[\x20-\x7e\x80-\xff]*$/.test(text.trim()),
+        `${place}.${field} holds what no header may hold, such as a line end`,
+      ),
     ),
   ];
 }

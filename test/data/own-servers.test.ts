@@ -184,11 +184,12 @@ test.each([
     /^live\.credential\.header must be the name of a header$/,
   ],
   [{ credential: { key: "k", header: 5 } }, /^live\.credential\.header must be/],
-  [{ credential: { key: "hunter2\n" } }, /^live\.credential\.key holds what no header may hold/],
+  [{ credential: { key: "hunter2\nx" } }, /^live\.credential\.key holds what no header may hold/],
   [
-    { credential: { key: "k", scheme: "Two words" } },
-    /^live\.credential\.scheme must be one word$/,
+    { credential: { key: "k", scheme: "Bear\rer" } },
+    /^live\.credential\.scheme holds what no header may hold/,
   ],
+  [{ credential: { key: "k", scheme: 5 } }, /^live\.credential\.scheme must be a text$/],
 ])("%j of an upstream is told, not passed over", async (wrong, told) => {
   const live = { url: "http://127.0.0.1:9/mcp", credential: "none", ...wrong };
   const { problems } = await catalogOf({}, { live });
