@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
+import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
+import { endSession } from "#src/oauth-server/sessions/session.ts";
 import { connectSeller, mintBearer, newBearer, newVisitor } from "#test/support/browser-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";
 import { openWorld } from "#test/support/world.ts";
@@ -42,6 +44,12 @@ test("nobody can end or mint for somebody else", async () => {
   const path = /action="(\/sessions\/[^"]+\/end)"/.exec(theirs)?.[1] ?? "";
   const account = /name="account" value="([^"]+)"/.exec(theirs)?.[1] ?? "";
   await stranger.post(`${world.url}${path}`, { form_token: token });
+  // Their streams go on, too: nothing is told to anybody.
+  const told: unknown[] = [];
+  const asked = { id: path.split("/")[2] ?? "", personId: randomUUID() };
+  const app = { ...world.app, applyRevocations: (topics: unknown) => told.push(topics) };
+  await endSession(app, asked);
+  expect([asked.id.length, told]).toEqual([36, []]);
   expect((await post(`${world.url}/mcp`, bearer, toolCall("whoami"))).status).toBe(200);
   expect(
     (await stranger.post(`${world.url}/sessions`, { form_token: token, account })).status,

@@ -43,7 +43,8 @@ export async function endSession(
   app: Pick<App, "db" | "now" | "log"> & { readonly applyRevocations: ApplyRevocations },
   session: { id: string; personId: string },
 ): Promise<void> {
-  const isClosed = await closeSession(app.db, session, app.now());
+  // Of somebody else's, streams and calls go on.
+  if (!(await closeSession(app.db, session, app.now()))) return;
   app.applyRevocations([`session:${session.id}`]);
-  if (isClosed) app.log.info("session_ended", { sessionId: session.id });
+  app.log.info("session_ended", { sessionId: session.id });
 }
