@@ -1,3 +1,4 @@
+import { until } from "#test/support/until.ts";
 import { expect, spyOn, test } from "bun:test";
 import { sql } from "drizzle-orm";
 import { databaseNow } from "#db/ping.ts";
@@ -83,6 +84,10 @@ test("without a gateway the command says that it holds when one starts", async (
 
 test("what only a newer version knows is not acknowledged, and costs nothing that is known", async () => {
   await using world = await openWorld();
+  await until(async () => {
+    const [row] = await world.app.db.execute(sql`select 1 from replicas`);
+    return row;
+  }, "the gateway is known to be running");
   await allActed(world.app.db);
   const since = await databaseNow(world.app.db);
   const newer = ["hologram:1", "grant"];
