@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import { type SignedReport, verifyReport } from "#src/check/report.ts";
-import { isObject, objectIn } from "#src/config/read.ts";
+import { isObject, objectIn } from "#src/json.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { checkReportWith, newestCheckReports } from "#src/operations/check-report-store.ts";

@@ -9,6 +9,7 @@ const root = join(import.meta.dir, "..");
 const arrow = [
   "db",
   "failure",
+  "json",
   "single-flight",
   "timeout",
   "cache",

@@ -4,7 +4,7 @@ import { addAgent, removeClient } from "#src/oauth-server/clients/operator.ts";
 import { listAgents } from "#src/oauth-server/clients/store.ts";
 import { untilAcknowledged } from "#src/bus.ts";
 import { Secret } from "#src/crypto/secret.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { Failure, codeOf } from "#src/failure.ts";
 import { acknowledgedOutcome } from "../acknowledged.ts";
 import { command, group, withApp } from "../command.ts";

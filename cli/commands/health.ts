@@ -1,5 +1,5 @@
 import { loadConfig, localGateway, refuse } from "#src/config/load.ts";
-import { objectIn } from "#src/config/read.ts";
+import { objectIn } from "#src/json.ts";
 import { Failure } from "#src/failure.ts";
 import { createOutbound } from "#src/http/fetch-exchange.ts";
 import { type Outcome, command } from "../command.ts";

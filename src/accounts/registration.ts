@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import type { Provider } from "#src/providers/provider.ts";
 import type { RegistrationSettings } from "#src/config/registrations.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { Secret, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 

@@ -4,7 +4,7 @@ import {
   type Provider,
   standardErrors,
 } from "#src/providers/provider.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import type { OutsideAnswer } from "#src/http/fetch-exchange.ts";
 import { readRetryAfter } from "#src/http/reason.ts";

@@ -4,7 +4,7 @@ import { connectable } from "#src/accounts/registration.ts";
 import type { App } from "#src/app.ts";
 import { probeMethod, probeTicket } from "#src/proxy/probe.ts";
 import { localGateway, publicInit } from "#src/config/load.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { type CheckResult, pass, problem, skipped, notExecuted } from "./result.ts";
 import { type Heard, listen } from "./listen.ts";
 

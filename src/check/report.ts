@@ -1,7 +1,8 @@
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { App } from "#src/app.ts";
-import { type Environment, isObject, objectIn } from "#src/config/read.ts";
+import type { Environment } from "#src/config/read.ts";
+import { isObject, objectIn } from "#src/json.ts";
 import type { Setting } from "#src/config/setting.ts";
 import { settings } from "#src/config/settings.ts";
 import { fingerprintOf, isSignedBy, openNodeKey } from "#src/crypto/node-key.ts";

@@ -1,4 +1,4 @@
-import { isObject, objectIn } from "#src/config/read.ts";
+import { isObject, objectIn } from "#src/json.ts";
 import { at } from "#src/upstreams/mercadolibre-shop/fields.ts";
 import { connect } from "./self-test/environment.ts";
 import { send } from "./self-test/mcp-client.ts";

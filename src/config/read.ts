@@ -1,5 +1,6 @@
 import { AddressProblem, readAddress, tlsOptions } from "#db/address.ts";
 import { readFileSync } from "node:fs";
+import { objectIn } from "#src/json.ts";
 import { readKey } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import type { Setting } from "./setting.ts";
@@ -131,7 +132,7 @@ function readJson(given: Given, name: SettingName): Readonly<Record<string, unkn
     given.complain(name, `${wanted}; no such file can be read`);
     return {};
   }
-  const parsed = parseObject(text);
+  const parsed = objectIn(text);
   if (parsed !== undefined) return parsed;
   given.complain(name, `${isInline ? "the value" : `the file ${value}`} is not a JSON object`);
   return {};
@@ -149,31 +150,7 @@ function mapped<T>(value: string | undefined, make: (value: string) => T): T | u
   return value === undefined ? undefined : make(value);
 }
 
-function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** RFC 9110 section 5.1. */
 export function isHeaderName(text: unknown): text is string {
   return typeof text === "string" && /^[!#$%&'*+.^_`|~\w-]+$/.test(text);
-}
-
-/** A JSON object (not null, not an array). */
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** The object that a JSON text is; undefined when it is anything else. */
-export function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

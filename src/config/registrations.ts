@@ -1,5 +1,6 @@
 import type { Secret } from "#src/crypto/secret.ts";
-import { type Problem, type Reader, isObject } from "./read.ts";
+import type { Problem, Reader } from "./read.ts";
+import { isObject } from "#src/json.ts";
 
 /** What a provider knows us by, as far as the settings say it. */
 export type RegistrationSettings = {

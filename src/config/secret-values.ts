@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { type Environment, isObject } from "./read.ts";
+import type { Environment } from "./read.ts";
+import { isObject } from "#src/json.ts";
 import type { Setting } from "./setting.ts";
 import { settings } from "./settings.ts";
 

@@ -1,8 +1,7 @@
 import { cpus, freemem, loadavg, totalmem } from "node:os";
 import type { App } from "#src/app.ts";
 import { isOwnName } from "#src/config/edge.ts";
-import { isObject, objectIn } from "#src/config/read.ts";
-import { canonicalJson } from "#src/crypto/canonical-json.ts";
+import { isObject, objectIn, canonicalJson } from "#src/json.ts";
 import { isSignedBy } from "#src/crypto/node-key.ts";
 import { version } from "#src/runtime/runtime.ts";
 import { type Node, type NodeIdentity, identityOf } from "./identity.ts";

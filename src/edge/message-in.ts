@@ -1,8 +1,6 @@
 import { type Piece, SseSplitter, dataOf, ByteBuffer } from "#src/proxy/sse.ts";
 import { mediaTypeOf } from "#src/proxy/headers.ts";
-import { listBounds, scanJson } from "#src/proxy/json-scan.ts";
-import { isObject } from "#src/config/read.ts";
-import { parseExactly } from "#src/crypto/canonical-json.ts";
+import { listBounds, scanJson, isObject, parseExactly } from "#src/json.ts";
 import { Failure } from "#src/failure.ts";
 import { gather } from "#src/http/body.ts";
 

@@ -1,9 +1,7 @@
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { type McpDeps, answerMcp } from "#src/proxy/routes.ts";
 import { mostBodyBytes } from "#src/proxy/message.ts";
-import { isObject } from "#src/config/read.ts";
-import { parseExactly } from "#src/crypto/canonical-json.ts";
-import { scanJson } from "#src/proxy/json-scan.ts";
+import { isObject, parseExactly, scanJson } from "#src/json.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { within } from "#src/timeout.ts";

@@ -7,7 +7,7 @@ import type { GrantDeps } from "#src/oauth-server/grants/deps.ts";
 import { topicsOfCaller } from "#src/policy/plan.ts";
 import { bearerOf } from "#src/proxy/auth.ts";
 import type { McpDeps } from "#src/proxy/routes.ts";
-import { objectIn } from "#src/config/read.ts";
+import { objectIn } from "#src/json.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import { createFloodGate } from "#src/http/flood-gate.ts";

@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 

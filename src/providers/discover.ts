@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
-import { type Problem, isObject } from "#src/config/read.ts";
+import type { Problem } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import type { Outbound } from "#src/http/fetch-exchange.ts";
 import { isLoopbackAddress, isPublicAddress } from "#src/http/address.ts";
 

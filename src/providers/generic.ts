@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { type ErrorRule, type IdentityRule, type Provider, answerMeanings } from "./provider.ts";
 
 /** The starting point of a provider that is described by configuration alone. */

@@ -1,5 +1,4 @@
-import { isObject } from "#src/config/read.ts";
-import { parseExactly } from "#src/crypto/canonical-json.ts";
+import { isObject, parseExactly } from "#src/json.ts";
 import { statePrefix } from "#src/policy/approvals/approval.ts";
 
 /** Our own questions to a modern client (see `elicitation-response.ts`); their answers are not for the upstream. */

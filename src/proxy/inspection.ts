@@ -1,6 +1,6 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { asFailure } from "#src/failure.ts";
 import type { CallContext, HashDeps } from "#src/policy/call.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";

@@ -1,11 +1,9 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject, canonicalJson, parseExactly, hasLookalike, scanJson } from "#src/json.ts";
 import { Failure } from "#src/failure.ts";
 import { type Reading, bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
 import type { Written } from "#src/policy/call.ts";
-import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
 import { type RpcId, asWritten } from "./rpc-id.ts";
-import { hasLookalike, scanJson } from "./json-scan.ts";
 import { ownStateIn, withoutOwn, withoutOwnAnswer } from "./elicitation-state.ts";
 
 /** One call of a tool. */

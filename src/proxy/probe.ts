@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { Secret, isSame, newToken, tagOf, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";

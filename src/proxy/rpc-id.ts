@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 
 /** Of a request; null where it has none, or several. */
 export type RpcId = string | number | RawNumber | null;

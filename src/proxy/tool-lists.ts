@@ -1,11 +1,9 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject, parseExactly, folded, listBounds, scanJson } from "#src/json.ts";
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import { parseExactly } from "#src/crypto/canonical-json.ts";
 import { type Definitions, type ListPage, natureIn } from "#src/policy/tools/definitions.ts";
 import { isAllowed } from "#src/policy/tools/rules.ts";
 import type { Switches } from "#src/policy/switches.ts";
-import { folded, listBounds, scanJson } from "./json-scan.ts";
 
 type Deps = { readonly definitions: Definitions; readonly switches: Switches };
 type Owner = {

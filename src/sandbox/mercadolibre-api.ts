@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import type { Seller } from "./sellers.ts";
 import { listingRoutes } from "./mercadolibre-listings.ts";
 import { saleRoutes } from "./mercadolibre-sales.ts";

@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import type { Item } from "./mercadolibre-data.ts";
 import { type Route, type ApiCall, json, pages, problem } from "./mercadolibre-route.ts";
 

@@ -1,5 +1,6 @@
 import type { Config } from "#src/config/load.ts";
-import { type Problem, isObject } from "#src/config/read.ts";
+import type { Problem } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { halfRegistrations } from "#src/config/registrations.ts";
 import type { Provider } from "#src/providers/provider.ts";
 import { airtable } from "#src/providers/airtable.ts";

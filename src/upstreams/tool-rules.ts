@@ -1,5 +1,5 @@
 import { type Rate, readRate } from "#src/config/guards.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 
 /** A tool's name, a glob (`list_*`), or `@read-only`, `@writing`, `@destructive` by its annotations. */
 export type ToolPattern = string;

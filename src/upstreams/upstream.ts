@@ -1,4 +1,5 @@
-import { isHeaderName, isObject } from "#src/config/read.ts";
+import { isHeaderName } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { type ToolRules, readToolRules } from "./tool-rules.ts";
 import { isHttpUrl } from "#src/providers/generic.ts";

@@ -5,7 +5,7 @@ import type { PeerId } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
 import makeMdns from "multicast-dns";
-import { canonicalJson } from "#src/crypto/canonical-json.ts";
+import { canonicalJson } from "#src/json.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { asFailure } from "#src/failure.ts";
 import { createDirectory } from "#src/edge/discovery/directory.ts";

@@ -1,7 +1,7 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { Client as FormerClient } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as FormerTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 
 /** What an agent does with an MCP server, whichever SDK it is built on. */
 export type Agent = AsyncDisposable & {

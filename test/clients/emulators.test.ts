@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { decodeJwt } from "jose";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { rejection } from "#test/data/rejection.ts";
 import { newBearer, newVisitor } from "#test/support/browser-like.ts";
 import { post, toolCall } from "#test/support/mcp.ts";

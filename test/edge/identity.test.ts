@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { canonicalJson } from "#src/crypto/canonical-json.ts";
+import { canonicalJson } from "#src/json.ts";
 import { capabilitiesOf, readCapabilities } from "#src/edge/capabilities.ts";
 import { type Node, identityOf } from "#src/edge/identity.ts";
 import { startBeside } from "#test/attacks/setup.ts";

@@ -1,9 +1,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { isObject } from "#src/config/read.ts";
+import { isObject, canonicalJson, parseExactly } from "#src/json.ts";
 import { type ReadCall, readCall } from "#src/proxy/message.ts";
 import { checkHeaders, checkMirrors } from "#src/proxy/headers.ts";
-import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
 import { asFailure } from "#src/failure.ts";
 import { check, isSameJson } from "#test/support/property.ts";
 

@@ -2,7 +2,7 @@ import type { PeerId } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type CapabilityDocument, nameIn, readCapabilities, versionIn } from "../capabilities.ts";
 import type { OwnNode } from "../identity.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { useAssertion } from "#src/oauth-server/clients/store.ts";
 import type { App } from "#src/app.ts";
-import { isObject, objectIn } from "#src/config/read.ts";
+import { isObject, objectIn } from "#src/json.ts";
 import { fingerprint, isSame, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/timeout.ts";

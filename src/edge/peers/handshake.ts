@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { isObject, objectIn } from "#src/config/read.ts";
+import { isObject, objectIn } from "#src/json.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Pin } from "#src/http/exchange.ts";

@@ -1,4 +1,4 @@
-import { canonicalJson } from "#src/crypto/canonical-json.ts";
+import { canonicalJson } from "#src/json.ts";
 import { isSignedBy } from "#src/crypto/node-key.ts";
 import { isSame, tagOf } from "#src/crypto/secret.ts";
 import type { Node, NodeIdentity } from "../identity.ts";

@@ -8,7 +8,7 @@ import {
 } from "jose";
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { fingerprint, isCompactToken } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { GuardedFetch } from "#src/http/guarded-fetch.ts";

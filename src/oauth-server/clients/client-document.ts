@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import type { ClientDocuments as Policy } from "#src/config/load.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { createCache } from "#src/cache.ts";
 import { Failure } from "#src/failure.ts";
 import { type GuardedAnswer, type GuardedFetch, FetchRefused } from "#src/http/guarded-fetch.ts";

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { App } from "#src/app.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ownLike } from "#db/home.ts";
 import type { App } from "#src/app.ts";
 import { originAt } from "#src/config/load.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import type { Failure } from "#src/failure.ts";
 import { createOutbound } from "#src/http/fetch-exchange.ts";
 import { createLog } from "#src/telemetry/log.ts";

@@ -14,7 +14,7 @@ import {
   replaceCredential,
 } from "#src/accounts/store.ts";
 import type { App } from "#src/app.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { openFernet } from "#src/crypto/fernet.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Secret } from "#src/crypto/secret.ts";

@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import { isObject, objectIn } from "#src/config/read.ts";
+import { isObject, objectIn } from "#src/json.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { OutsideTrouble } from "#src/http/fetch-exchange.ts";

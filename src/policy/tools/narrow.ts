@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import type { ApplyRevocations } from "#src/bus.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { Failure } from "#src/failure.ts";
 import { policiesOfGrant, policyChanged } from "#src/oauth-server/caller.ts";
 import { narrowingKeyOf, policyKeyOf } from "#src/oauth-server/grants/consent.ts";

@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { ToolProblem } from "../tools/problem.ts";
 import { idPatterns } from "./endpoints.ts";
 import type { JsonSchema } from "../tools/tool.ts";

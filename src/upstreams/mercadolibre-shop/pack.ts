@@ -1,5 +1,5 @@
 import type { Pack, Tool } from "../tools/tool.ts";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { accountTools } from "./account.ts";
 import { claimTools } from "./claims.ts";
 import { endpoints, idPatterns } from "./endpoints.ts";

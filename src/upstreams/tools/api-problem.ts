@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { type ProblemCode, ToolProblem, unknownOutcome } from "./problem.ts";
 import { vendorText } from "./vendor-text.ts";
 

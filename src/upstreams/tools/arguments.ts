@@ -1,5 +1,5 @@
 import { fromJsonSchema } from "@modelcontextprotocol/server";
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { ToolProblem } from "./problem.ts";
 import type { Input, Tool } from "./tool.ts";
 

@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import type { Incoming, OutgoingRequest } from "#src/http/exchange.ts";
 import { version } from "#src/runtime/runtime.ts";
 import { type Api, type Attachment, Unauthorized } from "./api.ts";

@@ -5,7 +5,7 @@ import type { Database } from "#db/open.ts";
 import { createCache } from "#src/cache.ts";
 import type { Config } from "#src/config/load.ts";
 import { Failure } from "#src/failure.ts";
-import { canonicalJson } from "#src/crypto/canonical-json.ts";
+import { canonicalJson } from "#src/json.ts";
 import type { Exchange, OutgoingRequest } from "#src/http/exchange.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Log } from "#src/telemetry/log.ts";

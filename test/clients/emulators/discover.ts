@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { GivesUp, type Network } from "./network.ts";
 import { initialize } from "./messages.ts";
 

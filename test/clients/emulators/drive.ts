@@ -1,4 +1,4 @@
-import { isObject } from "#src/config/read.ts";
+import { isObject } from "#src/json.ts";
 import { newPkce, type Pkce } from "#test/support/agent-like.ts";
 import { newVisitor } from "#test/support/browser-like.ts";
 import { post } from "#test/support/mcp.ts";

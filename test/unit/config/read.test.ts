@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { readRate } from "#src/config/guards.ts";
-import { createReader, isObject, objectIn } from "#src/config/read.ts";
+import { createReader } from "#src/config/read.ts";
+import { isObject, objectIn } from "#src/json.ts";
 import { check } from "#test/support/property.ts";
 
 test("a port is a whole number from 0 to 65535, and anything else is told with its setting", () => {

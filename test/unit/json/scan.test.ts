@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { scanJson, folded, hasLookalike } from "#src/proxy/json-scan.ts";
+import { scanJson, folded, hasLookalike } from "#src/json.ts";
 import { asFailure } from "#src/failure.ts";
 import { anyText, check } from "#test/support/property.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { canonicalJson, parseExactly } from "#src/crypto/canonical-json.ts";
+import { canonicalJson, parseExactly } from "#src/json.ts";
 import { anyText, check, isSameJson } from "#test/support/property.ts";
 
 const canonical = (text: string) => canonicalJson(parseExactly(text));
