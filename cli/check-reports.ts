@@ -4,7 +4,7 @@ import { isObject, objectIn } from "#src/json.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { checkReportWith, newestCheckReports } from "#src/operations/check-report-store.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { outcomeOf } from "./check-outcome.ts";
 import { type Outcome, withApp } from "./command.ts";
 import { environment } from "./environment.ts";

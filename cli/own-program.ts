@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Environment } from "#src/config/read.ts";
 import type { Ended, OwnProgram } from "#src/operations/check-run.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
-import { endsWithin } from "#src/timeout.ts";
+import { endsWithin } from "#src/clock.ts";
 
 /** What takes longer is ended: first it may clean up. */
 const [longestMs, graceMs] = [150_000, 5000];

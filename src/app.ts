@@ -16,7 +16,7 @@ import { type Seal, createSeal, deriveKey, readKey } from "./crypto/seal.ts";
 import { Failure } from "./failure.ts";
 import { type Outbound, createOutbound } from "./http/fetch-exchange.ts";
 import { type SingleFlight, createSingleFlight } from "./single-flight.ts";
-import { within } from "./timeout.ts";
+import { createNow, within } from "./clock.ts";
 import { type Runtime, version } from "./runtime/runtime.ts";
 import { type Log, type Write, createLog, boundedWriter } from "./telemetry/log.ts";
 import { type Metrics, createMetrics } from "./telemetry/metrics.ts";
@@ -63,16 +63,6 @@ export type OpenOptions = {
   readonly write?: Write;
 };
 
-/** Within a millisecond the same moment: a call asks a dozen times. Nobody changes one that was handed out. */
-function createNow(): () => Date {
-  let last = new Date();
-  return () => {
-    const at = Date.now();
-    if (at !== last.getTime()) last = new Date(at);
-    return last;
-  };
-}
-
 /** Reads the settings, opens the database, and refuses to go on with either half right. */
 export async function openApp(options: OpenOptions): Promise<OpenApp> {
   const configured = await configure(options);
@@ -85,7 +75,7 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
     now,
     // The results of a command are alone on stdout.
     write: options.write ?? writers[options.role],
-    count: (level, event) => metrics.line(level, event),
+    count: isMeasured(config) ? (level, event) => metrics.line(level, event) : undefined,
   });
   const tracing = await tracingFor(config, options.role);
   const bundled = await bundledDatabase(config, options);

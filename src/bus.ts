@@ -11,7 +11,7 @@ import {
 import { databaseNow } from "#db/ping.ts";
 import type { App } from "./app.ts";
 import { Failure } from "./failure.ts";
-import { timely, within } from "./timeout.ts";
+import { timely, within } from "./clock.ts";
 import type { DatabaseWatch } from "./telemetry/database-health.ts";
 import { errorFields } from "./telemetry/error-fields.ts";
 

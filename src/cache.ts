@@ -1,5 +1,5 @@
 import { type SingleFlight, createSingleFlight } from "./single-flight.ts";
-import { endsWithin, within } from "./timeout.ts";
+import { endsWithin, within, millisecondsOf } from "./clock.ts";
 
 /** How long what this process knows serves while the database is away. */
 export const withoutDatabaseMs = 60_000;
@@ -144,7 +144,7 @@ export function createLately<T>(
   app: { readonly now: () => Date },
   load: () => Promise<T>,
 ): () => Promise<T | undefined> {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const known = createCache<T>({ freshMs: latelyMs, staleMs: 0, size: 1, now });
   const late = () => new Error("it took too long");
   return () => known.get("all", () => within(waitMs, load(), late)).catch(() => undefined);

@@ -11,7 +11,7 @@ const arrow = [
   "failure",
   "json",
   "single-flight",
-  "timeout",
+  "clock",
   "cache",
   "crypto",
   "http",
@@ -191,7 +191,7 @@ function fileOf(from: SourceFile, specifier: string): string | undefined {
   return relative(root, join(root, dirname(from.path), specifier));
 }
 
-/** `src/accounts/refresh.ts` → `accounts`, `src/timeout.ts` → `timeout`, `db/open.ts` → `db`. */
+/** `src/accounts/refresh.ts` → `accounts`, `src/clock.ts` → `clock`, `db/open.ts` → `db`. */
 function wordOf(path: string): string {
   const [top = "", second = ""] = path.split("/");
   return top === "src" ? second.replace(/\.ts$/, "") : top;

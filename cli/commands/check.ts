@@ -5,7 +5,7 @@ import { readId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, codeOf } from "#src/failure.ts";
 import { beginCheckReport, saveCheckReport } from "#src/operations/check-report-store.ts";
 import { isName } from "#src/people/operators.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
 import { outcomeOf } from "../check-outcome.ts";
 import { reports } from "../check-reports.ts";

@@ -7,7 +7,7 @@ import { unknownNames } from "#src/config/unknown-names.ts";
 import { asFailure } from "#src/failure.ts";
 import { allSwitches } from "#src/policy/switch-store.ts";
 import { topicsOfUpstream } from "#src/policy/plan.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { isAnybodyHere } from "#src/people/store.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
 import { catchStray } from "#src/telemetry/error-fields.ts";

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Caller } from "#src/oauth-server/caller.ts";
 import { allowedBy } from "#src/oauth-server/scopes.ts";
 import { openApp } from "#src/app.ts";
-import { Cancel } from "#src/http/exchange.ts";
+import { Cancel } from "#src/clock.ts";
 import { encodeRequest, targetOf } from "#src/http/request-target.ts";
 import { ResponseParser } from "#src/http/response-parser.ts";
 import { decide } from "#src/policy/guard.ts";

@@ -3,7 +3,7 @@ import { type Cache, createCache, databasePatienceMs, withoutDatabaseMs } from "
 import { SealBroken } from "#src/crypto/seal.ts";
 import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely, millisecondsOf } from "#src/clock.ts";
 import type { Journal } from "./journal/journal.ts";
 import { type Account, type ReadAccount, accountById } from "./store.ts";
 
@@ -28,7 +28,7 @@ export type Credentials = Cache<Held>;
 
 /** What this process holds open. Other replicas' changes are seen after five seconds, or on a 401. */
 export function createCredentials(app: Pick<App, "now">): Credentials {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   return createCache<Held>({
     freshMs: 5000,
     staleMs: withoutDatabaseMs,

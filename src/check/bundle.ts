@@ -5,7 +5,7 @@ import type { Setting } from "#src/config/setting.ts";
 import { secretValues } from "#src/config/secret-values.ts";
 import { settings } from "#src/config/settings.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import { allSwitches } from "#src/policy/switch-store.ts";
 import { type Runtime, version } from "#src/runtime/runtime.ts";
 import { formsOf } from "#src/telemetry/find-secrets.ts";

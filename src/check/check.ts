@@ -1,7 +1,7 @@
 import { ping } from "#db/ping.ts";
 import { DatabaseProblem } from "#db/problem.ts";
 import type { App } from "#src/app.ts";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import { pendingNames } from "#src/operations/migrate.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure, asFailure } from "#src/failure.ts";

@@ -5,7 +5,7 @@ import { Failure } from "#src/failure.ts";
 import { type Exchange, type OutgoingRequest, discard } from "#src/http/exchange.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import type { ConsoleDeps } from "#src/pages/console/deps.ts";
-import { endsWithin, timely } from "#src/timeout.ts";
+import { endsWithin, timely } from "#src/clock.ts";
 import { version } from "#src/runtime/runtime.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Capabilities, type CapabilityDocument, capabilitiesOf } from "./capabilities.ts";

@@ -4,7 +4,7 @@ import { mostBodyBytes } from "#src/proxy/message.ts";
 import { isObject, parseExactly, scanJson } from "#src/json.ts";
 import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import { version } from "#src/runtime/runtime.ts";
 import { answerIn } from "./message-in.ts";
 

@@ -1,3 +1,4 @@
+import { millisecondsOf } from "#src/clock.ts";
 import { originSeenBy } from "#src/oauth-server/resource.ts";
 import type { Scope } from "#src/oauth-server/scopes.ts";
 import { clientOf } from "#src/oauth-server/clients/find-client.ts";
@@ -37,7 +38,7 @@ export function mountDiscovery(
   { self, backends, certificate }: Mounted,
 ): void {
   const of = self.node.peerId;
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const gate = createFloodGate({ perMinute, burst, now });
   const { bindingKey } = app;
   const challenges = createChallenges(self, { bindingKey, useOnce: useOnceIn(app) });

@@ -2,7 +2,7 @@ import type { Topic } from "#db/topics.ts";
 import { createAgentParts } from "#src/oauth-server/deps.ts";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
-import { createDeadlines } from "#src/proxy/deadlines.ts";
+import { createDeadlines, millisecondsOf } from "#src/clock.ts";
 import { createConnectCheck } from "#src/proxy/forward.ts";
 import { type OpenStreams, createHeartbeat, createOpenStreams } from "#src/proxy/open-streams.ts";
 import type { BudgetOwner } from "#src/oauth-server/tokens/issue.ts";
@@ -33,7 +33,7 @@ export function withParts(
   app: App,
   runtime: Pick<Runtime, "exchange" | "digest" | "tag" | "settled">,
 ) {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const openStreams = createOpenStreams(now);
   const guards = guardParts(app);
   // An HTTP proxy is for the runtime's fetch to find and use.

@@ -14,7 +14,7 @@ import { Failure, asFailure } from "#src/failure.ts";
 import { networkOf } from "#src/http/address.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { createCors, createOriginCheck } from "#src/http/origin.ts";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import type { Handle } from "#src/runtime/runtime.ts";
 import { mountPages } from "#src/pages/routes.ts";
 import { failurePage } from "#src/pages/page.ts";

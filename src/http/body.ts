@@ -1,5 +1,5 @@
 import { Failure } from "#src/failure.ts";
-import { withinAbout } from "#src/timeout.ts";
+import { withinAbout } from "#src/clock.ts";
 import type { Incoming, Sink } from "./exchange.ts";
 
 const longestMs = 30_000;

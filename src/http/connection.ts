@@ -1,5 +1,6 @@
 import { type Carrier, type Settle, Answer } from "./answer.ts";
-import type { Cancel, Incoming, Pin } from "./exchange.ts";
+import type { Cancel } from "#src/clock.ts";
+import type { Incoming, Pin } from "./exchange.ts";
 import { ConnectionEnded, LostAfterSending, reasonOf } from "./reason.ts";
 import { scheduleAfterAnswers, scheduleSend } from "./event-loop.ts";
 import { ResponseBroken } from "./response-parser.ts";

@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import { type Socket, connect as connectPlain } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { codeOf } from "#src/failure.ts";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import { type SocketAnswer, AnswerUnusable, answerOn } from "./socket-answer.ts";
 import { isLoopbackAddress, isPublicAddress } from "./address.ts";
 

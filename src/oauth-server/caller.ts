@@ -4,7 +4,7 @@ import type { App } from "#src/app.ts";
 import { type Cache, createCache, databasePatienceMs, withoutDatabaseMs } from "#src/cache.ts";
 import { tokenPrefixes } from "#src/crypto/secret.ts";
 import type { ToolPolicy } from "#src/upstreams/tool-rules.ts";
-import { timely } from "#src/timeout.ts";
+import { timely, millisecondsOf } from "#src/clock.ts";
 import { knownResource } from "./resource.ts";
 import { type Scope, allowedBy, scopes } from "./scopes.ts";
 import { sessionByFingerprint } from "./sessions/store.ts";
@@ -50,7 +50,7 @@ export function policyChanged(subject: string): Topic {
 export type Callers = Cache<Caller>;
 
 export function createCallers(app: Pick<App, "now">): Callers {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   return createCache<Caller>({
     freshMs: 5000,
     staleMs: withoutDatabaseMs,

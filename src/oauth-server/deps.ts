@@ -1,3 +1,4 @@
+import { millisecondsOf } from "#src/clock.ts";
 import type { JSONWebKeySet } from "jose";
 import { recordEvent } from "#db/events.ts";
 import type { App } from "#src/app.ts";
@@ -32,7 +33,7 @@ const perMinute = {
 
 /** What the authorization server keeps in this process; everything that counts is in the database. */
 export function createAgentParts(app: App, cutStreams: ApplyRevocations) {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const guardedFetch = createGuardedFetch({ allowsLoopback: isDevelopmentHere(app) });
   const callers = createCallers(app);
   const registered = createCache<Client>({ freshMs: 5000, staleMs: 60_000, size: 10_000, now });

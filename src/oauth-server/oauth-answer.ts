@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { oauthErrors } from "#src/failure/failures.ts";
-import { withinAbout } from "#src/timeout.ts";
+import { withinAbout } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 
 type Deps = Pick<App, "log">;

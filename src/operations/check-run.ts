@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { endsWithin, timely } from "#src/timeout.ts";
+import { endsWithin, timely } from "#src/clock.ts";
 import { beginOnlyCheck, endCheck } from "./check-report-store.ts";
 
 /** How a program has ended: its exit code, undefined when it was cut off, and the last of what it said on stderr. */

@@ -1,6 +1,6 @@
 import { cleanupTask } from "./cleanup/cleanup.ts";
 import type { App } from "#src/app.ts";
-import { within } from "#src/timeout.ts";
+import { within, millisecondsOf } from "#src/clock.ts";
 import { secondsSince } from "./store.ts";
 import { createCache } from "#src/cache.ts";
 import { Failure } from "#src/failure.ts";
@@ -19,7 +19,7 @@ const daySeconds = 86_400;
 const longestMs = 1000;
 
 export function createHealthWatch(app: Pick<App, "db" | "now">): HealthWatch {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const known = createCache<number>({ freshMs: 60_000, staleMs: 3_600_000, size: 1, now });
   const late = () => new Failure("database_unavailable");
   const load = async () =>

@@ -3,7 +3,7 @@ import { identify } from "#src/accounts/identity.ts";
 import type { ReadAccount } from "#src/accounts/store.ts";
 import type { Provider } from "#src/providers/provider.ts";
 import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { accountsAboutToLapse, takeIdle } from "./store.ts";
 

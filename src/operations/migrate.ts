@@ -8,7 +8,7 @@ import { refuseUnaskedDatabase, databaseAddress } from "#src/config/database.ts"
 import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import { loadRuntime } from "#src/runtime/load.ts";
 
 type Named = { readonly database: string };

@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { asFailure } from "#src/failure.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { endOperatorAction, saveOperatorAction } from "./console-store.ts";
 
 /** Writes down what is about to be done: what cannot be written down is not done. */

@@ -10,10 +10,10 @@ import type { ConnectCheck } from "#src/proxy/forward.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { version } from "#src/runtime/runtime.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
-import { type HealthWatch } from "./health-watch.ts";
+import type { HealthWatch } from "./health-watch.ts";
 import { overdueDays, cleanupTask } from "./cleanup/cleanup.ts";
 import { createCache } from "#src/cache.ts";
-import { timely } from "#src/timeout.ts";
+import { timely, millisecondsOf } from "#src/clock.ts";
 import { countAccounts, secondsSince } from "./store.ts";
 import { allAlerts } from "./alerts/alert-store.ts";
 
@@ -130,7 +130,7 @@ export function addGauges(
   openStreams: { readonly streams: () => number },
 ): void {
   const { db, metrics } = app;
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const known = createCache<readonly Sample[]>({ freshMs: 15_000, staleMs: 0, size: 10, now });
   const add = (name: string, help: string, read: () => Promise<readonly Sample[]>) =>
     metrics.gauge(name, help, async () => (await known.get(name, () => timely(read()))) ?? []);

@@ -5,7 +5,7 @@ import { leasedBy, isRestored } from "#src/accounts/refresh/renew.ts";
 import { dueProviders, endUnrenewable, leaseDue } from "#src/accounts/refresh/store.ts";
 import { finishDisconnecting } from "#src/accounts/revocation/disconnect.ts";
 import { type Registration, registrationOf } from "#src/accounts/registration.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type IdleAccountDeps, keepAlive } from "./idle-accounts.ts";
 import { tidy } from "./cleanup/cleanup.ts";

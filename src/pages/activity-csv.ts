@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { outcomeOf } from "#src/proxy/call-outcome-store.ts";
 import { type CallsWanted, type PersonCall, callsOfPerson } from "#src/proxy/person-call-store.ts";
 import { type Told, agentNameIn, whatWasCalled } from "./activity-rows.ts";

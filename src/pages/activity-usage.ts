@@ -3,7 +3,7 @@ import type { App } from "#src/app.ts";
 import type { Language } from "#src/http/language.ts";
 import { type DayCount, dayCounts } from "#src/proxy/call-count-store.ts";
 import { agentsCallingFor, latestCallsOf } from "#src/proxy/person-call-store.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { barChart } from "./chart.ts";
 import { dateIn, dayMs, dayOf, exactly } from "./dates.ts";
 import type { Markup } from "./page.ts";

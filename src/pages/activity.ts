@@ -6,7 +6,7 @@ import { Failure } from "#src/failure.ts";
 import { type Language, languageOf } from "#src/http/language.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { signedIn } from "#src/people/sign-in.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { titlesOf } from "#src/policy/tools/narrow.ts";
 import { outcomes } from "#src/proxy/call-outcome-store.ts";
 import {

@@ -6,7 +6,7 @@ import { type Language, languageOf } from "#src/http/language.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { openSessions } from "#src/oauth-server/sessions/store.ts";
 import type { SignedIn } from "#src/people/sign-in.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { agentNameIn } from "./activity-rows.ts";
 import { type PermissionDeps, expectPerson, namedAccount, ownPermission } from "./narrow.ts";

@@ -18,7 +18,7 @@ import { narrowingsOf } from "#src/policy/tools/narrow-store.ts";
 import { type Grant, openGrants } from "#src/oauth-server/grants/store.ts";
 import { readScopes } from "#src/oauth-server/scopes.ts";
 import type { Minted } from "#src/oauth-server/sessions/session.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type Session, openSessions } from "#src/oauth-server/sessions/store.ts";
 
 type Deps = Pick<App, "db" | "now" | "catalog" | "config" | "publicUrl">;

@@ -18,7 +18,7 @@ import {
   permissionOf,
   titlesOf,
 } from "#src/policy/tools/narrow.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { toolTitle } from "./activity-rows.ts";
 import { lastUse, usageChart, usageOf } from "./activity-usage.ts";

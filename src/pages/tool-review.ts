@@ -1,13 +1,13 @@
 import { html } from "hono/html";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { type PageRoutes } from "#src/http/page-routes.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
 import { readForm } from "#src/http/forms.ts";
 import { type Language, languageOf } from "#src/http/language.ts";
 import { type Markup, page, seeOther } from "./page.ts";
 import { say } from "./words.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type Held, decideWaiting, heldTools } from "#src/policy/tools/review.ts";
 import {
   acceptOperatorLink,

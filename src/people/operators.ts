@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { fingerprint, newToken, tagOf, tokenPrefixes } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { expectFormToken, hostCookie, readHostCookie } from "#src/http/forms.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type Role, openKey, removeKey, saveKey, takeLink } from "./operator-store.ts";
 
 /** Who is at the operator's pages, whatever has proven it: today a link from the command line. */

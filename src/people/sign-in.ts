@@ -3,7 +3,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { fingerprint, newToken, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { expectFormToken, hostCookie, readHostCookie } from "#src/http/forms.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { endSignIn, saveSignIn, signedInPerson } from "./store.ts";
 
 const cookieName = "person";

@@ -2,7 +2,7 @@ import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { problemWith } from "#src/upstreams/tools/arguments.ts";
 import { packTool } from "#src/upstreams/tools/tool-servers.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Used, expectApproval } from "./approvals/approval.ts";
 import { giveBack } from "./approvals/store.ts";

@@ -2,7 +2,7 @@ import { createHmac, hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { deriveKey } from "#src/crypto/seal.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type Batch, type Chain, batchesOf, callsBetween } from "./call-store.ts";
 import { rowText } from "./call-text.ts";
 

@@ -4,8 +4,8 @@ import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure } from "#src/failure.ts";
 import type { CallContext } from "#src/policy/call.ts";
 import { type PolicyDecision, expectStreamPlace } from "#src/policy/guard.ts";
+import type { Cancel, Deadline, Deadlines } from "#src/clock.ts";
 import {
-  type Cancel,
   type BodyLimits,
   type Flow,
   type Incoming,
@@ -19,7 +19,6 @@ import { answersAnother } from "./rpc-id.ts";
 import { listIn, mayHoldToolList } from "./tool-lists.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { type Inspection, ResponseInspector } from "./response-inspector.ts";
-import type { Deadline, Deadlines } from "./deadlines.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
 import type { Heartbeat, OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";

@@ -1,10 +1,11 @@
-import type { Deadline } from "./deadlines.ts";
+import { millisecondsOf } from "#src/clock.ts";
+import type { Deadline, Cancel } from "#src/clock.ts";
 import type { App } from "#src/app.ts";
 import type { ToolServers } from "#src/upstreams/tools/tool-servers.ts";
 import { type Upstream, insideScheme } from "#src/upstreams/upstream.ts";
 import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
 import { LostAfterSending, isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
-import { type Cancel, type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
+import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
 import { decoded } from "#src/http/decoding.ts";
 import { ResponseBroken } from "#src/http/response-parser.ts";
 import { connect } from "node:net";
@@ -155,7 +156,7 @@ export function createConnectCheck(
 ): ConnectCheck {
   const answeredAt = new Map<string, number>();
   const failedAt = new Map<string, { readonly at: number; readonly code: FailureCode }>();
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const states = createCache<string>({ freshMs: 5000, staleMs: 0, size: 1000, now });
   const expect = ({ name, url }: Upstream) => {
     const last = answeredAt.get(name);

@@ -9,7 +9,8 @@ import { fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { type Settled, bigBytes } from "#src/http/body.ts";
 import { step } from "#src/http/event-loop.ts";
-import { type Incoming, Cancel, discard } from "#src/http/exchange.ts";
+import { type Incoming, discard } from "#src/http/exchange.ts";
+import { Cancel, type Deadline, type Deadlines } from "#src/clock.ts";
 import { placeOf, readRetryAfter } from "#src/http/reason.ts";
 import type { BodyPlace } from "#src/policy/body-room.ts";
 import type { CallContext, HashDeps } from "#src/policy/call.ts";
@@ -34,7 +35,6 @@ import {
   upstreamAuthNow,
 } from "./auth.ts";
 import { bind, unbind } from "./binding.ts";
-import type { Deadline, Deadlines } from "./deadlines.ts";
 import { type ForwardDeps, forward } from "./forward.ts";
 import { deliver } from "./deliver.ts";
 import { headersIn, checkHeaders, checkMirrors } from "./headers.ts";

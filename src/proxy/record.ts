@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Failure, asFailure, codeOf, isGuards } from "#src/failure.ts";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import { cleaned } from "#src/telemetry/redact.ts";
 import type { CallContext, ToolInvocation } from "#src/policy/call.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
-import type { Cancel, Exchange, Incoming, Pin } from "#src/http/exchange.ts";
+import type { Cancel } from "#src/clock.ts";
+import type { Exchange, Incoming, Pin } from "#src/http/exchange.ts";
 import { Connection, createIdleConnections } from "#src/http/connection.ts";
 import { ConnectionEnded } from "#src/http/reason.ts";
 import { type Target, encodeRequest, targetOf } from "#src/http/request-target.ts";

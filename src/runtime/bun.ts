@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { totalmem } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { scheduleRequest } from "#src/http/event-loop.ts";
-import { endsWithin } from "#src/timeout.ts";
+import { endsWithin } from "#src/clock.ts";
 import { bunExchange } from "./bun-exchange.ts";
 import {
   type Digest,

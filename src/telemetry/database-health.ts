@@ -2,7 +2,7 @@ import { ping } from "#db/ping.ts";
 import type { Database } from "#db/open.ts";
 import { withoutDatabaseMs } from "#src/cache.ts";
 import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
-import { within } from "#src/timeout.ts";
+import { within, millisecondsOf } from "#src/clock.ts";
 
 /** How the database is, as far as it concerns whoever sends us calls. */
 type DatabaseHealth = {
@@ -25,7 +25,7 @@ export function createDatabaseWatch(app: {
   readonly db: Database;
   readonly now: () => Date;
 }): DatabaseWatch {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   let answeredAt = now();
   return {
     answered: () => {

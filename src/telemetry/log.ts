@@ -34,7 +34,7 @@ type LogOptions = {
   /** For people at a terminal; otherwise JSON lines. */
   readonly isPretty?: boolean;
   /** Hears of every line, also of those below `level`. */
-  readonly count?: (level: Level, event: string) => void;
+  readonly count?: ((level: Level, event: string) => void) | undefined;
   readonly now: () => Date;
   readonly write: Write;
 };

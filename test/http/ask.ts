@@ -1,4 +1,5 @@
-import { wholeBody, Cancel } from "#src/http/exchange.ts";
+import { wholeBody } from "#src/http/exchange.ts";
+import { Cancel } from "#src/clock.ts";
 import { bunExchange } from "#src/runtime/bun-exchange.ts";
 
 /** Asks each URL of the command line once and prints what came of it. Runs in a process with its own trust. */

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { type Exchange, type OutgoingRequest, wholeBody, Cancel } from "#src/http/exchange.ts";
+import { type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchange.ts";
+import { Cancel } from "#src/clock.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
 import { bunExchange } from "#src/runtime/bun-exchange.ts";
 import { until } from "#test/support/until.ts";

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import * as fc from "fast-check";
 import { asFailure } from "#src/failure.ts";
 import { createSingleFlight } from "#src/single-flight.ts";
-import { endsWithin, timely, within, withinAbout } from "#src/timeout.ts";
+import { endsWithin, timely, within, withinAbout } from "#src/clock.ts";
 import { check } from "#test/support/property.ts";
 
 beforeEach(() => void jest.useFakeTimers());

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { Failure } from "#src/failure.ts";
-import { timely, within } from "#src/timeout.ts";
+import { timely, within, millisecondsOf } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Registration, tagOfRegistration } from "../registration.ts";
 import {
@@ -59,7 +59,7 @@ const refusedSeconds = 3600;
 const probeSeconds = 30;
 
 export function createCircuitBreaker(app: Deps): CircuitBreaker {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const turns = new Map<string, Semaphore>();
   const circuits = createCache<CircuitState>({ freshMs: knownMs, staleMs: 0, size: 100, now });
 

@@ -16,7 +16,7 @@ import { readId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure, codeOf } from "#src/failure.ts";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Answers, type Version, flushFolder, openAnswers } from "./answers.ts";
 import { type HighWaterMarks, noHighWaterMarks, openHighWaterMarks } from "./high-water-marks.ts";

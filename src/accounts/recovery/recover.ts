@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "#src/failure.ts";
-import { timely, within } from "#src/timeout.ts";
+import { timely, within } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { freeSlots } from "../circuit-breaker/store.ts";

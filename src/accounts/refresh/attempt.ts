@@ -1,6 +1,6 @@
 import { newId } from "#src/crypto/ids.ts";
 import type { Secret } from "#src/crypto/secret.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Held, openColumn, openHeld, placeOf, readHeld } from "../credential.ts";
 import {

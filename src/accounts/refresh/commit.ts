@@ -1,5 +1,5 @@
 import { Failure } from "#src/failure.ts";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Answer } from "../journal/journal.ts";
 import { type ReadAccount, accountById } from "../store.ts";

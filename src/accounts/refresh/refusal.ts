@@ -1,6 +1,6 @@
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
-import { type ReadAccount } from "../store.ts";
+import { timely } from "#src/clock.ts";
+import type { ReadAccount } from "../store.ts";
 import type { RefreshDeps } from "./deps.ts";
 import { postponeRefresh, requireReconnect } from "./store.ts";
 import { type Held, isUsable, readHeld } from "../credential.ts";

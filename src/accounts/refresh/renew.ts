@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type Held, isUsable, readHeld } from "../credential.ts";
 import { recoverNow } from "../recovery/recover.ts";
 import { markRestored } from "../recovery/store.ts";

@@ -1,6 +1,6 @@
 import * as oauth from "oauth4webapi";
 import { Failure, asFailure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { columns, openColumn, openHeld } from "../credential.ts";
 import { authenticationOf } from "../provider-client.ts";
 import type { RefreshDeps } from "../refresh/deps.ts";

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ApplyRevocations } from "#src/bus.ts";
 import { Failure, asFailure } from "#src/failure.ts";
 import { OutsideTrouble } from "#src/http/fetch-exchange.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { recoverNow } from "../recovery/recover.ts";
 import { leaseMs } from "../refresh/renew.ts";
 import type { RefreshDeps } from "../refresh/deps.ts";

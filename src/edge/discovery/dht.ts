@@ -1,3 +1,4 @@
+import { millisecondsOf } from "#src/clock.ts";
 import type { PeerId } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import type { App } from "#src/app.ts";
@@ -79,7 +80,7 @@ export async function openDht(
 
 /** Asks a node for its document, over the connection that Noise has authenticated. */
 function createAsking(app: Deps, host: Host, directory: Directory) {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const asked = createCache<true>({ freshMs: rememberedMs, staleMs: 0, size: 1000, now });
   let atOnce = 0;
 

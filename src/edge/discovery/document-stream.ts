@@ -1,5 +1,5 @@
 import type { Connection, Stream } from "@libp2p/interface";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import type { CapabilityDocument } from "../capabilities.ts";
 
 /** What nodes of ours say to each other over libp2p: the one that is asked sends its capability document, its length in four bytes before it. */

@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import { Failure } from "#src/failure.ts";
 import {
   isLoopbackName,

@@ -4,7 +4,7 @@ import type { App } from "#src/app.ts";
 import { isObject, objectIn } from "#src/json.ts";
 import { fingerprint, isSame, tagOf } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely, millisecondsOf } from "#src/clock.ts";
 import { readCapabilities } from "../capabilities.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import type { Self } from "../self.ts";
@@ -40,7 +40,7 @@ export function createChallenges(
   self: Self,
   { bindingKey, useOnce }: Pick<App, "bindingKey"> & { readonly useOnce: UseOnce },
 ): Challenges {
-  const now = () => self.now().getTime();
+  const now = millisecondsOf(self);
   const tag = (text: string) => tagOf(bindingKey, `edge challenge ${text}`);
   return {
     begin(body, place) {

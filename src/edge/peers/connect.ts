@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { timely, within } from "#src/timeout.ts";
+import { timely, within } from "#src/clock.ts";
 import { nameIn, versionIn } from "../capabilities.ts";
 import { addressText, readAddress } from "./address.ts";
 import type { Self } from "../self.ts";

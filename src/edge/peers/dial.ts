@@ -5,7 +5,7 @@ import { type TLSSocket, connect as connectTls } from "node:tls";
 import { Failure, codeOf } from "#src/failure.ts";
 import { ResponseBroken } from "#src/http/response-parser.ts";
 import { AnswerUnusable, answerOn } from "#src/http/socket-answer.ts";
-import { within } from "#src/timeout.ts";
+import { within } from "#src/clock.ts";
 import { type Address, addressText, reachable } from "./address.ts";
 
 /** Where a connection has led. */

@@ -4,7 +4,7 @@ import type { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import type { Pin } from "#src/http/exchange.ts";
 import { createSingleFlight } from "#src/single-flight.ts";
-import { timely } from "#src/timeout.ts";
+import { timely, millisecondsOf } from "#src/clock.ts";
 import { connectPeer } from "./connect.ts";
 import type { Self } from "../self.ts";
 import { peersNamed } from "./store.ts";
@@ -49,7 +49,7 @@ export function createPeerTokens(
   app: Pick<App, "db" | "now" | "catalog">,
   self: Self,
 ): PeerSessions {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const peers = createCache<Named>({
     freshMs: 2000,
     staleMs: withoutDatabaseMs,

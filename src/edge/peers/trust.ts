@@ -1,7 +1,7 @@
 import { agentForPeer } from "#src/oauth-server/clients/operator.ts";
 import type { App } from "#src/app.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type NodeIdentity, identityOfPeer } from "../identity.ts";
 import { addressText, readAddress } from "./address.ts";
 import type { Proven } from "./challenges.ts";

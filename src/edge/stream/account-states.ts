@@ -1,5 +1,5 @@
 import type { App } from "#src/app.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { statesOf } from "./store.ts";
 

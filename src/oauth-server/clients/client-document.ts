@@ -1,3 +1,4 @@
+import { millisecondsOf } from "#src/clock.ts";
 import type { App } from "#src/app.ts";
 import type { ClientDocuments as Policy } from "#src/config/load.ts";
 import { isObject } from "#src/json.ts";
@@ -32,7 +33,7 @@ type Known = { readonly client: Client; readonly fetchedAt: number; readonly fre
  * a document that was good serves for a day while its address cannot be fetched, a bundled one always.
  */
 export function createClientDocuments(app: Deps, policy: Policy): ClientDocuments {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const cache = createCache<Known>({ freshMs: shortestMs, staleMs: 0, size: mostDocuments, now });
   const find = async (clientId: string) => {
     const pinned = policy === "off" ? undefined : bundled(clientId);

@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { readScopes } from "../scopes.ts";
 import { type Client, fingerprintOf, grantTypes } from "./client.ts";
 import { type ClientDocuments, isDocumentId } from "./client-document.ts";

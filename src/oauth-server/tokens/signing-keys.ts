@@ -7,7 +7,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely, millisecondsOf } from "#src/clock.ts";
 import {
   type NewSigningKey,
   type SigningKeyRow,
@@ -53,7 +53,7 @@ const askAgainMs = 10_000;
 
 /** The database's keys as this process holds them; another replica's rotation is seen within a minute. */
 export function createSigningKeys(app: Deps): SigningKeys {
-  const now = () => app.now().getTime();
+  const now = millisecondsOf(app);
   const cache: Cache<KeyRing> = createCache({
     freshMs: 60_000,
     staleMs: 3_600_000,

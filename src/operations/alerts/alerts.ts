@@ -5,7 +5,7 @@ import { recordEvent } from "#db/events.ts";
 import type { Journal } from "#src/accounts/journal/journal.ts";
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { endsWithin, timely } from "#src/timeout.ts";
+import { endsWithin, timely } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { cleanupTask, overdueDays } from "../cleanup/cleanup.ts";
 import { secondsSince, takeTask, taskDone } from "../store.ts";

@@ -1,6 +1,6 @@
 import { connect } from "node:tls";
 import type { App } from "#src/app.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { takeTask, taskDone } from "../store.ts";
 
 const everySeconds = 12 * 3600;

@@ -19,7 +19,7 @@ import { openFernet } from "#src/crypto/fernet.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Secret } from "#src/crypto/secret.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { ParseSource, SourceRow } from "./parse-source.ts";
 import {

@@ -11,7 +11,7 @@ import type { App } from "#src/app.ts";
 import { acknowledged } from "#src/bus.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import {
   type LiveCounts,
   type Selection,

@@ -8,7 +8,7 @@ import { describeRefresh } from "#src/operations/refresh/describe.ts";
 import { refreshNow } from "#src/operations/refresh/refresh-now.ts";
 import { type AccountRow, accountsBefore, countAccounts } from "#src/operations/store.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type Markup, seeOther } from "../page.ts";
 import { refreshTable } from "./calls.ts";
 import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";

@@ -6,7 +6,7 @@ import { type OpenSession, openSessionsBefore } from "#src/oauth-server/sessions
 import { usedBudgets } from "#src/policy/budgets.ts";
 import { type Switch, switchesAmong } from "#src/policy/switch-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import type { Markup } from "../page.ts";
 import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";
 import {

@@ -3,7 +3,7 @@ import { Failure } from "#src/failure.ts";
 import { acknowledge, testAlerts } from "#src/operations/alerts/alerts.ts";
 import { type Alert, allAlerts, isAcknowledged } from "#src/operations/alerts/alert-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type Markup, seeOther } from "../page.ts";
 import { type ConsoleDeps, pageRows } from "./deps.ts";
 import type { Sent } from "./mount.ts";

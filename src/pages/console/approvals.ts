@@ -15,7 +15,7 @@ import {
 } from "#src/policy/approvals/store.ts";
 import { prettyJson } from "#src/policy/pretty-json.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type Markup, seeOther } from "../page.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import type { Sent } from "./mount.ts";

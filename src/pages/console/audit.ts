@@ -5,7 +5,7 @@ import { countCallsOfDay } from "#src/proxy/call-store.ts";
 import { operatorActionsBefore } from "#src/operations/console-store.ts";
 import { verifyDay } from "#src/proxy/audit.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import type { Markup } from "../page.ts";
 import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";
 import {

@@ -6,7 +6,7 @@ import { refreshEventsOf } from "#src/operations/console-store.ts";
 import { type StoredCall, callById, someCalls } from "#src/proxy/call-store.ts";
 import { type Outcome, outcomeOf, outcomes } from "#src/proxy/call-outcome-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import type { Markup } from "../page.ts";
 import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";
 import { type View, consolePage, factsOf, nextPage, tableOf, timeAt } from "./layout.ts";

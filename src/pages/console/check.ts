@@ -9,7 +9,7 @@ import {
 } from "#src/operations/check-report-store.ts";
 import type { Language } from "#src/http/language.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type Markup, seeOther } from "../page.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import type { Sent } from "./mount.ts";

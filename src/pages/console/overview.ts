@@ -18,7 +18,7 @@ import {
   upstreamCountsSince,
 } from "#src/proxy/call-count-store.ts";
 import type { Outcome } from "#src/proxy/call-outcome-store.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import type { Markup } from "../page.ts";
 import { checksDue } from "./check.ts";
 import { lineChart } from "./charts.ts";

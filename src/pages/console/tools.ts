@@ -12,7 +12,7 @@ import {
 import { countWaiting, definitionName, knownDefinitions } from "#src/policy/tools/store.ts";
 import { type Switch, newestSwitches, switchesAmong } from "#src/policy/switch-store.ts";
 import { plain } from "#src/telemetry/redact.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type Markup, seeOther } from "../page.ts";
 import { type ConsoleDeps, lastOf, pageRows } from "./deps.ts";
 import type { Sent } from "./mount.ts";

@@ -3,7 +3,7 @@ import { newId } from "#src/crypto/ids.ts";
 import { SealBroken } from "#src/crypto/seal.ts";
 import { Secret, fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { packTool } from "#src/upstreams/tools/tool-servers.ts";
 import type { CallContext, ToolInvocation } from "../call.ts";
 import {

@@ -1,6 +1,6 @@
 import type { App } from "#src/app.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { endsWithin, within } from "#src/timeout.ts";
+import { endsWithin, within } from "#src/clock.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { type Level, type Told, forgive, tell } from "./store.ts";
 import type { Rate } from "#src/config/guards.ts";

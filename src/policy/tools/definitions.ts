@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { isObject, canonicalJson } from "#src/json.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { type ReplicatedTable, createReplicatedTable } from "../replicated-table.ts";
 import { type Nature, natures } from "./patterns.ts";
 import { allDefinitions, listedUpstreams, saveDefinitions } from "./store.ts";

@@ -8,7 +8,7 @@ import { type Grant, openGrantOf } from "#src/oauth-server/grants/store.ts";
 import { isToolPattern } from "#src/upstreams/tool-rules.ts";
 import { packTool } from "#src/upstreams/tools/tool-servers.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import type { Definitions } from "./definitions.ts";
 import { approvedDefinitions, saveNarrowing, shownTools } from "./narrow-store.ts";
 import { isAllowed } from "./rules.ts";

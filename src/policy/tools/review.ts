@@ -4,7 +4,7 @@ import { isToolPattern } from "#src/upstreams/tool-rules.ts";
 import { tagOf } from "#src/crypto/secret.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
-import { timely } from "#src/timeout.ts";
+import { timely } from "#src/clock.ts";
 import { plain } from "#src/telemetry/redact.ts";
 import { prettyJson } from "../pretty-json.ts";
 import { toolKey } from "./definitions.ts";

@@ -1,4 +1,5 @@
-import { Cancel, type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchange.ts";
+import { Cancel } from "#src/clock.ts";
+import { type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchange.ts";
 import { ToolProblem, unknownOutcome } from "./problem.ts";
 import { isBlocked, problemOf } from "./api-problem.ts";
 import { codeOf } from "#src/failure.ts";

@@ -9,7 +9,7 @@ import { canonicalJson } from "#src/json.ts";
 import type { Exchange, OutgoingRequest } from "#src/http/exchange.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { Log } from "#src/telemetry/log.ts";
-import { timely } from "#src/timeout.ts";
+import { timely, millisecondsOf } from "#src/clock.ts";
 import { mercadolibreShop } from "../mercadolibre-shop/pack.ts";
 import type { Upstream } from "../upstream.ts";
 import { type Api, type Seller, Running, Unauthorized, callApi } from "./api.ts";
@@ -46,7 +46,7 @@ const tenMinutesMs = 10 * 60_000;
 const longestMs = 20_000;
 
 export function createToolServers(deps: Deps): ToolServers {
-  const now = () => deps.now().getTime();
+  const now = millisecondsOf(deps);
   const pause = (milliseconds: number) => sleep(milliseconds, undefined, { ref: false });
   const served = new Map<string, Served>();
   const noteChange = changeNotes(deps);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Cancel } from "#src/http/exchange.ts";
+import { Cancel } from "#src/clock.ts";
 import { Connection } from "#src/http/connection.ts";
 import { scheduleRequest } from "#src/http/event-loop.ts";
 import { LostAfterSending } from "#src/http/reason.ts";

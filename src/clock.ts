@@ -1,0 +1,213 @@
+import { Failure } from "./failure.ts";
+
+/*
+ * Time: what it is now, how long anything may take, and who is told when it has taken too long.
+ */
+
+/** Within a millisecond the same moment: a call asks a dozen times. Nobody changes one that was handed out. */
+export function createNow(): () => Date {
+  let last = new Date();
+  return () => {
+    const at = Date.now();
+    if (at !== last.getTime()) last = new Date(at);
+    return last;
+  };
+}
+
+/** The same in milliseconds. */
+export function millisecondsOf(app: { readonly now: () => Date }): () => number {
+  return () => app.now().getTime();
+}
+
+const pending = new Set<{ readonly endsAt: number; expire(): void }>();
+const sweepMs = 250;
+let sweeper: ReturnType<typeof setInterval> | undefined;
+
+function sweep(): void {
+  const now = performance.now();
+  for (const each of pending) {
+    if (each.endsAt > now) continue;
+    pending.delete(each);
+    each.expire();
+  }
+  if (pending.size > 0) return;
+  clearInterval(sweeper);
+  sweeper = undefined;
+}
+
+/** `work`, or the result of `late` when it takes longer than `milliseconds`. Leaves no timer behind. */
+export async function within<T>(
+  milliseconds: number,
+  work: Promise<T>,
+  late: () => Error,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), milliseconds);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The same as `within` for what nearly always ends at once: all share one timer, and it may be 250 ms late. */
+export function withinAbout<T>(
+  milliseconds: number,
+  work: Promise<T>,
+  late: () => Error,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const limit = { endsAt: performance.now() + milliseconds, expire: () => reject(late()) };
+    pending.add(limit);
+    sweeper ??= setInterval(sweep, sweepMs);
+    work.then(
+      (value) => {
+        pending.delete(limit);
+        return resolve(value);
+      },
+      (error: unknown) => {
+        pending.delete(limit);
+        reject(error);
+      },
+    );
+  });
+}
+
+/** The longest wait for the database on the way of an answer. */
+const databaseMs = 5000;
+
+/** A database that has gone silent must not hold anybody for ever. Failures: `database_unavailable`. */
+export function timely<T>(asked: Promise<T>): Promise<T> {
+  const late = () => new Failure("database_unavailable", undefined, { retryAfterSeconds: 5 });
+  return within(databaseMs, asked, late);
+}
+
+/** False when it takes longer; true when it has ended, however. Leaves no timer behind. */
+export async function endsWithin(work: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), milliseconds);
+  const ended = () => true;
+  const isOver = await Promise.race([work.then(ended, ended), late.promise]);
+  clearTimeout(timer);
+  return isOver;
+}
+
+/** One clock for every running call: cheaper than a timer each. Expires at most 50 ms late. */
+export type Deadlines = {
+  /** Begins to watch a call. `watcher` is told once, if the call still runs at the next tick. */
+  open(watcher?: Watcher): Deadline;
+  stop(): void;
+};
+
+export type Deadline = {
+  /** Lets `running` expire once, unless the deadline is closed or set anew before. */
+  set(milliseconds: number, running: Expirable): void;
+  /** Without a limit again. */
+  lift(): void;
+  close(): void;
+};
+
+type Watcher = { tick(): void };
+
+/** What has a time limit. */
+type Expirable = { expire(): void };
+
+const tickMs = 50;
+
+class Watched implements Deadline {
+  at = Number.POSITIVE_INFINITY;
+  running: Expirable | undefined;
+  watcher: Watcher | undefined;
+  readonly #all: Set<Watched>;
+  readonly #now: () => number;
+
+  constructor(all: Set<Watched>, now: () => number) {
+    this.#all = all;
+    this.#now = now;
+    all.add(this);
+  }
+
+  set(milliseconds: number, running: Expirable): void {
+    this.at = this.#now() + milliseconds;
+    this.running = running;
+  }
+
+  lift(): void {
+    this.at = Number.POSITIVE_INFINITY;
+  }
+
+  close(): void {
+    this.#all.delete(this);
+  }
+}
+
+export function createDeadlines(now: () => number): Deadlines {
+  const all = new Set<Watched>();
+  const timer = setInterval(() => {
+    const time = now();
+    for (const watched of all) tickAlone(watched, time);
+  }, tickMs);
+  return {
+    open(watcher) {
+      const watched = new Watched(all, now);
+      watched.watcher = watcher;
+      return watched;
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+/** One that fails must not keep the others waiting. */
+function tickAlone(watched: Watched, time: number): void {
+  try {
+    tick(watched, time);
+  } catch {
+    watched.close();
+  }
+}
+
+function tick(watched: Watched, time: number): void {
+  watched.watcher?.tick();
+  watched.watcher = undefined;
+  if (watched.at > time) return;
+  watched.lift();
+  watched.running?.expire();
+}
+
+/** Something that can be stopped. */
+type Stoppable = { stop(): void };
+
+/** What an AbortController does for one exchange, at a fraction of its cost: every call has one of these. */
+export class Cancel {
+  #isCancelled = false;
+  #isLate = false;
+  #running: Stoppable | undefined;
+
+  get isCancelled(): boolean {
+    return this.#isCancelled;
+  }
+
+  /** Its time was over, and nobody has gone away. */
+  get isLate(): boolean {
+    return this.#isLate;
+  }
+
+  /** Says what is to be stopped; the last one to say so is. */
+  stops(running: Stoppable): void {
+    this.#running = running;
+    if (this.#isCancelled) running.stop();
+  }
+
+  cancel(): void {
+    if (this.#isCancelled) return;
+    this.#isCancelled = true;
+    this.#running?.stop();
+  }
+
+  expire(): void {
+    if (!this.#isCancelled) this.#isLate = true;
+    this.cancel();
+  }
+}
