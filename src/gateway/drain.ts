@@ -6,9 +6,8 @@ import type { Handle, RunningServer } from "#src/runtime/runtime.ts";
 /** How a gateway goes without anybody behind a proxy noticing. */
 type Drain = {
   readonly isDraining: () => boolean;
-  /** Every answer, from the moment of leaving on with `Connection: close`. */
-  around(handle: Handle): Handle;
-  leave(): Promise<void>;
+  /** @param handle Answers meanwhile; each of its answers closes its connection. */
+  leave(handle: Handle): Promise<void>;
 };
 
 type Deps = Pick<App, "config" | "log"> & { readonly openStreams: OpenStreams };
@@ -36,20 +35,22 @@ export function createDrain(app: Deps, serving: RunningServer): Drain {
       seen = activity;
     }
   };
-  return {
-    isDraining: () => isDraining,
-    around: (handle) => (request, peer) => {
+  const closingEach =
+    (handle: Handle): Handle =>
+    (request, peer) => {
       const answer = handle(request, peer);
-      if (!isDraining) return answer;
       activity += 1;
       if (!(answer instanceof Promise)) return closing(answer);
       return answer.then((given) => {
         activity += 1;
         return closing(given);
       });
-    },
-    async leave() {
+    };
+  return {
+    isDraining: () => isDraining,
+    async leave(handle) {
       isDraining = true;
+      serving.answerWith(closingEach(handle));
       app.openStreams.stop("listening");
       const { drainMs } = app.config;
       const farewell = Math.min(farewellMs, drainMs / 4);

@@ -54,10 +54,9 @@ export async function startGateway(
   await recoverAtStart({ ...opened, ...refreshParts });
   // Whoever is early waits until everything is known: seconds at most, or the start fails.
   const ready = Promise.withResolvers<Handle>();
-  let answer: Handle = async (request, peer) => (await ready.promise)(request, peer);
   const certificates = await openCertificates({ ...opened, publicUrl: originAt(opened.config) });
-  const handle: Handle = (request, peer) => answer(request, peer);
-  const serving = listen(opened, runtime, { tls: certificates?.current(), handle });
+  const early: Handle = async (request, peer) => (await ready.promise)(request, peer);
+  const serving = listen(opened, runtime, { tls: certificates?.current(), handle: early });
   stack.defer(() => serving.stop(0));
   const publicUrl = originAt(opened.config, serving.port);
   const parts = { ...withParts({ ...opened, publicUrl }, runtime), ...refreshParts };
@@ -74,7 +73,8 @@ export async function startGateway(
   // From here on nothing fails any more.
   stack.move();
   const leaving = createDrain(app, serving);
-  answer = leaving.around(createAnswer({ ...app, edge, isDraining: leaving.isDraining }, port));
+  const answer = createAnswer({ ...app, edge, isDraining: leaving.isDraining }, port);
+  serving.answerWith(answer);
   ready.resolve(answer);
   addGauges(app, app.openStreams);
   const beside = [startSchedule(app), startAlerts(app)];
@@ -83,7 +83,7 @@ export async function startGateway(
   const stopAll = async () => {
     stopFollowing?.();
     const scheduled = Promise.all(beside.map((each) => each.stop()));
-    await leaving.leave();
+    await leaving.leave(answer);
     stopped.abort();
     await scheduled;
     // A provider's answer that is still on its way is the only copy of a credential.

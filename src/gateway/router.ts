@@ -19,7 +19,9 @@ import type { Handle } from "#src/runtime/runtime.ts";
 import { mountPages } from "#src/pages/routes.ts";
 import { failurePage } from "#src/pages/page.ts";
 import { languageOf } from "#src/http/language.ts";
-import { createRequestIds } from "#src/telemetry/trace.ts";
+import { readTraceparent } from "#src/telemetry/trace.ts";
+import { redact } from "#src/telemetry/redact.ts";
+import { randomBytes } from "node:crypto";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { CheckRunner } from "#src/operations/check-run.ts";
 import { mountOperations } from "#src/operations/routes.ts";
@@ -132,6 +134,26 @@ function clientAddress({ config }: App, request: Request, peer: () => string): s
   const said = header === undefined ? undefined : request.headers.get(header)?.split(",").at(-1);
   const address = said === undefined ? undefined : networkOf(said);
   return address ?? networkOf(peer()) ?? "unknown";
+}
+
+/** Names one request in logs, answers and the audit trail. */
+type RequestIds = (request: Request) => string;
+
+const acceptable = /^[\w.:+/=-]{4,64}$/;
+
+/** What `X-Request-Id` says, else the trace id of `traceparent`, else one of our own: a prefix for this process and a count. */
+function createRequestIds(): RequestIds {
+  const prefix = randomBytes(6).toString("base64url");
+  let count = 0;
+  return ({ headers }) => {
+    count += 1;
+    const given = headers.get("x-request-id");
+    // A credential that strayed into this header must not become a name.
+    if (given !== null && acceptable.test(given) && redact(given) === given) return given;
+    const trace = headers.get("traceparent");
+    const traceId = trace === null ? undefined : readTraceparent(trace)?.traceId;
+    return traceId ?? `${prefix}-${count.toString(36)}`;
+  };
 }
 
 /** The few addresses that agents call are looked at once. */

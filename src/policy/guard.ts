@@ -33,15 +33,17 @@ export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl
     /** Calls that wait for their answer, by caller. */
     readonly underWay: Map<string, number>;
     readonly bodyRoom: BodyRoom;
+    /** Event streams that are open, by what they rest on: their caller among it. */
+    readonly openStreams: OpenStreams;
   };
+
+type OpenStreams = { readonly bySubject: ReadonlyMap<string, { readonly size: number }> };
 
 /** A request whose body has not been read: of its tools nothing is known. */
 export type Arrival = Pick<CallContext, "caller" | "httpMethod" | "address" | "tools"> & {
   /** What has changed while the body was on its way counts. */
   plan: CallContext["plan"];
   at: number;
-  /** Event streams that the caller has open. */
-  streams: number;
 };
 
 /**
@@ -87,7 +89,8 @@ export function decide(
   checkSwitches(app, call);
   checkTools(call);
   const limits = limitsOf(app, call);
-  const decision = new PolicyDecision(app, call, app.providerRate.placesOf(call));
+  const places = call.plan.isPaced ? app.providerRate.placesOf(call) : none;
+  const decision = new PolicyDecision(app, call, places);
   decision.check(limits);
   const asking = app.config.guards.findsLoops ? app.loops.check(call) : undefined;
   if (asking !== undefined || decision.needsSync(limits))
@@ -282,10 +285,11 @@ function refusesItself({ upstream }: CallContext, { name, written }: ToolInvocat
 }
 
 const noHeaders: Readonly<Record<string, string>> = {};
+const none: readonly never[] = [];
 
-function checkAtOnce(app: PolicyDeps, { caller, httpMethod, streams }: Arrival): void {
+function checkAtOnce(app: PolicyDeps, { caller, httpMethod }: Arrival): void {
   checkCallsAtOnce(app, caller.key);
-  if (httpMethod !== "DELETE") expectStreamPlace(app, streams);
+  if (httpMethod !== "DELETE") expectStreamPlace(app, caller.key);
 }
 
 function checkCallsAtOnce({ config, underWay }: PolicyDeps, key: string): void {
@@ -295,8 +299,12 @@ function checkCallsAtOnce({ config, underWay }: PolicyDeps, key: string): void {
   throw new Failure("too_many_at_once", message, { retryAfterSeconds: 1 });
 }
 
-/** Whether a caller with so many event streams may open another. Failures: `too_many_at_once`. */
-export function expectStreamPlace({ config }: Pick<App, "config">, streams: number): void {
+/** Whether a caller may open another event stream. Failures: `too_many_at_once`. */
+export function expectStreamPlace(
+  { config, openStreams }: Pick<App, "config"> & { readonly openStreams: OpenStreams },
+  key: string,
+): void {
+  const streams = openStreams.bySubject.get(key)?.size ?? 0;
   if (streams < config.guards.streamsAtOnce) return;
   const message = `${streams} event streams of this agent are open already. Close some of them.`;
   throw new Failure("too_many_at_once", message, { retryAfterSeconds: 10 });

@@ -33,6 +33,8 @@ export type CallerPlan = {
   readonly endingTopics: readonly string[];
   /** Whose account the calls use, if it is one's. */
   readonly provider: Provider | undefined;
+  /** That provider wants only so many calls in a while. */
+  readonly isPaced: boolean;
   /** Without those of an address and of a tool. */
   readonly limits: readonly Limit[];
   readonly budgets: readonly RunningBudget[];
@@ -102,13 +104,15 @@ function planned(app: PlanDeps, caller: Caller, upstream: Upstream, now: number)
   const running = runningBudgets(app.rateCounters, budgets, caller, now);
   const topics = topicsOfCaller(caller, upstream);
   const endingTopics = new Set([...caller.topics, caller.key, ...topics.map(switchedOff)]);
+  const provider =
+    upstream.credential.kind === "account"
+      ? app.catalog.providers.get(upstream.credential.provider)
+      : undefined;
   return {
     caller,
     upstream,
-    provider:
-      upstream.credential.kind === "account"
-        ? app.catalog.providers.get(upstream.credential.provider)
-        : undefined,
+    provider,
+    isPaced: provider?.callLimits !== undefined,
     topics,
     endingTopics: [...endingTopics],
     limits: limitsOfCaller(limits, { caller, upstream }),

@@ -8,13 +8,13 @@ export type ReplicatedTable = {
   load(): Promise<void>;
   /** It has changed, or may have. Failures: `database_unavailable` when it could not be read; it is tried again. */
   changed(): Promise<void>;
-  /** Failures: `database_unavailable` once it has not been read for too long. */
-  expectRecent(): void;
+  /** Until then what was last read holds; by `performance.now()`, a clock that nobody sets. */
+  readonly holdsUntil: number;
   stop(): void;
 };
 
 const [againMs, everyMs] = [500, 30_000];
-/** What was last known holds for so long without the database; a clock that is set does not count. */
+/** What was last known holds for so long without the database. */
 const tableHoldsMs = 90_000;
 
 type Table<T> = {
@@ -38,8 +38,7 @@ class TableMirror<T> implements ReplicatedTable {
   #isStopped = false;
   #asked = 0;
   #known = 0;
-  /** By a clock that nobody sets. */
-  #readAt = Number.NEGATIVE_INFINITY;
+  holdsUntil = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
@@ -64,12 +63,6 @@ class TableMirror<T> implements ReplicatedTable {
     return this.#next;
   }
 
-  expectRecent(): void {
-    if (performance.now() - this.#readAt > tableHoldsMs) {
-      throw new Failure("database_unavailable");
-    }
-  }
-
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
@@ -78,7 +71,7 @@ class TableMirror<T> implements ReplicatedTable {
   async #read(): Promise<void> {
     const turn = ++this.#asked;
     const rows = await this.#table.read();
-    this.#readAt = performance.now();
+    this.holdsUntil = performance.now() + tableHoldsMs;
     if (turn < this.#known) return;
     this.#known = turn;
     this.#table.keep(rows);

@@ -55,7 +55,7 @@ export function createSwitches(app: Pick<App, "db" | "log" | "now">): Switches {
     load: () => table.load(),
     stop: () => table.stop(),
     check(topics) {
-      table.expectRecent();
+      if (performance.now() > table.holdsUntil) throw new Failure("database_unavailable");
       if (off.size === 0) return;
       for (const subject of topics) {
         const found = off.get(subject);

@@ -1,10 +1,10 @@
-import { createHmac, hash } from "node:crypto";
+import { createHmac } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { deriveKey } from "#src/crypto/seal.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/clock.ts";
-import { type Batch, type Chain, batchesOf, callsBetween } from "./call-store.ts";
-import { rowText } from "./call-text.ts";
+import { type Batch, type MakeLink, batchesOf, callsBetween } from "./call-store.ts";
+import { digestOf, rowText } from "./call-text.ts";
 
 const digestBytes = 32;
 const dayMs = 86_400_000;
@@ -14,21 +14,13 @@ const pageRows = 5000;
  * The chain of calls: each batch holds a digest of each of its rows, and an HMAC over these and the link before it.
  * Whoever changes, adds or removes a row, also in the database itself, would need the gateway's key to hide it.
  */
-export function chainWith(key: Uint8Array): Chain {
-  return {
-    digest: digestOf,
-    link: (before, { seq, day, digests }) =>
-      createHmac("sha256", key)
-        .update(before ?? "first")
-        .update(`${seq} ${day}`)
-        .update(digests)
-        .digest(),
-  };
-}
-
-/** @param text Of everything that is stored of a call, see `rowText`. */
-function digestOf(text: string): Buffer {
-  return hash("sha256", text, "buffer");
+export function chainWith(key: Uint8Array): MakeLink {
+  return (before, { seq, day, digests }) =>
+    createHmac("sha256", key)
+      .update(before ?? "first")
+      .update(`${seq} ${day}`)
+      .update(digests)
+      .digest();
 }
 
 type Verified = {
@@ -94,7 +86,7 @@ function brokenLinks(app: Deps, before: Batch | undefined, batches: readonly Bat
   let broken = 0;
   for (const batch of batches) {
     const isItself = keys.some((key) =>
-      Buffer.from(batch.link).equals(chainWith(key).link(batch.before ?? undefined, batch)),
+      Buffer.from(batch.link).equals(chainWith(key)(batch.before ?? undefined, batch)),
     );
     // Retention takes the oldest batches: the first one that is left has nothing before it.
     const isFirstLeft = previous === undefined && isOld(app, batch);

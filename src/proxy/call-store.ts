@@ -27,15 +27,20 @@ export type Batch = typeof callBatches.$inferSelect;
 /** Any two processes that add to the chain must agree on this number. */
 const chainLock = 7_236_591_046;
 
-/** A row as it is sent: a JSON array of its columns, see `rowText`. */
-export type EncodedRow = { readonly id: string; readonly text: string };
-
-/** Makes the links of the chain; see `audit.ts`. */
-export type Chain = {
-  /** Of a row, 32 bytes. */
-  digest(text: string): Uint8Array;
-  link(before: Uint8Array | undefined, batch: Pick<Batch, "seq" | "day" | "digests">): Uint8Array;
+/** Rows as they are sent, each at the same place of all three. */
+export type EncodedRows = {
+  readonly ids: readonly string[];
+  /** A JSON array of the columns of each, see `rowText`. */
+  readonly texts: readonly string[];
+  /** Of each text, 32 bytes. */
+  readonly digests: readonly Uint8Array[];
 };
+
+/** Makes a link of the chain; see `audit.ts`. */
+export type MakeLink = (
+  before: Uint8Array | undefined,
+  batch: Pick<Batch, "seq" | "day" | "digests">,
+) => Uint8Array;
 
 /**
  * Adds a batch with its link of the chain, or nothing; rows of a person who has been deleted meanwhile are left
@@ -43,10 +48,10 @@ export type Chain = {
  */
 export async function saveCalls(
   db: Database,
-  rows: readonly EncodedRow[],
-  chain: Chain,
+  rows: EncodedRows,
+  makeLink: MakeLink,
 ): Promise<void> {
-  const json = `[${rows.map((row) => row.text).join(",")}]`;
+  const json = `[${rows.texts.join(",")}]`;
   await db.transaction(async (transaction) => {
     // Whoever hangs in the middle of it must not stop the others.
     await transaction.execute(sql`
@@ -63,10 +68,10 @@ export async function saveCalls(
       where r->>2 is null or exists (select 1 from ${people} p where p.id = (r->>2)::uuid)
       on conflict (id) do nothing returning id)
       select count(*)::int as count,
-        case when count(*) < ${rows.length} then string_agg(id::text, ' ') end as ids from stored`);
+        case when count(*) < ${rows.ids.length} then string_agg(id::text, ' ') end as ids from stored`);
     if (stored === undefined || stored.count === 0) return;
     const own = amongThem(rows, stored.ids);
-    const digests = Buffer.concat(own.map(({ text }) => chain.digest(text)));
+    const digests = Buffer.concat(own.digests);
     // As late as it can be: other replicas wait for it.
     await transaction.execute(sql`select pg_advisory_xact_lock(${chainLock})`);
     const [before] = await transaction
@@ -77,23 +82,21 @@ export async function saveCalls(
     const [clock] = await transaction.execute<{ day: string }>(sql`
       select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD') as day`);
     const batch = { seq: (before?.seq ?? 0) + 1, day: clock?.day ?? "", digests };
-    const link = chain.link(before?.link, batch);
+    const link = makeLink(before?.link, batch);
     const at = sql`clock_timestamp()`;
     await transaction
       .insert(callBatches)
       .values({ ...batch, before: before?.link ?? null, link, at });
-    await countCalls(
-      transaction,
-      own.map(({ id }) => id),
-    );
+    await countCalls(transaction, own.ids);
   });
 }
 
 /** The rows with these ids, which blanks part; all of them without. */
-function amongThem(rows: readonly EncodedRow[], ids: string | null): readonly EncodedRow[] {
+function amongThem(rows: EncodedRows, ids: string | null): Pick<EncodedRows, "ids" | "digests"> {
   if (ids === null) return rows;
   const known = new Set(ids.split(" "));
-  return rows.filter(({ id }) => known.has(id));
+  const isKnown = (_: unknown, at: number) => known.has(rows.ids[at] ?? "");
+  return { ids: rows.ids.filter(isKnown), digests: rows.digests.filter(isKnown) };
 }
 
 type CallFilter = {

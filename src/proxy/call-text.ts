@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { FailureCode } from "#src/failure.ts";
@@ -15,7 +16,7 @@ export type CallRecord = {
   /** Milliseconds, as `endedAt`. */
   readonly startedAt: number;
   readonly endedAt: number;
-  /** Made here, or one that needs no escapes (see `createRequestIds`). */
+  /** Made here, or one that needs no escapes (see `createRequestIds` of the router). */
   readonly requestId: string;
   readonly upstream: Pick<Upstream, "name">;
   /** Undefined for a call of nobody. */
@@ -44,7 +45,8 @@ export function logMembers(record: CallRecord): string {
   const what = `"requestId":"${requestId}","upstream":${textOf(upstream.name).log}${method}${named}`;
   const how = `,"status":${status}${number("upstreamStatus", record.upstreamStatus)}${text("failure", failure)}`;
   const who = caller === undefined ? "" : textOfCaller(caller).log;
-  const rest = `${text("guard", record.guard)}${text("reason", cleaned(record.reason))}`;
+  const reason = record.reason === undefined ? undefined : cleaned(record.reason);
+  const rest = `${text("guard", record.guard)}${text("reason", reason)}`;
   return `${what}${how},"durationMs":${durationOf(record)}${who}${hash}${rest}`;
 }
 
@@ -80,6 +82,11 @@ export function rowText(row: CallRow): string {
   // Rows of before there was a code of failure have their digests without it.
   const outcome = [status, upstreamStatus, durationMs, ...(failure ? [failure] : [])];
   return JSON.stringify([...who, ...what, ...outcome].map((value) => value ?? null));
+}
+
+/** Of a row's text, 32 bytes: what the chain of the audit trail is made of. */
+export function digestOf(text: string): Buffer {
+  return hash("sha256", text, "buffer");
 }
 
 type Text = {

@@ -134,7 +134,7 @@ async function bodyOf(
 function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
   const { startedAt: since, reader, endpoint, inspection, context, owner } = delivery;
   // Those that were asked for at the same time did not know of each other.
-  if (!reader.isAwaited) expectStreamPlace(app, app.openStreams.of(owner.caller.key));
+  if (!reader.isAwaited) expectStreamPlace(app, owner.caller.key);
   // It may go on for hours: what was sent is not kept for as long.
   for (const tool of context.tools) tool.settle();
   return relayEvents(app, answer, {

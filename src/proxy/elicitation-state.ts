@@ -38,13 +38,8 @@ export function withoutOwn({ inputResponses, requestState, ...rest }: Message): 
   };
 }
 
-/** The state that came with our own question. */
-export function ownStateIn(parameters: Message | undefined): string | undefined {
-  const state = parameters?.["requestState"];
-  return isOwnState(state) ? state : undefined;
-}
-
-function isOwnState(value: unknown): value is string {
+/** Whether a state came with our own question. */
+export function isOwnState(value: unknown): value is string {
   return typeof value === "string" && value.startsWith(statePrefix);
 }
 

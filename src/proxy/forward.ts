@@ -54,7 +54,7 @@ export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Inc
     }
     app.connectCheck.answered(upstream);
     const isRedirect = answer.status >= 300 && answer.status < 400;
-    const plain = isRedirect ? undefined : decoded(answer);
+    const plain = isRedirect ? undefined : asSent(answer);
     if (plain !== undefined) return plain;
     // The head is gone once the body is.
     const failure = unusable(answer, isRedirect, url);
@@ -67,6 +67,11 @@ export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Inc
   } finally {
     deadline.lift();
   }
+}
+
+/** Most answers are not compressed. */
+function asSent(answer: Incoming): Incoming | undefined {
+  return typeof answer.headers.get("content-encoding") === "string" ? decoded(answer) : answer;
 }
 
 /** Sends it once more, where it may be. */

@@ -4,7 +4,7 @@ import { type Reading, bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
 import type { Written } from "#src/policy/call.ts";
 import { type RpcId, asWritten } from "./rpc-id.ts";
-import { ownStateIn, withoutOwn, withoutOwnAnswer } from "./elicitation-state.ts";
+import { isOwnState, withoutOwn, withoutOwnAnswer } from "./elicitation-state.ts";
 
 /** One call of a tool. */
 type ToolCall = { readonly name: string; readonly written: Written };
@@ -73,7 +73,9 @@ function readMessage(request: Request, bytes: Uint8Array<ArrayBuffer>): ReadCall
     return { call: batch(request, message, text), body: bytes };
   }
   if (!isObject(message)) throw new Failure("message_invalid");
-  return { call: single(request, message, text), body: withoutOwnAnswer(message, bytes) ?? bytes };
+  const call = single(request, message, text);
+  const mayBeOurs = call.hasAnswers || call.ownState !== undefined;
+  return { call, body: mayBeOurs ? (withoutOwnAnswer(message, bytes) ?? bytes) : bytes };
 }
 
 /** What is done with a message of this size takes a moment that others notice: each such step waits for its turn. */
@@ -164,13 +166,19 @@ function single(request: Request, message: Message, text: string): Call {
     traceparent: traceparentIn(about["traceparent"]),
     name: nameIn(method, parameters),
     toolCalls: method === "tools/call" ? toolCallOf(new Sent(request, message, text)) : none,
-    ownState: ownStateIn(parameters),
+    ownState: stateIn(parameters),
     cursor: textIn(parameters?.["cursor"]),
     id: readId(id, text),
     isModern:
       isModernVersion(request.headers.get("mcp-protocol-version")) || isModernVersion(bodyVersion),
     bodyVersion,
   };
+}
+
+/** The state of our own question; most calls have none. */
+function stateIn(parameters: Message | undefined): string | undefined {
+  const state = parameters?.["requestState"];
+  return state === undefined || !isOwnState(state) ? undefined : state;
 }
 
 /** A message as it was sent. */

@@ -24,8 +24,8 @@ export type OpenStreams = {
   count(): number;
   /** How many are open. */
   streams(): number;
-  /** How many of them rest on this. */
-  of(subject: string): number;
+  /** Those that rest on a subject. */
+  readonly bySubject: ReadonlyMap<string, ReadonlySet<Cuttable>>;
 };
 
 /** Longer than an upstream may take to answer. */
@@ -69,7 +69,7 @@ export function createOpenStreams(now: () => number): OpenStreams {
     },
     count: () => open.size,
     streams: () => all().size,
-    of: (subject) => open.get(subject)?.size ?? 0,
+    bySubject: open,
     stop(which) {
       const meant = [...all()].filter(({ isAwaited }) => which === "all" || !isAwaited);
       for (const stream of meant) cutOne(stream, "gateway_stopping");

@@ -41,10 +41,8 @@ export function probeTicket(app: Pick<App, "bindingKey" | "now">): Secret {
   return new Secret(`${tokenPrefixes.probe}${text}${tagOf(app.bindingKey, `probe ${text}`)}`);
 }
 
-/** Whether a request asks for a probe. Costs a call next to nothing. */
-export function isProbe(request: Request): boolean {
-  return request.headers.get("authorization")?.startsWith(`Bearer ${tokenPrefixes.probe}`) === true;
-}
+/** How the authorization of a request begins that asks for a probe. */
+export const probeScheme = `Bearer ${tokenPrefixes.probe}`;
 
 type Deps = Pick<App, "bindingKey" | "now"> & {
   readonly heartbeat: Heartbeat;

@@ -119,16 +119,14 @@ function arrivalOf(
   { upstream, address, startedAt: at }: McpExchange,
   caller: Caller,
 ): Arrival {
-  const streams = app.openStreams.of(caller.key);
   const plan = planFor(app, caller, upstream, at);
-  return { plan, caller, address, at, httpMethod: request.method, streams, tools: noTools };
+  return { plan, caller, address, at, httpMethod: request.method, tools: noTools };
 }
 
 const noTools: Arrival["tools"] = [];
 
 /** The plan and the clock of a request whose body has come: that may have taken half a minute. */
 function arrived(app: ProxyDeps, arrival: Arrival): void {
-  arrival.streams = app.openStreams.of(arrival.caller.key);
   arrival.at = app.now().getTime();
   arrival.plan = planFor(app, arrival.caller, arrival.plan.upstream, arrival.at);
 }

@@ -7,8 +7,8 @@ import type { CallContext, ToolInvocation } from "#src/policy/call.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import { chainWith } from "./audit.ts";
 import type { McpExchange } from "./mcp-exchange.ts";
-import { type Chain, type EncodedRow, saveCalls } from "./call-store.ts";
-import { type CallRecord, logMembers, recordText } from "./call-text.ts";
+import { type EncodedRows, type MakeLink, saveCalls } from "./call-store.ts";
+import { type CallRecord, digestOf, logMembers, recordText } from "./call-text.ts";
 
 /** The audit trail, written beside the calls and never in their way. */
 export type Recorder = {
@@ -33,8 +33,8 @@ const mostWaiting = 5000;
  * log, which has a line for every call in any case.
  */
 export function createRecorder(app: Deps): Recorder {
-  const chain = chainWith(app.bindingKey);
-  const waiting: EncodedRow[] = [];
+  const makeLink = chainWith(app.bindingKey);
+  const waiting = new Waiting();
   const backlog = createBacklog(app.log, [
     ({ tool }) => void tool?.hash,
     (record) => {
@@ -60,7 +60,7 @@ export function createRecorder(app: Deps): Recorder {
     }
     const at = new Date(startedAt);
     const id = newId(at);
-    waiting.push({ id, text: recordText(record, caller, [id, at.toISOString()]) });
+    waiting.add(id, recordText(record, caller, [id, at.toISOString()]));
   }
 
   /** One batch at a time; true when it is stored. */
@@ -72,10 +72,10 @@ export function createRecorder(app: Deps): Recorder {
   }
 
   async function writeBatch(): Promise<boolean> {
-    const batch = waiting.slice(0, batchRows);
-    const outcome = await attempt(app, batch, chain);
-    if (outcome !== "later") waiting.splice(0, batch.length);
-    if (outcome === "never") dropped += batch.length;
+    const batch = waiting.first(batchRows);
+    const outcome = await attempt(app, batch, makeLink);
+    if (outcome !== "later") waiting.remove(batch.ids.length);
+    if (outcome === "never") dropped += batch.ids.length;
     if (dropped === 0) app.log.over("calls_not_stored", { dropped: lost });
     else app.log.lasting("calls_not_stored", { dropped: lost + dropped });
     lost = dropped === 0 ? 0 : lost + dropped;
@@ -88,7 +88,7 @@ export function createRecorder(app: Deps): Recorder {
       const endedAt = app.now().getTime();
       const record = recordOf(exchange, status, endedAt);
       if (exchange.span !== undefined) endSpan(exchange.span, record);
-      count(app.metrics, record);
+      if (app.metrics.isRead) count(app.metrics, record);
       backlog.add(record);
     },
     flush: () => backlog.flush(),
@@ -98,6 +98,32 @@ export function createRecorder(app: Deps): Recorder {
       while (waiting.length > 0 && (await write()));
     },
   };
+}
+
+/** Rows that are not stored yet, the oldest first. */
+class Waiting {
+  readonly #ids: string[] = [];
+  readonly #texts: string[] = [];
+  readonly #digests: Buffer[] = [];
+
+  get length(): number {
+    return this.#ids.length;
+  }
+
+  add(id: string, text: string): void {
+    this.#ids.push(id);
+    this.#texts.push(text);
+    this.#digests.push(digestOf(text));
+  }
+
+  first(most: number): EncodedRows {
+    const of = <T>(column: readonly T[]) => column.slice(0, most);
+    return { ids: of(this.#ids), texts: of(this.#texts), digests: of(this.#digests) };
+  }
+
+  remove(count: number): void {
+    for (const column of [this.#ids, this.#texts, this.#digests]) column.splice(0, count);
+  }
 }
 
 /**
@@ -138,12 +164,12 @@ const passing = new Set(["23503", "40001", "40P01", "55P03", "25P03"]);
 /** A database that is away may have the batch later; one that refuses it would refuse it again. */
 async function attempt(
   app: Pick<App, "db" | "log">,
-  batch: readonly EncodedRow[],
-  chain: Chain,
+  batch: EncodedRows,
+  makeLink: MakeLink,
 ): Promise<"stored" | "later" | "never"> {
   try {
     const late = () => new Failure("database_unavailable");
-    await within(databaseLimitMs, saveCalls(app.db, batch, chain), late);
+    await within(databaseLimitMs, saveCalls(app.db, batch, makeLink), late);
     app.log.over("calls_not_stored_yet");
     return "stored";
   } catch (error) {

@@ -9,7 +9,7 @@ import { mayHaveActed, withEffect, answerInWords } from "./elicitation-response.
 import { failureAnswer } from "./failure-answer.ts";
 import { type Outcomes, upstreamHealth } from "./health.ts";
 import type { ProviderHealth } from "#src/accounts/provider-health.ts";
-import { type Probes, isProbe } from "./probe.ts";
+import { type Probes, probeScheme } from "./probe.ts";
 import type { McpExchange } from "./mcp-exchange.ts";
 import { type ProxyDeps, proxyCall } from "./proxy.ts";
 import type { Recorder } from "./record.ts";
@@ -135,6 +135,8 @@ function answerRoute(
   }
   if (method !== "POST" && method !== "GET" && method !== "DELETE")
     throw new Failure("method_not_allowed");
-  if (isProbe(request)) return app.probes.answer(request, asked.exchange.requestId);
+  if (request.headers.get("authorization")?.startsWith(probeScheme) === true) {
+    return app.probes.answer(request, asked.exchange.requestId);
+  }
   return proxyCall(app, request, asked.exchange);
 }

@@ -66,15 +66,19 @@ export const bunRuntime: Runtime = {
 function serve(options: ServeOptions): RunningServer {
   // Two may share a port only while one takes over from the other; whoever else has it is noticed first.
   const isShared = options.tls !== undefined;
-  if (isShared && options.port !== 0) void listen(options, false).stop(true);
-  let server = listen(options, isShared);
+  if (isShared && options.port !== 0) void listen(options, options, false).stop(true);
+  const served = { ...options };
+  let server = listen(served, options, isShared);
   const port = server.port ?? options.port;
   const older = new Set<Bun.Server<undefined>>();
   return {
     port,
+    answerWith(handle) {
+      served.handle = handle;
+    },
     renew(tls) {
       const before = server;
-      server = listen({ ...options, port, tls }, true);
+      server = listen(served, { ...options, port, tls }, true);
       older.add(before);
       void before.stop(false).finally(() => older.delete(before));
       return true;
@@ -94,7 +98,12 @@ function serve(options: ServeOptions): RunningServer {
 /** SSL_OP_NO_TLSv1_2. */
 const notTls12 = 0x08_00_00_00;
 
-function listen(options: ServeOptions, isShared: boolean): Bun.Server<undefined> {
+/** @param answering Holds who answers, which may change while it listens. */
+function listen(
+  answering: Pick<ServeOptions, "handle">,
+  options: ServeOptions,
+  isShared: boolean,
+): Bun.Server<undefined> {
   const { tls } = options;
   return Bun.serve({
     hostname: options.hostname,
@@ -114,7 +123,7 @@ function listen(options: ServeOptions, isShared: boolean): Bun.Server<undefined>
     }),
     fetch: (request, server) => {
       const peer = () => server.requestIP(request)?.address ?? "";
-      const answer = scheduleRequest(() => options.handle(request, peer));
+      const answer = scheduleRequest(() => answering.handle(request, peer));
       if (!(answer instanceof Promise)) return answer;
       // An answer may take its time: what waits for it has limits of its own.
       server.timeout(request, 0);

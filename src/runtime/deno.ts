@@ -55,6 +55,7 @@ function serve(options: ServeOptions): RunningServer {
     });
   }
   const cut = new AbortController();
+  let { handle } = options;
   const server = Deno.serve(
     {
       hostname: options.hostname,
@@ -63,10 +64,13 @@ function serve(options: ServeOptions): RunningServer {
       onListen: () => undefined,
       ...(options.tls && { cert: options.tls.certificate, key: options.tls.key.reveal() }),
     },
-    (request, info) => options.handle(request, () => info.remoteAddr.hostname ?? ""),
+    (request, info) => handle(request, () => info.remoteAddr.hostname ?? ""),
   );
   return {
     port: server.addr.port,
+    answerWith(next) {
+      handle = next;
+    },
     renew: () => false,
     stop: async (drainMs, lastWords) => {
       const timer = setTimeout(() => {

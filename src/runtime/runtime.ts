@@ -27,6 +27,8 @@ export type Tls = {
 
 export type RunningServer = {
   readonly port: number;
+  /** From now on requests are answered by this. */
+  answerWith(handle: Handle): void;
   /** Shows new connections another certificate; what is open goes on. False where the runtime cannot. */
   renew(tls: Tls): boolean;
   /**

@@ -4,6 +4,8 @@ import type { Level } from "./log.ts";
 
 /** What is counted in this process, in Prometheus' text format. No label ever names an account, a person or an agent. */
 export type Metrics = {
+  /** Whether anybody can ask; otherwise nothing is counted. */
+  readonly isRead: boolean;
   /** One proxied exchange. `seconds` until its answer began. */
   call(
     labels: { upstream: string; method: string | undefined; status: number },
@@ -60,6 +62,7 @@ export function createMetrics(
     instruments(registry);
   const known = boundedWords();
   const metrics: Metrics = {
+    isRead,
     call({ upstream, method, status }, seconds) {
       if (!isRead) return;
       const named = method === undefined ? "none" : methods.has(method) ? method : "other";

@@ -8,7 +8,7 @@ import { leaseRefresh, saveRefreshed } from "#src/accounts/refresh/store.ts";
 import { accountById, addAccount } from "#src/accounts/store.ts";
 import { chainWith } from "#src/proxy/audit.ts";
 import { saveCalls } from "#src/proxy/call-store.ts";
-import { rowText } from "#src/proxy/call-text.ts";
+import { encodedRows } from "#test/support/call-rows.ts";
 import { savePerson } from "#src/people/store.ts";
 import { type TestDatabase, emptyDatabase, testDatabase } from "#test/support/database.ts";
 import { type Pooler, startPooler } from "./pooler.ts";
@@ -135,14 +135,11 @@ async function liveThrough(db: Db, sellerId: string) {
       refreshFrom: null,
     },
   );
-  const chain = chainWith(new Uint8Array(32));
+  const makeLink = chainWith(new Uint8Array(32));
   await saveCalls(
     db,
-    [callOf(personId), callOf(personId), callOf(personId)].map((row) => ({
-      id: row.id,
-      text: rowText(row),
-    })),
-    chain,
+    encodedRows([callOf(personId), callOf(personId), callOf(personId)]),
+    makeLink,
   );
   const account = await accountById(db, id);
   return {

@@ -8,7 +8,7 @@ import { call } from "./setup.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { chainWith } from "#src/proxy/audit.ts";
 import { saveCalls } from "#src/proxy/call-store.ts";
-import { rowText } from "#src/proxy/call-text.ts";
+import { encodedRows } from "#test/support/call-rows.ts";
 
 async function withCalls(world: World) {
   const agent = await authorizedAgent(world.url);
@@ -153,22 +153,10 @@ test("rows that are there already, or of a person who is gone, are left out, and
   };
   const [first, second, third] = [row(null), row(null), row(null)];
   const ofNobody = row(newId(at));
-  const chain = chainWith(bindingKey);
-  await saveCalls(
-    db,
-    [first, second].map((row) => ({ id: row.id, text: rowText(row) })),
-    chain,
-  );
-  await saveCalls(
-    db,
-    [second, ofNobody, third].map((row) => ({ id: row.id, text: rowText(row) })),
-    chain,
-  );
-  await saveCalls(
-    db,
-    [first].map((row) => ({ id: row.id, text: rowText(row) })),
-    chain,
-  );
+  const makeLink = chainWith(bindingKey);
+  await saveCalls(db, encodedRows([first, second]), makeLink);
+  await saveCalls(db, encodedRows([second, ofNobody, third]), makeLink);
+  await saveCalls(db, encodedRows([first]), makeLink);
   const kept = await db.execute<{ id: string }>(sql`select id from calls order by id`);
   expect(kept.map(({ id }) => id)).toEqual([first, second, third].map(({ id }) => id).toSorted());
   const shown = await runBeside(world, ["calls", "verify", "--day", today(), "--json"]);

@@ -8,6 +8,7 @@ import { post, toolCall } from "#test/support/mcp.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";
 import { pointedAt, scriptedUpstream } from "#test/support/upstream.ts";
 import { openWorld } from "#test/support/world.ts";
+import { createSwitches } from "#src/policy/switches.ts";
 import { call, listed, openGuarded, reading, tool } from "./setup.ts";
 import { allActed } from "#test/support/acknowledged.ts";
 import { until } from "#test/support/until.ts";
@@ -136,20 +137,14 @@ test("what two gateways see of one loop counts together, and a person lets a sto
 }, 60_000);
 
 test("a gateway that cannot read what is switched off stops serving after a while", async () => {
-  const { createReplicatedTable } = await import("#src/policy/replicated-table.ts");
-  const world = await openWorld();
-  await using _ = world;
-  const mirror = createReplicatedTable(world.app, {
-    name: "x",
-    read: () => Promise.resolve(1),
-    keep: () => undefined,
-  });
-  expect(() => mirror.expectRecent()).toThrow("database");
-  await mirror.load();
-  expect(() => mirror.expectRecent()).not.toThrow();
+  await using world = await openWorld();
+  const switches = createSwitches(world.app);
+  expect(() => switches.check([])).toThrow("database");
+  await switches.load();
+  expect(() => switches.check([])).not.toThrow();
   const later = performance.now() + 91_000;
   const clock = spyOn(performance, "now").mockReturnValue(later);
-  expect(() => mirror.expectRecent()).toThrow("database");
+  expect(() => switches.check([])).toThrow("database");
   clock.mockRestore();
-  mirror.stop();
+  switches.stop();
 });

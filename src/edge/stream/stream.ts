@@ -33,7 +33,8 @@ const longestMs = 2 ** 31 - 1;
  */
 export function openNotices(app: Deps, broker: Broker, asked: Asked): Response {
   const { caller } = asked;
-  if (app.openStreams.of(caller.key) >= mostPerCaller) throw new Failure("busy");
+  const open = app.openStreams.bySubject.get(caller.key)?.size ?? 0;
+  if (open >= mostPerCaller) throw new Failure("busy");
   const source = new Notices(app, broker, asked);
   const stream = new ReadableStream<Uint8Array>(source, { highWaterMark: mostUnread });
   return new Response(stream, {

@@ -75,14 +75,13 @@ function isUsable(version: Version | undefined, holds: boolean): boolean {
 export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config">): Definitions {
   let known: ReadonlyMap<string, Known> = new Map();
   let listed: ReadonlySet<string> = new Set();
-  let version = 0;
   const table = createReplicatedTable(app, {
     name: "tool_definitions",
     read: () => timely(Promise.all([allDefinitions(app.db), listedUpstreams(app.db)])),
     keep: ([rows, upstreams]) => {
       known = byTool(rows);
       listed = new Set(upstreams);
-      version += 1;
+      definitions.version += 1;
     },
   });
   const chains = new Chains();
@@ -93,12 +92,10 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
     const version = find(upstream, name)?.versions.find((each) => each.hash === digest);
     return isUsable(version, modeOf(upstream) === "hold");
   };
-  return {
+  const definitions: Definitions & { version: number } = {
     load: () => table.load(),
     stop: () => table.stop(),
-    get version() {
-      return version;
-    },
+    version: 0,
     find(upstream, name) {
       const isListed = listed.has(upstream.name);
       return aboutTool(find(upstream, name), isListed, modeOf(upstream) === "hold");
@@ -127,6 +124,7 @@ export function createDefinitions(app: Pick<App, "db" | "log" | "now" | "config"
       if (topics.some((subject) => subject.startsWith("tools:"))) await table.changed();
     },
   };
+  return definitions;
 }
 
 function aboutTool(tool: Known | undefined, isListed: boolean, holds: boolean): KnownTool {

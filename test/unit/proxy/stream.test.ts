@@ -42,7 +42,7 @@ function open(reader: Partial<Reader> = {}) {
         stop: () => 0,
         count: () => 1,
         streams: () => 1,
-        of: () => 0,
+        bySubject: new Map(),
         ended: () => undefined,
       },
     },
