@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { type Head, ResponseParser } from "./response-parser.ts";
+import { type Head, ResponseParser } from "./http1.ts";
 
 /** An answer on a connection that is for this one request, read whole. */
 export type SocketAnswer = {

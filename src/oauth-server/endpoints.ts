@@ -6,6 +6,7 @@ import type { PageRoutes } from "#src/http/page-routes.ts";
 import { languages } from "#src/http/language.ts";
 import { readFields, readJsonObject } from "./fields.ts";
 import type { CallerDeps } from "./caller.ts";
+import { scopes } from "./scopes.ts";
 import { assertionAlgorithms } from "./clients/assertion.ts";
 import { authMethodNames } from "./clients/authenticate.ts";
 import { registerClient } from "./clients/register.ts";
@@ -13,7 +14,6 @@ import { authorizeDevice } from "./devices/device.ts";
 import type { GrantDeps } from "./grants/deps.ts";
 import { answerTokenRequest, grantHandlers } from "./grants/token.ts";
 import { oauthAnswer } from "./oauth-answer.ts";
-import { scopes } from "./scopes.ts";
 import { introspect } from "./tokens/introspect.ts";
 import { revoke } from "./tokens/revoke.ts";
 

@@ -4,7 +4,7 @@ import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
 import { Failure } from "#src/failure.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
-import { type PageRoutes } from "#src/http/page-routes.ts";
+import type { PageRoutes } from "#src/http/page-routes.ts";
 import { readForm } from "#src/http/forms.ts";
 import { atPublicUrl } from "#src/http/public-url.ts";
 import { type SignedIn, formSender, signedIn } from "#src/people/sign-in.ts";

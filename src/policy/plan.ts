@@ -7,12 +7,11 @@ import type { Failure } from "#src/failure.ts";
 import type { Digest, DigestOf } from "#src/runtime/runtime.ts";
 import { type RunningBudget, runningBudgets } from "./budgets.ts";
 import { type Limit, limitOfTool, limitsOfCaller } from "./limits.ts";
-import { failureKeyOf, repeatPaceOf } from "./loops/repeats.ts";
 import { switchedOff } from "./switches.ts";
-import type { RateCounters } from "./rates/rate-counters.ts";
+import { type RateCounters, inKey } from "./rates/rate-counters.ts";
 import type { Definitions, KnownTool } from "./tools/definitions.ts";
 import type { Nature } from "./tools/patterns.ts";
-import { needsApproval, refusalOf } from "./tools/rules.ts";
+import { needsApproval, refusalOf, repeatPaceOf } from "./tools/rules.ts";
 
 /**
  * What does not change between two calls of one caller at one upstream: a call compares numbers.
@@ -152,7 +151,7 @@ function plannedTool(
     limit,
     limits: limit === undefined ? limits : [...limits, limit],
     repeats: repeatPaceOf(upstream, name, nature),
-    failureKey: failureKeyOf(caller.key, upstream, name),
+    failureKey: `failures:${caller.key}:${upstream.name}/${inKey(name.slice(0, 128))}`,
     subject,
     endingTopics: [...endingTopics, switchedOff(subject)],
     hashContext,

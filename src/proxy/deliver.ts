@@ -16,7 +16,7 @@ import { readAhead } from "#src/http/body.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { endingTopicsOf } from "./call-context.ts";
 import { answersAnother } from "./rpc-id.ts";
-import { listIn, mayHoldToolList } from "./tool-lists.ts";
+import { listIn, mayHoldToolList } from "./inspection.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { type Inspection, ResponseInspector } from "./response-inspector.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";

@@ -1,5 +1,4 @@
-import { millisecondsOf } from "#src/clock.ts";
-import type { Deadline, Cancel } from "#src/clock.ts";
+import { millisecondsOf, type Deadline, type Cancel } from "#src/clock.ts";
 import type { App } from "#src/app.ts";
 import type { ToolServers } from "#src/upstreams/tools/tool-servers.ts";
 import { type Upstream, insideScheme } from "#src/upstreams/upstream.ts";
@@ -7,7 +6,7 @@ import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
 import { LostAfterSending, isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
 import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
 import { decoded } from "#src/http/decoding.ts";
-import { ResponseBroken } from "#src/http/response-parser.ts";
+import { ResponseBroken } from "#src/http/http1.ts";
 import { connect } from "node:net";
 import { createCache } from "#src/cache.ts";
 

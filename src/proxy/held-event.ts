@@ -2,7 +2,7 @@ import type { Failure } from "#src/failure.ts";
 import { unreadable } from "./answer-faults.ts";
 import { type AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
 import { ByteBuffer } from "./sse.ts";
-import { mayHoldToolList, seamBytes } from "./tool-lists.ts";
+import { mayHoldToolList, seamBytes } from "./inspection.ts";
 
 /** Beyond that an event is not held back any more, unless it may hold a list of tools. */
 export const mostHeld = 1024 * 1024;

@@ -7,12 +7,11 @@ import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
-import { type Settled, bigBytes } from "#src/http/body.ts";
+import { type Settled, bigBytes, type BodyPlace } from "#src/http/body.ts";
 import { step } from "#src/http/event-loop.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
 import { Cancel, type Deadline, type Deadlines } from "#src/clock.ts";
 import { placeOf, readRetryAfter } from "#src/http/reason.ts";
-import type { BodyPlace } from "#src/policy/body-room.ts";
 import type { CallContext, HashDeps } from "#src/policy/call.ts";
 import {
   type Arrival,

@@ -5,7 +5,7 @@ import { type Expected, answersAnother, tellsAnother } from "./rpc-id.ts";
 import { turn } from "./message.ts";
 import { anothers, strayList, unclearList } from "./answer-faults.ts";
 import { HeldEvent, giveBack, mostHeld, mostTold, viewOf } from "./held-event.ts";
-import { listIn, mayHoldToolList } from "./tool-lists.ts";
+import { listIn, mayHoldToolList } from "./inspection.ts";
 import { type ByteBuffer, type Piece, SseSplitter, dataOf, valueOf, withData } from "./sse.ts";
 
 export type Inspection = {

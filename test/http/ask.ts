@@ -1,6 +1,6 @@
 import { wholeBody } from "#src/http/exchange.ts";
 import { Cancel } from "#src/clock.ts";
-import { bunExchange } from "#src/runtime/bun-exchange.ts";
+import { bunExchange } from "#src/runtime/bun.ts";
 
 /** Asks each URL of the command line once and prints what came of it. Runs in a process with its own trust. */
 for (const url of process.argv.slice(2)) {

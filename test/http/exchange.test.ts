@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { type Exchange, type OutgoingRequest, wholeBody } from "#src/http/exchange.ts";
 import { Cancel } from "#src/clock.ts";
 import { fetchExchange } from "#src/http/fetch-exchange.ts";
-import { bunExchange } from "#src/runtime/bun-exchange.ts";
+import { bunExchange } from "#src/runtime/bun.ts";
 import { until } from "#test/support/until.ts";
 
 const stops: (() => unknown)[] = [];

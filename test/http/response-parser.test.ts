@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type Head, ResponseParser } from "#src/http/response-parser.ts";
+import { type Head, ResponseParser } from "#src/http/http1.ts";
 
 type Read = { head?: Head; body: string; ended: number; isClean?: boolean; error?: string };
 

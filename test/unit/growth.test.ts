@@ -7,7 +7,7 @@ import { ResponseInspector } from "#src/proxy/response-inspector.ts";
 import { SseSplitter, ByteBuffer } from "#src/proxy/sse.ts";
 import { scanJson, canonicalJson, parseExactly } from "#src/json.ts";
 import { readCall } from "#src/proxy/message.ts";
-import { listIn, mayHoldToolList } from "#src/proxy/tool-lists.ts";
+import { listIn, mayHoldToolList } from "#src/proxy/inspection.ts";
 import { asFailure } from "#src/failure.ts";
 import { suspectsIn } from "#src/telemetry/find-secrets.ts";
 import { redact } from "#src/telemetry/redact.ts";

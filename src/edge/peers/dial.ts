@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type Socket, connect as connectPlain, isIP } from "node:net";
 import { type TLSSocket, connect as connectTls } from "node:tls";
 import { Failure, codeOf } from "#src/failure.ts";
-import { ResponseBroken } from "#src/http/response-parser.ts";
+import { ResponseBroken } from "#src/http/http1.ts";
 import { AnswerUnusable, answerOn } from "#src/http/socket-answer.ts";
 import { within } from "#src/clock.ts";
 import { type Address, addressText, reachable } from "./address.ts";

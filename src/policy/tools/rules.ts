@@ -2,7 +2,7 @@ import type { Caller } from "#src/oauth-server/caller.ts";
 import type { ToolPattern } from "#src/upstreams/tool-rules.ts";
 import { packTool } from "#src/upstreams/tools/tool-servers.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import type { GuardsConfig } from "#src/config/guards.ts";
+import type { GuardsConfig, Rate } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { KnownTool } from "./definitions.ts";
 import { type Nature, fits } from "./patterns.ts";
@@ -90,4 +90,26 @@ function anyFits(
 /** A name is the agent's word: short, and without what would break a line. */
 function shown(name: string): string {
   return JSON.stringify(name.slice(0, 100));
+}
+
+/**
+ * How often the same call may bring the same result: so many times at once, then one in so many seconds. Whoever
+ * waits for something asks again and again with pauses; whoever has lost the thread asks without.
+ */
+const repeats = {
+  reading: { calls: 1, perMs: 10_000, burst: 30 },
+  unknown: { calls: 1, perMs: 10_000, burst: 12 },
+  writing: { calls: 1, perMs: 60_000, burst: 3 },
+} as const satisfies Record<string, Rate>;
+
+/** How often the same call may bring the same result. Undefined where the operator wants no watch over it. */
+export function repeatPaceOf(
+  upstream: Upstream,
+  name: string,
+  nature: Nature | undefined,
+): Rate | undefined {
+  const own = upstream.tools.repeats.find(([pattern]) => fits(pattern, name, nature));
+  if (own !== undefined) return own[1] === "off" ? undefined : own[1];
+  if (nature === undefined || nature === "unknown") return repeats.unknown;
+  return nature === "reading" ? repeats.reading : repeats.writing;
 }

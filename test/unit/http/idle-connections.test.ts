@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Connection, createIdleConnections } from "#src/http/connection.ts";
-import { type Head, ResponseParser } from "#src/http/response-parser.ts";
+import { type Head, ResponseParser } from "#src/http/http1.ts";
 
 function keepAliveOf(header: string): number | undefined | "closed" {
   const heads: Head[] = [];

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { encodeRequest, targetOf } from "#src/http/request-target.ts";
+import { encodeRequest, targetOf } from "#src/http/http1.ts";
 import { anyText, check } from "#test/support/property.ts";
 
 const target = targetOf("https://mcp.example.com/mcp");

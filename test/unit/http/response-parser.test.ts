@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { ResponseBroken, ResponseParser } from "#src/http/response-parser.ts";
+import { ResponseBroken, ResponseParser } from "#src/http/http1.ts";
 import { check, inPieces, pieceSizes } from "#test/support/property.ts";
 
 type Read = {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { type History, Histories, noteResult, noteStep } from "#src/policy/loops/history.ts";
+import { type History, Histories, noteResult, noteStep } from "#src/policy/loops.ts";
 import { check } from "#test/support/property.ts";
 
 const begun = (): History => new Histories().begun("agent", 1);
