@@ -5,14 +5,13 @@ import { openApp } from "#src/app.ts";
 import { Cancel } from "#src/clock.ts";
 import { encodeRequest, targetOf, ResponseParser } from "#src/http/http1.ts";
 import { decide } from "#src/policy/guard.ts";
-import { planFor } from "#src/policy/plan.ts";
+import { type CallerPlan, planFor, type CallContext, invocationsOf } from "#src/policy/plan.ts";
 import { answersAnother } from "#src/proxy/rpc-id.ts";
 import { mayHoldToolList, inspectionOf } from "#src/proxy/inspection.ts";
 import { headersIn, mediaTypeOf } from "#src/proxy/headers.ts";
-import { readCall } from "#src/proxy/message.ts";
+import { type Call, readCall } from "#src/proxy/message.ts";
 import type { McpExchange } from "#src/proxy/mcp-exchange.ts";
 import { createRecorder } from "#src/proxy/record.ts";
-import { contextOf } from "#src/proxy/call-context.ts";
 import { bunRuntime } from "#src/runtime/bun.ts";
 import { stopParts, withParts } from "#src/gateway/composition.ts";
 import { alignColumns } from "./table.ts";
@@ -80,9 +79,9 @@ async function stepsOf(
   const { call, body } = await readCall(request());
   const exchange = exchangeAt(app, upstream, caller);
   const plan = () => planFor(app, caller, upstream, exchange.startedAt);
-  const context = () => contextOf(app, exchange, plan(), { call, at: exchange.startedAt });
+  const context = () => contextAt(app, exchange, plan(), call);
   const decision = await decide(app, context(), undefined);
-  const inspection = inspectionOf(app, { caller, upstream, call, decision, status: 200 });
+  const inspection = inspectionOf(app, { context: context(), call, decision, status: 200 });
   const sent = request();
   const credential = { authorization: "Bearer bench-access-token-1" };
   const outgoing = headersIn(app, sent, plan(), credential);
@@ -128,7 +127,7 @@ async function costOfRecord(app: Parts, upstream: Upstream): Promise<number> {
   const plan = planFor(app, caller, upstream, exchange.startedAt);
   let recorder = createRecorder(app);
   const record = () => {
-    const context = contextOf(app, exchange, plan, { call, at: exchange.startedAt });
+    const context = contextAt(app, exchange, plan, call);
     recorder.add({ ...exchange, call, context }, 200);
   };
   const renew = async () => {
@@ -171,6 +170,17 @@ function callerAt(): Caller {
     expiresAt: Number.POSITIVE_INFINITY,
     topics: [`session:${id}`],
   };
+}
+
+function contextAt(
+  app: Parts,
+  { address, startedAt: at }: McpExchange,
+  plan: CallerPlan,
+  { httpMethod, rpcMethods: methods, toolCalls }: Call,
+): CallContext {
+  const { caller, upstream } = plan;
+  const tools = invocationsOf(app, plan, toolCalls);
+  return { caller, upstream, httpMethod, address, plan, at, methods, tools };
 }
 
 function exchangeAt(app: Parts, upstream: Upstream, caller: Caller): McpExchange {

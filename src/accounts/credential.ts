@@ -12,6 +12,8 @@ export type Held = {
   readonly accountId: string;
   readonly provider: string;
   readonly state: Account["state"];
+  /** See `isUsable`. */
+  readonly isUsable: boolean;
   /** False for a key that somebody pasted, and where the provider handed out no refresh token. */
   readonly isRenewable: boolean;
   readonly generation: number;
@@ -70,6 +72,7 @@ export function openHeld(app: CredentialDeps, account: ReadAccount): Held {
     accountId: account.id,
     provider: account.provider,
     state: account.state,
+    isUsable: isUsable(account),
     generation: newest.generation,
     intents: newest.intents,
     access: openColumn(app, newest, "accessToken"),
@@ -116,6 +119,6 @@ export function placeOf(accountId: string, field: keyof typeof columns) {
 }
 
 /** Whether an account's access token may be used; its refresh token may be in doubt. */
-export function isUsable({ state }: Pick<Held, "state">): boolean {
+export function isUsable({ state }: Pick<Account, "state">): boolean {
   return state === "active" || state === "ambiguous";
 }

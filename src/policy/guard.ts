@@ -8,10 +8,15 @@ import { type Used, expectApproval } from "./approvals/approval.ts";
 import { giveBack } from "./approvals/store.ts";
 import type { BodyRoom } from "#src/http/body.ts";
 import { checkBudgets, spend } from "./budgets.ts";
-import { type CallContext, type ToolInvocation, actsIn, requestsIn } from "./call.ts";
+import {
+  type CallContext,
+  type ToolInvocation,
+  actsIn,
+  requestsIn,
+  type PlanDeps,
+} from "./plan.ts";
 import { type Limit, checkLimits, countTowards, limitHeaders, limitsOf } from "./limits.ts";
 import type { Loops, ToolOutcome } from "./loops.ts";
-import type { PlanDeps } from "./plan.ts";
 import type { Place, ProviderRate } from "./provider-rate.ts";
 import type { Switches } from "./switches.ts";
 
@@ -39,37 +44,30 @@ export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl
 
 type OpenStreams = { readonly bySubject: ReadonlyMap<string, { readonly size: number }> };
 
-/** A request whose body has not been read: of its tools nothing is known. */
-export type Arrival = Pick<CallContext, "caller" | "httpMethod" | "address" | "tools"> & {
-  /** What has changed while the body was on its way counts. */
-  plan: CallContext["plan"];
-  at: number;
-};
-
 /**
  * Whether a request may come in at all, before its body is read: what is switched off, how many of the caller are
  * under way, and whether its limits have room for one more. Until the result is called, it is under way.
  * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `too_many_at_once`, `rate_limited`.
  */
-export function admit(app: PolicyDeps, arrival: Arrival): () => void {
-  app.switches.check(arrival.plan.topics);
-  checkAtOnce(app, arrival);
-  checkLimits(app.rateCounters, limitsOf(app, arrival), 1, arrival.at);
-  return begin(app, arrival.caller.key);
+export function admit(app: PolicyDeps, call: CallContext): () => void {
+  app.switches.check(call.plan.topics);
+  checkAtOnce(app, call);
+  checkLimits(app.rateCounters, limitsOf(app, call), 1, call.at);
+  return begin(app, call.caller.key);
 }
 
 /**
  * A body that has not come keeps a place among the calls of its caller while it is waited for, until the result is
  * called. Failures: `too_many_at_once`.
  */
-export function admitWaiting(app: PolicyDeps, arrival: Arrival): () => void {
-  checkCallsAtOnce(app, arrival.caller.key);
-  return begin(app, arrival.caller.key);
+export function admitWaiting(app: PolicyDeps, { caller }: CallContext): () => void {
+  checkCallsAtOnce(app, caller.key);
+  return begin(app, caller.key);
 }
 
 /** A body that could not be used counts as a request: reading it has cost as much. */
-export function countUnusable(app: PolicyDeps, arrival: Arrival): void {
-  countTowards(app.rateCounters, limitsOf(app, arrival), 1, arrival.at);
+export function countUnusable(app: PolicyDeps, call: CallContext): void {
+  countTowards(app.rateCounters, limitsOf(app, call), 1, call.at);
 }
 
 /** A database that is slow to add up holds nobody longer. */
@@ -287,7 +285,7 @@ function refusesItself({ upstream }: CallContext, { name, written }: ToolInvocat
 const noHeaders: Readonly<Record<string, string>> = {};
 const none: readonly never[] = [];
 
-function checkAtOnce(app: PolicyDeps, { caller, httpMethod }: Arrival): void {
+function checkAtOnce(app: PolicyDeps, { caller, httpMethod }: CallContext): void {
   checkCallsAtOnce(app, caller.key);
   if (httpMethod !== "DELETE") expectStreamPlace(app, caller.key);
 }

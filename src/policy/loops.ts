@@ -1,7 +1,7 @@
 import type { Rate } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Digest } from "#src/runtime/runtime.ts";
-import { type CallContext, type ToolInvocation, onlyTool } from "./call.ts";
+import { type CallContext, type ToolInvocation, onlyTool } from "./plan.ts";
 import type { RateCounters } from "./rates/rate-counters.ts";
 
 /** How a call of a tool ended. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { CallLimit } from "#src/providers/provider.ts";
 import type { Rate } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
-import type { CallContext } from "./call.ts";
+import type { CallContext } from "./plan.ts";
 import { type RateCounters, inKey } from "./rates/rate-counters.ts";
 
 /** A limit of the provider that this call counts towards. */

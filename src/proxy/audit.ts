@@ -1,27 +1,13 @@
-import { createHmac } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { deriveKey } from "#src/crypto/seal.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/clock.ts";
-import { type Batch, type MakeLink, batchesOf, callsBetween } from "./call-store.ts";
-import { digestOf, rowText } from "./call-text.ts";
+import { type Batch, batchesOf, callsBetween } from "./call-store.ts";
+import { chainWith, digestOf, rowText } from "./record.ts";
 
 const digestBytes = 32;
 const dayMs = 86_400_000;
 const pageRows = 5000;
-
-/**
- * The chain of calls: each batch holds a digest of each of its rows, and an HMAC over these and the link before it.
- * Whoever changes, adds or removes a row, also in the database itself, would need the gateway's key to hide it.
- */
-export function chainWith(key: Uint8Array): MakeLink {
-  return (before, { seq, day, digests }) =>
-    createHmac("sha256", key)
-      .update(before ?? "first")
-      .update(`${seq} ${day}`)
-      .update(digests)
-      .digest();
-}
 
 type Verified = {
   readonly day: string;

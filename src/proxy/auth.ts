@@ -1,9 +1,9 @@
 import { type Caller, type CallerDeps, callerOf, knownCaller } from "#src/oauth-server/caller.ts";
-import { scopeFor } from "#src/oauth-server/scopes.ts";
+import { scopeFor, scopes } from "#src/oauth-server/scopes.ts";
 import type { App } from "#src/app.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure } from "#src/failure.ts";
-import { type Held, heldCredential, isUsable, readHeld } from "#src/accounts/credential.ts";
+import { type Held, heldCredential, readHeld } from "#src/accounts/credential.ts";
 import { reconnect } from "#src/accounts/refresh/failures.ts";
 import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import { renew } from "#src/accounts/refresh/renew.ts";
@@ -79,6 +79,7 @@ function isForOther(caller: Caller, { name, admits = name }: Upstream): boolean 
  * Failures: `insufficient_scope`, with every scope that would be needed (RFC 6750 section 3.1).
  */
 export function checkScopes(caller: Caller, rpcMethods: readonly string[]): void {
+  if (caller.allowed.size === scopes.length) return;
   for (const method of rpcMethods) {
     if (!caller.allowed.has(scopeFor(method))) throw insufficientScope(caller, rpcMethods);
   }
@@ -112,7 +113,7 @@ export function upstreamAuthNow(
     return { ...nothing, headers: { [credential.header]: value } };
   }
   const held = app.credentials.fresh(caller.accountId ?? "");
-  const isGood = held !== undefined && isUsable(held) && app.now().getTime() < held.refreshFrom;
+  const isGood = held !== undefined && held.isUsable && app.now().getTime() < held.refreshFrom;
   return isGood ? withHeader(held, false) : undefined;
 }
 
@@ -125,8 +126,8 @@ export async function upstreamAuthFor(
   const { requestId } = context;
   if (caller.accountId === undefined) throw new Failure("account_mismatch");
   const known = await heldCredential(app, app.credentials, caller.accountId);
-  const held = isUsable(known) ? known : await readAgain(app, known);
-  if (!isUsable(held)) throw reconnect(app, held);
+  const held = known.isUsable ? known : await readAgain(app, known);
+  if (!held.isUsable) throw reconnect(app, held);
   const now = app.now().getTime();
   if (now >= held.expiresAt) return withHeader(await renewed(app, held, requestId), true);
   const isDue = now >= held.refreshFrom && now >= held.retryAt && held.intents < mostOpenAttempts;

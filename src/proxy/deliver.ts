@@ -1,8 +1,6 @@
-import type { Caller } from "#src/oauth-server/caller.ts";
 import type { App } from "#src/app.ts";
-import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure } from "#src/failure.ts";
-import type { CallContext } from "#src/policy/call.ts";
+import { type CallContext, endingTopicsOf } from "#src/policy/plan.ts";
 import { type PolicyDecision, expectStreamPlace } from "#src/policy/guard.ts";
 import type { Cancel, Deadline, Deadlines } from "#src/clock.ts";
 import {
@@ -14,11 +12,10 @@ import {
 } from "#src/http/exchange.ts";
 import { readAhead } from "#src/http/body.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
-import { endingTopicsOf } from "./call-context.ts";
 import { answersAnother } from "./rpc-id.ts";
-import { listIn, mayHoldToolList } from "./inspection.ts";
+import { listIn, mayHoldToolList, type Inspection } from "./inspection.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
-import { type Inspection, ResponseInspector } from "./response-inspector.ts";
+import { ResponseInspector } from "./response-inspector.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
 import type { Heartbeat, OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";
@@ -30,7 +27,6 @@ type Deps = Pick<App, "config" | "bindingKey" | "now"> & {
 };
 
 type Delivery = {
-  readonly owner: { readonly caller: Caller; readonly upstream: Upstream };
   readonly cancel: Cancel;
   /** Watches over the exchange until it is delivered. */
   readonly deadline: Deadline;
@@ -64,7 +60,7 @@ export function deliver(
   // The head is gone when the body has been read.
   const { status, headers } = answer;
   const type = mediaTypeOf(headers.get("content-type"));
-  const given = headersOut(app, headers, delivery.owner);
+  const given = headersOut(app, headers, delivery.context);
   const head = { status, headers: type.headers, given };
   const body = takenBody(answer, type, delivery) ?? bodyOf(app, answer, type, delivery);
   return body instanceof Promise
@@ -132,9 +128,9 @@ async function bodyOf(
 }
 
 function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
-  const { startedAt: since, reader, endpoint, inspection, context, owner } = delivery;
+  const { startedAt: since, reader, endpoint, inspection, context } = delivery;
   // Those that were asked for at the same time did not know of each other.
-  if (!reader.isAwaited) expectStreamPlace(app, owner.caller.key);
+  if (!reader.isAwaited) expectStreamPlace(app, context.caller.key);
   // It may go on for hours: what was sent is not kept for as long.
   for (const tool of context.tools) tool.settle();
   return relayEvents(app, answer, {

@@ -2,12 +2,10 @@ import type { Failure } from "#src/failure.ts";
 import { unreadable } from "./answer-faults.ts";
 import { type AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
 import { ByteBuffer } from "./sse.ts";
-import { mayHoldToolList, seamBytes } from "./inspection.ts";
+import { mayHoldToolList, mostTold, seamBytes } from "./inspection.ts";
 
 /** Beyond that an event is not held back any more, unless it may hold a list of tools. */
 export const mostHeld = 1024 * 1024;
-/** So much of the last event is for whoever is told of an answer. */
-export const mostTold = 256 * 1024;
 const nothing = new Uint8Array(0);
 
 /** The same bytes, not a copy. */

@@ -2,39 +2,54 @@ import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { isObject, parseExactly, folded, listBounds, scanJson } from "#src/json.ts";
 import { asFailure } from "#src/failure.ts";
-import type { CallContext, HashDeps } from "#src/policy/call.ts";
+import type { CallContext, HashDeps, PlanDeps } from "#src/policy/plan.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";
-import type { PlanDeps } from "#src/policy/plan.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { type Expected, type RpcId, nobody, standsAt, withoutId } from "./rpc-id.ts";
-import { mostTold } from "./held-event.ts";
-import type { Inspection } from "./response-inspector.ts";
 import type { Call } from "./message.ts";
 import { type Definitions, type ListPage, natureIn } from "#src/policy/tools/definitions.ts";
 import { isAllowed } from "#src/policy/tools/rules.ts";
+
+/** What is looked for in an answer while it passes; see `ResponseInspector`. */
+export type Inspection = {
+  /** Whose answer it is: what one caller's answers hold has a limit of its own. */
+  readonly caller: string;
+  /** Of the request that waits for the answer. An answer to another one ends it. */
+  readonly id: Expected;
+  readonly status: number;
+  /**
+   * The message as the reader may see it, where lists of tools are expected; undefined when nothing changes.
+   * Absent where no list belongs: one that comes all the same ends the answer.
+   */
+  readonly screen: ((json: string) => Promise<string | undefined>) | undefined;
+  /** The last message, cut off at 256 KiB, and the size of all; when the answer has ended well. */
+  readonly ended: ((last: Buffer, size: number) => void) | undefined;
+};
+
+/** So much of the last event is for whoever is told of an answer. */
+export const mostTold = 256 * 1024;
 
 /** What policy wants to see of an answer. */
 export function inspectionOf(
   app: PlanDeps & { readonly switches: Switches } & Pick<HashDeps, "digest"> & Clock,
   about: {
-    readonly caller: Caller;
-    readonly upstream: Upstream;
+    readonly context: CallContext;
     readonly call: Call;
     readonly decision: PolicyDecision;
     readonly status: number;
   },
 ): Inspection {
   // A stream lives for hours: of the call only what is needed for its answer is kept with it.
-  const { call, decision, status } = about;
+  const { context, call, decision, status } = about;
   const { id, isModern } = call;
   // In MCP before 2026-07-28 an answer may come on any stream that a client opens with GET.
   const isList = call.httpMethod === "GET" || call.rpcMethods.includes("tools/list");
   const isTool = call.toolCalls.length === 1;
   return {
-    caller: about.caller.key,
+    caller: context.caller.key,
     id: expectedBy(call),
     status,
-    screen: isList ? screenOf(app, about) : undefined,
+    screen: isList ? screenOf(app, context, call) : undefined,
     ended: isTool ? outcomeNoter(app, decision, { id, isModern, status }) : undefined,
   };
 }
@@ -49,7 +64,8 @@ type Clock = { readonly now: () => Date };
 
 function screenOf(
   app: Parameters<typeof screened>[0],
-  { caller, upstream, call }: { caller: Caller; upstream: Upstream; call: Call },
+  { caller, upstream }: CallContext,
+  call: Call,
 ): Inspection["screen"] {
   const from = call.rpcMethod === "tools/list" ? { cursor: call.cursor } : "unknown";
   const owner = { caller, upstream, from } as const;

@@ -1,7 +1,7 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { FailureCode } from "#src/failure.ts";
-import type { CallContext } from "#src/policy/call.ts";
+import type { CallContext } from "#src/policy/plan.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";
 import type { Span } from "#src/telemetry/trace.ts";
 import type { Call } from "./message.ts";

@@ -2,7 +2,7 @@ import { isObject, canonicalJson, parseExactly, hasLookalike, scanJson } from "#
 import { Failure } from "#src/failure.ts";
 import { type Reading, bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
-import type { Written } from "#src/policy/call.ts";
+import type { Written } from "#src/policy/plan.ts";
 import { type RpcId, asWritten } from "./rpc-id.ts";
 import { isOwnState, withoutOwn, withoutOwnAnswer } from "./elicitation-state.ts";
 

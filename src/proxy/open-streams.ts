@@ -1,5 +1,6 @@
 import { createCache } from "#src/cache.ts";
-import type { FailureCode } from "#src/failure.ts";
+import { type FailureCode, Failure } from "#src/failure.ts";
+import { type CallContext, endingTopicsOf } from "#src/policy/plan.ts";
 
 /** A stream that can be ended from our side. */
 export type Cuttable = {
@@ -76,6 +77,16 @@ export function createOpenStreams(now: () => number): OpenStreams {
       return meant.length;
     },
   };
+}
+
+/** A call may have waited for seconds: what was switched off or has ended since it began is not sent. */
+export function expectStill(
+  { openStreams }: { readonly openStreams: Pick<OpenStreams, "ended"> },
+  call: CallContext,
+  since: number,
+): void {
+  const over = openStreams.ended(endingTopicsOf(call), since);
+  if (over !== undefined) throw new Failure(over);
 }
 
 function reasonOf(subject: string): FailureCode {

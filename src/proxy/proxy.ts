@@ -5,16 +5,14 @@ import type { RefreshDeps } from "#src/accounts/refresh/deps.ts";
 import type { App } from "#src/app.ts";
 import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import { fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { type Settled, bigBytes, type BodyPlace } from "#src/http/body.ts";
 import { step } from "#src/http/event-loop.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
 import { Cancel, type Deadline, type Deadlines } from "#src/clock.ts";
-import { placeOf, readRetryAfter } from "#src/http/reason.ts";
-import type { CallContext, HashDeps } from "#src/policy/call.ts";
+import { readRetryAfter } from "#src/http/reason.ts";
+import { type CallContext, type HashDeps, invocationsOf, planFor } from "#src/policy/plan.ts";
 import {
-  type Arrival,
   type PolicyDecision,
   type PolicyDeps,
   admit,
@@ -22,7 +20,6 @@ import {
   countUnusable,
   decide,
 } from "#src/policy/guard.ts";
-import { planFor } from "#src/policy/plan.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Tracing } from "#src/telemetry/trace.ts";
 import {
@@ -33,16 +30,15 @@ import {
   upstreamAuthFor,
   upstreamAuthNow,
 } from "./auth.ts";
-import { bind, unbind } from "./binding.ts";
+import { endpointOf, endpointParameter, endpointRewriter } from "./binding.ts";
 import { type ForwardDeps, forward } from "./forward.ts";
 import { deliver } from "./deliver.ts";
 import { headersIn, checkHeaders, checkMirrors } from "./headers.ts";
-import type { Heartbeat, OpenStreams } from "./open-streams.ts";
+import { type Heartbeat, type OpenStreams, expectStill } from "./open-streams.ts";
 import type { McpExchange } from "./mcp-exchange.ts";
 import { type Call, type ReadCall, isBig, readCall, turn } from "./message.ts";
 import { isRepeatable } from "./repeatable.ts";
 import type { Reader } from "./stream.ts";
-import { contextOf, expectStill, settle } from "./call-context.ts";
 import { inspectionOf, noteFailure } from "./inspection.ts";
 
 /** What a call leans on. */
@@ -61,9 +57,6 @@ export type ProxyDeps = App &
     readonly refused: Cache<number>;
   };
 
-/** The name of the query parameter that carries a 2024-11-05 message endpoint. */
-const endpointParameter = "sd";
-
 /**
  * JOURNEY 3: an agent's call is proxied. The agent's bearer is swapped for the account's credential;
  * a 401 of the upstream leads to exactly one refresh and one retry.
@@ -78,56 +71,73 @@ export async function proxyCall(
   const proven = bearerOf(app, request, upstream);
   const caller = proven instanceof Promise ? await proven : proven;
   exchange.caller = caller;
-  const arrival = arrivalOf(app, request, exchange, caller);
+  const context = contextOf(app, request, exchange, caller);
+  exchange.context = context;
   // Permission before work. A small message costs next to nothing, and is answered with its own id.
-  let leave = isBigRequest(request) ? admit(app, arrival) : undefined;
+  let leave = isBigRequest(request) ? admit(app, context) : undefined;
   const place = app.bodyRoom.enter(caller.key);
   try {
     await step();
-    const read = readArrival(app, request, { arrival, place });
-    const isComing = read instanceof Promise;
-    const { call, body } = isComing ? await waitedFor(app, arrival, read, leave) : read;
+    const read = readBody(app, request, context, place);
+    const { call, body } =
+      read instanceof Promise ? await waitedFor(app, context, read, leave) : read;
     exchange.call = call;
     await step();
     // What has changed while the body was on its way counts.
-    arrived(app, arrival);
-    const { plan, at } = arrival;
-    leave ??= admit(app, arrival);
+    renewPlan(app, context);
+    leave ??= admit(app, context);
     if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
     checkScopes(caller, call.rpcMethods);
     checkHeaders(request, call);
-    const context = contextOf(app, exchange, plan, { call, at });
-    exchange.context = context;
+    context.methods = call.rpcMethods;
+    context.tools = invocationsOf(app, context.plan, call.toolCalls);
     if (isBig(body)) await turn();
     const decided = decide(app, context, call.ownState);
-    const decision = decided instanceof Promise ? await decided : decided;
+    const decision = decided instanceof Promise ? await later(app, exchange, decided) : decided;
     exchange.decision = decision;
-    if (decided instanceof Promise) expectStill(app, exchange, context);
-    settle(context, body);
+    if (isBig(body)) settle(context);
     await step();
-    return await send(app, request, { exchange, caller, call, body, context, decision });
+    return await send(app, request, exchange, { call, body, context, decision });
   } finally {
     place.leave();
     leave?.();
   }
 }
 
-function arrivalOf(
+/** A call that had to wait for its decision. */
+async function later(
   app: ProxyDeps,
-  request: Request,
-  { upstream, address, startedAt: at }: McpExchange,
-  caller: Caller,
-): Arrival {
-  const plan = planFor(app, caller, upstream, at);
-  return { plan, caller, address, at, httpMethod: request.method, tools: noTools };
+  exchange: McpExchange,
+  decided: Promise<PolicyDecision>,
+): Promise<PolicyDecision> {
+  const decision = await decided;
+  exchange.decision = decision;
+  if (exchange.context !== undefined) expectStill(app, exchange.context, exchange.startedAt);
+  return decision;
 }
 
-const noTools: Arrival["tools"] = [];
+/** What policy has looked at is not needed while the upstream works; only of a small call it is kept until its end. */
+function settle({ tools }: CallContext): void {
+  for (const tool of tools) tool.settle();
+}
+
+/** Before its body was read nothing is known of its messages. */
+function contextOf(
+  app: ProxyDeps,
+  { method }: Request,
+  { upstream, address, startedAt: at }: McpExchange,
+  caller: Caller,
+): CallContext {
+  const plan = planFor(app, caller, upstream, at);
+  return { caller, upstream, httpMethod: method, address, plan, at, methods: none, tools: none };
+}
+
+const none: readonly never[] = [];
 
 /** The plan and the clock of a request whose body has come: that may have taken half a minute. */
-function arrived(app: ProxyDeps, arrival: Arrival): void {
-  arrival.at = app.now().getTime();
-  arrival.plan = planFor(app, arrival.caller, arrival.plan.upstream, arrival.at);
+function renewPlan(app: ProxyDeps, context: CallContext): void {
+  context.at = app.now().getTime();
+  context.plan = planFor(app, context.caller, context.upstream, context.at);
 }
 
 /** Also when it does not say. */
@@ -138,14 +148,14 @@ function isBigRequest({ method, headers }: Request): boolean {
 /** A small body that has not come holds a place, as a big one does already. */
 async function waitedFor(
   app: ProxyDeps,
-  arrival: Arrival,
+  context: CallContext,
   read: Promise<ReadCall>,
   hasPlace: (() => void) | undefined,
 ): Promise<ReadCall> {
   if (hasPlace !== undefined) return await read;
   // Whether it may wait is said without it.
   read.catch(() => undefined);
-  const leave = admitWaiting(app, arrival);
+  const leave = admitWaiting(app, context);
   try {
     return await read;
   } finally {
@@ -153,40 +163,39 @@ async function waitedFor(
   }
 }
 
-function readArrival(
+function readBody(
   app: ProxyDeps,
   request: Request,
-  { arrival, place }: { readonly arrival: Arrival; readonly place: BodyPlace },
+  context: CallContext,
+  room: BodyPlace,
 ): ReadCall | Promise<ReadCall> {
   try {
-    const read = readCall(request, { room: place, settled: app.settled });
-    return read instanceof Promise ? orUnusable(app, arrival, read) : read;
+    const read = readCall(request, { room, settled: app.settled });
+    return read instanceof Promise ? orUnusable(app, context, read) : read;
   } catch (error) {
-    return unusable(app, arrival, error);
+    return unusable(app, context, error);
   }
 }
 
 async function orUnusable(
   app: ProxyDeps,
-  arrival: Arrival,
+  context: CallContext,
   read: Promise<ReadCall>,
 ): Promise<ReadCall> {
   try {
     return await read;
   } catch (error) {
-    return unusable(app, arrival, error);
+    return unusable(app, context, error);
   }
 }
 
-function unusable(app: ProxyDeps, arrival: Arrival, error: unknown): never {
-  arrived(app, arrival);
-  countUnusable(app, arrival);
+function unusable(app: ProxyDeps, context: CallContext, error: unknown): never {
+  renewPlan(app, context);
+  countUnusable(app, context);
   throw error;
 }
 
 type Decided = {
-  readonly exchange: McpExchange;
-  readonly caller: Caller;
   readonly call: Call;
   readonly body: ReadCall["body"];
   readonly context: CallContext;
@@ -194,26 +203,29 @@ type Decided = {
 };
 
 /** What policy has let through, with the account's credential. */
-async function send(app: ProxyDeps, request: Request, going: Decided): Promise<Response> {
-  const { exchange, caller, call, body, context, decision } = going;
+async function send(
+  app: ProxyDeps,
+  request: Request,
+  exchange: McpExchange,
+  { call, body, context, decision }: Decided,
+): Promise<Response> {
   const { upstream, requestId } = exchange;
+  const { caller } = context;
   const known = upstreamAuthNow(app, caller, upstream);
   const auth = known ?? (await upstreamAuthFor(app, caller, { upstream, requestId }));
-  if (known === undefined) expectStill(app, exchange, context);
+  if (known === undefined) expectStill(app, context, exchange.startedAt);
   const cancel = new Cancel();
-  const owner = { caller, upstream };
-  const url = urlFor(app, request, owner);
+  const url = urlFor(app, request, context);
   const watch = new ClientWatch(app.deadlines, request, cancel);
   const { deadline } = watch;
   const sendWith = ({ headers: credential }: UpstreamAuth) => {
     const headers = withTrace(headersIn(app, request, context.plan, credential), exchange, call);
     if (!call.isModern) checkMirrors(headers, call);
-    const { httpMethod } = call;
     return forward(app, {
       upstream,
       url,
       headers,
-      httpMethod,
+      httpMethod: call.httpMethod,
       body,
       cancel,
       deadline,
@@ -231,18 +243,16 @@ async function send(app: ProxyDeps, request: Request, going: Decided): Promise<R
     if (answer.status === 429) {
       decision.punished(readRetryAfter(answer.headers.get("retry-after"), app.now()));
     }
-    const isPlainGet = call.httpMethod === "GET" && !request.headers.has("mcp-session-id");
     const delivered = deliver(app, answer, {
-      owner,
       cancel,
       deadline,
       requestId,
       startedAt: exchange.startedAt,
       reader: readerOf(call),
-      inspection: inspectionOf(app, { caller, upstream, call, decision, status: answer.status }),
+      inspection: inspectionOf(app, { context, call, decision, status: answer.status }),
       decision,
       context,
-      endpoint: isPlainGet ? endpointRewriter(app, request, owner) : undefined,
+      endpoint: isPlainGet(request) ? endpointRewriter(app, request, context) : undefined,
     });
     // One that is there is not waited for.
     return delivered instanceof Promise ? await delivered : delivered;
@@ -253,6 +263,17 @@ async function send(app: ProxyDeps, request: Request, going: Decided): Promise<R
   } finally {
     watch.leave();
   }
+}
+
+/** The upstream's address, or the message endpoint that it gave this caller. */
+function urlFor(app: ProxyDeps, request: Request, context: CallContext): string {
+  const isBound = request.url.includes(`?${endpointParameter}=`);
+  return isBound ? endpointOf(app, request, context) : context.upstream.url;
+}
+
+/** Only the stream of an MCP 2024-11-05 client begins without a session. */
+function isPlainGet({ method, headers }: Request): boolean {
+  return method === "GET" && !headers.has("mcp-session-id");
 }
 
 function readerOf({ id, rpcMethod, httpMethod, isModern, toolCalls }: Call): Reader {
@@ -349,7 +370,7 @@ async function secondTry(
   const isKnownRefused = app.refused.fresh(place) === held.generation;
   if (auth.isRenewed || isKnownRefused) throw reconnect(app, held);
   const renewed = await renewedUpstreamAuth(app, held, exchange.requestId);
-  expectStill(app, exchange, refused.context);
+  expectStill(app, refused.context, exchange.startedAt);
   const second = await send(renewed);
   exchange.upstreamStatus = second.status;
   if (second.status !== 401) return second;
@@ -357,37 +378,4 @@ async function secondTry(
   // Another refresh would not help, and one for each call would be a loop.
   if (renewed.held !== undefined) app.refused.put(place, renewed.held.generation);
   throw reconnect(app, held);
-}
-
-type Owner = { readonly caller: Caller; readonly upstream: Upstream };
-
-/** The upstream's address, or the message endpoint that it gave this caller. */
-function urlFor(app: ProxyDeps, request: Request, owner: Owner): string {
-  const mark = request.url.indexOf(`?${endpointParameter}=`);
-  if (mark === -1) return owner.upstream.url;
-  const bound = new URL(request.url).searchParams.get(endpointParameter) ?? "";
-  const place = { ...owner, purpose: "endpoint" as const };
-  const path = (fromBase64url(unbind(app, place, bound)) ?? "").toString();
-  const url = new URL(owner.upstream.url).origin + path;
-  if (!path.startsWith("/") || new URL(url).origin !== new URL(owner.upstream.url).origin) {
-    throw new Failure("mcp_session_unknown");
-  }
-  return url;
-}
-
-/** Turns the upstream's message endpoint into one of ours. Failures: `upstream_invalid`. */
-function endpointRewriter(app: ProxyDeps, request: Request, owner: Owner) {
-  return (endpoint: string): string => {
-    const { origin } = new URL(owner.upstream.url);
-    // The credential goes there: another origin is not the upstream we were told of.
-    const target = URL.canParse(endpoint, origin)
-      ? new URL(endpoint, owner.upstream.url)
-      : undefined;
-    if (target?.origin !== origin) {
-      const reason = `its message endpoint is elsewhere: ${placeOf(endpoint, origin)}`;
-      throw new Failure("upstream_invalid", undefined, { reason });
-    }
-    const path = Buffer.from(target.pathname + target.search).toString("base64url");
-    return `${new URL(request.url).pathname}?${endpointParameter}=${bind(app, { ...owner, purpose: "endpoint" }, path)}`;
-  };
 }

@@ -1,4 +1,4 @@
-import type { ToolInvocation } from "#src/policy/call.ts";
+import type { ToolInvocation } from "#src/policy/plan.ts";
 import type { Call } from "./message.ts";
 
 /** Messages that change nothing, or nothing that a second one would change again. */

@@ -1,27 +1,12 @@
 import { Failure } from "#src/failure.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { AnswerRoom } from "./answer-room.ts";
-import { type Expected, answersAnother, tellsAnother } from "./rpc-id.ts";
+import { answersAnother, tellsAnother } from "./rpc-id.ts";
 import { turn } from "./message.ts";
 import { anothers, strayList, unclearList } from "./answer-faults.ts";
-import { HeldEvent, giveBack, mostHeld, mostTold, viewOf } from "./held-event.ts";
-import { listIn, mayHoldToolList } from "./inspection.ts";
+import { HeldEvent, giveBack, mostHeld, viewOf } from "./held-event.ts";
+import { type Inspection, listIn, mayHoldToolList, mostTold } from "./inspection.ts";
 import { type ByteBuffer, type Piece, SseSplitter, dataOf, valueOf, withData } from "./sse.ts";
-
-export type Inspection = {
-  /** Whose answer it is: what one caller's answers hold has a limit of its own. */
-  readonly caller: string;
-  /** Of the request that waits for the answer. An answer to another one ends it. */
-  readonly id: Expected;
-  readonly status: number;
-  /**
-   * The message as the reader may see it, where lists of tools are expected; undefined when nothing changes.
-   * Absent where no list belongs: one that comes all the same ends the answer.
-   */
-  readonly screen: ((json: string) => Promise<string | undefined>) | undefined;
-  /** The last message, cut off at 256 KiB, and the size of all; when the answer has ended well. */
-  readonly ended: ((last: Buffer, size: number) => void) | undefined;
-};
 
 /** So many events are looked at before others have their turn. */
 const mostAtOnce = 256;

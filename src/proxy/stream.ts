@@ -1,7 +1,8 @@
 import type { App } from "#src/app.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { type FailureCode, Failure, meaningOf } from "#src/failure.ts";
-import { type Inspection, ResponseInspector } from "./response-inspector.ts";
+import type { Inspection } from "./inspection.ts";
+import { ResponseInspector } from "./response-inspector.ts";
 import { failedResult, withEffect } from "./elicitation-response.ts";
 import { internalError } from "./failure-answer.ts";
 import { rewriteEndpoint, withoutByteOrderMark } from "./endpoint-event.ts";

@@ -4,7 +4,7 @@ import { hash } from "node:crypto";
 import { loadConfig } from "#src/config/load.ts";
 import { saveConditions } from "#src/operations/alerts/alert-store.ts";
 import { newId } from "#src/crypto/ids.ts";
-import { chainWith } from "#src/proxy/audit.ts";
+import { chainWith } from "#src/proxy/record.ts";
 import { saveCalls } from "#src/proxy/call-store.ts";
 import { encodedRows } from "#test/support/call-rows.ts";
 import { pendingApprovals } from "#src/policy/approvals/store.ts";

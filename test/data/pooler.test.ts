@@ -6,7 +6,7 @@ import { migrations } from "#db/migrations/embedded.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
 import { leaseRefresh, saveRefreshed } from "#src/accounts/refresh/store.ts";
 import { accountById, addAccount } from "#src/accounts/store.ts";
-import { chainWith } from "#src/proxy/audit.ts";
+import { chainWith } from "#src/proxy/record.ts";
 import { saveCalls } from "#src/proxy/call-store.ts";
 import { encodedRows } from "#test/support/call-rows.ts";
 import { savePerson } from "#src/people/store.ts";

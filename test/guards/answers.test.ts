@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { AnswerRoom, heldInAll, mostListBytes } from "#src/proxy/answer-room.ts";
-import { type Inspection, ResponseInspector } from "#src/proxy/response-inspector.ts";
+import type { Inspection } from "#src/proxy/inspection.ts";
+import { ResponseInspector } from "#src/proxy/response-inspector.ts";
 import { SseSplitter } from "#src/proxy/sse.ts";
 import { until } from "#test/support/until.ts";
 import { openGuarded, call, listed, reading, tool } from "./setup.ts";

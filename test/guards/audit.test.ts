@@ -6,7 +6,7 @@ import { type World, openWorld } from "#test/support/world.ts";
 import { secondGateway } from "#test/support/second-gateway.ts";
 import { call } from "./setup.ts";
 import { newId } from "#src/crypto/ids.ts";
-import { chainWith } from "#src/proxy/audit.ts";
+import { chainWith } from "#src/proxy/record.ts";
 import { saveCalls } from "#src/proxy/call-store.ts";
 import { encodedRows } from "#test/support/call-rows.ts";
 

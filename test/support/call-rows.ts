@@ -1,5 +1,5 @@
 import type { CallRow, EncodedRows } from "#src/proxy/call-store.ts";
-import { digestOf, rowText } from "#src/proxy/call-text.ts";
+import { digestOf, rowText } from "#src/proxy/record.ts";
 
 /** Rows of the audit trail as the gateway sends them. */
 export function encodedRows(rows: readonly (CallRow & { readonly id: string })[]): EncodedRows {

@@ -3,7 +3,7 @@ import { timely } from "#src/clock.ts";
 import type { ReadAccount } from "../store.ts";
 import type { RefreshDeps } from "./deps.ts";
 import { postponeRefresh, requireReconnect } from "./store.ts";
-import { type Held, isUsable, readHeld } from "../credential.ts";
+import { type Held, readHeld } from "../credential.ts";
 import type { Registration } from "../registration.ts";
 import type { Refusal } from "../token-answer.ts";
 import { busy, reconnect } from "./failures.ts";
@@ -53,7 +53,7 @@ async function settleDead(app: RefreshDeps, { account, refusal }: Refused): Prom
   if (current !== undefined) app.credentials.put(current.accountId, current);
   // A stale generation died, not the account: whoever replaced it has the credential.
   const isNewer = current !== undefined && current.generation > account.generation;
-  if (!isCurrent && isNewer && isUsable(current)) return current;
+  if (!isCurrent && isNewer && current.isUsable) return current;
   throw reconnect(app, { ...account, accountId: account.id });
 }
 

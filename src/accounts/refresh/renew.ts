@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/clock.ts";
-import { type Held, isUsable, readHeld } from "../credential.ts";
+import { type Held, readHeld } from "../credential.ts";
 import { recoverNow } from "../recovery/recover.ts";
 import { markRestored } from "../recovery/store.ts";
 import { type Registration, registrationOf } from "../registration.ts";
@@ -83,7 +83,7 @@ async function currentOf(app: RefreshDeps, known: Held): Promise<Held> {
 
 async function refuseUnrefreshable(app: RefreshDeps, current: Held): Promise<void> {
   const { accountId: id, generation, state, isRenewable } = current;
-  const isAskable = isUsable(current) || state === "revoking";
+  const isAskable = current.isUsable || state === "revoking";
   if (!isAskable) throw reconnect(app, current);
   if (!isRenewable) {
     await timely(endUnrenewable(app.db, id));

@@ -5,7 +5,7 @@ import { Secret, fromBase64url } from "#src/crypto/secret.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/clock.ts";
 import { packTool } from "#src/upstreams/tools/tool-servers.ts";
-import type { CallContext, ToolInvocation } from "../call.ts";
+import type { CallContext, ToolInvocation } from "../plan.ts";
 import {
   type Answer,
   type Approval,

@@ -9,7 +9,7 @@ import {
   runningBudgets,
   spend,
 } from "#src/policy/budgets.ts";
-import { actsIn } from "#src/policy/call.ts";
+import { actsIn } from "#src/policy/plan.ts";
 import { check } from "#test/support/property.ts";
 import { openCounters } from "#test/unit/policy/rates/counters.ts";
 

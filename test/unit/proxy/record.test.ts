@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { Caller } from "#src/oauth-server/caller.ts";
-import { type CallRecord, logMembers, recordText, rowText } from "#src/proxy/call-text.ts";
+import { type CallRecord, logMembers, recordText, rowText } from "#src/proxy/record.ts";
 import { cleaned, storable } from "#src/telemetry/redact.ts";
 import { anyText, check } from "#test/support/property.ts";
 
