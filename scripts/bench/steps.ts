@@ -76,7 +76,7 @@ async function stepsOf(
 ): Promise<readonly (readonly [string, Step])[]> {
   const caller = callerAt();
   const request = requestOf;
-  const { call, body } = await readCall(request());
+  const call = await readCall(request());
   const exchange = exchangeAt(app, upstream, caller);
   const plan = () => planFor(app, caller, upstream, exchange.startedAt);
   const context = () => contextAt(app, exchange, plan(), call);
@@ -96,7 +96,11 @@ async function stepsOf(
     ["headers for the upstream", () => headersIn(app, sent, plan(), credential)],
     [
       "  with the bytes of the request",
-      () => encodeRequest({ method: "POST", headers: outgoing, body }, targetOf(upstream.url)),
+      () =>
+        encodeRequest(
+          { method: "POST", headers: outgoing, body: call.body },
+          targetOf(upstream.url),
+        ),
     ],
     [
       "a deadline and a cancel",
@@ -122,7 +126,7 @@ async function stepsOf(
 /** With a recorder of its own for each batch: a full one records nothing. Storing the rows is not in it. */
 async function costOfRecord(app: Parts, upstream: Upstream): Promise<number> {
   const caller = callerAt();
-  const { call } = await readCall(requestOf());
+  const call = await readCall(requestOf());
   const exchange = exchangeAt(app, upstream, caller);
   const plan = planFor(app, caller, upstream, exchange.startedAt);
   let recorder = createRecorder(app);

@@ -4,7 +4,7 @@ import type { ToolServers } from "#src/upstreams/tools/tool-servers.ts";
 import { type Upstream, insideScheme } from "#src/upstreams/upstream.ts";
 import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
 import { LostAfterSending, isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
-import { type Exchange, type Incoming, discard } from "#src/http/exchange.ts";
+import { type Exchange, type Incoming, type OutgoingRequest, discard } from "#src/http/exchange.ts";
 import { decoded } from "#src/http/decoding.ts";
 import { ResponseBroken } from "#src/http/http1.ts";
 import { connect } from "node:net";
@@ -16,14 +16,8 @@ export type ForwardDeps = Pick<App, "config"> & {
   readonly toolServers: ToolServers;
 };
 
-type Outgoing = {
+type Sending = {
   readonly upstream: Upstream;
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly httpMethod: string;
-  readonly body: Uint8Array<ArrayBuffer> | undefined;
-  /** Ends the exchange with the upstream; tied to the client's connection by the caller. */
-  readonly cancel: Cancel;
   readonly deadline: Deadline;
   /** Whether it may be sent once more when nothing of an answer has come. */
   readonly isRepeatable: () => boolean;
@@ -34,8 +28,13 @@ type Outgoing = {
  * Failures: `upstream_unreachable`, `upstream_broke_off`, `upstream_timeout`, `upstream_redirected`, `upstream_invalid`,
  * `client_left`.
  */
-export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Incoming> {
-  const { upstream, url, headers, httpMethod: method, body, cancel, deadline } = outgoing;
+export async function forward(
+  app: ForwardDeps,
+  request: OutgoingRequest,
+  about: Sending,
+): Promise<Incoming> {
+  const { method, url, cancel } = request;
+  const { upstream, deadline } = about;
   const reaching = reached(app, upstream);
   if (reaching !== undefined) await reaching;
   // A GET opens a stream that may have nothing to say for hours.
@@ -43,13 +42,12 @@ export async function forward(app: ForwardDeps, outgoing: Outgoing): Promise<Inc
     deadline.set(app.config.upstreamLimits.firstByteMs, cancel);
   }
   try {
-    const request = { url, method, headers, body, cancel };
     const exchange = exchangeOf(app, upstream);
     let answer: Incoming;
     try {
       answer = await exchange(request);
     } catch (error) {
-      answer = await repeated(error, exchange, request, outgoing);
+      answer = await repeated(error, exchange, request, about);
     }
     app.connectCheck.answered(upstream);
     const isRedirect = answer.status >= 300 && answer.status < 400;
@@ -77,10 +75,10 @@ function asSent(answer: Incoming): Incoming | undefined {
 function repeated(
   error: unknown,
   exchange: Exchange,
-  request: Parameters<Exchange>[0],
-  outgoing: Outgoing,
+  request: OutgoingRequest,
+  { isRepeatable }: Sending,
 ): Promise<Incoming> {
-  if (!mayRepeat(error, outgoing)) throw error;
+  if (!mayRepeat(error, request.cancel, isRepeatable)) throw error;
   return exchange({ ...request, isFresh: true });
 }
 
@@ -92,7 +90,7 @@ function exchangeOf({ exchange, toolServers }: ForwardDeps, upstream: Upstream):
 }
 
 /** A connection that was kept may end just when it is used again. */
-function mayRepeat(error: unknown, { cancel, isRepeatable }: Outgoing): boolean {
+function mayRepeat(error: unknown, cancel: Cancel, isRepeatable: () => boolean): boolean {
   if (!(error instanceof LostAfterSending) || cancel.isCancelled) return false;
   return error.isUnsent || (!error.hasBegun && isRepeatable());
 }

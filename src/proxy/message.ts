@@ -34,6 +34,8 @@ export type Call = {
   readonly opensLinks: boolean;
   /** Trace context that the message itself carries (`_meta`). */
   readonly traceparent: string | undefined;
+  /** What goes to the upstream: as it came, but for answers to our own questions. */
+  readonly body: Uint8Array<ArrayBuffer> | undefined;
 };
 
 export const mostBodyBytes = 4 * 1024 * 1024;
@@ -42,17 +44,14 @@ const versionKey = "io.modelcontextprotocol/protocolVersion";
 const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** What a request asks for, and the bytes that go to the upstream: as they came, but for answers to our own questions. */
-export type ReadCall = { readonly call: Call; readonly body: Uint8Array<ArrayBuffer> | undefined };
-
 /**
  * Reads a request for policy and keeps its bytes. Big bodies are read into messages one at a time, so that whoever
  * sends many holds nobody else up.
  * Failures: `body_too_large`, `body_unreadable`, `message_invalid`.
  */
-export function readCall(request: Request, reading?: Reading): ReadCall | Promise<ReadCall> {
+export function readCall(request: Request, reading?: Reading): Call | Promise<Call> {
   const httpMethod = request.method;
-  if (httpMethod !== "POST") return { call: { ...noMessage, httpMethod }, body: undefined };
+  if (httpMethod !== "POST") return { ...noMessage, httpMethod };
   const bytes = readBounded(request, mostBodyBytes, reading);
   if (!(bytes instanceof Promise) && !isBig(bytes)) return readMessage(request, bytes);
   return readLater(request, bytes);
@@ -61,21 +60,19 @@ export function readCall(request: Request, reading?: Reading): ReadCall | Promis
 async function readLater(
   request: Request,
   coming: Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>,
-): Promise<ReadCall> {
+): Promise<Call> {
   const bytes = await coming;
   if (isBig(bytes)) await turn();
   return readMessage(request, bytes);
 }
 
-function readMessage(request: Request, bytes: Uint8Array<ArrayBuffer>): ReadCall {
+function readMessage(request: Request, bytes: Uint8Array<ArrayBuffer>): Call {
   const { message, text } = parse(bytes);
   if (Array.isArray(message)) {
-    return { call: batch(request, message, text), body: bytes };
+    return { ...batch(request, message, text), body: bytes };
   }
   if (!isObject(message)) throw new Failure("message_invalid");
-  const call = single(request, message, text);
-  const mayBeOurs = call.hasAnswers || call.ownState !== undefined;
-  return { call, body: mayBeOurs ? (withoutOwnAnswer(message, bytes) ?? bytes) : bytes };
+  return single(request, message, text, bytes);
 }
 
 /** What is done with a message of this size takes a moment that others notice: each such step waits for its turn. */
@@ -107,6 +104,7 @@ const noMessage = {
   isModern: false,
   bodyVersion: undefined,
   traceparent: undefined,
+  body: undefined,
 } as const;
 
 function parse(body: Uint8Array): { readonly message: unknown; readonly text: string } {
@@ -150,29 +148,42 @@ function answers({ method, params }: Message): boolean {
   return typeof method !== "string" || (isObject(params) && params["inputResponses"] !== undefined);
 }
 
-function single(request: Request, message: Message, text: string): Call {
+function single(
+  request: Request,
+  message: Message,
+  text: string,
+  bytes: Uint8Array<ArrayBuffer>,
+): Call {
   refuseAmbiguous(message);
   const { method: said, id } = message;
   const method = typeof said === "string" ? said : undefined;
   const parameters = isObject(message["params"]) ? message["params"] : undefined;
   const about = isObject(parameters?.["_meta"]) ? parameters["_meta"] : nothing;
   const bodyVersion = about[versionKey];
+  const hasAnswers = answers(message);
+  const ownState = stateIn(parameters);
   return {
     httpMethod: "POST",
     rpcMethod: method,
     rpcMethods: method === undefined ? [] : [method],
-    hasAnswers: answers(message),
+    hasAnswers,
     opensLinks: opensLinks(about[capabilitiesKey]),
     traceparent: traceparentIn(about["traceparent"]),
     name: nameIn(method, parameters),
     toolCalls: method === "tools/call" ? toolCallOf(new Sent(request, message, text)) : none,
-    ownState: stateIn(parameters),
+    ownState,
     cursor: textIn(parameters?.["cursor"]),
     id: readId(id, text),
     isModern:
       isModernVersion(request.headers.get("mcp-protocol-version")) || isModernVersion(bodyVersion),
     bodyVersion,
+    body: passedOn(message, bytes, hasAnswers || ownState !== undefined),
   };
+}
+
+/** What goes to the upstream; the answer to our own question does not. */
+function passedOn(message: Message, bytes: Uint8Array<ArrayBuffer>, mayBeOurs: boolean) {
+  return mayBeOurs ? (withoutOwnAnswer(message, bytes) ?? bytes) : bytes;
 }
 
 /** The state of our own question; most calls have none. */

@@ -36,7 +36,7 @@ import { deliver } from "./deliver.ts";
 import { headersIn, checkHeaders, checkMirrors } from "./headers.ts";
 import { type Heartbeat, type OpenStreams, expectStill } from "./open-streams.ts";
 import type { McpExchange } from "./mcp-exchange.ts";
-import { type Call, type ReadCall, isBig, readCall, turn } from "./message.ts";
+import { type Call, isBig, readCall, turn } from "./message.ts";
 import { isRepeatable } from "./repeatable.ts";
 import type { Reader } from "./stream.ts";
 import { inspectionOf, noteFailure } from "./inspection.ts";
@@ -79,8 +79,7 @@ export async function proxyCall(
   try {
     await step();
     const read = readBody(app, request, context, place);
-    const { call, body } =
-      read instanceof Promise ? await waitedFor(app, context, read, leave) : read;
+    const call = read instanceof Promise ? await waitedFor(app, context, read, leave) : read;
     exchange.call = call;
     await step();
     // What has changed while the body was on its way counts.
@@ -91,13 +90,13 @@ export async function proxyCall(
     checkHeaders(request, call);
     context.methods = call.rpcMethods;
     context.tools = invocationsOf(app, context.plan, call.toolCalls);
-    if (isBig(body)) await turn();
+    if (isBig(call.body)) await turn();
     const decided = decide(app, context, call.ownState);
     const decision = decided instanceof Promise ? await later(app, exchange, decided) : decided;
     exchange.decision = decision;
-    if (isBig(body)) settle(context);
+    if (isBig(call.body)) settle(context);
     await step();
-    return await send(app, request, exchange, { call, body, context, decision });
+    return await send(app, request, exchange, { call, context, decision });
   } finally {
     place.leave();
     leave?.();
@@ -149,9 +148,9 @@ function isBigRequest({ method, headers }: Request): boolean {
 async function waitedFor(
   app: ProxyDeps,
   context: CallContext,
-  read: Promise<ReadCall>,
+  read: Promise<Call>,
   hasPlace: (() => void) | undefined,
-): Promise<ReadCall> {
+): Promise<Call> {
   if (hasPlace !== undefined) return await read;
   // Whether it may wait is said without it.
   read.catch(() => undefined);
@@ -168,7 +167,7 @@ function readBody(
   request: Request,
   context: CallContext,
   room: BodyPlace,
-): ReadCall | Promise<ReadCall> {
+): Call | Promise<Call> {
   try {
     const read = readCall(request, { room, settled: app.settled });
     return read instanceof Promise ? orUnusable(app, context, read) : read;
@@ -180,8 +179,8 @@ function readBody(
 async function orUnusable(
   app: ProxyDeps,
   context: CallContext,
-  read: Promise<ReadCall>,
-): Promise<ReadCall> {
+  read: Promise<Call>,
+): Promise<Call> {
   try {
     return await read;
   } catch (error) {
@@ -197,7 +196,6 @@ function unusable(app: ProxyDeps, context: CallContext, error: unknown): never {
 
 type Decided = {
   readonly call: Call;
-  readonly body: ReadCall["body"];
   readonly context: CallContext;
   readonly decision: PolicyDecision;
 };
@@ -207,7 +205,7 @@ async function send(
   app: ProxyDeps,
   request: Request,
   exchange: McpExchange,
-  { call, body, context, decision }: Decided,
+  { call, context, decision }: Decided,
 ): Promise<Response> {
   const { upstream, requestId } = exchange;
   const { caller } = context;
@@ -221,16 +219,9 @@ async function send(
   const sendWith = ({ headers: credential }: UpstreamAuth) => {
     const headers = withTrace(headersIn(app, request, context.plan, credential), exchange, call);
     if (!call.isModern) checkMirrors(headers, call);
-    return forward(app, {
-      upstream,
-      url,
-      headers,
-      httpMethod: call.httpMethod,
-      body,
-      cancel,
-      deadline,
-      isRepeatable: () => isRepeatable(call, context.tools),
-    });
+    const outgoing = { url, method: call.httpMethod, headers, body: call.body, cancel };
+    const mayRepeat = () => isRepeatable(call, context.tools);
+    return forward(app, outgoing, { upstream, deadline, isRepeatable: mayRepeat });
   };
   try {
     const first = await sendWith(auth);

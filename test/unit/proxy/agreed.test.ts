@@ -9,7 +9,7 @@ async function agreed(headers: Readonly<Record<string, string>>, members: object
     headers: { "content-type": "application/json", "mcp-name": "pay", ...headers },
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params, ...members }),
   });
-  const { call } = await readCall(request);
+  const call = await readCall(request);
   return call.toolCalls[0]?.written.request;
 }
 
