@@ -4,6 +4,7 @@ import type { createSemaphores } from "#src/http/semaphore.ts";
 import type { FloodGate } from "#src/http/flood-gate.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { languages } from "#src/http/language.ts";
+import type { Settled } from "#src/http/body.ts";
 import { readFields, readJsonObject } from "./fields.ts";
 import type { CallerDeps } from "./caller.ts";
 import { scopes } from "./scopes.ts";
@@ -12,13 +13,12 @@ import { authMethodNames } from "./clients/authenticate.ts";
 import { registerClient } from "./clients/register.ts";
 import { authorizeDevice } from "./devices/device.ts";
 import type { GrantDeps } from "./grants/deps.ts";
-import { answerTokenRequest, grantHandlers } from "./grants/token.ts";
+import { answerKnownAgent, answerTokenRequest, grantHandlers } from "./grants/token.ts";
 import { oauthAnswer } from "./oauth-answer.ts";
 import { introspect } from "./tokens/introspect.ts";
 import { revoke } from "./tokens/revoke.ts";
 
-type AuthorizationServer = App &
-  GrantDeps &
+type AuthorizationServer = App & { readonly settled: Settled } & GrantDeps &
   CallerDeps & {
     readonly registrationGate: FloodGate;
     readonly deviceGate: FloodGate;
@@ -149,21 +149,30 @@ export function answerToken(
   request: Request,
   visit: Visit,
 ): Promise<Response> {
-  return answerPosted(app, request, { handle: answerTokenRequest, visit, gate: undefined });
+  const handles = { handle: answerTokenRequest, handleKnown: answerKnownAgent };
+  return answerPosted(app, request, { ...handles, visit, gate: undefined });
 }
 
 function answerPosted(
   app: AuthorizationServer,
   request: Request,
-  posted: { handle: Posted; visit: Visit; gate: FloodGate | undefined },
+  posted: {
+    handle: Posted;
+    /** For whom nobody has to be asked: they wait for nobody. */
+    handleKnown?: typeof answerKnownAgent;
+    visit: Visit;
+    gate: FloodGate | undefined;
+  },
 ): Promise<Response> {
-  const { handle, visit, gate } = posted;
+  const { handle, handleKnown, visit, gate } = posted;
   return oauthAnswer(app, { request, requestId: visit.requestId }, async () => {
     gate?.pass(visit.address());
     let leave: (() => void) | undefined;
     try {
       // Whoever sends slowly holds nothing that others at the address wait for.
-      const fields = await readFields(request);
+      const fields = await readFields(request, app);
+      const answer = handleKnown?.(app, request, fields);
+      if (answer !== undefined) return await answer;
       app.clients.expect(fields.get("client_id") ?? "", visit.address);
       leave = await app.proofs.take(visit.address());
       if (leave === undefined) {

@@ -1,6 +1,6 @@
 import { isObject } from "#src/json.ts";
 import { Failure } from "#src/failure.ts";
-import { readBounded } from "#src/http/body.ts";
+import { type Reading, readBounded } from "#src/http/body.ts";
 
 const mostBytes = 16 * 1024;
 
@@ -17,22 +17,30 @@ const known = new Set(
  * (RFC 8707), which may stand in a list.
  * Failures: `invalid_request`, `body_too_large`, `body_unreadable`.
  */
-export async function readFields(request: Request): Promise<URLSearchParams> {
-  const types = (request.headers.get("content-type") ?? "").toLowerCase().split(",");
-  const isNamed = (type: string) => types.some((each) => each.trim().startsWith(type));
-  const [isJson, isForm] = [isNamed("application/json"), isNamed(formType)];
+export async function readFields(request: Request, reading?: Reading): Promise<URLSearchParams> {
+  const given = request.headers.get("content-type") ?? "";
+  const { isJson, isForm } = given === formType ? onlyForm : kindsIn(given);
   if (!isJson && !isForm) {
     throw new Failure("invalid_request", `Send an ${formType} or application/json body`);
   }
-  const text = Buffer.from(await readBounded(request, mostBytes)).toString();
+  const body = readBounded(request, mostBytes, reading);
+  const text = Buffer.from(body instanceof Promise ? await body : body).toString();
   // Some clients name both: the body itself says which one it is.
-  const isObjectText = /^[\s\uFEFF]*\{/.test(text);
+  const isObjectText = isJson && /^[\s\uFEFF]*\{/.test(text);
   return isJson && (!isForm || isObjectText)
     ? fieldsOf(parseObject(text))
     : withValues(new URLSearchParams(text));
 }
 
 const formType = "application/x-www-form-urlencoded";
+const onlyForm = { isJson: false, isForm: true };
+
+/** What a body may be, by its content type: some clients name several. */
+function kindsIn(contentType: string) {
+  const types = contentType.toLowerCase().split(",");
+  const isNamed = (type: string) => types.some((each) => each.trim().startsWith(type));
+  return { isJson: isNamed("application/json"), isForm: isNamed(formType) };
+}
 
 /**
  * The parameters that have a value (RFC 6749 section 3.1). Failures: `invalid_request` when one that is known stands
@@ -42,15 +50,17 @@ export function withValues(
   sent: URLSearchParams,
   isKnown: (name: string) => boolean = (name) => known.has(name),
 ): URLSearchParams {
-  const given = [...sent].filter(([, value]) => value !== "");
   const names = new Set<string>();
-  for (const [name] of given) {
+  let hasEmpty = false;
+  for (const [name, value] of sent) {
+    hasEmpty ||= value === "";
+    if (value === "") continue;
     if (names.has(name) && name !== "resource" && isKnown(name)) {
       throw new Failure("invalid_request", `${name.slice(0, 40)} is duplicated`);
     }
     names.add(name);
   }
-  return given.length === sent.size ? sent : new URLSearchParams(given);
+  return hasEmpty ? new URLSearchParams([...sent].filter(([, value]) => value !== "")) : sent;
 }
 
 /** A JSON object from a request of a program. Failures: `invalid_request`, `body_too_large`, `body_unreadable`. */

@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { sql } from "drizzle-orm";
+import { addAgent } from "#src/oauth-server/clients/operator.ts";
 import { newToken } from "#src/crypto/secret.ts";
 import { createInvite } from "#src/people/sign-up.ts";
 import { authorizedAgent, tokenRequest } from "#test/support/agent-like.ts";
@@ -82,3 +84,55 @@ test("DoS-5: whoever proves themselves rightly passes, however many wrong proofs
   const told = (await Promise.all(flood)).filter((each) => each !== 429);
   expect(told.length).toBeLessThan(20);
 });
+
+test("DoS-5: an agent that is known here waits for nobody who holds the database up", async () => {
+  await using world = await openWorld();
+  const agent = await authorizedAgent(world.url);
+  const robot = await addAgent(world.app, {
+    name: "Robot",
+    redirectUris: [],
+    isPublic: false,
+    jwks: undefined,
+    jwksUri: undefined,
+    scope: "",
+    agentType: undefined,
+    agentVersion: undefined,
+    upstreams: [],
+    account: (await world.app.db.execute<{ id: string }>(sql`select id from accounts`))[0]?.id,
+  });
+  const basic = `${robot.clientId}:${robot.secret?.reveal() ?? ""}`;
+  const issued = async (secret = basic) => {
+    const headers = { authorization: `Basic ${btoa(secret)}` };
+    return (await tokenRequest(world.url, { grant_type: "client_credentials" }, headers)).status;
+  };
+  expect(await issued()).toBe(200);
+  const held = Promise.withResolvers<void>();
+  const isLocked = Promise.withResolvers<void>();
+  const locking = world.database.open.sql.begin(async (transaction) => {
+    await transaction`lock table refresh_tokens in access exclusive mode`;
+    isLocked.resolve();
+    await held.promise;
+  });
+  await isLocked.promise;
+  const refreshing = Array.from({ length: 40 }, () =>
+    tokenRequest(world.url, {
+      grant_type: "refresh_token",
+      client_id: agent.clientId,
+      refresh_token: agent.tokens.refresh_token,
+    }),
+  );
+  const areWaiting = async () => {
+    const [row] = await world.database.open.sql<{ count: number }[]>`
+      select count(*)::int from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+    return (row?.count ?? 0) > 0;
+  };
+  expect(await until(areWaiting, "the database holds them up")).toBe(true);
+  try {
+    expect(await issued()).toBe(200);
+  } finally {
+    held.resolve();
+    await locking;
+    await Promise.all(refreshing);
+  }
+  expect(await issued(`${robot.clientId}:another`)).toBe(401);
+}, 30_000);

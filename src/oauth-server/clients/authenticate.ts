@@ -44,6 +44,22 @@ export async function authenticatedClient(
   return client;
 }
 
+/**
+ * The same for a client that is known here and proves itself with its secret: nobody has to be asked. Undefined for
+ * everybody else. Failures: those of a proof that cannot be read.
+ */
+export function knownClient(
+  { clients }: Pick<ClientAuthDeps, "clients">,
+  request: Request,
+  form: URLSearchParams,
+): Client | undefined {
+  const proof = proofIn(request, form);
+  if (proof.method !== "secret") return undefined;
+  const client = clients.registered.fresh(proof.clientId);
+  const isDeclared = client?.authMethods.includes("secret") === true;
+  return isDeclared && hasSecret(client, proof.secret) ? client : undefined;
+}
+
 /** A client that is told it is unknown registers again; one whose document cannot be fetched now has to wait. */
 function clientFailure(error: unknown): unknown {
   if (!(error instanceof Failure) || error.code !== "client_unknown") return error;

@@ -1,5 +1,5 @@
 import { Failure } from "#src/failure.ts";
-import { authenticatedClient } from "../clients/authenticate.ts";
+import { authenticatedClient, knownClient } from "../clients/authenticate.ts";
 import { type GrantType, type Client, grantTypes } from "../clients/client.ts";
 import {
   type TokenAnswer,
@@ -44,6 +44,22 @@ export async function answerTokenRequest(
   const client = await authenticatedClient(app, request, form);
   if (!client.grantTypes.includes(grantType)) throw new Failure("unauthorized_client");
   return await grantHandlers[grantType](app, { client, form });
+}
+
+/**
+ * The same for an agent of the operator that is known here: nothing is read or fetched for it that others could have
+ * to wait for. Undefined for everybody else.
+ */
+export function answerKnownAgent(
+  app: GrantDeps,
+  request: Request,
+  form: URLSearchParams,
+): Promise<TokenAnswer> | undefined {
+  const type = "client_credentials";
+  const client = form.get("grant_type") === type ? knownClient(app, request, form) : undefined;
+  return client?.grantTypes.includes(type) === true
+    ? clientCredentials(app, { client, form })
+    : undefined;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { App } from "#src/app.ts";
 import { type Secret, fingerprint, newToken } from "#src/crypto/secret.ts";
 import { membersOf } from "#src/telemetry/log.ts";
@@ -59,7 +59,7 @@ export function firstRefreshToken(client: Client, now: Date) {
 }
 
 export function newTokenId(): string {
-  return randomBytes(16).toString("base64url");
+  return randomUUID();
 }
 
 /** The tokens of a person's grant. Scopes may be narrower than the grant's. */
