@@ -59,29 +59,37 @@ export function limitOfTool(
 }
 
 type LimitDeps = {
-  readonly config: { readonly guards: Pick<GuardsConfig, "limits"> };
+  readonly config: {
+    readonly guards: Pick<GuardsConfig, "limits">;
+    readonly clientAddressHeader: string | undefined;
+  };
   /** Of the addresses that were here lately. */
   readonly addressLimits: Map<string, Limit>;
 };
 
 /** What a call is, as far as limits go. */
 type Limited = {
-  readonly plan: { readonly limits: readonly Limit[] };
+  readonly plan: { readonly limits: readonly Limit[]; addressSeen: AddressSeen | undefined };
   readonly tools: readonly {
     readonly name: string;
     readonly plan: { readonly limit: Limit | undefined; readonly limits: readonly Limit[] };
   }[];
   readonly address: () => string;
+  /** In milliseconds. */
+  readonly at: number;
 };
 
+/** Which limit of an address the last call of a caller counted towards, and when its address was asked for. */
+export type AddressSeen = { readonly limit: Limit; readonly at: number };
+
 /** Every limit that a call counts towards; a tool's as often as it is called. */
-export function limitsOf(app: LimitDeps, { plan, tools, address }: Limited): readonly Limit[] {
+export function limitsOf(app: LimitDeps, call: Limited): readonly Limit[] {
+  const { plan, tools } = call;
   const rate = app.config.guards.limits.address;
   const [only] = tools;
   const ofCaller = only !== undefined && tools.length === 1 ? only.plan.limits : plan.limits;
   if (rate === undefined && tools.length <= 1) return ofCaller;
-  const known =
-    rate === undefined ? ofCaller : joined(ofCaller, limitOfAddress(app, rate, address()));
+  const known = rate === undefined ? ofCaller : joined(ofCaller, limitOfAddress(app, rate, call));
   return tools.length > 1 ? [...known, ...limitsOfSeveral(tools)] : known;
 }
 
@@ -100,8 +108,23 @@ function joined(ofCaller: readonly Limit[], address: Limit): readonly Limit[] {
 }
 
 const mostAddresses = 10_000;
+/** Asking the kernel for the address of a connection costs more than all limits together. */
+const addressHoldsMs = 1000;
 
-function limitOfAddress({ addressLimits }: LimitDeps, rate: Rate, address: string): Limit {
+/** What a proxy says of it is read with each call, the address of a caller's connection once a second. */
+function limitOfAddress(app: LimitDeps, rate: Rate, { plan, at, address }: Limited): Limit {
+  const seen = plan.addressSeen;
+  const isAsked = app.config.clientAddressHeader !== undefined;
+  // A clock that is set back does not make it last.
+  if (!isAsked && seen !== undefined && at >= seen.at && at - seen.at < addressHoldsMs) {
+    return seen.limit;
+  }
+  const limit = limitAt(app, rate, address());
+  plan.addressSeen = { limit, at };
+  return limit;
+}
+
+function limitAt({ addressLimits }: LimitDeps, rate: Rate, address: string): Limit {
   const known = addressLimits.get(address);
   if (known !== undefined) return known;
   if (addressLimits.size >= mostAddresses) addressLimits.clear();

@@ -2,11 +2,12 @@ import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Provider } from "#src/providers/provider.ts";
 import type { Catalog } from "#src/upstreams/catalog.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
-import type { GuardsConfig, Rate } from "#src/config/guards.ts";
+import type { Rate } from "#src/config/guards.ts";
+import type { Config } from "#src/config/load.ts";
 import type { Failure } from "#src/failure.ts";
 import type { Digest, DigestOf } from "#src/runtime/runtime.ts";
 import { type RunningBudget, runningBudgets } from "./budgets.ts";
-import { type Limit, limitOfTool, limitsOfCaller } from "./limits.ts";
+import { type AddressSeen, type Limit, limitOfTool, limitsOfCaller } from "./limits.ts";
 import { switchedOff } from "./switches.ts";
 import { type RateCounters, inKey } from "./rates/rate-counters.ts";
 import type { Definitions, KnownTool } from "./tools/definitions.ts";
@@ -36,6 +37,7 @@ export type CallerPlan = {
   readonly provider: Provider | undefined;
   /** That provider wants only so many calls in a while. */
   readonly isPaced: boolean;
+  addressSeen: AddressSeen | undefined;
   /** Without those of an address and of a tool. */
   readonly limits: readonly Limit[];
   readonly budgets: readonly RunningBudget[];
@@ -69,7 +71,7 @@ export type ToolPlan = {
 };
 
 export type PlanDeps = {
-  readonly config: { readonly guards: GuardsConfig };
+  readonly config: Pick<Config, "guards" | "clientAddressHeader">;
   readonly catalog: Pick<Catalog, "providers">;
   readonly definitions: Definitions;
   readonly rateCounters: RateCounters;
@@ -114,6 +116,7 @@ function planned(app: PlanDeps, caller: Caller, upstream: Upstream, now: number)
     upstream,
     provider,
     isPaced: provider?.callLimits !== undefined,
+    addressSeen: undefined,
     topics,
     endingTopics: [...endingTopics],
     limits: limitsOfCaller(limits, { caller, upstream }),

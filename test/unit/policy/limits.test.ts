@@ -102,16 +102,22 @@ const caller = { key: "grant:1", personId: "person", accountId: undefined } as u
 const upstreamWith = (limits: Upstream["tools"]["limits"] = []) =>
   ({ name: "airtable", tools: { limits } }) as unknown as Upstream;
 
+const depsWith = (limits: GuardsConfig["limits"], clientAddressHeader: string | undefined) => ({
+  config: { guards: { limits }, clientAddressHeader },
+  addressLimits: new Map<string, Limit>(),
+});
+
 /** What a call of these tools counts towards. */
 function limitsFor(
   limits: GuardsConfig["limits"],
   tools: readonly string[],
   upstream = upstreamWith(),
 ) {
-  const app = { config: { guards: { limits } }, addressLimits: new Map<string, Limit>() };
+  const app = depsWith(limits, undefined);
   const ofCaller = limitsOfCaller(limits, { caller, upstream });
   return limitsOf(app, {
-    plan: { limits: ofCaller },
+    plan: { limits: ofCaller, addressSeen: undefined },
+    at: 0,
     tools: tools.map((name) => {
       const limit = limitOfTool(limits, upstream, { name, nature: undefined });
       return { name, plan: { limit, limits: [...ofCaller, ...(limit ? [limit] : [])] } };
@@ -153,4 +159,21 @@ test("a tool counts as often as it is called, by the first rule that fits it, el
     ["limit:tool:airtable/drop", 1, 1],
     ["limit:tool:airtable/list", 9, 1],
   ]);
+});
+
+test("the address of a caller's connection is asked for once a second, what a proxy says of it with each call", () => {
+  const limits = { address: { calls: 1, perMs: 1000, burst: 1 } };
+  const seenAt = (header: string | undefined) => {
+    const app = depsWith(limits, header);
+    const plan = { limits: [], addressSeen: undefined };
+    let asked = 0;
+    return (at: number) => {
+      const address = () => `192.0.2.${++asked}`;
+      return limitsOf(app, { plan, tools: [], at, address })[0]?.key.split(".").at(-1);
+    };
+  };
+  // The last one after the clock was set back.
+  const times = [5000, 5001, 5999, 6000, 6500, 1000];
+  expect(times.map(seenAt(undefined))).toEqual(["1", "1", "1", "2", "2", "3"]);
+  expect(times.map(seenAt("x-real-ip"))).toEqual(["1", "2", "3", "4", "5", "6"]);
 });
