@@ -1,7 +1,8 @@
 import { Failure } from "./failure.ts";
 
 /*
- * Time: what it is now, how long anything may take, and who is told when it has taken too long.
+ * Time: what it is now, how long anything may take, who is told when it has taken too long, and how one exchange is
+ * cancelled.
  */
 
 /** Within a millisecond the same moment: a call asks a dozen times. Nobody changes one that was handed out. */
@@ -17,22 +18,6 @@ export function createNow(): () => Date {
 /** The same in milliseconds. */
 export function millisecondsOf(app: { readonly now: () => Date }): () => number {
   return () => app.now().getTime();
-}
-
-const pending = new Set<{ readonly endsAt: number; expire(): void }>();
-const sweepMs = 250;
-let sweeper: ReturnType<typeof setInterval> | undefined;
-
-function sweep(): void {
-  const now = performance.now();
-  for (const each of pending) {
-    if (each.endsAt > now) continue;
-    pending.delete(each);
-    each.expire();
-  }
-  if (pending.size > 0) return;
-  clearInterval(sweeper);
-  sweeper = undefined;
 }
 
 /** `work`, or the result of `late` when it takes longer than `milliseconds`. Leaves no timer behind. */
@@ -73,6 +58,22 @@ export function withinAbout<T>(
       },
     );
   });
+}
+
+const pending = new Set<{ readonly endsAt: number; expire(): void }>();
+const sweepMs = 250;
+let sweeper: ReturnType<typeof setInterval> | undefined;
+
+function sweep(): void {
+  const now = performance.now();
+  for (const each of pending) {
+    if (each.endsAt > now) continue;
+    pending.delete(each);
+    each.expire();
+  }
+  if (pending.size > 0) return;
+  clearInterval(sweeper);
+  sweeper = undefined;
 }
 
 /** The longest wait for the database on the way of an answer. */
@@ -116,6 +117,22 @@ type Expirable = { expire(): void };
 
 const tickMs = 50;
 
+export function createDeadlines(now: () => number): Deadlines {
+  const all = new Set<Watched>();
+  const timer = setInterval(() => {
+    const time = now();
+    for (const watched of all) tickAlone(watched, time);
+  }, tickMs);
+  return {
+    open(watcher) {
+      const watched = new Watched(all, now);
+      watched.watcher = watcher;
+      return watched;
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
 class Watched implements Deadline {
   at = Number.POSITIVE_INFINITY;
   running: Expirable | undefined;
@@ -141,22 +158,6 @@ class Watched implements Deadline {
   close(): void {
     this.#all.delete(this);
   }
-}
-
-export function createDeadlines(now: () => number): Deadlines {
-  const all = new Set<Watched>();
-  const timer = setInterval(() => {
-    const time = now();
-    for (const watched of all) tickAlone(watched, time);
-  }, tickMs);
-  return {
-    open(watcher) {
-      const watched = new Watched(all, now);
-      watched.watcher = watcher;
-      return watched;
-    },
-    stop: () => clearInterval(timer),
-  };
 }
 
 /** One that fails must not keep the others waiting. */

@@ -112,10 +112,10 @@ class Scan {
     return startsNumber(character) ? endOfNumber(this.#json, at, this.#bounds.digits) : at;
   }
 
-  #enter(isObject: boolean): void {
+  #enter(hasKeys: boolean): void {
     if (this.#starts.length >= this.#bounds.depth) throw tooMuch("It is nested too deeply");
-    this.#starts.push(isObject ? this.#keys.length : -1);
-    this.#isKeyNext = isObject;
+    this.#starts.push(hasKeys ? this.#keys.length : -1);
+    this.#isKeyNext = hasKeys;
     // The first value in it; an empty one counts too.
     this.#count();
   }

@@ -77,7 +77,7 @@ async function stepsOf(
   const caller = callerAt();
   const request = requestOf;
   const call = await readCall(request());
-  const exchange = exchangeAt(app, upstream, caller);
+  const exchange = exchangeAt(app, upstream);
   const plan = () => planFor(app, caller, upstream, exchange.startedAt);
   const context = () => contextAt(app, exchange, plan(), call);
   const decision = await decide(app, context(), undefined);
@@ -127,7 +127,7 @@ async function stepsOf(
 async function costOfRecord(app: Parts, upstream: Upstream): Promise<number> {
   const caller = callerAt();
   const call = await readCall(requestOf());
-  const exchange = exchangeAt(app, upstream, caller);
+  const exchange = exchangeAt(app, upstream);
   const plan = planFor(app, caller, upstream, exchange.startedAt);
   let recorder = createRecorder(app);
   const record = () => {
@@ -187,13 +187,12 @@ function contextAt(
   return { caller, upstream, httpMethod, address, plan, at, methods, tools };
 }
 
-function exchangeAt(app: Parts, upstream: Upstream, caller: Caller): McpExchange {
+function exchangeAt(app: Parts, upstream: Upstream): McpExchange {
   return {
     requestId: "bench-1",
     upstream,
     startedAt: app.now().getTime(),
     address: () => "127.0.0.1",
-    caller,
     call: undefined,
     context: undefined,
     decision: undefined,

@@ -146,7 +146,7 @@ async function exchange(app: McpDeps, asked: PlainRequest, sent: Sent): Promise<
   const init = { method, headers, body, signal: leaving };
   const request = new Request(new URL(path, asked.request.url), init);
   const route = { kind: "call", upstream } as const;
-  const answer = await answerMcp(app, request, { route, path, requestId, address });
+  const answer = await answerMcp(app, request, route, { path, requestId, address });
   return {
     status: answer.status,
     message: await answerIn(answer, message?.["id"], leaving),

@@ -11,7 +11,7 @@ import type { App } from "#src/app.ts";
 import { failureAnswer } from "#src/proxy/failure-answer.ts";
 import { type McpRoute, answerMcp, mcpRoutes, resourceMetadata } from "#src/proxy/routes.ts";
 import { Failure, asFailure } from "#src/failure.ts";
-import { networkOf } from "#src/http/address.ts";
+import { networkOf, unknownAddress } from "#src/http/address.ts";
 import type { PageRoutes } from "#src/http/page-routes.ts";
 import { createCors, createOriginCheck } from "#src/http/origin.ts";
 import { within } from "#src/clock.ts";
@@ -53,33 +53,28 @@ export function createAnswer(app: Deps, port: number): Handle {
     const requestId = requestIdOf(request);
     const path = knownPath(request.url);
     const route = routes.get(path) ?? routes.get(path.replace(/\/$/, ""));
+    let known: string | undefined;
+    const address = () => (known ??= clientAddress(app, request, peer));
+    const asked = { requestId, path, route, address };
     const isDeclared = isForPrograms(path, route) && cors.isDeclared(request);
     try {
       originCheck.check(request, isDeclared);
     } catch (error) {
-      return refused(app, { request, peer, requestId, path, route }, asFailure(error));
+      return refused(app, request, asked, asFailure(error));
     }
-    if (isDeclared) {
-      const preflight = cors.preflight(request);
-      if (preflight !== undefined) return preflight;
-      return opened(request, answered({ request, peer, requestId, path, route }));
-    }
-    return answered({ request, peer, requestId, path, route });
+    if (!isDeclared) return answered(request, asked);
+    return cors.preflight(request) ?? opened(request, answered(request, asked));
   };
 
   async function opened(request: Request, answer: Response | Promise<Response>) {
     return cors.opened(request, await answer);
   }
 
-  function answered(asked: Asked): Response | Promise<Response> {
-    const { request, peer, requestId, path, route } = asked;
-    let known: string | undefined;
-    const address = () => (known ??= clientAddress(app, request, peer));
-    if (route !== undefined) return answerMcp(app, request, { route, path, requestId, address });
-    if (path === tokenPath && request.method === "POST") {
-      return answerToken(app, request, { requestId, address });
-    }
-    return paged(request, { requestId, address });
+  function answered(request: Request, asked: Asked): Response | Promise<Response> {
+    const { route, path } = asked;
+    if (route !== undefined) return answerMcp(app, request, route, asked);
+    if (path === tokenPath && request.method === "POST") return answerToken(app, request, asked);
+    return paged(request, asked);
   }
 
   async function paged(
@@ -96,8 +91,12 @@ export function createAnswer(app: Deps, port: number): Handle {
   }
 }
 
-function refused(app: Deps, asked: Asked, failure: Failure): Response | Promise<Response> {
-  const { request, requestId, path, route } = asked;
+function refused(
+  app: Deps,
+  request: Request,
+  { requestId, path, route }: Asked,
+  failure: Failure,
+): Response | Promise<Response> {
   app.log.warn("refused_at_the_door", {
     requestId,
     code: failure.code,
@@ -109,12 +108,13 @@ function refused(app: Deps, asked: Asked, failure: Failure): Response | Promise<
     : failureAnswer(failure, { requestId, origin: app.publicUrl, path, id: null });
 }
 
+/** What is known of a request before it is answered. */
 type Asked = {
-  readonly request: Request;
-  readonly peer: () => string;
   readonly requestId: string;
   readonly path: string;
   readonly route: McpRoute | undefined;
+  /** The client's. */
+  readonly address: () => string;
 };
 
 const programs: ReadonlySet<string> = new Set([
@@ -133,7 +133,7 @@ function clientAddress({ config }: App, request: Request, peer: () => string): s
   const header = config.clientAddressHeader;
   const said = header === undefined ? undefined : request.headers.get(header)?.split(",").at(-1);
   const address = said === undefined ? undefined : networkOf(said);
-  return address ?? networkOf(peer()) ?? "unknown";
+  return address ?? networkOf(peer()) ?? unknownAddress;
 }
 
 /** Names one request in logs, answers and the audit trail. */

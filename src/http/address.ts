@@ -20,6 +20,9 @@ export function networkOf(text: string): string | undefined {
   return network;
 }
 
+/** In place of an address that nobody can tell any more: whoever was there has gone. */
+export const unknownAddress = "unknown";
+
 function readNetwork(text: string): string | undefined {
   const [address = ""] = withoutPort(text.trim()).split("%");
   const kind = isIP(address);

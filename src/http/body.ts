@@ -2,6 +2,10 @@ import { Failure } from "#src/failure.ts";
 import { withinAbout } from "#src/clock.ts";
 import type { Incoming, Sink } from "./exchange.ts";
 
+/*
+ * Bodies within bounds of bytes and time: of a request, of the beginning of an answer, and of all requests under way.
+ */
+
 const longestMs = 30_000;
 
 /** From so many bytes on a body is looked at before it is read, and counted as it comes. */
@@ -13,7 +17,7 @@ export type Settled = <T>(promise: Promise<T>) => T | Promise<T>;
 /** What reading a body may be told. */
 export type Reading = {
   /** Told of bytes before they are read; what it throws ends the reading. */
-  readonly room?: { grow(bytes: number): void };
+  readonly room?: Pick<BodyPlace, "grow">;
   /** A small body that is there already is not waited for. */
   readonly settled?: Settled;
 };
@@ -58,7 +62,7 @@ export async function gather(
   stream: ReadableStream<Uint8Array> | null,
   mostBytes: number,
   refusal: () => Error,
-  room: { grow(bytes: number): void } = noRoom,
+  room: Pick<BodyPlace, "grow"> = noRoom,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let size = 0;

@@ -4,6 +4,11 @@ import { ConnectionEnded, LostAfterSending, reasonOf } from "./reason.ts";
 import { scheduleAfterAnswers, scheduleSend, scheduleAnswer } from "./event-loop.ts";
 import { ResponseBroken, type Head, type ParserEvents, ResponseParser } from "./http1.ts";
 
+/*
+ * A connection to an upstream, the answer on its way, and connections that wait for the next:
+ *   send → receive → parser (http1.ts) → Answer → its listener → looked at, whole and clean → kept, else ended
+ */
+
 /** A socket as far as a connection needs one. */
 type Wire = {
   /** How many bytes were taken; negative when the socket is closed. */
@@ -19,12 +24,10 @@ const mostSentBytes = 64 * 1024;
 /** Where a server commonly closes after five seconds of silence, we are gone after four; earlier where it says so. */
 const longestIdleMs = 4000;
 
-type Pool = { keep(connection: Connection): void; forget(connection: Connection): void };
-
 const cutOff = "connection closed before the answer was whole";
 
 /** One HTTP/1.1 connection to an upstream: one exchange at a time, reused only after a clean end. */
-export class Connection implements Carrier {
+export class Connection {
   /** Whom it leads to; what asks for the same may take it over. */
   readonly origin: string;
   readonly pin: Pin | undefined;
@@ -32,7 +35,7 @@ export class Connection implements Carrier {
   /** When it fell idle, and how long it may be. */
   idleSince = 0;
   idleMs = longestIdleMs;
-  readonly #pool: Pool;
+  readonly #pool: Pick<IdleConnections, "keep" | "forget">;
   #opening: Settle<Connection> | undefined;
   #unsent: Uint8Array | undefined;
   #answer: Answer | undefined;
@@ -45,7 +48,12 @@ export class Connection implements Carrier {
   #isLooked = false;
   #waits = false;
 
-  constructor(origin: string, pool: Pool, opening: Settle<Connection>, pin?: Pin) {
+  constructor(
+    origin: string,
+    pool: Pick<IdleConnections, "keep" | "forget">,
+    opening: Settle<Connection>,
+    pin?: Pin,
+  ) {
     this.origin = origin;
     this.pin = pin;
     this.#pool = pool;
@@ -98,6 +106,7 @@ export class Connection implements Carrier {
     else scheduleAfterAnswers(this.#keepNow);
   }
 
+  /** Whoever the answer is for has looked at all of it. */
   looked(): void {
     this.#isLooked = true;
     if (this.#waits) this.#keepNow();
@@ -232,32 +241,21 @@ export function createIdleConnections(now: () => number): IdleConnections {
   };
 }
 
-/** What an answer asks of the connection that it arrives on. */
-export type Carrier = {
-  hold(): void;
-  resume(): void;
-  /** The answer is whole. `keepAliveMs`: how long the server says that it keeps the connection. */
-  complete(isReusable: boolean, keepAliveMs: number | undefined): void;
-  /** Whoever the answer is for has looked at all of it. */
-  looked(): void;
-  fail(error: Error): void;
-};
-
 const none: ReadonlyMap<string, string> = new Map();
 
-export type Settle<T> = { resolve(value: T): void; reject(error: Error): void };
+type Settle<T> = { resolve(value: T): void; reject(error: Error): void };
 
 /** So much may wait for a slow listener; then the upstream has to wait. */
 const mostWaitingBytes = 64 * 1024;
 
 /** One answer: what the parser tells goes in, what the gateway asks for comes out. */
-export class Answer implements ParserEvents, Incoming, Flow {
+class Answer implements ParserEvents, Incoming, Flow {
   status = 0;
   headers: ReadonlyMap<string, string> = none;
   isReusable = false;
   #keepAliveMs: number | undefined;
   readonly parser: ResponseParser;
-  readonly #carrier: Carrier;
+  readonly #connection: Connection;
   #settle: Settle<Incoming> | undefined;
   #told: Settle<Incoming> | undefined;
   /** What arrived while nobody listens or the listener is paused. */
@@ -268,8 +266,8 @@ export class Answer implements ParserEvents, Incoming, Flow {
   #outcome: "running" | "ended" | Error = "running";
   #isLooked = false;
 
-  constructor(carrier: Carrier, method: string, settle: Settle<Incoming>) {
-    this.#carrier = carrier;
+  constructor(connection: Connection, method: string, settle: Settle<Incoming>) {
+    this.#connection = connection;
     this.#settle = settle;
     this.parser = new ResponseParser(method, this);
   }
@@ -302,13 +300,13 @@ export class Answer implements ParserEvents, Incoming, Flow {
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     this.#pass();
-    if (this.#waitingBytes >= mostWaitingBytes) this.#carrier.hold();
+    if (this.#waitingBytes >= mostWaitingBytes) this.#connection.hold();
   }
 
   end(isClean: boolean): void {
     if (this.#outcome !== "running") return;
     this.#outcome = "ended";
-    this.#carrier.complete(isClean && this.isReusable, this.#keepAliveMs);
+    this.#connection.complete(isClean && this.isReusable, this.#keepAliveMs);
     this.#pass();
   }
 
@@ -343,7 +341,7 @@ export class Answer implements ParserEvents, Incoming, Flow {
 
   resume(): void {
     this.#isPaused = false;
-    if (this.#outcome === "running") this.#carrier.resume();
+    if (this.#outcome === "running") this.#connection.resume();
     this.#pass();
   }
 
@@ -353,19 +351,19 @@ export class Answer implements ParserEvents, Incoming, Flow {
   }
 
   distrust(): void {
-    this.#carrier.fail(new ConnectionEnded("an answer to another request"));
+    this.#connection.fail(new ConnectionEnded("an answer to another request"));
   }
 
   /** Unlike after `cancel`, the listener is told. */
   stop(): void {
     // What nobody has looked at may be the answer to another request.
     const isOpen = this.#outcome === "ended" ? !this.#isLooked : this.#outcome === "running";
-    if (isOpen) this.#carrier.fail(new Error("cancelled"));
+    if (isOpen) this.#connection.fail(new Error("cancelled"));
   }
 
   #look(): void {
     this.#isLooked = true;
-    this.#carrier.looked();
+    this.#connection.looked();
   }
 
   /** Hands on what waits, as far as the listener wants it, and then the end. */

@@ -101,3 +101,11 @@ function counted<T>(answer: T | Promise<T>): T | Promise<T> {
 function over(): void {
   underWay -= 1;
 }
+
+let lastTurn: Promise<void> = Promise.resolve();
+
+/** For what takes a moment that others notice: resolves after whoever came before has had its turn, and whatever else was waiting for the process, too. */
+export function turn(): Promise<void> {
+  lastTurn = lastTurn.then(() => new Promise((resolve) => setImmediate(resolve)));
+  return lastTurn;
+}

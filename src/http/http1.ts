@@ -14,6 +14,20 @@ export type Target = {
   readonly path: string;
 };
 
+/** The bytes of an HTTP/1.1 request (RFC 9112). Throws when a header holds what would end it. */
+export function encodeRequest(
+  { method, headers, body }: Pick<OutgoingRequest, "method" | "headers" | "body">,
+  target: Target,
+): Uint8Array {
+  const start = startOf({ method, headers }, target);
+  const end = endOf(body?.length);
+  const bytes = Buffer.allocUnsafe(start.length + end.length + (body?.length ?? 0));
+  bytes.set(start);
+  bytes.set(end, start.length);
+  if (body !== undefined) bytes.set(body, start.length + end.length);
+  return bytes;
+}
+
 /** Upstreams are few and their URLs the same for every call; message endpoints of 2024-11-05 are not. */
 const targets = new Map<string, Target>();
 const mostTargets = 200;
@@ -43,7 +57,7 @@ type Start = { readonly method: string; readonly target: Target; readonly bytes:
 /** Of headers that were sent before: the same object is the same text. */
 const written = new WeakMap<Headers, Start>();
 
-/** The request line and the header lines (RFC 9112 sections 3 and 5). Throws when a header holds what would end it. */
+/** The request line and the header lines (RFC 9112 sections 3 and 5). */
 function startOf({ method, headers }: Pick<OutgoingRequest, "method" | "headers">, target: Target) {
   const known = written.get(headers);
   if (known?.method === method && known.target === target) return known.bytes;
@@ -72,20 +86,6 @@ function endOf(length: number | undefined): Buffer {
   const bytes = Buffer.from(`${framing}\r\n`, "latin1");
   if (ends.size >= mostEnds) ends.clear();
   ends.set(length, bytes);
-  return bytes;
-}
-
-/** The bytes of an HTTP/1.1 request (RFC 9112). Throws when a header holds what would end it. */
-export function encodeRequest(
-  { method, headers, body }: Pick<OutgoingRequest, "method" | "headers" | "body">,
-  target: Target,
-): Uint8Array {
-  const start = startOf({ method, headers }, target);
-  const end = endOf(body?.length);
-  const bytes = Buffer.allocUnsafe(start.length + end.length + (body?.length ?? 0));
-  bytes.set(start);
-  bytes.set(end, start.length);
-  if (body !== undefined) bytes.set(body, start.length + end.length);
   return bytes;
 }
 

@@ -23,7 +23,7 @@ import type { Switches } from "./switches.ts";
 /*
  * May this call go ahead?
  *
- *   admit     before a big body is read: switches, what is under way, room in the limits
+ *   admit     before a big body is read, after a small one: switches, what is under way, room in the limits
  *   decide    switches → rules of tools → budgets → limits → loops ─┬─> PolicyDecision, at once
  *             a person's yes, the provider's rate, other replicas ──┴─> PolicyDecision, later
  *   ended     how it went, for the loops and the provider's rate
@@ -45,7 +45,7 @@ export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl
 type OpenStreams = { readonly bySubject: ReadonlyMap<string, { readonly size: number }> };
 
 /**
- * Whether a request may come in at all, before its body is read: what is switched off, how many of the caller are
+ * Whether a request may come in at all, before a big body is read and after a small one: what is switched off, how many of the caller are
  * under way, and whether its limits have room for one more. Until the result is called, it is under way.
  * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `too_many_at_once`, `rate_limited`.
  */
@@ -70,8 +70,41 @@ export function countUnusable(app: PolicyDeps, call: CallContext): void {
   countTowards(app.rateCounters, limitsOf(app, call), 1, call.at);
 }
 
-/** A database that is slow to add up holds nobody longer. */
-const longestWaitMs = 250;
+function checkAtOnce(app: PolicyDeps, { caller, httpMethod }: CallContext): void {
+  checkCallsAtOnce(app, caller.key);
+  if (httpMethod !== "DELETE") expectStreamPlace(app, caller.key);
+}
+
+function checkCallsAtOnce({ config, underWay }: PolicyDeps, key: string): void {
+  const calls = underWay.get(key) ?? 0;
+  if (calls < config.guards.callsAtOnce) return;
+  const message = `${calls} calls of this agent are under way already. Wait for some to end before the next.`;
+  throw new Failure("too_many_at_once", message, { retryAfterSeconds: 1 });
+}
+
+/** Whether a caller may open another event stream. Failures: `too_many_at_once`. */
+export function expectStreamPlace(
+  { config, openStreams }: Pick<App, "config"> & { readonly openStreams: OpenStreams },
+  key: string,
+): void {
+  const streams = openStreams.bySubject.get(key)?.size ?? 0;
+  if (streams < config.guards.streamsAtOnce) return;
+  const message = `${streams} event streams of this agent are open already. Close some of them.`;
+  throw new Failure("too_many_at_once", message, { retryAfterSeconds: 10 });
+}
+
+/** Counts a call of a caller as under way until the result is called, however often. */
+function begin({ underWay }: Pick<PolicyDeps, "underWay">, key: string): () => void {
+  underWay.set(key, (underWay.get(key) ?? 0) + 1);
+  let isOver = false;
+  return () => {
+    if (isOver) return;
+    isOver = true;
+    const left = (underWay.get(key) ?? 1) - 1;
+    if (left > 0) underWay.set(key, left);
+    else underWay.delete(key);
+  };
+}
 
 /**
  * Whether this may go ahead: switches, rules of tools, budgets, limits, loops, approvals, the provider's own
@@ -96,6 +129,9 @@ export function decide(
   decision.count(limits);
   return decision.needsMore ? furtherChecks(decision, state) : decision;
 }
+
+const noHeaders: Readonly<Record<string, string>> = {};
+const none: readonly never[] = [];
 
 async function later(
   decision: PolicyDecision,
@@ -125,6 +161,13 @@ async function furtherChecks(
   }
 }
 
+function checkSwitches(app: PolicyDeps, { plan, tools }: CallContext): void {
+  app.switches.check(plan.topics);
+  for (const tool of tools) {
+    if (app.switches.isOff(tool.plan.subject)) app.switches.check([tool.plan.subject]);
+  }
+}
+
 /**
  * Whether every tool in it may be used: by the rules of the upstream, of the agent and of the permission, and
  * because its definition is approved. Failures: `tool_refused`, `tool_held`, `message_invalid` for one without a name.
@@ -138,14 +181,10 @@ function checkTools({ methods, tools }: CallContext): void {
   for (const { plan } of tools) if (plan.refusal !== undefined) throw plan.refusal();
 }
 
-function checkSwitches(app: PolicyDeps, { plan, tools }: CallContext): void {
-  app.switches.check(plan.topics);
-  for (const tool of tools) {
-    if (app.switches.isOff(tool.plan.subject)) app.switches.check([tool.plan.subject]);
-  }
-}
+/** A database that is slow to add up holds nobody longer. */
+const longestWaitMs = 250;
 
-/** A call that policy has let through, and what is still owed for it. */
+/** A call while it is decided, and what is owed for it once it was let through. */
 export class PolicyDecision {
   /** `RateLimit-*`, for the answer. */
   headers: Readonly<Record<string, string>> = noHeaders;
@@ -280,43 +319,4 @@ export class PolicyDecision {
 function refusesItself({ upstream }: CallContext, { name, written }: ToolInvocation): boolean {
   const own = packTool(upstream, name);
   return own !== undefined && problemWith(own, written?.arguments ?? {}) !== undefined;
-}
-
-const noHeaders: Readonly<Record<string, string>> = {};
-const none: readonly never[] = [];
-
-function checkAtOnce(app: PolicyDeps, { caller, httpMethod }: CallContext): void {
-  checkCallsAtOnce(app, caller.key);
-  if (httpMethod !== "DELETE") expectStreamPlace(app, caller.key);
-}
-
-function checkCallsAtOnce({ config, underWay }: PolicyDeps, key: string): void {
-  const calls = underWay.get(key) ?? 0;
-  if (calls < config.guards.callsAtOnce) return;
-  const message = `${calls} calls of this agent are under way already. Wait for some to end before the next.`;
-  throw new Failure("too_many_at_once", message, { retryAfterSeconds: 1 });
-}
-
-/** Whether a caller may open another event stream. Failures: `too_many_at_once`. */
-export function expectStreamPlace(
-  { config, openStreams }: Pick<App, "config"> & { readonly openStreams: OpenStreams },
-  key: string,
-): void {
-  const streams = openStreams.bySubject.get(key)?.size ?? 0;
-  if (streams < config.guards.streamsAtOnce) return;
-  const message = `${streams} event streams of this agent are open already. Close some of them.`;
-  throw new Failure("too_many_at_once", message, { retryAfterSeconds: 10 });
-}
-
-/** Counts a call of a caller as under way until the result is called, however often. */
-function begin({ underWay }: Pick<PolicyDeps, "underWay">, key: string): () => void {
-  underWay.set(key, (underWay.get(key) ?? 0) + 1);
-  let isOver = false;
-  return () => {
-    if (isOver) return;
-    isOver = true;
-    const left = (underWay.get(key) ?? 1) - 1;
-    if (left > 0) underWay.set(key, left);
-    else underWay.delete(key);
-  };
 }

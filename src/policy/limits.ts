@@ -1,5 +1,6 @@
 import type { GuardsConfig, LimitKind, Rate } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
+import { unknownAddress } from "#src/http/address.ts";
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { type Counter, type RateCounters, inKey } from "./rates/rate-counters.ts";
@@ -119,7 +120,10 @@ function limitOfAddress(app: LimitDeps, rate: Rate, { plan, at, address }: Limit
   if (!isAsked && seen !== undefined && at >= seen.at && at - seen.at < addressHoldsMs) {
     return seen.limit;
   }
-  const limit = limitAt(app, rate, address());
+  const found = address();
+  // Who breaks off in the middle of a body has none any more: it was the one before, and is not remembered.
+  if (found === unknownAddress) return seen?.limit ?? limitAt(app, rate, found);
+  const limit = limitAt(app, rate, found);
   plan.addressSeen = { limit, at };
   return limit;
 }

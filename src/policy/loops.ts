@@ -4,6 +4,11 @@ import type { Digest } from "#src/runtime/runtime.ts";
 import { type CallContext, type ToolInvocation, onlyTool } from "./plan.ts";
 import type { RateCounters } from "./rates/rate-counters.ts";
 
+/*
+ * Agents that go round in circles: they are told, then refused, then stopped. Below, what is remembered of what each did
+ * lately.
+ */
+
 /** How a call of a tool ended. */
 export type ToolOutcome = {
   /** The same for the same result. */
@@ -269,7 +274,7 @@ const [fewestPauses, mostPauses, unevenness, evenShare] = [4, 8, 0.2, 0.75];
 const [shortestMs, mostMissed] = [1000, 8];
 
 /** Notes that a call was asked for. */
-export function notePause({ pauses }: History, call: Digest, now: number): void {
+function notePause({ pauses }: History, call: Digest, now: number): void {
   const known = pauses.get(call);
   if (known !== undefined) {
     known.latest.push(now - known.at);
@@ -287,7 +292,7 @@ export function notePause({ pauses }: History, call: Digest, now: number): void 
  * something to change does so. One pause in four may be another, since networks and laptops hesitate. Another gateway
  * may have had some of the calls: a pause may be several times as long.
  */
-export function isPolling({ pauses }: History, call: Digest): boolean {
+function isPolling({ pauses }: History, call: Digest): boolean {
   const { latest = [] } = pauses.get(call) ?? {};
   if (latest.length < fewestPauses) return false;
   const median = latest.toSorted((one, other) => one - other)[latest.length >> 1] ?? 0;

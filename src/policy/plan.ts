@@ -16,6 +16,11 @@ import { needsApproval, refusalOf, repeatPaceOf } from "./tools/rules.ts";
 import { scopeFor } from "#src/oauth-server/scopes.ts";
 import type { TagOf } from "#src/crypto/secret.ts";
 
+/*
+ * What policy knows: of a caller at an upstream (plans, which hold for many calls), and of one call, its tools and what
+ * they say.
+ */
+
 /**
  * What does not change between two calls of one caller at one upstream: a call compares numbers.
  *
@@ -37,7 +42,6 @@ export type CallerPlan = {
   readonly provider: Provider | undefined;
   /** That provider wants only so many calls in a while. */
   readonly isPaced: boolean;
-  addressSeen: AddressSeen | undefined;
   /** Without those of an address and of a tool. */
   readonly limits: readonly Limit[];
   readonly budgets: readonly RunningBudget[];
@@ -45,6 +49,8 @@ export type CallerPlan = {
   readonly endsAt: number;
   readonly definitions: number;
   readonly tools: Map<string, ToolPlan>;
+  /** The one thing in it that changes: see `limitsOf`. */
+  addressSeen: AddressSeen | undefined;
 };
 
 /** The same of one tool. */
@@ -192,6 +198,9 @@ export type Written = {
   readonly request: string;
 };
 
+/** One call of a tool in a message. */
+export type ToolCall = { readonly name: string; readonly written: Written };
+
 /** What hashes of arguments are made with: one that leaves this process, and one that does not. */
 export type HashDeps = {
   readonly bindingKey: Uint8Array;
@@ -288,7 +297,7 @@ export type CallContext = {
 export function invocationsOf(
   app: PlanDeps & HashDeps,
   plan: CallerPlan,
-  calls: readonly { readonly name: string; readonly written: Written }[],
+  calls: readonly ToolCall[],
 ): readonly ToolInvocation[] {
   const made: ToolInvocation[] = [];
   for (const { name, written } of calls) {

@@ -212,10 +212,10 @@ async function judged(
   const found = listIn(text);
   // A page that tells of a mistake passes as it is: no client reads it as a message.
   if (found === "none" || (found === "unclear" && !isMessage)) return body;
-  return (await screened(text, found, screen)) ?? body;
+  return (await screenedOrRefused(text, found, screen)) ?? body;
 }
 
-function screened(text: string, found: "list" | "unclear", screen: Inspection["screen"]) {
+function screenedOrRefused(text: string, found: "list" | "unclear", screen: Inspection["screen"]) {
   if (screen !== undefined && found === "list") return screen(text);
   throw found === "unclear" ? unclearList() : strayList();
 }

@@ -6,7 +6,7 @@ import { type FailureCode, Failure, asFailure } from "#src/failure.ts";
 import { LostAfterSending, isUntrusted, placeOf, reasonOf } from "#src/http/reason.ts";
 import { type Exchange, type Incoming, type OutgoingRequest, discard } from "#src/http/exchange.ts";
 import { decoded } from "#src/http/decoding.ts";
-import { ResponseBroken } from "#src/http/http1.ts";
+import { ResponseBroken, targetOf } from "#src/http/http1.ts";
 import { connect } from "node:net";
 import { createCache } from "#src/cache.ts";
 
@@ -51,7 +51,7 @@ export async function forward(
     }
     app.connectCheck.answered(upstream);
     const isRedirect = answer.status >= 300 && answer.status < 400;
-    const plain = isRedirect ? undefined : asSent(answer);
+    const plain = isRedirect ? undefined : plainOf(answer);
     if (plain !== undefined) return plain;
     // The head is gone once the body is.
     const failure = unusable(answer, isRedirect, url);
@@ -67,7 +67,7 @@ export async function forward(
 }
 
 /** Most answers are not compressed. */
-function asSent(answer: Incoming): Incoming | undefined {
+function plainOf(answer: Incoming): Incoming | undefined {
   return typeof answer.headers.get("content-encoding") === "string" ? decoded(answer) : answer;
 }
 
@@ -191,9 +191,8 @@ export function createConnectCheck(
 }
 
 async function knock(url: string, limitMs: number): Promise<void> {
-  const { hostname, port, protocol } = new URL(url);
-  const host = hostname.replace(/^\[|\]$/g, "");
-  const socket = connect({ host, port: Number(port) || (protocol === "https:" ? 443 : 80) });
+  const { hostname: host, port } = targetOf(url);
+  const socket = connect({ host, port });
   try {
     await new Promise<void>((resolve, reject) => {
       socket.setTimeout(limitMs, () =>

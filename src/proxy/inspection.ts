@@ -10,6 +10,10 @@ import type { Call } from "./message.ts";
 import { type Definitions, type ListPage, natureIn } from "#src/policy/tools/definitions.ts";
 import { isAllowed } from "#src/policy/tools/rules.ts";
 
+/*
+ * What policy wants to see of an answer: how a call of a tool went, and lists of tools, of which each caller sees its own.
+ */
+
 /** What is looked for in an answer while it passes; see `ResponseInspector`. */
 export type Inspection = {
   /** Whose answer it is: what one caller's answers hold has a limit of its own. */
@@ -22,7 +26,7 @@ export type Inspection = {
    * Absent where no list belongs: one that comes all the same ends the answer.
    */
   readonly screen: ((json: string) => Promise<string | undefined>) | undefined;
-  /** The last message, cut off at 256 KiB, and the size of all; when the answer has ended well. */
+  /** The last message, cut off at 256 KiB where it flows, and the size of all; when the answer has ended well. */
   readonly ended: ((last: Buffer, size: number) => void) | undefined;
 };
 
@@ -62,11 +66,7 @@ function expectedBy({ httpMethod, rpcMethod, id }: Call): Expected {
 
 type Clock = { readonly now: () => Date };
 
-function screenOf(
-  app: Parameters<typeof screened>[0],
-  { caller, upstream }: CallContext,
-  call: Call,
-): Inspection["screen"] {
+function screenOf(app: Deps, { caller, upstream }: CallContext, call: Call): Inspection["screen"] {
   const from = call.rpcMethod === "tools/list" ? { cursor: call.cursor } : "unknown";
   const owner = { caller, upstream, from } as const;
   return (json) => screened(app, owner, json);
@@ -167,7 +167,7 @@ type ToolList = Message & { readonly result: Message & { readonly tools: readonl
  * not be kept for others (MCP 2026-07-28, caching).
  * Failures: `database_unavailable` when something new could not be written down.
  */
-export async function screened(app: Deps, owner: Owner, json: string): Promise<string | undefined> {
+async function screened(app: Deps, owner: Owner, json: string): Promise<string | undefined> {
   // Numbers as they stand there: what is approved is what a client reads.
   const exact: unknown = parseExactly(json);
   const messages: readonly unknown[] = Array.isArray(exact) ? exact : [exact];

@@ -1,4 +1,3 @@
-import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import type { FailureCode } from "#src/failure.ts";
 import type { CallContext } from "#src/policy/plan.ts";
@@ -13,9 +12,8 @@ export type McpExchange = {
   readonly startedAt: number;
   /** The client's, for limits. */
   readonly address: () => string;
-  caller: Caller | undefined;
   call: Call | undefined;
-  /** What policy knows about it, and what the audit trail does. */
+  /** What policy knows about it, and what the audit trail does; once its caller is proven. */
   context: CallContext | undefined;
   decision: PolicyDecision | undefined;
   upstreamStatus: number | undefined;

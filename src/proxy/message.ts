@@ -2,12 +2,10 @@ import { isObject, canonicalJson, parseExactly, hasLookalike, scanJson } from "#
 import { Failure } from "#src/failure.ts";
 import { type Reading, bigBytes, readBounded } from "#src/http/body.ts";
 import { readTraceparent } from "#src/telemetry/trace.ts";
-import type { Written } from "#src/policy/plan.ts";
+import type { ToolCall, Written } from "#src/policy/plan.ts";
+import { turn } from "#src/http/event-loop.ts";
 import { type RpcId, asWritten } from "./rpc-id.ts";
 import { isOwnState, withoutOwn, withoutOwnAnswer } from "./elicitation-state.ts";
-
-/** One call of a tool. */
-type ToolCall = { readonly name: string; readonly written: Written };
 
 /** One MCP exchange as its body describes it; the body decides, headers only mirror it. */
 export type Call = {
@@ -77,15 +75,7 @@ function readMessage(request: Request, bytes: Uint8Array<ArrayBuffer>): Call {
 
 /** What is done with a message of this size takes a moment that others notice: each such step waits for its turn. */
 export function isBig(body: Uint8Array | undefined): boolean {
-  return body !== undefined && body.length > bigBytes;
-}
-
-let lastTurn: Promise<void> = Promise.resolve();
-
-/** Resolves after whoever came before has had its turn, and whatever else was waiting for the process, too. */
-export function turn(): Promise<void> {
-  lastTurn = lastTurn.then(() => new Promise((resolve) => setImmediate(resolve)));
-  return lastTurn;
+  return body !== undefined && body.length >= bigBytes;
 }
 
 type Message = Readonly<Record<string, unknown>>;

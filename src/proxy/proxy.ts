@@ -7,7 +7,7 @@ import type { Cache } from "#src/cache.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { Failure } from "#src/failure.ts";
 import { type Settled, bigBytes, type BodyPlace } from "#src/http/body.ts";
-import { step } from "#src/http/event-loop.ts";
+import { step, turn } from "#src/http/event-loop.ts";
 import { type Incoming, discard } from "#src/http/exchange.ts";
 import { Cancel, type Deadline, type Deadlines } from "#src/clock.ts";
 import { readRetryAfter } from "#src/http/reason.ts";
@@ -36,7 +36,7 @@ import { deliver } from "./deliver.ts";
 import { headersIn, checkHeaders, checkMirrors } from "./headers.ts";
 import { type Heartbeat, type OpenStreams, expectStill } from "./open-streams.ts";
 import type { McpExchange } from "./mcp-exchange.ts";
-import { type Call, isBig, readCall, turn } from "./message.ts";
+import { type Call, isBig, readCall } from "./message.ts";
 import { isRepeatable } from "./repeatable.ts";
 import type { Reader } from "./stream.ts";
 import { inspectionOf, noteFailure } from "./inspection.ts";
@@ -60,7 +60,7 @@ export type ProxyDeps = App &
 /**
  * JOURNEY 3: an agent's call is proxied. The agent's bearer is swapped for the account's credential;
  * a 401 of the upstream leads to exactly one refresh and one retry.
- * Failures: those of `bearerOf`, `readCall`, `checkScopes`, `upstreamAuthFor` and `forward`.
+ * Failures: those of each of its steps.
  */
 export async function proxyCall(
   app: ProxyDeps,
@@ -70,7 +70,6 @@ export async function proxyCall(
   const { upstream } = exchange;
   const proven = bearerOf(app, request, upstream);
   const caller = proven instanceof Promise ? await proven : proven;
-  exchange.caller = caller;
   const context = contextOf(app, request, exchange, caller);
   exchange.context = context;
   // Permission before work. A small message costs next to nothing, and is answered with its own id.
@@ -92,32 +91,16 @@ export async function proxyCall(
     context.tools = invocationsOf(app, context.plan, call.toolCalls);
     if (isBig(call.body)) await turn();
     const decided = decide(app, context, call.ownState);
-    const decision = decided instanceof Promise ? await later(app, exchange, decided) : decided;
+    const decision = decided instanceof Promise ? await decided : decided;
     exchange.decision = decision;
-    if (isBig(call.body)) settle(context);
+    if (decided instanceof Promise) expectStill(app, context, exchange.startedAt);
+    settle(context, call.body);
     await step();
     return await send(app, request, exchange, { call, context, decision });
   } finally {
     place.leave();
     leave?.();
   }
-}
-
-/** A call that had to wait for its decision. */
-async function later(
-  app: ProxyDeps,
-  exchange: McpExchange,
-  decided: Promise<PolicyDecision>,
-): Promise<PolicyDecision> {
-  const decision = await decided;
-  exchange.decision = decision;
-  if (exchange.context !== undefined) expectStill(app, exchange.context, exchange.startedAt);
-  return decision;
-}
-
-/** What policy has looked at is not needed while the upstream works; only of a small call it is kept until its end. */
-function settle({ tools }: CallContext): void {
-  for (const tool of tools) tool.settle();
 }
 
 /** Before its body was read nothing is known of its messages. */
@@ -133,33 +116,9 @@ function contextOf(
 
 const none: readonly never[] = [];
 
-/** The plan and the clock of a request whose body has come: that may have taken half a minute. */
-function renewPlan(app: ProxyDeps, context: CallContext): void {
-  context.at = app.now().getTime();
-  context.plan = planFor(app, context.caller, context.upstream, context.at);
-}
-
 /** Also when it does not say. */
 function isBigRequest({ method, headers }: Request): boolean {
   return method === "POST" && Number(headers.get("content-length") ?? bigBytes) >= bigBytes;
-}
-
-/** A small body that has not come holds a place, as a big one does already. */
-async function waitedFor(
-  app: ProxyDeps,
-  context: CallContext,
-  read: Promise<Call>,
-  hasPlace: (() => void) | undefined,
-): Promise<Call> {
-  if (hasPlace !== undefined) return await read;
-  // Whether it may wait is said without it.
-  read.catch(() => undefined);
-  const leave = admitWaiting(app, context);
-  try {
-    return await read;
-  } finally {
-    leave();
-  }
 }
 
 function readBody(
@@ -192,6 +151,45 @@ function unusable(app: ProxyDeps, context: CallContext, error: unknown): never {
   renewPlan(app, context);
   countUnusable(app, context);
   throw error;
+}
+
+/** A small body that has not come holds a place, as a big one does already. */
+async function waitedFor(
+  app: ProxyDeps,
+  context: CallContext,
+  read: Promise<Call>,
+  leaveBig: (() => void) | undefined,
+): Promise<Call> {
+  if (leaveBig !== undefined) return await read;
+  // Whether it may wait is said without it.
+  read.catch(() => undefined);
+  const leave = admitWaiting(app, context);
+  try {
+    return await read;
+  } finally {
+    leave();
+  }
+}
+
+/** The plan and the clock of a request whose body has come: that may have taken half a minute. */
+function renewPlan(app: ProxyDeps, context: CallContext): void {
+  context.at = app.now().getTime();
+  context.plan = planFor(app, context.caller, context.upstream, context.at);
+}
+
+/** Of the client's trace, wherever it names it. */
+function beginSpan(
+  tracing: Tracing,
+  { headers }: Request,
+  exchange: McpExchange,
+  call: Call,
+): void {
+  exchange.span = tracing.begin("mcp", "server", headers.get("traceparent") ?? call.traceparent);
+}
+
+/** What policy has looked at is not needed while the upstream works; only of a small call it is kept until its end. */
+function settle({ tools }: CallContext, body: Call["body"]): void {
+  if (isBig(body)) for (const tool of tools) tool.settle();
 }
 
 type Decided = {
@@ -277,16 +275,6 @@ function readerOf({ id, rpcMethod, httpMethod, isModern, toolCalls }: Call): Rea
   };
 }
 
-/** Of the client's trace, wherever it names it. */
-function beginSpan(
-  tracing: Tracing,
-  { headers }: Request,
-  exchange: McpExchange,
-  call: Call,
-): void {
-  exchange.span = tracing.begin("mcp", "server", headers.get("traceparent") ?? call.traceparent);
-}
-
 /** Our own span as the parent; without traces, what the client said in `_meta` where it sent no header. */
 function withTrace(
   headers: Readonly<Record<string, string>>,
@@ -345,6 +333,7 @@ type Refused = {
   readonly send: (auth: UpstreamAuth) => Promise<Incoming>;
 };
 
+/** After a 401: one renewal and one more try, unless a renewal would not help. Failures: `reconnect_needed`. */
 async function secondTry(
   app: ProxyDeps,
   exchange: McpExchange,

@@ -1,7 +1,7 @@
 import type { App } from "#src/app.ts";
 import { newId } from "#src/crypto/ids.ts";
-import { Failure, asFailure, codeOf, isGuards, type FailureCode } from "#src/failure.ts";
-import { within } from "#src/clock.ts";
+import { asFailure, codeOf, isGuards, type FailureCode } from "#src/failure.ts";
+import { timely } from "#src/clock.ts";
 import { cleaned, storable } from "#src/telemetry/redact.ts";
 import type { CallContext, ToolInvocation } from "#src/policy/plan.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
@@ -134,7 +134,7 @@ class Waiting {
 function createBacklog(log: App["log"], steps: readonly ((record: CallRecord) => void)[]) {
   const records: CallRecord[] = [];
   let behind: ReturnType<typeof setTimeout> | undefined;
-  const attempt = (step: (record: CallRecord) => void, record: CallRecord) => {
+  const take = (step: (record: CallRecord) => void, record: CallRecord) => {
     try {
       step(record);
     } catch (error) {
@@ -146,7 +146,7 @@ function createBacklog(log: App["log"], steps: readonly ((record: CallRecord) =>
     clearTimeout(behind);
     behind = undefined;
     const all = records.splice(0);
-    for (const step of steps) for (const record of all) attempt(step, record);
+    for (const step of steps) for (const record of all) take(step, record);
   };
   return {
     add(record: CallRecord): void {
@@ -158,7 +158,6 @@ function createBacklog(log: App["log"], steps: readonly ((record: CallRecord) =>
   };
 }
 
-const databaseLimitMs = 5000;
 /** foreign_key_violation, serialization_failure, deadlock_detected, lock_not_available, idle_in_transaction_session_timeout. */
 const passing = new Set(["23503", "40001", "40P01", "55P03", "25P03"]);
 
@@ -169,8 +168,7 @@ async function attempt(
   makeLink: MakeLink,
 ): Promise<"stored" | "later" | "never"> {
   try {
-    const late = () => new Failure("database_unavailable");
-    await within(databaseLimitMs, saveCalls(app.db, batch, makeLink), late);
+    await timely(saveCalls(app.db, batch, makeLink));
     app.log.over("calls_not_stored_yet");
     return "stored";
   } catch (error) {
@@ -181,23 +179,41 @@ async function attempt(
   }
 }
 
-/** At once: whoever reads the metrics next finds it. */
-function count(metrics: App["metrics"], record: CallRecord): void {
-  const { upstream, rpcMethod: method, status, failure, startedAt, endedAt } = record;
-  metrics.call({ upstream: upstream.name, method, status }, (endedAt - startedAt) / 1000);
-  if (failure !== undefined && isGuards(failure)) metrics.guardRefusal(upstream.name, failure);
-}
+/** What is left of a call when its answer has gone. Short arguments are in it until their hash is made, within 20 ms. */
+export type CallRecord = {
+  /** Milliseconds, as `endedAt`. */
+  readonly startedAt: number;
+  readonly endedAt: number;
+  /** Made here, or one that needs no escapes (see `createRequestIds` of the router). */
+  readonly requestId: string;
+  readonly upstream: Pick<Upstream, "name">;
+  /** Undefined for a call of nobody. */
+  readonly caller: Caller | undefined;
+  /** Undefined where the message could not be read. */
+  readonly httpMethod: string | undefined;
+  readonly rpcMethod: string | undefined;
+  readonly name: string | undefined;
+  readonly status: number;
+  readonly upstreamStatus: number | undefined;
+  readonly failure: FailureCode | undefined;
+  /** What policy has said about it. */
+  readonly guard: string | undefined;
+  /** What it was, for the log. */
+  readonly reason: string | undefined;
+  /** Its call of a tool, where it holds one. */
+  readonly tool: ToolInvocation | undefined;
+};
 
 /** What is left of a call. */
 function recordOf(exchange: McpExchange, status: number, endedAt: number): CallRecord {
-  const { call, caller, requestId, upstream, startedAt, upstreamStatus, failure, reason } =
+  const { call, context, requestId, upstream, startedAt, upstreamStatus, failure, reason } =
     exchange;
   return {
     startedAt,
     endedAt,
     requestId,
     upstream,
-    caller,
+    caller: context?.caller,
     httpMethod: call?.httpMethod,
     rpcMethod: call?.rpcMethod,
     name: call?.name,
@@ -206,7 +222,7 @@ function recordOf(exchange: McpExchange, status: number, endedAt: number): CallR
     failure,
     guard: guardOf(exchange),
     reason,
-    tool: settledTool(exchange.context),
+    tool: settledTool(context),
   };
 }
 
@@ -234,35 +250,17 @@ function endSpan(span: NonNullable<McpExchange["span"]>, record: CallRecord): vo
   span.end(said, status >= 500);
 }
 
+/** At once: whoever reads the metrics next finds it. */
+function count(metrics: App["metrics"], record: CallRecord): void {
+  const { upstream, rpcMethod: method, status, failure, startedAt, endedAt } = record;
+  metrics.call({ upstream: upstream.name, method, status }, (endedAt - startedAt) / 1000);
+  if (failure !== undefined && isGuards(failure)) metrics.guardRefusal(upstream.name, failure);
+}
+
 /*
  * A call as text: a line of the log and a row of the audit trail. What many calls have in common is written once and
  * remembered: the caller's part, and names.
  */
-
-/** What is left of a call when its answer has gone. Short arguments are in it until their hash is made, within 20 ms. */
-export type CallRecord = {
-  /** Milliseconds, as `endedAt`. */
-  readonly startedAt: number;
-  readonly endedAt: number;
-  /** Made here, or one that needs no escapes (see `createRequestIds` of the router). */
-  readonly requestId: string;
-  readonly upstream: Pick<Upstream, "name">;
-  /** Undefined for a call of nobody. */
-  readonly caller: Caller | undefined;
-  /** Undefined where the message could not be read. */
-  readonly httpMethod: string | undefined;
-  readonly rpcMethod: string | undefined;
-  readonly name: string | undefined;
-  readonly status: number;
-  readonly upstreamStatus: number | undefined;
-  readonly failure: FailureCode | undefined;
-  /** What policy has said about it. */
-  readonly guard: string | undefined;
-  /** What it was, for the log. */
-  readonly reason: string | undefined;
-  /** The only call of a tool in it. */
-  readonly tool: ToolInvocation | undefined;
-};
 
 /** Everything of a call for the log, as the members of a JSON object; what others have chosen is redacted. */
 export function logMembers(record: CallRecord): string {

@@ -2,7 +2,7 @@ import { Failure } from "#src/failure.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { AnswerRoom } from "./answer-room.ts";
 import { answersAnother, tellsAnother } from "./rpc-id.ts";
-import { turn } from "./message.ts";
+import { turn } from "#src/http/event-loop.ts";
 import { anothers, strayList, unclearList } from "./answer-faults.ts";
 import { HeldEvent, giveBack, mostHeld, viewOf } from "./held-event.ts";
 import { type Inspection, listIn, mayHoldToolList, mostTold } from "./inspection.ts";

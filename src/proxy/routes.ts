@@ -58,9 +58,10 @@ export type McpDeps = ProxyDeps & {
 export async function answerMcp(
   app: McpDeps,
   request: Request,
-  found: { route: McpRoute; path: string; requestId: string; address: () => string },
+  route: McpRoute,
+  asked: { readonly path: string; readonly requestId: string; readonly address: () => string },
 ): Promise<Response> {
-  const { route, path, requestId, address } = found;
+  const { path, requestId, address } = asked;
   const { upstream } = route;
   const exchange = newExchange(app.now().getTime(), upstream, requestId, address);
   let answer: Response;
@@ -95,7 +96,6 @@ function newExchange(
     upstream,
     startedAt,
     address,
-    caller: undefined,
     call: undefined,
     context: undefined,
     decision: undefined,

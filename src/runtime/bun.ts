@@ -17,8 +17,14 @@ import { Connection, createIdleConnections } from "#src/http/connection.ts";
 import { ConnectionEnded } from "#src/http/reason.ts";
 import { type Target, encodeRequest, targetOf } from "#src/http/http1.ts";
 
+/*
+ * All that names Bun: its server, its sockets towards upstreams, digests, and the files inside the binary.
+ */
+
+/** How long the head of a request may take. */
+const headSeconds = 30;
 /** Longer than proxies keep a connection that nobody uses: they close it, and lose no request with it. */
-const [headSeconds, keptSeconds] = [30, 120];
+const keptSeconds = 120;
 
 const archiveName = "postgres.tar.zst";
 const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";

@@ -4,6 +4,7 @@ import type { GuardsConfig, Rate } from "#src/config/guards.ts";
 import { Failure } from "#src/failure.ts";
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
+import { unknownAddress } from "#src/http/address.ts";
 import {
   type Limit,
   checkLimits,
@@ -176,4 +177,18 @@ test("the address of a caller's connection is asked for once a second, what a pr
   const times = [5000, 5001, 5999, 6000, 6500, 1000];
   expect(times.map(seenAt(undefined))).toEqual(["1", "1", "1", "2", "2", "3"]);
   expect(times.map(seenAt("x-real-ip"))).toEqual(["1", "2", "3", "4", "5", "6"]);
+});
+
+test("who has gone in the middle of a body counts where the caller was seen before, and is not remembered", () => {
+  const limits = { address: { calls: 1, perMs: 1000, burst: 1 } };
+  for (const header of [undefined, "x-real-ip"]) {
+    const app = depsWith(limits, header);
+    const plan = { limits: [], addressSeen: undefined };
+    const countedAt = (at: number, address: string) =>
+      limitsOf(app, { plan, tools: [], at, address: () => address })[0]?.key;
+    expect(countedAt(0, unknownAddress)).toBe("limit:address:unknown");
+    expect(countedAt(1, "192.0.2.1")).toBe("limit:address:192.0.2.1");
+    expect(countedAt(5000, unknownAddress)).toBe("limit:address:192.0.2.1");
+    expect(countedAt(5001, "192.0.2.2")).toBe("limit:address:192.0.2.2");
+  }
 });
