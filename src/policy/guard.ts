@@ -257,7 +257,7 @@ export class PolicyDecision {
   async expectApproval(state: string | undefined): Promise<void> {
     const call = this.#call;
     const tool = call.tools.find(({ plan }) => plan.needsApproval);
-    if (tool === undefined || refusesItself(call, tool)) return;
+    if (tool === undefined || (await refusesItself(call, tool))) return;
     if (call.methods.length > 1) {
       const message = `A person has to allow ${tool.name}: send it alone, not in a batch.`;
       throw new Failure("approval_needed", message);
@@ -316,7 +316,11 @@ export class PolicyDecision {
 }
 
 /** A tool of ours that will not take these arguments: nobody has to be asked about what is not going to happen. */
-function refusesItself({ upstream }: CallContext, { name, written }: ToolInvocation): boolean {
+async function refusesItself(
+  { upstream }: CallContext,
+  { name, written }: ToolInvocation,
+): Promise<boolean> {
   const own = packTool(upstream, name);
-  return own !== undefined && problemWith(own, written?.arguments ?? {}) !== undefined;
+  if (own === undefined) return false;
+  return (await problemWith(own, written?.arguments ?? {})) !== undefined;
 }

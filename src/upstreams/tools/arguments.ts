@@ -1,17 +1,22 @@
-import { fromJsonSchema } from "@modelcontextprotocol/server";
 import { isObject } from "#src/json.ts";
 import { ToolProblem } from "./problem.ts";
 import type { Input, Tool } from "./tool.ts";
 
 /** Compiled once for each tool. */
-const schemas = new WeakMap<Tool, ReturnType<typeof fromJsonSchema<Input>>>();
+const schemas = new WeakMap<Tool, Awaited<ReturnType<typeof schemaOf>>>();
+
+/** The SDK is loaded by the first call of a tool of ours: it is the largest part of what a gateway holds in memory. */
+async function schemaOf(tool: Tool) {
+  const { fromJsonSchema } = await import("@modelcontextprotocol/server");
+  const made = fromJsonSchema<Input>(tool.input);
+  schemas.set(tool, made);
+  return made;
+}
 
 /** What is wrong with a tool's arguments; undefined when it takes them. Sends nothing. */
-export function problemWith(tool: Tool, given: unknown): ToolProblem | undefined {
-  const schema = schemas.get(tool) ?? fromJsonSchema<Input>(tool.input);
-  schemas.set(tool, schema);
-  const result = schema["~standard"].validate(given);
-  if (result instanceof Promise) throw new Error("a schema of a tool is checked at once");
+export async function problemWith(tool: Tool, given: unknown): Promise<ToolProblem | undefined> {
+  const schema = schemas.get(tool) ?? (await schemaOf(tool));
+  const result = await schema["~standard"].validate(given);
   if (result.issues === undefined) return ownProblem(tool, given);
   const words = unknownIn(tool, given) ?? inWords(tool, result.issues[0]?.message ?? "");
   return new ToolProblem("invalid_argument", words.slice(0, 300));
@@ -72,8 +77,8 @@ function propertiesOf({ input }: Tool): Readonly<Record<string, unknown>> {
 }
 
 /** The arguments with their defaults. Failures: `invalid_argument`. */
-export function checked(tool: Tool, given: unknown): Input {
-  const problem = problemWith(tool, given);
+export async function checked(tool: Tool, given: unknown): Promise<Input> {
+  const problem = await problemWith(tool, given);
   if (problem !== undefined) throw problem;
   const defaults = Object.entries(propertiesOf(tool)).flatMap(([name, each]) =>
     isObject(each) && "default" in each ? [[name, each["default"]] as const] : [],

@@ -231,7 +231,7 @@ async function called(tool: Tool, given: unknown, api: ToolApi): Promise<Result>
   try {
     const files: Attachment[] = [];
     const attach = (file: Attachment) => void files.push(file);
-    const answer = await tool.run({ ...api, attach }, checked(tool, given));
+    const answer = await tool.run({ ...api, attach }, await checked(tool, given));
     const text = JSON.stringify(answer);
     if (Buffer.byteLength(text) > mostBytes) {
       throw new ToolProblem("rejected", "The answer is too long for a model", {
