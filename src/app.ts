@@ -19,7 +19,7 @@ import { type SingleFlight, createSingleFlight } from "./single-flight.ts";
 import { createNow, within } from "./clock.ts";
 import { type Runtime, version } from "./runtime/runtime.ts";
 import { type Log, type Write, createLog, boundedWriter } from "./telemetry/log.ts";
-import { type Metrics, createMetrics } from "./telemetry/metrics.ts";
+import { type Metrics, unreadMetrics } from "./telemetry/metrics.ts";
 import { type Tracing, createTracing } from "./telemetry/trace.ts";
 import { misspelt } from "./config/unknown-names.ts";
 
@@ -68,14 +68,14 @@ export async function openApp(options: OpenOptions): Promise<OpenApp> {
   const configured = await configure(options);
   const { config } = configured;
   const now = createNow();
-  const metrics = createMetrics(version, isMeasured(config));
+  const metrics = await metricsFor(config);
   const log = createLog({
     level: levelFor(config, options.role),
     isPretty: options.isPretty === true,
     now,
     // The results of a command are alone on stdout.
     write: options.write ?? writers[options.role],
-    count: isMeasured(config) ? (level, event) => metrics.line(level, event) : undefined,
+    count: metrics.isRead ? (level, event) => metrics.line(level, event) : undefined,
   });
   const tracing = await tracingFor(config, options.role);
   const bundled = await bundledDatabase(config, options);
@@ -193,8 +193,10 @@ function ownKey(home: string): Uint8Array {
   return key;
 }
 
-function isMeasured({ metrics }: Config): boolean {
-  return metrics.token !== undefined || metrics.port !== undefined;
+async function metricsFor({ metrics }: Config): Promise<Metrics> {
+  if (metrics.token === undefined && metrics.port === undefined) return unreadMetrics;
+  const { createMetrics } = await import("./telemetry/prometheus.ts");
+  return createMetrics(version);
 }
 
 /** A command has words of its own, and one that went well says nothing: cron would send mail about it. */
