@@ -2,6 +2,7 @@ import { findAccount } from "#src/accounts/find-account.ts";
 import { verifyDay } from "#src/proxy/audit.ts";
 import { type StoredCall, someCalls } from "#src/proxy/call-store.ts";
 import { Failure } from "#src/failure.ts";
+import { expectUpstream } from "#src/policy/tools/review.ts";
 import { command, group, withApp } from "../command.ts";
 import { patiently, table } from "../terminal.ts";
 
@@ -32,7 +33,7 @@ const list = command({
     }
     const calls = await withApp({ role: "command" }, async (app) => {
       const account = args.account === undefined ? undefined : await findAccount(app, args.account);
-      return await someCalls(app.db, {
+      const found = await someCalls(app.db, {
         since: new Date(app.now().getTime() - ageMs),
         upstream: args.upstream,
         tool: args.tool,
@@ -43,6 +44,9 @@ const list = command({
         isGuarded: args.guarded === true,
         most,
       });
+      // One that is configured no more may still have its calls.
+      if (found.length === 0 && args.upstream !== undefined) expectUpstream(app, args.upstream);
+      return found;
     });
     if (calls.length === 0) {
       return { json: { calls }, talk: `There was none in the last ${args.since} (--since).` };

@@ -12,7 +12,7 @@ import {
   type RunningServer,
   lastWordsMs,
 } from "./runtime.ts";
-import type { Exchange, Incoming, Pin } from "#src/http/exchange.ts";
+import type { Incoming, OutgoingRequest, Pin } from "#src/http/exchange.ts";
 import { Connection, createIdleConnections } from "#src/http/connection.ts";
 import { ConnectionEnded } from "#src/http/reason.ts";
 import { type Target, encodeRequest, targetOf } from "#src/http/http1.ts";
@@ -21,48 +21,109 @@ import { type Target, encodeRequest, targetOf } from "#src/http/http1.ts";
  * All that names Bun: its server, its sockets towards upstreams, digests, and the files inside the binary.
  */
 
+export const bunRuntime: Runtime = {
+  name: "bun",
+  serve,
+  exchange: bunExchange,
+  // What looks a number up need not look into it, as with a bigint.
+  digest: (data, of) => Number(Bun.hash(data, seedOf(of))),
+  tag: (key, text, more = "") => keyed(key).copy().update(text).update(more).digest("base64url"),
+  settled: (promise) => (Bun.peek.status(promise) === "fulfilled" ? Bun.peek(promise) : promise),
+  onceOnly: {},
+  installPostgres,
+  restartForService,
+  ownCommand: ownCommand(),
+};
+
+function serve(options: ServeOptions): RunningServer {
+  // Two may share a port only while one takes over from the other; whoever else has it is noticed first.
+  const isShared = options.tls !== undefined;
+  if (isShared && options.port !== 0) void listen(options, options, false).stop(true);
+  const served = { ...options };
+  let server = listen(served, options, isShared);
+  const port = server.port ?? options.port;
+  const older = new Set<Bun.Server<undefined>>();
+  return {
+    port,
+    answerWith(handle) {
+      served.handle = handle;
+    },
+    renew(tls) {
+      const before = server;
+      server = listen(served, { ...options, port, tls }, true);
+      older.add(before);
+      void before.stop(false).finally(() => older.delete(before));
+      return true;
+    },
+    stop: async (drainMs, lastWords) => {
+      const all = [server, ...older];
+      const drained = Promise.all(all.map((each) => each.stop(false)));
+      if (!(await endsWithin(drained, drainMs))) {
+        lastWords?.();
+        await endsWithin(drained, lastWordsMs);
+      }
+      await Promise.all(all.map((each) => each.stop(true)));
+    },
+  };
+}
+
 /** How long the head of a request may take. */
 const headSeconds = 30;
 /** Longer than proxies keep a connection that nobody uses: they close it, and lose no request with it. */
 const keptSeconds = 120;
 
-const archiveName = "postgres.tar.zst";
-const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
-/** As if the machine had so much: how often the heap is collected follows from it, not how large it may grow. */
-const [heapSize, heapBytes] = ["BUN_JSC_forceRAMSize", 1024 ** 3];
-/** Bun's allocator gives back unused parts of pages whenever the event loop is idle: under load that costs a tenth of a call or more. */
-const purgeHoles = "MIMALLOC_PURGE_HOLES";
+/** SSL_OP_NO_TLSv1_2. */
+const notTls12 = 0x08_00_00_00;
 
-const digestSeed = randomBytes(8).readBigUInt64LE();
-
-/** Of the tools that are called: numbers of 64 bits are made anew each time. */
-const seeds = new Map<Digest, bigint>();
-const mostSeeds = 1000;
-
-function seedOf(of: Digest | undefined): bigint {
-  if (typeof of !== "number") return digestSeed;
-  const known = seeds.get(of);
-  if (known !== undefined) return known;
-  const seed = BigInt(of) ^ digestSeed;
-  if (seeds.size >= mostSeeds) seeds.clear();
-  seeds.set(of, seed);
-  return seed;
-}
-
-/** A copy costs less than a new one. */
-const hashers = new WeakMap<Uint8Array, Bun.CryptoHasher>();
-
-function keyed(key: Uint8Array): Bun.CryptoHasher {
-  const known = hashers.get(key) ?? new Bun.CryptoHasher("sha256", key);
-  hashers.set(key, known);
-  return known;
+/** @param answering Holds who answers, which may change while it listens. */
+function listen(
+  answering: Pick<ServeOptions, "handle">,
+  options: ServeOptions,
+  isShared: boolean,
+): Bun.Server<undefined> {
+  const { tls } = options;
+  return Bun.serve({
+    hostname: options.hostname,
+    port: options.port,
+    development: false,
+    // Outside of development Bun would let a second gateway share the port unnoticed.
+    reusePort: isShared,
+    // Whoever has connected has so long to send the head of a request, however it drips.
+    idleTimeout: options.headSeconds ?? headSeconds,
+    maxRequestBodySize: options.maxBodyBytes,
+    ...(tls && {
+      tls: {
+        cert: tls.certificate,
+        key: tls.key.reveal(),
+        secureOptions: tls.least === "1.3" ? notTls12 : 0,
+      },
+    }),
+    fetch: (request, server) => {
+      const peer = () => server.requestIP(request)?.address ?? "";
+      const answer = scheduleRequest(() => answering.handle(request, peer));
+      if (!(answer instanceof Promise)) return answer;
+      // An answer may take its time: what waits for it has limits of its own.
+      server.timeout(request, 0);
+      return answer.then((given) => {
+        const isStream = given.headers.get("content-type")?.startsWith("text/event-stream");
+        if (isStream !== true) server.timeout(request, keptSeconds);
+        return given;
+      });
+    },
+  });
 }
 
 /**
  * HTTP/1.1 on Bun's own sockets. An idle stream costs about half of what it does through `fetch`, there is no
  * limit of 256 at once, and a request is never sent twice. Certificates and host names are verified.
  */
-export const bunExchange: Exchange = ({ url, cancel, pin, isFresh, ...request }) => {
+export function bunExchange({
+  url,
+  cancel,
+  pin,
+  isFresh,
+  ...request
+}: OutgoingRequest): Promise<Incoming> {
   const target = targetOf(url);
   let bytes: Uint8Array;
   try {
@@ -73,7 +134,7 @@ export const bunExchange: Exchange = ({ url, cancel, pin, isFresh, ...request })
   const connection = isFresh === true ? undefined : idle.take(keyOf(target, pin));
   if (connection !== undefined) return connection.send(bytes, request.method, cancel);
   return overNew(connect(target, cancel, pin), bytes, request.method, cancel);
-};
+}
 
 async function overNew(
   connecting: Promise<Connection>,
@@ -135,92 +196,32 @@ function connect(target: Target, cancel: Cancel, pin?: Pin): Promise<Connection>
   });
 }
 
-export const bunRuntime: Runtime = {
-  name: "bun",
-  serve,
-  exchange: bunExchange,
-  // What looks a number up need not look into it, as with a bigint.
-  digest: (data, of) => Number(Bun.hash(data, seedOf(of))),
-  tag: (key, text, more = "") => keyed(key).copy().update(text).update(more).digest("base64url"),
-  settled: (promise) => (Bun.peek.status(promise) === "fulfilled" ? Bun.peek(promise) : promise),
-  onceOnly: {},
-  installPostgres,
-  restartForService,
-  ownCommand: ownCommand(),
-};
+const digestSeed = randomBytes(8).readBigUInt64LE();
 
-function serve(options: ServeOptions): RunningServer {
-  // Two may share a port only while one takes over from the other; whoever else has it is noticed first.
-  const isShared = options.tls !== undefined;
-  if (isShared && options.port !== 0) void listen(options, options, false).stop(true);
-  const served = { ...options };
-  let server = listen(served, options, isShared);
-  const port = server.port ?? options.port;
-  const older = new Set<Bun.Server<undefined>>();
-  return {
-    port,
-    answerWith(handle) {
-      served.handle = handle;
-    },
-    renew(tls) {
-      const before = server;
-      server = listen(served, { ...options, port, tls }, true);
-      older.add(before);
-      void before.stop(false).finally(() => older.delete(before));
-      return true;
-    },
-    stop: async (drainMs, lastWords) => {
-      const all = [server, ...older];
-      const drained = Promise.all(all.map((each) => each.stop(false)));
-      if (!(await endsWithin(drained, drainMs))) {
-        lastWords?.();
-        await endsWithin(drained, lastWordsMs);
-      }
-      await Promise.all(all.map((each) => each.stop(true)));
-    },
-  };
+/** Of the tools that are called: numbers of 64 bits are made anew each time. */
+const seeds = new Map<Digest, bigint>();
+const mostSeeds = 1000;
+
+function seedOf(of: Digest | undefined): bigint {
+  if (typeof of !== "number") return digestSeed;
+  const known = seeds.get(of);
+  if (known !== undefined) return known;
+  const seed = BigInt(of) ^ digestSeed;
+  if (seeds.size >= mostSeeds) seeds.clear();
+  seeds.set(of, seed);
+  return seed;
 }
 
-/** SSL_OP_NO_TLSv1_2. */
-const notTls12 = 0x08_00_00_00;
+/** A copy costs less than a new one. */
+const hashers = new WeakMap<Uint8Array, Bun.CryptoHasher>();
 
-/** @param answering Holds who answers, which may change while it listens. */
-function listen(
-  answering: Pick<ServeOptions, "handle">,
-  options: ServeOptions,
-  isShared: boolean,
-): Bun.Server<undefined> {
-  const { tls } = options;
-  return Bun.serve({
-    hostname: options.hostname,
-    port: options.port,
-    development: false,
-    // Outside of development Bun would let a second gateway share the port unnoticed.
-    reusePort: isShared,
-    // Whoever has connected has so long to send the head of a request, however it drips.
-    idleTimeout: options.headSeconds ?? headSeconds,
-    maxRequestBodySize: options.maxBodyBytes,
-    ...(tls && {
-      tls: {
-        cert: tls.certificate,
-        key: tls.key.reveal(),
-        secureOptions: tls.least === "1.3" ? notTls12 : 0,
-      },
-    }),
-    fetch: (request, server) => {
-      const peer = () => server.requestIP(request)?.address ?? "";
-      const answer = scheduleRequest(() => answering.handle(request, peer));
-      if (!(answer instanceof Promise)) return answer;
-      // An answer may take its time: what waits for it has limits of its own.
-      server.timeout(request, 0);
-      return answer.then((given) => {
-        const isStream = given.headers.get("content-type")?.startsWith("text/event-stream");
-        if (isStream !== true) server.timeout(request, keptSeconds);
-        return given;
-      });
-    },
-  });
+function keyed(key: Uint8Array): Bun.CryptoHasher {
+  const known = hashers.get(key) ?? new Bun.CryptoHasher("sha256", key);
+  hashers.set(key, known);
+  return known;
 }
+
+const archiveName = "postgres.tar.zst";
 
 /** From the archive inside the compiled binary, or from `node_modules` when run from source. */
 async function installPostgres(folder: string): Promise<void> {
@@ -256,6 +257,12 @@ async function linkLibraries(folder: string): Promise<void> {
 function ignoreExisting(error: NodeJS.ErrnoException): void {
   if (error.code !== "EEXIST") throw error;
 }
+
+const fetchLimit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
+/** As if the machine had so much: how often the heap is collected follows from it, not how large it may grow. */
+const [heapSize, heapBytes] = ["BUN_JSC_forceRAMSize", 1024 ** 3];
+/** Bun's allocator gives back unused parts of pages whenever the event loop is idle: under load that costs a tenth of a call or more. */
+const purgeHoles = "MIMALLOC_PURGE_HOLES";
 
 /**
  * Bun allows 256 fetches at once, and lets its heap grow with the memory of the machine: on a big one a gateway would

@@ -69,6 +69,10 @@ test("the trail says who called what, with a hash of the arguments and what a gu
   ]);
   expect(some.json["calls"]).toMatchObject([{ name: "echo" }]);
   expect((await runBeside(world, ["calls", "list", "--since", "tomorrow"])).exit).toBe(2);
+  expect((await runBeside(world, ["calls", "list", "--upstream", "airtable"])).exit).toBe(0);
+  const unknown = await runBeside(world, ["calls", "list", "--upstream", "airtabel"]);
+  expect(unknown.exit).toBe(2);
+  expect(unknown.stderr).toContain("airtable");
 });
 
 test("what is changed, added or removed in the trail is noticed, also with the key of the database alone", async () => {
