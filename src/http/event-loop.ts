@@ -104,7 +104,10 @@ function over(): void {
 
 let lastTurn: Promise<void> = Promise.resolve();
 
-/** For what takes a moment that others notice: resolves after whoever came before has had its turn, and whatever else was waiting for the process, too. */
+/**
+ * For what takes a moment that others notice: resolves after whoever came before has had its turn, and whatever else
+ * was waiting for the process, too.
+ */
 export function turn(): Promise<void> {
   lastTurn = lastTurn.then(() => new Promise((resolve) => setImmediate(resolve)));
   return lastTurn;

@@ -45,8 +45,9 @@ export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl
 type OpenStreams = { readonly bySubject: ReadonlyMap<string, { readonly size: number }> };
 
 /**
- * Whether a request may come in at all, before a big body is read and after a small one: what is switched off, how many of the caller are
- * under way, and whether its limits have room for one more. Until the result is called, it is under way.
+ * Whether a request may come in at all, before a big body is read and after a small one: what is switched off, how
+ * many of the caller are under way, and whether its limits have room for one more. Until the result is called, it is
+ * under way.
  * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `too_many_at_once`, `rate_limited`.
  */
 export function admit(app: PolicyDeps, call: CallContext): () => void {
