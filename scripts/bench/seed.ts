@@ -6,7 +6,7 @@ import { migrate } from "#db/migrate.ts";
 import { openDatabase } from "#db/open.ts";
 import { noHighWaterMarks } from "#src/accounts/journal/high-water-marks.ts";
 import { saveConnection } from "#src/accounts/save-connection.ts";
-import { addAgent } from "#src/oauth-server/clients/operator.ts";
+import { addRobot } from "#test/support/robot.ts";
 import { mintSession } from "#src/oauth-server/sessions/session.ts";
 import { type App, openApp } from "#src/app.ts";
 import { Secret } from "#src/crypto/secret.ts";
@@ -148,15 +148,8 @@ async function addBenchAgent(
   app: App,
   accountId: string,
 ): Promise<Pick<Seeded, "clientId" | "clientSecret">> {
-  const { clientId, secret } = await addAgent(app, {
+  const { clientId, secret } = await addRobot(app, {
     name: "Bench",
-    redirectUris: [],
-    isPublic: false,
-    jwks: undefined,
-    jwksUri: undefined,
-    scope: "",
-    agentType: undefined,
-    agentVersion: undefined,
     upstreams: ["mercadolibre"],
     account: accountId,
   });

@@ -15,7 +15,14 @@ import {
   requestsIn,
   type PlanDeps,
 } from "./plan.ts";
-import { type Limit, checkLimits, countTowards, limitHeaders, limitsOf } from "./limits.ts";
+import {
+  type Limit,
+  type LimitDeps,
+  checkLimits,
+  countTowards,
+  limitHeaders,
+  limitsOf,
+} from "./limits.ts";
 import type { Loops, ToolOutcome } from "./loops.ts";
 import type { Place, ProviderRate } from "./provider-rate.ts";
 import type { Switches } from "./switches.ts";
@@ -31,7 +38,8 @@ import type { Switches } from "./switches.ts";
 
 /** What policy leans on. */
 export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl" | "log"> &
-  PlanDeps & {
+  PlanDeps &
+  LimitDeps & {
     readonly switches: Switches;
     readonly loops: Loops;
     readonly providerRate: ProviderRate;

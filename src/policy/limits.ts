@@ -59,7 +59,8 @@ export function limitOfTool(
   return limitFor("tool", rate, `${upstream.name}/${inKey(name)}`);
 }
 
-type LimitDeps = {
+/** What limits lean on. */
+export type LimitDeps = {
   readonly config: {
     readonly guards: Pick<GuardsConfig, "limits">;
     readonly clientAddressHeader: string | undefined;

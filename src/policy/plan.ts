@@ -77,13 +77,12 @@ export type ToolPlan = {
 };
 
 export type PlanDeps = {
-  readonly config: Pick<Config, "guards" | "clientAddressHeader">;
+  readonly config: Pick<Config, "guards">;
   readonly catalog: Pick<Catalog, "providers">;
   readonly definitions: Definitions;
   readonly rateCounters: RateCounters;
   readonly plans: Plans;
   readonly digest: DigestOf;
-  readonly addressLimits: Map<string, Limit>;
 };
 
 /** Plans by caller and upstream; they end with the callers they hang on. */

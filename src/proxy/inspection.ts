@@ -2,7 +2,7 @@ import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 import { isObject, parseExactly, folded, listBounds, scanJson } from "#src/json.ts";
 import { asFailure } from "#src/failure.ts";
-import type { CallContext, HashDeps, PlanDeps } from "#src/policy/plan.ts";
+import type { CallContext, HashDeps } from "#src/policy/plan.ts";
 import type { PolicyDecision } from "#src/policy/guard.ts";
 import type { Switches } from "#src/policy/switches.ts";
 import { type Expected, type RpcId, nobody, standsAt, withoutId } from "./rpc-id.ts";
@@ -35,7 +35,7 @@ export const mostTold = 256 * 1024;
 
 /** What policy wants to see of an answer. */
 export function inspectionOf(
-  app: PlanDeps & { readonly switches: Switches } & Pick<HashDeps, "digest"> & Clock,
+  app: Deps & Pick<HashDeps, "digest"> & Clock,
   about: {
     readonly context: CallContext;
     readonly call: Call;

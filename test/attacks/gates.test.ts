@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { sql } from "drizzle-orm";
-import { addAgent } from "#src/oauth-server/clients/operator.ts";
+import { addRobot } from "#test/support/robot.ts";
 import { newToken } from "#src/crypto/secret.ts";
 import { createInvite } from "#src/people/sign-up.ts";
 import { authorizedAgent, tokenRequest } from "#test/support/agent-like.ts";
@@ -88,16 +88,7 @@ test("DoS-5: whoever proves themselves rightly passes, however many wrong proofs
 test("DoS-5: an agent that is known here waits for nobody who holds the database up", async () => {
   await using world = await openWorld();
   const agent = await authorizedAgent(world.url);
-  const robot = await addAgent(world.app, {
-    name: "Robot",
-    redirectUris: [],
-    isPublic: false,
-    jwks: undefined,
-    jwksUri: undefined,
-    scope: "",
-    agentType: undefined,
-    agentVersion: undefined,
-    upstreams: [],
+  const robot = await addRobot(world.app, {
     account: (await world.app.db.execute<{ id: string }>(sql`select id from accounts`))[0]?.id,
   });
   const basic = `${robot.clientId}:${robot.secret?.reveal() ?? ""}`;

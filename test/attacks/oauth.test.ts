@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { decodeJwt } from "jose";
-import { addAgent } from "#src/oauth-server/clients/operator.ts";
+import { addRobot } from "#test/support/robot.ts";
 import {
   type Asking,
   type Tokens,
@@ -364,18 +364,7 @@ test("OA-8: an agent that acts for itself gets no token for what it was not give
   await using spied = await openSpied(undefined, { more });
   const { world, upstream } = spied;
   const { url } = world;
-  const { clientId, secret } = await addAgent(world.app, {
-    name: "Nightly",
-    redirectUris: [],
-    isPublic: false,
-    jwks: undefined,
-    jwksUri: undefined,
-    scope: "",
-    agentType: undefined,
-    agentVersion: undefined,
-    upstreams: ["open"],
-    account: undefined,
-  });
+  const { clientId, secret } = await addRobot(world.app, { name: "Nightly", upstreams: ["open"] });
   const own = {
     grant_type: "client_credentials",
     client_id: clientId,

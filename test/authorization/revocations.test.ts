@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { addAgent } from "#src/oauth-server/clients/operator.ts";
+import { addRobot } from "#test/support/robot.ts";
 import { rotateKeys } from "#src/oauth-server/tokens/signing-keys.ts";
 import { type Tokens, authorizedAgent, tokenRequest } from "#test/support/agent-like.ts";
 import { connectSeller, newVisitor } from "#test/support/browser-like.ts";
@@ -70,16 +70,9 @@ test("an agent's own token is revoked alone, its removal ends all of them", asyn
   const visitor = newVisitor();
   await connectSeller(visitor, { url: world.url });
   const [account] = await world.app.db.execute<{ id: string }>("select id from accounts");
-  const { clientId, secret } = await addAgent(world.app, {
-    name: "Robot",
-    redirectUris: [],
-    isPublic: false,
-    jwks: undefined,
-    jwksUri: undefined,
-    scope: "",
+  const { clientId, secret } = await addRobot(world.app, {
     agentType: "claude",
     agentVersion: "opus-4.0",
-    upstreams: [],
     account: account?.id,
   });
   const client = { client_id: clientId, client_secret: secret!.reveal() };

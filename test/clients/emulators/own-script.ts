@@ -1,5 +1,5 @@
 import { exportJWK, generateKeyPair } from "jose";
-import { addAgent } from "#src/oauth-server/clients/operator.ts";
+import { addRobot } from "#test/support/robot.ts";
 import { connectSeller, newVisitor } from "#test/support/browser-like.ts";
 import type { World } from "#test/support/world.ts";
 import { type Proof, secretInBody, secretInHeader, signedAssertion } from "./proof.ts";
@@ -75,16 +75,12 @@ export async function addOwnAgent(
   } = {},
 ): Promise<{ readonly clientId: string; readonly secret: string | undefined }> {
   await connectSeller(newVisitor(), { url: world.url });
-  const { clientId, secret } = await addAgent(world.app, {
+  const { clientId, secret } = await addRobot(world.app, {
     name: "Own script",
     redirectUris: more.redirectUris ?? [],
-    isPublic: false,
     jwks: more.jwks,
-    jwksUri: undefined,
-    scope: "",
     agentType: "script",
     agentVersion: "1.0",
-    upstreams: [],
     account: "mercadolibre:100200300",
   });
   return { clientId, secret: secret?.reveal() };
