@@ -1,4 +1,5 @@
 import { Failure } from "./failure.ts";
+import { type Place, Roster } from "./roster.ts";
 
 /*
  * Time: what it is now, how long anything may take, who is told when it has taken too long, and how one exchange is
@@ -44,33 +45,33 @@ export function withinAbout<T>(
   late: () => Error,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const limit = { endsAt: performance.now() + milliseconds, expire: () => reject(late()) };
-    pending.add(limit);
+    const endsAt = performance.now() + milliseconds;
+    const expire = () => {
+      place.leave();
+      reject(late());
+    };
+    const place = pending.join({ endsAt, expire });
     sweeper ??= setInterval(sweep, sweepMs);
     work.then(
       (value) => {
-        pending.delete(limit);
+        place.leave();
         return resolve(value);
       },
       (error: unknown) => {
-        pending.delete(limit);
+        place.leave();
         reject(error);
       },
     );
   });
 }
 
-const pending = new Set<{ readonly endsAt: number; expire(): void }>();
+const pending = new Roster<{ readonly endsAt: number; expire(): void }>();
 const sweepMs = 250;
 let sweeper: ReturnType<typeof setInterval> | undefined;
 
 function sweep(): void {
   const now = performance.now();
-  for (const each of pending) {
-    if (each.endsAt > now) continue;
-    pending.delete(each);
-    each.expire();
-  }
+  for (const each of pending.all()) if (each.endsAt <= now) each.expire();
   if (pending.size > 0) return;
   clearInterval(sweeper);
   sweeper = undefined;
@@ -118,14 +119,14 @@ type Expirable = { expire(): void };
 const tickMs = 50;
 
 export function createDeadlines(now: () => number): Deadlines {
-  const all = new Set<Watched>();
+  const running = new Roster<Watched>();
   const timer = setInterval(() => {
     const time = now();
-    for (const watched of all) tickAlone(watched, time);
+    for (const watched of running.all()) tickAlone(watched, time);
   }, tickMs);
   return {
     open(watcher) {
-      const watched = new Watched(all, now);
+      const watched = new Watched(running, now);
       watched.watcher = watcher;
       return watched;
     },
@@ -137,13 +138,12 @@ class Watched implements Deadline {
   at = Number.POSITIVE_INFINITY;
   running: Expirable | undefined;
   watcher: Watcher | undefined;
-  readonly #all: Set<Watched>;
+  readonly #place: Place<Watched>;
   readonly #now: () => number;
 
-  constructor(all: Set<Watched>, now: () => number) {
-    this.#all = all;
+  constructor(running: Roster<Watched>, now: () => number) {
+    this.#place = running.join(this);
     this.#now = now;
-    all.add(this);
   }
 
   set(milliseconds: number, running: Expirable): void {
@@ -156,7 +156,7 @@ class Watched implements Deadline {
   }
 
   close(): void {
-    this.#all.delete(this);
+    this.#place.leave();
   }
 }
 

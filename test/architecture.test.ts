@@ -11,6 +11,7 @@ const arrow = [
   "failure",
   "json",
   "single-flight",
+  "roster",
   "clock",
   "cache",
   "crypto",

@@ -168,7 +168,7 @@ function factsOf(app: EdgeDeps, node: OwnNode, startedAt: number): OwnFacts {
         version: version.number,
         uptime: Math.floor((app.now().getTime() - startedAt) / 1000),
         database: { status, code },
-        open_streams: app.openStreams.streams(),
+        open_streams: app.openStreams.count(),
         upstreams: [...app.catalog.upstreams.keys()],
       };
     },

@@ -4,7 +4,7 @@ import type { App } from "#src/app.ts";
 import { createCache } from "#src/cache.ts";
 import { createDeadlines, millisecondsOf } from "#src/clock.ts";
 import { createConnectCheck } from "#src/proxy/forward.ts";
-import { type OpenStreams, createHeartbeat, createOpenStreams } from "#src/proxy/open-streams.ts";
+import { type OpenStreams, createOpenStreams } from "#src/proxy/open-streams.ts";
 import type { BudgetOwner } from "#src/oauth-server/tokens/issue.ts";
 import { createBodyRoom } from "#src/http/body.ts";
 import { budgetStatuses } from "#src/policy/budgets.ts";
@@ -34,11 +34,10 @@ export function withParts(
   runtime: Pick<Runtime, "exchange" | "digest" | "tag" | "settled">,
 ) {
   const now = millisecondsOf(app);
-  const openStreams = createOpenStreams(now);
+  const openStreams = createOpenStreams(now, app.config.upstreamLimits.keepAliveMs);
   const guards = guardParts(app);
   // An HTTP proxy is for the runtime's fetch to find and use.
   const exchange = app.config.usesProxy ? fetchExchange : runtime.exchange;
-  const heartbeat = createHeartbeat(now, app.config.upstreamLimits.keepAliveMs);
   return {
     ...app,
     ...createAgentParts(app, (topics) => closeStreams({ ...app, openStreams }, topics)),
@@ -50,8 +49,7 @@ export function withParts(
     tag: runtime.tag,
     settled: runtime.settled,
     deadlines: createDeadlines(now),
-    heartbeat,
-    probes: createProbes({ ...app, heartbeat, openStreams }),
+    probes: createProbes({ ...app, openStreams }),
     databaseWatch: createDatabaseWatch(app),
     healthWatch: createHealthWatch(app),
     outcomes: createOutcomes(app),
@@ -68,7 +66,7 @@ export async function stopParts(app: Parts): Promise<void> {
   app.definitions.stop();
   await app.rateCounters.stop();
   app.deadlines.stop();
-  app.heartbeat.stop();
+  app.openStreams.close();
   await app.recorder.stop();
 }
 

@@ -127,7 +127,7 @@ function health(
 /** What Prometheus asks the database for, through one process: at most once in 15 seconds each. */
 export function addGauges(
   app: Pick<App, "db" | "metrics" | "now">,
-  openStreams: { readonly streams: () => number },
+  openStreams: { readonly count: () => number },
 ): void {
   const { db, metrics } = app;
   const now = millisecondsOf(app);
@@ -135,7 +135,7 @@ export function addGauges(
   const add = (name: string, help: string, read: () => Promise<readonly Sample[]>) =>
     metrics.gauge(name, help, async () => (await known.get(name, () => timely(read()))) ?? []);
   metrics.gauge("smartdash_open_streams", "Event streams that are open now", () => [
-    { labels: {}, value: openStreams.streams() },
+    { labels: {}, value: openStreams.count() },
   ]);
   add("smartdash_accounts", "Accounts by provider and state", async () =>
     (await countAccounts(db)).map(({ provider, state, count }) => ({

@@ -50,7 +50,7 @@ export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl
     readonly openStreams: OpenStreams;
   };
 
-type OpenStreams = { readonly bySubject: ReadonlyMap<string, { readonly size: number }> };
+type OpenStreams = { countOf(subject: string): number };
 
 /**
  * Whether a request may come in at all, before a big body is read and after a small one: what is switched off, how
@@ -96,7 +96,7 @@ export function expectStreamPlace(
   { config, openStreams }: Pick<App, "config"> & { readonly openStreams: OpenStreams },
   key: string,
 ): void {
-  const streams = openStreams.bySubject.get(key)?.size ?? 0;
+  const streams = openStreams.countOf(key);
   if (streams < config.guards.streamsAtOnce) return;
   const message = `${streams} event streams of this agent are open already. Close some of them.`;
   throw new Failure("too_many_at_once", message, { retryAfterSeconds: 10 });

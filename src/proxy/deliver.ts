@@ -17,12 +17,11 @@ import { listIn, mayHoldToolList, type Inspection } from "./inspection.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { ResponseInspector } from "./response-inspector.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
-import type { Heartbeat, OpenStreams } from "./open-streams.ts";
+import type { OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";
 
 type Deps = Pick<App, "config" | "bindingKey" | "now"> & {
   readonly deadlines: Deadlines;
-  readonly heartbeat: Heartbeat;
   readonly openStreams: OpenStreams;
 };
 

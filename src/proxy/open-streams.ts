@@ -1,82 +1,134 @@
 import { createCache } from "#src/cache.ts";
 import { type FailureCode, Failure } from "#src/failure.ts";
 import { type CallContext, endingTopicsOf } from "#src/policy/plan.ts";
+import { type Place, Roster } from "#src/roster.ts";
 
-/** A stream that can be ended from our side. */
-export type Cuttable = {
+/** An event stream that can be ended, and told something between two events, from our side. */
+export type OpenStream = {
   /** A request waits for its answer; otherwise it only listens, and may go and listen elsewhere. */
   readonly isAwaited: boolean;
+  /** When it last carried a byte, in milliseconds. */
+  readonly quietSince: number;
+  /** Among the others, from `join` on; its owner leaves it when the stream is over. */
+  place: Place<OpenStream> | undefined;
   /** Tells its reader why, and ends it. */
   cut(because: FailureCode): void;
+  /** Sends a comment, if the stream is between two events and its reader keeps up. */
+  beat(): void;
 };
 
 /** The open event streams by what their bearer rests on, so that an ended grant ends them too. */
 export type OpenStreams = {
   /** What ended while the upstream was still being asked ends the stream at once. `since`: when the call began. */
-  join(topics: readonly string[], stream: Cuttable, since: number): void;
-  leave(topics: readonly string[], stream: Cuttable): void;
+  join(topics: readonly string[], stream: OpenStream, since: number): void;
   /** Why whoever rests on these may not go on; undefined when nothing of them has ended since then. Milliseconds. */
   ended(topics: readonly string[], since: number): FailureCode | undefined;
   /** Ends every stream that rests on this; says how many there were. */
   readonly cut: (subject: string) => number;
   /** The gateway stops: those that only listen end now, with `all` the others too. Says how many. */
   stop(which: "listening" | "all"): number;
-  /** What they rest on, counted: zero when none is open. */
-  count(): number;
   /** How many are open. */
-  streams(): number;
-  /** Those that rest on a subject. */
-  readonly bySubject: ReadonlyMap<string, ReadonlySet<Cuttable>>;
+  count(): number;
+  /** How many rest on a subject. */
+  countOf(subject: string): number;
+  /** Quiet ones get no more comments. */
+  close(): void;
 };
 
 /** Longer than an upstream may take to answer. */
 const rememberMs = 10 * 60_000;
 
-export function createOpenStreams(now: () => number): OpenStreams {
-  const open = new Map<string, Set<Cuttable>>();
+/** Keeps quiet streams alive, too, through proxies that cut silence of `quietMs`. One timer for all of them. */
+export function createOpenStreams(now: () => number, quietMs: number): OpenStreams {
+  const groups = new Groups();
   const ended = createCache<number>({ freshMs: rememberMs, staleMs: 0, size: 10_000, now });
+  const timer = setInterval(
+    () => {
+      const before = now() - quietMs;
+      for (const stream of groups.all()) if (stream.quietSince <= before) beatAlone(stream);
+    },
+    Math.min(1000, quietMs / 4),
+  );
   const endedSince = (topics: readonly string[], since: number) => {
     const over = topics.find((subject) => (ended.fresh(subject) ?? 0) >= since);
     return over === undefined ? undefined : reasonOf(over);
   };
-  const all = () => {
-    const streams = new Set<Cuttable>();
-    for (const some of open.values()) for (const stream of some) streams.add(stream);
-    return streams;
-  };
   return {
     join(topics, stream, since) {
-      for (const subject of topics) {
-        const streams = open.get(subject);
-        if (streams === undefined) open.set(subject, new Set([stream]));
-        else streams.add(stream);
-      }
+      stream.place = groups.of(topics).join(stream);
       const over = endedSince(topics, since);
       if (over !== undefined) stream.cut(over);
     },
     ended: endedSince,
-    leave(topics, stream) {
-      for (const subject of topics) {
-        const streams = open.get(subject);
-        streams?.delete(stream);
-        if (streams?.size === 0) open.delete(subject);
-      }
-    },
     cut(subject) {
       ended.put(subject, now());
-      const streams = [...(open.get(subject) ?? [])];
+      const streams = [...groups.on(subject)].flatMap((group) => group.all());
       for (const stream of streams) cutOne(stream, reasonOf(subject));
       return streams.length;
     },
-    count: () => open.size,
-    streams: () => all().size,
-    bySubject: open,
+    count: () => groups.all().length,
+    countOf(subject) {
+      let count = 0;
+      for (const { size } of groups.on(subject)) count += size;
+      return count;
+    },
     stop(which) {
-      const meant = [...all()].filter(({ isAwaited }) => which === "all" || !isAwaited);
+      const meant = groups.all().filter(({ isAwaited }) => which === "all" || !isAwaited);
       for (const stream of meant) cutOne(stream, "gateway_stopping");
       return meant.length;
     },
+    close: () => clearInterval(timer),
   };
+}
+
+type Group = Roster<OpenStream>;
+
+/** Each call asks how many streams its caller has, and looks at all groups of it. */
+const fewGroups = 64;
+const none: ReadonlySet<Group> = new Set();
+
+/** Streams by the list that says what they rest on: all calls of one tool by one caller have the same one. */
+class Groups {
+  readonly #groups = new Map<readonly string[], Group>();
+  readonly #bySubject = new Map<string, Set<Group>>();
+  /** So many may there be before those that are empty go. */
+  #most = fewGroups;
+
+  of(topics: readonly string[]): Group {
+    const known = this.#groups.get(topics);
+    if (known !== undefined) return known;
+    if (this.#groups.size >= this.#most) this.#forgetEmpty();
+    const group: Group = new Roster();
+    this.#groups.set(topics, group);
+    for (const subject of topics) {
+      const others = this.#bySubject.get(subject) ?? new Set();
+      this.#bySubject.set(subject, others.add(group));
+    }
+    return group;
+  }
+
+  on(subject: string): ReadonlySet<Group> {
+    return this.#bySubject.get(subject) ?? none;
+  }
+
+  all(): readonly OpenStream[] {
+    return [...this.#groups.values()].flatMap((group) => group.all());
+  }
+
+  #forgetEmpty(): void {
+    for (const [topics, group] of this.#groups) {
+      if (group.size > 0) continue;
+      this.#groups.delete(topics);
+      for (const subject of topics) this.#leave(subject, group);
+    }
+    this.#most = Math.max(fewGroups, 2 * this.#groups.size);
+  }
+
+  #leave(subject: string, group: Group): void {
+    const others = this.#bySubject.get(subject);
+    others?.delete(group);
+    if (others?.size === 0) this.#bySubject.delete(subject);
+  }
 }
 
 /** A call may have waited for seconds: what was switched off or has ended since it began is not sent. */
@@ -95,7 +147,7 @@ function reasonOf(subject: string): FailureCode {
 }
 
 /** One that fails must not keep the others open. */
-function cutOne(stream: Cuttable, because: FailureCode): void {
+function cutOne(stream: OpenStream, because: FailureCode): void {
   try {
     stream.cut(because);
   } catch {
@@ -103,45 +155,11 @@ function cutOne(stream: Cuttable, because: FailureCode): void {
   }
 }
 
-/** A stream that may be told something between two events. */
-export type Listener = {
-  /** When it last carried a byte, in milliseconds. */
-  quietSince: number;
-  /** Sends a comment, if the stream is between two events and its reader keeps up. */
-  beat(): void;
-};
-
-export type Heartbeat = {
-  join(listener: Listener): void;
-  leave(listener: Listener): void;
-  /** How many streams are open. */
-  count(): number;
-  stop(): void;
-};
-
-/** Keeps quiet streams alive through proxies that cut silence. One timer for all of them. */
-export function createHeartbeat(now: () => number, quietMs: number): Heartbeat {
-  const listeners = new Set<Listener>();
-  const timer = setInterval(
-    () => {
-      const before = now() - quietMs;
-      for (const listener of listeners) if (listener.quietSince <= before) beatAlone(listener);
-    },
-    Math.min(1000, quietMs / 4),
-  );
-  return {
-    join: (listener) => void listeners.add(listener),
-    leave: (listener) => void listeners.delete(listener),
-    count: () => listeners.size,
-    stop: () => clearInterval(timer),
-  };
-}
-
 /** A stream that has just ended must not keep the others from being kept alive. */
-function beatAlone(listener: Listener): void {
+function beatAlone(stream: OpenStream): void {
   try {
-    listener.beat();
+    stream.beat();
   } catch {
-    // Its reader is gone; whoever closes it lets it leave.
+    // Its reader is gone; whoever closes it leaves its place.
   }
 }

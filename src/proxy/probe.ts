@@ -5,7 +5,7 @@ import { Failure } from "#src/failure.ts";
 import { readBounded } from "#src/http/body.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { version } from "#src/runtime/runtime.ts";
-import type { Heartbeat, OpenStreams } from "./open-streams.ts";
+import type { OpenStreams } from "./open-streams.ts";
 import { relayEvents } from "./stream.ts";
 
 /**
@@ -45,7 +45,6 @@ export function probeTicket(app: Pick<App, "bindingKey" | "now">): Secret {
 export const probeScheme = `Bearer ${tokenPrefixes.probe}`;
 
 type Deps = Pick<App, "bindingKey" | "now"> & {
-  readonly heartbeat: Heartbeat;
   readonly openStreams: OpenStreams;
 };
 

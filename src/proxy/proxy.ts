@@ -34,7 +34,7 @@ import { endpointOf, endpointParameter, endpointRewriter } from "./binding.ts";
 import { type ForwardDeps, forward } from "./forward.ts";
 import { deliver } from "./deliver.ts";
 import { headersIn, checkHeaders, checkMirrors } from "./headers.ts";
-import { type Heartbeat, type OpenStreams, expectStill } from "./open-streams.ts";
+import { type OpenStreams, expectStill } from "./open-streams.ts";
 import type { McpExchange } from "./mcp-exchange.ts";
 import { type Call, isBig, readCall } from "./message.ts";
 import { isRepeatable } from "./repeatable.ts";
@@ -50,7 +50,6 @@ export type ProxyDeps = App &
   ForwardDeps & {
     readonly deadlines: Deadlines;
     readonly settled: Settled;
-    readonly heartbeat: Heartbeat;
     readonly openStreams: OpenStreams;
     readonly databaseWatch: DatabaseWatch;
     /** Which generation of an account's credential an upstream refused although it was fresh. */

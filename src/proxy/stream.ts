@@ -6,13 +6,10 @@ import { ResponseInspector } from "./response-inspector.ts";
 import { failedResult, withEffect } from "./elicitation-response.ts";
 import { internalError } from "./failure-answer.ts";
 import { rewriteEndpoint, withoutByteOrderMark } from "./endpoint-event.ts";
-import type { Heartbeat, Listener, Cuttable, OpenStreams } from "./open-streams.ts";
+import type { OpenStream, OpenStreams } from "./open-streams.ts";
 import type { RpcId } from "./rpc-id.ts";
 
-type Deps = Pick<App, "now"> & {
-  readonly heartbeat: Heartbeat;
-  readonly openStreams: OpenStreams;
-};
+type Deps = Pick<App, "now"> & { readonly openStreams: OpenStreams };
 
 type Relayed = {
   /** What the reader's bearer rests on. */
@@ -55,7 +52,7 @@ export function relayEvents(
   incoming: Incoming,
   { topics, since, reader, endpoint, inspection }: Relayed,
 ): ReadableStream<Uint8Array> {
-  const relay = new Relay(app, topics, reader);
+  const relay = new Relay(app, reader);
   const watch = new ResponseInspector(relay, inspection, true);
   const sink = endpoint === undefined ? watch : rewriteEndpoint(watch, endpoint);
   watch.incoming = incoming;
@@ -67,11 +64,11 @@ export function relayEvents(
 }
 
 /** One object for all that a stream needs: thousands of them are open and most have nothing to do. */
-class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Array> {
+class Relay implements Sink, OpenStream, UnderlyingDefaultSource<Uint8Array> {
   flow: Flow | undefined;
+  place: OpenStream["place"];
   quietSince: number;
   readonly #app: Deps;
-  readonly #topics: readonly string[];
   readonly #reader: Reader;
   /** An event id has passed: the reader can resume, and its answer may still come elsewhere. */
   #isResumable = false;
@@ -79,16 +76,14 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   /** The last four bytes, across chunks; a stream begins between two events. */
   #tail = twoLineFeeds;
 
-  constructor(app: Deps, topics: readonly string[], reader: Reader) {
+  constructor(app: Deps, reader: Reader) {
     this.#app = app;
-    this.#topics = topics;
     this.#reader = reader;
     this.quietSince = app.now().getTime();
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
-    this.#app.heartbeat.join(this);
     controller.enqueue(opening);
   }
 
@@ -97,7 +92,7 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   }
 
   cancel(): void {
-    this.#leave();
+    this.place?.leave();
     this.#controller = undefined;
     this.flow?.cancel();
   }
@@ -124,12 +119,12 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
   }
 
   end(): void {
-    this.#leave();
+    this.place?.leave();
     this.#controller?.close();
   }
 
   fail(error: Error): void {
-    this.#leave();
+    this.place?.leave();
     if (error instanceof Failure) this.#endWith(error.code, error.message);
     else this.#endWith("upstream_broke_off");
   }
@@ -149,11 +144,6 @@ class Relay implements Sink, Listener, Cuttable, UnderlyingDefaultSource<Uint8Ar
     }
     this.#controller?.close();
     this.#controller = undefined;
-  }
-
-  #leave(): void {
-    this.#app.heartbeat.leave(this);
-    this.#app.openStreams.leave(this.#topics, this);
   }
 
   #hasRoom(): boolean {

@@ -1,11 +1,10 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { App } from "#src/app.ts";
-import type { Heartbeat, Listener, Cuttable, OpenStreams } from "#src/proxy/open-streams.ts";
+import type { OpenStream, OpenStreams } from "#src/proxy/open-streams.ts";
 import { type FailureCode, Failure, meaningOf } from "#src/failure.ts";
 import { switchedOff } from "#src/policy/switches.ts";
 
 type Deps = Pick<App, "now"> & {
-  readonly heartbeat: Heartbeat;
   readonly openStreams: OpenStreams;
 };
 
@@ -33,7 +32,7 @@ const longestMs = 2 ** 31 - 1;
  */
 export function openNotices(app: Deps, broker: Broker, asked: Asked): Response {
   const { caller } = asked;
-  const open = app.openStreams.bySubject.get(caller.key)?.size ?? 0;
+  const open = app.openStreams.countOf(caller.key);
   if (open >= mostPerCaller) throw new Failure("busy");
   const source = new Notices(app, broker, asked);
   const stream = new ReadableStream<Uint8Array>(source, { highWaterMark: mostUnread });
@@ -51,8 +50,9 @@ function eventOf({ id, data }: Kept): string {
 }
 
 /** One open stream. */
-class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener {
+class Notices implements UnderlyingDefaultSource<Uint8Array>, OpenStream {
   readonly isAwaited = false;
+  place: OpenStream["place"];
   quietSince: number;
   readonly #app: Deps;
   readonly #broker: Broker;
@@ -82,7 +82,6 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
       this.#broker.join((one) => this.#hear(one)),
       this.#follow(),
     ];
-    this.#app.heartbeat.join(this);
     // In one piece: whoever has missed much has not read any of it yet.
     this.#send(this.#beginning());
     this.#app.openStreams.join(this.#topics, this, this.quietSince);
@@ -145,8 +144,7 @@ class Notices implements UnderlyingDefaultSource<Uint8Array>, Cuttable, Listener
   #leave(): void {
     for (const stop of this.#followed) stop();
     this.#followed = [];
-    this.#app.heartbeat.leave(this);
-    this.#app.openStreams.leave(this.#topics, this);
+    this.place?.leave();
   }
 }
 

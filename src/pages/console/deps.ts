@@ -7,7 +7,7 @@ import type { HealthDeps } from "#src/operations/routes.ts";
 export type ConsoleDeps = App &
   RefreshDeps &
   HealthDeps & {
-    readonly openStreams: { streams(): number };
+    readonly openStreams: { count(): number };
     /** Undefined where this program cannot execute itself. */
     readonly checkRunner: CheckRunner | undefined;
   };

@@ -55,7 +55,7 @@ export async function overviewPage(
     timely(liveReplicas(app.db)),
   ]);
   const { language } = view;
-  const streams = told(language, "streams_here", { count: app.openStreams.streams() });
+  const streams = told(language, "streams_here", { count: app.openStreams.count() });
   const body = html`<div class="cards">
       ${healthCard(view, health)} ${dueCard(view, due)} ${replicaCard(view, replicas, streams)}
     </div>

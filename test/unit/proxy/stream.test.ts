@@ -29,21 +29,17 @@ function open(reader: Partial<Reader> = {}) {
   const stream = relayEvents(
     {
       now: () => new Date(0),
-      heartbeat: {
-        join: (listener) => void (parts.beat = () => listener.beat()),
-        leave: () => undefined,
-        count: () => 1,
-        stop: () => undefined,
-      },
       openStreams: {
-        join: (_, relay) => void (parts.cut = () => relay.cut("bearer_invalid")),
-        leave: () => undefined,
+        join(_, relay) {
+          parts.beat = () => relay.beat();
+          parts.cut = () => relay.cut("bearer_invalid");
+        },
         cut: () => 0,
         stop: () => 0,
         count: () => 1,
-        streams: () => 1,
-        bySubject: new Map(),
+        countOf: () => 1,
         ended: () => undefined,
+        close: () => undefined,
       },
     },
     {
