@@ -11,7 +11,6 @@ const arrow = [
   "failure",
   "json",
   "single-flight",
-  "roster",
   "clock",
   "cache",
   "crypto",

@@ -1,7 +1,7 @@
 import { createCache } from "#src/cache.ts";
 import { type FailureCode, Failure } from "#src/failure.ts";
 import { type CallContext, endingTopicsOf } from "#src/policy/plan.ts";
-import { type Place, Roster } from "#src/roster.ts";
+import { type Place, Roster } from "#src/clock.ts";
 
 /** An event stream that can be ended, and told something between two events, from our side. */
 export type OpenStream = {

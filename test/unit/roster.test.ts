@@ -1,9 +1,8 @@
 import { expect, test } from "bun:test";
 import { edenGC } from "bun:jsc";
 import * as fc from "fast-check";
-import { createDeadlines, withinAbout } from "#src/clock.ts";
+import { type Place, Roster, createDeadlines, withinAbout } from "#src/clock.ts";
 import { type OpenStream, createOpenStreams } from "#src/proxy/open-streams.ts";
-import { type Place, Roster } from "#src/roster.ts";
 import { rounds } from "#test/support/rounds.ts";
 
 test("whoever has joined and not left is there, once, in whatever order the others leave", () => {
