@@ -145,10 +145,8 @@ async function costOfRecord(app: Parts, upstream: Upstream): Promise<number> {
 }
 
 function responseOf(body: Uint8Array<ArrayBuffer>, limits: Readonly<Record<string, string>>) {
-  const { headers } = mediaTypeOf("application/json");
-  const response = new Response(body, { headers });
-  for (const name in limits) response.headers.set(name, limits[name] ?? "");
-  return response;
+  const { template } = mediaTypeOf("application/json");
+  return new Response(body, { headers: template.headersFor("bench-1", limits) });
 }
 
 function requestOf(): Request {

@@ -2,7 +2,8 @@ import type { Cancel } from "#src/clock.ts";
 import type { Incoming, Pin, Flow, Sink } from "./exchange.ts";
 import { ConnectionEnded, LostAfterSending, reasonOf } from "./reason.ts";
 import { scheduleAfterAnswers, scheduleSend, scheduleAnswer } from "./event-loop.ts";
-import { ResponseBroken, type Head, type ParserEvents, ResponseParser } from "./http1.ts";
+import type { EncodedRequest, Head, ParserEvents } from "./http1.ts";
+import { ResponseBroken, ResponseParser, bytesOf, restOf } from "./http1.ts";
 
 /*
  * A connection to an upstream, the answer on its way, and connections that wait for the next:
@@ -11,8 +12,8 @@ import { ResponseBroken, type Head, type ParserEvents, ResponseParser } from "./
 
 /** A socket as far as a connection needs one. */
 type Wire = {
-  /** How many bytes were taken; negative when the socket is closed. */
-  write(bytes: Uint8Array): number;
+  /** How many of the bytes were taken; negative when the socket is closed. */
+  write(bytes: Uint8Array, offset: number, length: number): number;
   pause(): unknown;
   resume(): unknown;
   terminate(): unknown;
@@ -26,6 +27,8 @@ const longestIdleMs = 4000;
 
 const cutOff = "connection closed before the answer was whole";
 
+type Pool = Pick<IdleConnections, "keep" | "forget">;
+
 /** One HTTP/1.1 connection to an upstream: one exchange at a time, reused only after a clean end. */
 export class Connection {
   /** Whom it leads to; what asks for the same may take it over. */
@@ -35,8 +38,9 @@ export class Connection {
   /** When it fell idle, and how long it may be. */
   idleSince = 0;
   idleMs = longestIdleMs;
-  readonly #pool: Pick<IdleConnections, "keep" | "forget">;
+  readonly #pool: Pool;
   #opening: Settle<Connection> | undefined;
+  #request: EncodedRequest | undefined;
   #unsent: Uint8Array | undefined;
   #answer: Answer | undefined;
   #isHeld = false;
@@ -48,12 +52,7 @@ export class Connection {
   #isLooked = false;
   #waits = false;
 
-  constructor(
-    origin: string,
-    pool: Pick<IdleConnections, "keep" | "forget">,
-    opening: Settle<Connection>,
-    pin?: Pin,
-  ) {
+  constructor(origin: string, pool: Pool, opening: Settle<Connection>, pin?: Pin) {
     this.origin = origin;
     this.pin = pin;
     this.#pool = pool;
@@ -70,16 +69,16 @@ export class Connection {
     this.#opening = undefined;
   }
 
-  send(bytes: Uint8Array, method: string, cancel: Cancel): Promise<Incoming> {
+  send(request: EncodedRequest, method: string, cancel: Cancel): Promise<Incoming> {
     return new Promise((resolve, reject) => {
-      this.#sentBytes = bytes.length;
+      this.#sentBytes = request.length;
       this.#hasReceived = false;
       this.#isLooked = false;
       this.#waits = false;
       this.#answer = new Answer(this, method, { resolve, reject });
       cancel.stops(this.#answer);
       this.#isUnsent = true;
-      this.#unsent = bytes;
+      this.#request = request;
       scheduleSend(this.#sendNow);
     });
   }
@@ -100,7 +99,8 @@ export class Connection {
     this.#answer = undefined;
     this.idleMs = Math.min(keepAliveMs ?? longestIdleMs, longestIdleMs);
     // After a big body nobody knows whether the upstream has read it all or answered before it did.
-    const isFree = isReusable && this.#unsent === undefined && this.#sentBytes <= mostSentBytes;
+    const isSent = (this.#request ?? this.#unsent) === undefined;
+    const isFree = isReusable && isSent && this.#sentBytes <= mostSentBytes;
     if (!isFree || this.#isOver) this.socket?.terminate();
     // Nobody else has it before its answer was looked at: one that belongs to another request ends it (`distrust`).
     else scheduleAfterAnswers(this.#keepNow);
@@ -154,7 +154,7 @@ export class Connection {
   }
 
   drained(): void {
-    if (this.#unsent !== undefined) this.#write(this.#unsent);
+    if (this.#unsent !== undefined) this.#write(this.#unsent, this.#unsent.length);
   }
 
   /** Made once, not for each exchange. */
@@ -164,19 +164,21 @@ export class Connection {
   };
 
   readonly #sendNow = (): void => {
+    const request = this.#request;
+    this.#request = undefined;
     try {
-      this.drained();
+      if (request !== undefined) this.#write(bytesOf(request), request.length);
     } catch (error) {
       this.fail(error instanceof Error ? error : new ConnectionEnded(cutOff));
     }
   };
 
-  #write(bytes: Uint8Array): void {
+  #write(bytes: Uint8Array, length: number): void {
     if (this.#isOver) return;
-    const written = this.socket?.write(bytes) ?? -1;
-    this.#isUnsent = written < 0 && bytes.length === this.#sentBytes;
+    const written = this.socket?.write(bytes, 0, length) ?? -1;
+    this.#isUnsent = written < 0 && length === this.#sentBytes;
     if (written < 0) return this.fail(new ConnectionEnded(cutOff));
-    this.#unsent = written < bytes.length ? bytes.subarray(written) : undefined;
+    this.#unsent = written < length ? restOf(bytes, written, length) : undefined;
   }
 }
 

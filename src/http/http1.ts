@@ -14,18 +14,40 @@ export type Target = {
   readonly path: string;
 };
 
-/** The bytes of an HTTP/1.1 request (RFC 9112). Throws when a header holds what would end it. */
+/** A request as it goes out, in its pieces: most of a head is what it was for the request before. */
+export type EncodedRequest = {
+  readonly start: Uint8Array;
+  readonly end: Uint8Array;
+  readonly body: Uint8Array | undefined;
+  /** Of all of them. */
+  readonly length: number;
+};
+
+/** An HTTP/1.1 request (RFC 9112). Throws when a header holds what would end it. */
 export function encodeRequest(
   { method, headers, body }: Pick<OutgoingRequest, "method" | "headers" | "body">,
   target: Target,
-): Uint8Array {
+): EncodedRequest {
   const start = startOf({ method, headers }, target);
   const end = endOf(body?.length);
-  const bytes = Buffer.allocUnsafe(start.length + end.length + (body?.length ?? 0));
+  return { start, end, body, length: start.length + end.length + (body?.length ?? 0) };
+}
+
+/** Most requests need no memory of their own: the kernel copies them before the next one is put together. */
+const room = new Uint8Array(16 * 1024);
+
+/** A request's bytes, which are followed by others and hold until the next call: `restOf` them is kept. */
+export function bytesOf({ start, end, body, length }: EncodedRequest): Uint8Array {
+  const bytes = length <= room.length ? room : new Uint8Array(length);
   bytes.set(start);
   bytes.set(end, start.length);
   if (body !== undefined) bytes.set(body, start.length + end.length);
   return bytes;
+}
+
+/** What has not gone out of `length` bytes. */
+export function restOf(bytes: Uint8Array, gone: number, length: number): Uint8Array {
+  return bytes === room ? bytes.slice(gone, length) : bytes.subarray(gone, length);
 }
 
 /** Upstreams are few and their URLs the same for every call; message endpoints of 2024-11-05 are not. */

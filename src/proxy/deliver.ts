@@ -60,7 +60,7 @@ export function deliver(
   const { status, headers } = answer;
   const type = mediaTypeOf(headers.get("content-type"));
   const given = headersOut(app, headers, delivery.context);
-  const head = { status, headers: type.headers, given };
+  const head = { status, template: type.template, given };
   const body = takenBody(answer, type, delivery) ?? bodyOf(app, answer, type, delivery);
   return body instanceof Promise
     ? respondLater(body, head, delivery)
@@ -69,7 +69,7 @@ export function deliver(
 
 type AnswerHead = {
   readonly status: number;
-  readonly headers: Headers;
+  readonly template: MediaType["template"];
   readonly given: Readonly<Record<string, string>> | undefined;
 };
 
@@ -77,12 +77,14 @@ async function respondLater(body: Promise<Body>, head: AnswerHead, delivery: Del
   return respond(await body, head, delivery);
 }
 
-function respond(body: Body, head: AnswerHead, { requestId, decision }: Delivery): Response {
-  const response = new Response(body, head);
-  const { headers } = response;
-  headers.set("x-request-id", requestId);
-  for (const name in decision.headers) headers.set(name, decision.headers[name] ?? "");
-  for (const name in head.given) headers.set(name, head.given[name] ?? "");
+function respond(
+  body: Body,
+  { status, template, given }: AnswerHead,
+  { requestId, decision }: Delivery,
+): Response {
+  const headers = template.headersFor(requestId, decision.headers);
+  const response = new Response(body, { status, headers });
+  for (const name in given) response.headers.set(name, given[name] ?? "");
   return response;
 }
 

@@ -205,9 +205,32 @@ export type MediaType = {
   readonly isStream: boolean;
   /** It could be a message for some client. */
   readonly isJson: boolean;
-  /** What every answer of this type is sent with. */
-  readonly headers: Headers;
+  /** What its answers are sent with. */
+  readonly template: AnswerTemplate;
 };
+
+/** The headers of answers of one type: Response copies them, and most are what they were for the answer before. */
+class AnswerTemplate {
+  readonly #headers: Headers;
+  #more: Values = {};
+
+  constructor(headers: Headers) {
+    this.#headers = headers;
+  }
+
+  /** @param more Ours; whatever an upstream has said goes to its own answer alone. */
+  headersFor(requestId: string, more: Values): Headers {
+    const [headers, before] = [this.#headers, this.#more];
+    this.#more = more;
+    headers.set("x-request-id", requestId);
+    for (const name in more) {
+      const value = more[name] ?? "";
+      if (value !== before[name]) headers.set(name, value);
+    }
+    for (const name in before) if (more[name] === undefined) headers.delete(name);
+    return headers;
+  }
+}
 
 const mediaTypes = new Map<string | null, MediaType>();
 const mostMediaTypes = 100;
@@ -231,7 +254,8 @@ function readMediaType(type: string | undefined): MediaType {
   });
   if (isStream) headers.set("x-accel-buffering", "no");
   if (type !== undefined) headers.set("content-type", plainType(type));
-  return { isStream, isJson: type === undefined || /json/i.test(type), headers };
+  const template = new AnswerTemplate(headers);
+  return { isStream, isJson: type === undefined || /json/i.test(type), template };
 }
 
 /** Messages are UTF-8 and were judged as that: no other charset goes on with them. */

@@ -15,7 +15,7 @@ import {
 import type { Incoming, OutgoingRequest, Pin } from "#src/http/exchange.ts";
 import { Connection, createIdleConnections } from "#src/http/connection.ts";
 import { ConnectionEnded } from "#src/http/reason.ts";
-import { type Target, encodeRequest, targetOf } from "#src/http/http1.ts";
+import { type EncodedRequest, type Target, encodeRequest, targetOf } from "#src/http/http1.ts";
 
 /*
  * All that names Bun: its server, its sockets towards upstreams, digests, and the files inside the binary.
@@ -125,15 +125,15 @@ export function bunExchange({
   ...request
 }: OutgoingRequest): Promise<Incoming> {
   const target = targetOf(url);
-  let bytes: Uint8Array;
+  let encoded: EncodedRequest;
   try {
-    bytes = encodeRequest(request, target);
+    encoded = encodeRequest(request, target);
   } catch (error) {
     return Promise.reject(error);
   }
   const connection = isFresh === true ? undefined : idle.take(keyOf(target, pin));
-  if (connection !== undefined) return connection.send(bytes, request.method, cancel);
-  return overNew(connect(target, cancel, pin), bytes, request.method, cancel);
+  if (connection !== undefined) return connection.send(encoded, request.method, cancel);
+  return overNew(connect(target, cancel, pin), encoded, request.method, cancel);
 }
 
 async function overNew(

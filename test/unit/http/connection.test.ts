@@ -1,17 +1,22 @@
 import { expect, test } from "bun:test";
 import { Cancel } from "#src/clock.ts";
 import { Connection } from "#src/http/connection.ts";
+import { encodeRequest, targetOf } from "#src/http/http1.ts";
 import { scheduleRequest } from "#src/http/event-loop.ts";
 import { LostAfterSending } from "#src/http/reason.ts";
 
-/** A connection on a wire that notes what it is given. */
-function connected() {
-  const written: Uint8Array[] = [];
+/** A connection on a wire that notes what it is given, and takes so many bytes of it. */
+function connected(taken = Number.POSITIVE_INFINITY) {
+  const written: string[] = [];
   const pool = { keep: () => undefined, forget: () => undefined };
   const settle = { resolve: () => undefined, reject: () => undefined };
   const connection = new Connection("http://x", pool, settle);
   connection.attach({
-    write: (bytes) => written.push(bytes) && bytes.length,
+    write(bytes, offset, length) {
+      const took = Math.min(taken, length);
+      written.push(Buffer.from(bytes.subarray(offset, offset + took)).toString("latin1"));
+      return took;
+    },
     pause: () => 0,
     resume: () => 0,
     terminate: () => 0,
@@ -33,13 +38,20 @@ async function besideOthers(work: () => Promise<void>): Promise<void> {
   }
 }
 
-const bytes = new Uint8Array(8);
+const requestOf = (body: string) =>
+  encodeRequest(
+    { method: "POST", headers: {}, body: new Uint8Array(Buffer.from(body)) },
+    targetOf("http://x/mcp"),
+  );
+const bytesFor = (body: string) =>
+  `POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+const request = requestOf("12345678");
 
 test("a request that was cancelled before it went out is never written", () =>
   besideOthers(async () => {
     const { connection, written } = connected();
     const cancel = new Cancel();
-    const outcome = connection.send(bytes, "POST", cancel).catch((error: unknown) => error);
+    const outcome = connection.send(request, "POST", cancel).catch((error: unknown) => error);
     cancel.cancel();
     expect(await outcome).toMatchObject({ isUnsent: true, hasBegun: false });
     await Bun.sleep(0);
@@ -49,7 +61,7 @@ test("a request that was cancelled before it went out is never written", () =>
 test("a connection that is lost before its request went out says that nothing was sent", () =>
   besideOthers(async () => {
     const { connection, written } = connected();
-    const outcome = connection.send(bytes, "POST", new Cancel()).catch((error: unknown) => error);
+    const outcome = connection.send(request, "POST", new Cancel()).catch((error: unknown) => error);
     connection.closed();
     const error = await outcome;
     expect(error).toBeInstanceOf(LostAfterSending);
@@ -60,9 +72,29 @@ test("a connection that is lost before its request went out says that nothing wa
 test("what was written is not called unsent", () =>
   besideOthers(async () => {
     const { connection, written } = connected();
-    const outcome = connection.send(bytes, "POST", new Cancel()).catch((error: unknown) => error);
+    const outcome = connection.send(request, "POST", new Cancel()).catch((error: unknown) => error);
     await Bun.sleep(0);
-    expect(written).toEqual([bytes]);
+    expect(written).toEqual([bytesFor("12345678")]);
     connection.closed();
     expect(await outcome).toMatchObject({ isUnsent: false });
   }));
+
+test.each([100, 40_000])(
+  "what the kernel has not taken of %d bytes goes out when it has room, whatever was sent elsewhere meanwhile",
+  async (size) => {
+    const slow = connected(70);
+    const body = "a".repeat(size);
+    void slow.connection.send(requestOf(body), "POST", new Cancel()).catch(() => undefined);
+    const other = connected();
+    void other.connection
+      .send(requestOf("b".repeat(size)), "POST", new Cancel())
+      .catch(() => undefined);
+    await Bun.sleep(0);
+    expect(other.written).toEqual([bytesFor("b".repeat(size))]);
+    expect(slow.written).toEqual([bytesFor(body).slice(0, 70)]);
+    for (let drains = 0; drains < size; drains += 70) slow.connection.drained();
+    expect(slow.written.join("")).toBe(bytesFor(body));
+    slow.connection.closed();
+    other.connection.closed();
+  },
+);

@@ -46,12 +46,34 @@ test("a session that somebody else was given is not theirs, also when its owner 
 });
 
 test("what is set on one answer is not on the next one of its type", () => {
-  const { headers } = mediaTypeOf("application/json; charset=utf-8");
-  const one = new Response("{}", { headers });
-  one.headers.set("x-request-id", "one");
-  const next = new Response("{}", {
-    headers: mediaTypeOf("application/json; charset=utf-8").headers,
+  const answer = (requestId: string, more: Readonly<Record<string, string>>) => {
+    const { template } = mediaTypeOf("application/json; charset=utf-8");
+    return new Response("{}", { headers: template.headersFor(requestId, more) });
+  };
+  const limits = { "ratelimit-limit": "9", "ratelimit-remaining": "3" };
+  const one = answer("one", limits);
+  one.headers.set("mcp-session-id", "of one");
+  const two = answer("two", { ...limits, "ratelimit-remaining": "2" });
+  const three = answer("three", {});
+  const four = answer("four", limits);
+  const common = {
+    "cache-control": "no-store",
+    "content-type": "application/json",
+    "x-content-type-options": "nosniff",
+  };
+  // All of them were made before one is looked at.
+  expect(one.headers.toJSON()).toEqual({
+    ...common,
+    ...limits,
+    "x-request-id": "one",
+    "mcp-session-id": "of one",
   });
-  expect(next.headers.get("x-request-id")).toBeNull();
-  expect(next.headers.get("content-type")).toBe("application/json");
+  expect(two.headers.toJSON()).toEqual({
+    ...common,
+    ...limits,
+    "ratelimit-remaining": "2",
+    "x-request-id": "two",
+  });
+  expect(three.headers.toJSON()).toEqual({ ...common, "x-request-id": "three" });
+  expect(four.headers.toJSON()).toEqual({ ...common, ...limits, "x-request-id": "four" });
 });
