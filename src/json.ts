@@ -59,12 +59,21 @@ export const listBounds: JsonBounds = { depth: 200, values: 200_000, digits: 100
  * Refuses, before anything is made of it, JSON beyond the bounds, and JSON in which an object names a key twice,
  * however it is escaped: parsers disagree about which one counts, and what we judge, or a person allows, could be
  * something else than what the upstream does. One pass, which ends where a bound is met.
+ * Returns the text of the object that is `member`, where it is plain to see that `canonicalJson` would write the same.
  * Failures: `message_invalid`; `body_unreadable` for a key that is no JSON. Other text that is no JSON passes.
  */
-export function scanJson(json: string, bounds: JsonBounds = messageBounds): void {
-  const scan = new Scan(json, bounds);
+export function scanJson(
+  json: string,
+  bounds: JsonBounds = messageBounds,
+  member?: MemberPath,
+): string | undefined {
+  const scan = new Scan(json, bounds, member);
   for (let at = 0; at < json.length; at += 1) at = scan.take(at);
+  return scan.canonical;
 }
+
+/** A member of a member of an object. */
+type MemberPath = readonly [outer: string, inner: string];
 
 /** An object of so many keys looks them up; in a smaller one they are compared. */
 const fewKeys = 8;
@@ -81,10 +90,17 @@ class Scan {
   #many: Map<number, Set<string>> | undefined;
   #isKeyNext = false;
   #values = 0;
+  readonly #member: MemberPath | undefined;
+  /** Where the member begins; negative before it was met. */
+  #start = -1;
+  /** Nothing since then is written otherwise than `canonicalJson` does it. */
+  #isCanonical = false;
+  canonical: string | undefined;
 
-  constructor(json: string, bounds: JsonBounds) {
+  constructor(json: string, bounds: JsonBounds, member: MemberPath | undefined) {
     this.#json = json;
     this.#bounds = bounds;
+    this.#member = member;
   }
 
   /** Takes what begins at a place; returns where its last character is. */
@@ -102,29 +118,58 @@ class Scan {
         return at;
       case openBrace:
       case openBracket:
-        this.#enter(character === openBrace);
+        this.#enter(at, character === openBrace);
         return at;
       case closeBrace:
       case closeBracket:
-        this.#leave();
+        this.#leave(at);
         return at;
     }
-    return startsNumber(character) ? endOfNumber(this.#json, at, this.#bounds.digits) : at;
+    if (startsNumber(character)) return this.#number(at);
+    if (character <= blank) this.#isCanonical = false;
+    return at;
   }
 
-  #enter(hasKeys: boolean): void {
+  #number(start: number): number {
+    const end = endOfNumber(this.#json, start, this.#bounds.digits);
+    if (this.#isCanonical) this.#isCanonical = isPlainInteger(this.#json, start, end);
+    return end;
+  }
+
+  #enter(at: number, hasKeys: boolean): void {
     if (this.#starts.length >= this.#bounds.depth) throw tooMuch("It is nested too deeply");
+    if (hasKeys && this.#isMember()) {
+      this.#start = at;
+      this.#isCanonical = true;
+    }
     this.#starts.push(hasKeys ? this.#keys.length : -1);
     this.#isKeyNext = hasKeys;
     // The first value in it; an empty one counts too.
     this.#count();
   }
 
-  #leave(): void {
+  #leave(at: number): void {
     const start = this.#starts.pop() ?? -1;
     if (start >= 0) this.#keys.length = start;
     this.#many?.delete(this.#starts.length);
     this.#isKeyNext = false;
+    if (this.#isCanonical && this.#starts.length === 2) this.#end(at);
+  }
+
+  /** What begins here is the member. Where an object has many keys, nobody knows which was the last. */
+  #isMember(): boolean {
+    const [first, second, third] = this.#starts;
+    if (first !== 0 || second === undefined || second < 1 || third !== undefined) return false;
+    const isNamed = (index: 0 | 1, at: number) => this.#keys[at] === this.#member?.[index];
+    if (this.#many !== undefined || this.#start >= 0) return false;
+    return isNamed(0, second - 1) && isNamed(1, this.#keys.length - 1);
+  }
+
+  #end(at: number): void {
+    this.#isCanonical = false;
+    const text = this.#json.slice(this.#start, at + 1);
+    // What is escaped could be written in another way.
+    if (!text.includes("\\")) this.canonical = text;
   }
 
   #text(start: number): number {
@@ -146,9 +191,12 @@ class Scan {
       many.add(key);
       return;
     }
+    if (keys.length > from && key < (keys.at(-1) ?? "")) this.#isCanonical = false;
     keys.push(key);
-    if (keys.length - from > fewKeys)
+    if (keys.length - from > fewKeys) {
       (this.#many ??= new Map()).set(level, new Set(keys.slice(from)));
+      this.#isCanonical = false;
+    }
   }
 
   #count(): void {
@@ -162,7 +210,7 @@ function tooMuch(what: string): Failure {
   return new Failure("message_invalid", `${what}: send less in one message`);
 }
 
-const [zero, nine, minus] = [0x30, 0x39, 0x2d];
+const [zero, nine, minus, blank] = [0x30, 0x39, 0x2d, 0x20];
 
 function startsNumber(character: number): boolean {
   return character === minus || (character >= zero && character <= nine);
@@ -176,6 +224,19 @@ function endOfNumber(json: string, start: number, most: number): number {
     if (end - start > most) throw tooMuch(`A number has more than ${most} digits`);
   }
   return end - 1;
+}
+
+/** Written in the one way there is: up to fifteen digits, no fraction, no exponent, and not `-0`. */
+function isPlainInteger(json: string, start: number, end: number): boolean {
+  const isNegative = json.charCodeAt(start) === minus;
+  const first = isNegative ? start + 1 : start;
+  if (first > end || end - first >= surelyExactDigits) return false;
+  if (isNegative && json.charCodeAt(first) === zero) return false;
+  for (let at = first; at <= end; at += 1) {
+    const digit = json.charCodeAt(at);
+    if (digit < zero || digit > nine) return false;
+  }
+  return true;
 }
 
 /** Digits, and what else a number may hold: + - . E e */

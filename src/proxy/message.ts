@@ -65,12 +65,12 @@ async function readLater(
 }
 
 function readMessage(request: Request, bytes: Uint8Array<ArrayBuffer>): Call {
-  const { message, text } = parse(bytes);
+  const { message, text, canonical } = parse(bytes);
   if (Array.isArray(message)) {
     return { ...batch(request, message, text), body: bytes };
   }
   if (!isObject(message)) throw new Failure("message_invalid");
-  return single(request, message, text, bytes);
+  return single(new Sent(request, message, text, { canonical }), bytes);
 }
 
 /** What is done with a message of this size takes a moment that others notice: each such step waits for its turn. */
@@ -97,17 +97,21 @@ const noMessage = {
   body: undefined,
 } as const;
 
-function parse(body: Uint8Array): { readonly message: unknown; readonly text: string } {
-  let text: string;
-  let message: unknown;
+type Parsed = {
+  readonly message: unknown;
+  readonly text: string;
+  /** Of the arguments, where they were written like that. */
+  readonly canonical: string | undefined;
+};
+
+function parse(body: Uint8Array): Parsed {
   try {
-    text = decoder.decode(body);
-    scanJson(text);
-    message = JSON.parse(text);
+    const text = decoder.decode(body);
+    const canonical = scanJson(text, undefined, ["params", "arguments"]);
+    return { message: JSON.parse(text), text, canonical };
   } catch (error) {
     throw error instanceof Failure ? error : new Failure("body_unreadable");
   }
-  return { message, text };
 }
 
 const mostMessages = 50;
@@ -127,7 +131,7 @@ function batch(request: Request, messages: readonly unknown[], text: string): Ca
   const methods = messages.map(({ method }) => method);
   const rpcMethods = methods.filter((method) => typeof method === "string");
   const toolCalls = messages.flatMap((message, index) =>
-    toolCallOf(new Sent(request, message, text, index)),
+    toolCallOf(new Sent(request, message, text, { index })),
   );
   const hasAnswers = messages.some(answers);
   return { ...noMessage, rpcMethod: "batch", rpcMethods, toolCalls, hasAnswers };
@@ -138,12 +142,8 @@ function answers({ method, params }: Message): boolean {
   return typeof method !== "string" || (isObject(params) && params["inputResponses"] !== undefined);
 }
 
-function single(
-  request: Request,
-  message: Message,
-  text: string,
-  bytes: Uint8Array<ArrayBuffer>,
-): Call {
+function single(sent: Sent, bytes: Uint8Array<ArrayBuffer>): Call {
+  const { request, message, text } = sent;
   refuseAmbiguous(message);
   const { method: said, id } = message;
   const method = typeof said === "string" ? said : undefined;
@@ -160,7 +160,7 @@ function single(
     opensLinks: opensLinks(about[capabilitiesKey]),
     traceparent: traceparentIn(about["traceparent"]),
     name: nameIn(method, parameters),
-    toolCalls: method === "tools/call" ? toolCallOf(new Sent(request, message, text)) : none,
+    toolCalls: method === "tools/call" ? toolCallOf(sent) : none,
     ownState,
     cursor: textIn(parameters?.["cursor"]),
     id: readId(id, text),
@@ -186,21 +186,28 @@ function stateIn(parameters: Message | undefined): string | undefined {
 class Sent {
   readonly request: Request;
   readonly message: Message;
-  readonly #text: string;
+  readonly text: string;
+  readonly canonical: string | undefined;
   readonly #index: number | undefined;
 
-  /** @param index Of a batch. */
-  constructor(request: Request, message: Message, text: string, index?: number) {
+  /** @param about Its index in a batch; its arguments, where they are known to be canonical. */
+  constructor(
+    request: Request,
+    message: Message,
+    text: string,
+    about: { readonly index?: number; readonly canonical?: string | undefined },
+  ) {
     this.request = request;
     this.message = message;
-    this.#text = text;
-    this.#index = index;
+    this.text = text;
+    this.canonical = about.canonical;
+    this.#index = about.index;
   }
 
   /** With its numbers as they were written, where a double does not hold one of them. */
   exact(): unknown {
-    if (!longNumber.test(this.#text)) return this.message;
-    const exact = parseExactly(this.#text);
+    if (!longNumber.test(this.text)) return this.message;
+    const exact = parseExactly(this.text);
     if (this.#index === undefined) return exact;
     return Array.isArray(exact) ? exact[this.#index] : this.message;
   }
@@ -232,6 +239,7 @@ class WrittenCall implements Written {
   constructor(parameters: Message, sent: Sent) {
     this.#parameters = parameters;
     this.#sent = sent;
+    this.#canonical = sent.canonical;
   }
 
   get arguments(): Message {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { canonicalJson, parseExactly } from "#src/json.ts";
+import { canonicalJson, parseExactly, scanJson } from "#src/json.ts";
 import { anyText, check, isSameJson } from "#test/support/property.ts";
 
 const canonical = (text: string) => canonicalJson(parseExactly(text));
@@ -196,4 +196,87 @@ test("an object that is in order already is written like one that is not", () =>
   expect(canonicalJson(parseExactly('{"a":12345678901234567890}'))).toBe(
     '{"a":12345678901234567890}',
   );
+});
+
+/** JSON as others write it: keys in any order, blanks here and there, letters escaped, numbers in other ways. */
+const written: fc.Arbitrary<string> = fc.letrec<{ value: string; object: string }>((tie) => {
+  const blank = fc.constantFrom("", "", "", "", "", " ", "\n");
+  const key = fc.oneof(
+    fc.constantFrom(
+      "a",
+      "b",
+      "c",
+      "10",
+      "9",
+      "arguments",
+      "params",
+      "__proto__",
+      "\u00e9",
+      "\u2028",
+    ),
+    fc.string({ maxLength: 3 }),
+  );
+  const text = fc.oneof(
+    fc.string({ unit: "grapheme", maxLength: 6 }).map((some) => JSON.stringify(some)),
+    fc.constantFrom('"\\u0041"', '"\\/"', '"\u007f"', '"{,}[]:"', '"\\\\"'),
+  );
+  const number = fc.oneof(
+    fc.integer().map(String),
+    fc.constantFrom("0", "-0", "1.50", "1e3", "123456789012345", "1234567890123456", "-7"),
+  );
+  const object = fc
+    .tuple(
+      fc.uniqueArray(fc.tuple(key, tie("value")), { selector: ([name]) => name, maxLength: 10 }),
+      fc.boolean(),
+      blank,
+    )
+    .map(([members, isSorted, space]) => {
+      const all = isSorted ? members.toSorted(([a], [b]) => (a < b ? -1 : 1)) : members;
+      return `{${all.map(([name, value]) => `${JSON.stringify(name)}:${space}${value}`).join(",")}}`;
+    });
+  const array = fc.array(tie("value"), { maxLength: 3 }).map((all) => `[${all.join(",")}]`);
+  const literal = fc.constantFrom("true", "false", "null");
+  return {
+    value: fc.oneof({ maxDepth: 3 }, text, number, literal, array, object),
+    object,
+  };
+}).object;
+
+test("what a scan offers as the canonical text of the arguments is that, and a plain message is offered", () => {
+  let offered = 0;
+  const path = ["params", "arguments"] as const;
+  const found = (message: string) => scanJson(message, undefined, path);
+  check(
+    fc.property(written, written, written, (given, before, after) => {
+      const message = `{"a":${before},"params":{"_meta":${after},"arguments":${given},"x":${before}},"id":1}`;
+      const canonicalText = found(message);
+      if (canonicalText === undefined) return;
+      offered += 1;
+      expect(canonicalText).toBe(canonical(given));
+    }),
+    { cases: 2000 },
+  );
+  expect(offered).toBeGreaterThan(30);
+  const plain = '{"a":[{"b":-1}],"c":"\u00e9 {\u2028}","d":null}';
+  expect(found(`{"jsonrpc": "2.0", "params": {"name":"x","arguments":${plain} }}`)).toBe(plain);
+  for (const other of [
+    '{"b":1,"a":1}',
+    '{"a":1.0}',
+    '{"a": 1}',
+    '{"a":"\\u0041"}',
+    "[{}]",
+    '"x"',
+    "null",
+  ]) {
+    expect(found(`{"params":{"arguments":${other}}}`)).toBeUndefined();
+  }
+  const elsewhere = [
+    '{"arguments":{"a":1},"params":{}}',
+    '{"params":[{"arguments":{"a":1}}]}',
+    '[{"params":{"arguments":{"a":1}}}]',
+    '{"params":{"x":{"arguments":{"a":1}}}}',
+    '{"x":{"params":1,"arguments":{"a":1}}}',
+    '{"result":{"params":{"arguments":{"a":1}}}}',
+  ];
+  for (const message of elsewhere) expect(found(message)).toBeUndefined();
 });
