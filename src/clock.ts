@@ -21,44 +21,50 @@ export function millisecondsOf(app: { readonly now: () => Date }): () => number 
 }
 
 /**
- * What is under way, in no order: whoever leaves is followed by the last. For what comes and goes with each call, a Set
- * costs more than it looks: every table that JavaScriptCore's has outgrown holds what was in it, and the table after
- * it, so that a single old one keeps all that came later until the whole heap is collected.
+ * What is under way, in no order: the last takes the place of whoever leaves. For what comes and goes with each call, a
+ * Set costs more than it looks: every table that JavaScriptCore's has left behind holds what was in it, and the table
+ * after it, so that a single old one keeps all that came later until the whole heap is collected (decision 0029).
  */
 export class Roster<T> {
-  readonly #places: Place<T>[] = [];
+  readonly #members: Member<T>[] = [];
 
+  /** How many there are. */
   get size(): number {
-    return this.#places.length;
+    return this.#members.length;
   }
 
-  join(value: T): Place<T> {
-    return new Place(this.#places, value);
+  /** Adds one; twice, where it is added twice. */
+  join(value: T): Place {
+    return new Member(this.#members, value);
   }
 
-  /** As it is now: whoever is told of it may leave. */
+  /** A copy: whoever is told of it may leave. */
   all(): readonly T[] {
-    return this.#places.map(({ value }) => value);
+    return this.#members.map(({ value }) => value);
   }
 }
 
-export class Place<T> {
+export type Place = {
+  /** A second time it does nothing. */
+  leave(): void;
+};
+
+class Member<T> implements Place {
   readonly value: T;
-  readonly #places: Place<T>[];
+  readonly #members: Member<T>[];
   #index: number;
 
-  constructor(places: Place<T>[], value: T) {
+  constructor(members: Member<T>[], value: T) {
     this.value = value;
-    this.#places = places;
-    this.#index = places.push(this) - 1;
+    this.#members = members;
+    this.#index = members.push(this) - 1;
   }
 
-  /** A second time it does nothing. */
   leave(): void {
     if (this.#index < 0) return;
-    const last = this.#places.pop();
+    const last = this.#members.pop();
     if (last !== undefined && last !== this) {
-      this.#places[this.#index] = last;
+      this.#members[this.#index] = last;
       last.#index = this.#index;
     }
     this.#index = -1;
@@ -182,7 +188,7 @@ class Watched implements Deadline {
   at = Number.POSITIVE_INFINITY;
   running: Expirable | undefined;
   watcher: Watcher | undefined;
-  readonly #place: Place<Watched>;
+  readonly #place: Place;
   readonly #now: () => number;
 
   constructor(running: Roster<Watched>, now: () => number) {
@@ -201,6 +207,9 @@ class Watched implements Deadline {
 
   close(): void {
     this.#place.leave();
+    // Another one that expires may have closed it.
+    this.lift();
+    this.watcher = undefined;
   }
 }
 

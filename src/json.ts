@@ -59,19 +59,20 @@ export const listBounds: JsonBounds = { depth: 200, values: 200_000, digits: 100
  * Refuses, before anything is made of it, JSON beyond the bounds, and JSON in which an object names a key twice,
  * however it is escaped: parsers disagree about which one counts, and what we judge, or a person allows, could be
  * something else than what the upstream does. One pass, which ends where a bound is met.
- * Returns the text of the object that is `member`, where it is plain to see that `canonicalJson` would write the same.
+ * Returns the text of the object that is `member`, where it is plain to see that `canonicalJson` would write the same; undefined
+ * otherwise.
  * Failures: `message_invalid`; `body_unreadable` for a key that is no JSON. Other text that is no JSON passes.
  */
 export function scanJson(
   json: string,
-  bounds: JsonBounds = messageBounds,
-  member?: MemberPath,
+  { bounds = messageBounds, member }: ScanOptions = {},
 ): string | undefined {
   const scan = new Scan(json, bounds, member);
   for (let at = 0; at < json.length; at += 1) at = scan.take(at);
   return scan.canonical;
 }
 
+type ScanOptions = { readonly bounds?: JsonBounds; readonly member?: MemberPath };
 /** A member of a member of an object. */
 type MemberPath = readonly [outer: string, inner: string];
 
@@ -92,9 +93,10 @@ class Scan {
   #values = 0;
   readonly #member: MemberPath | undefined;
   /** Where the member begins; negative before it was met. */
-  #start = -1;
+  #memberStart = -1;
   /** Nothing since then is written otherwise than `canonicalJson` does it. */
   #isCanonical = false;
+  /** Its text, if so. */
   canonical: string | undefined;
 
   constructor(json: string, bounds: JsonBounds, member: MemberPath | undefined) {
@@ -125,7 +127,11 @@ class Scan {
         this.#leave(at);
         return at;
     }
-    if (startsNumber(character)) return this.#number(at);
+    return startsNumber(character) ? this.#number(at) : this.#other(at, character);
+  }
+
+  /** A letter of `true`, `false` or `null`, or a blank. */
+  #other(at: number, character: number): number {
     if (character <= blank) this.#isCanonical = false;
     return at;
   }
@@ -139,7 +145,7 @@ class Scan {
   #enter(at: number, hasKeys: boolean): void {
     if (this.#starts.length >= this.#bounds.depth) throw tooMuch("It is nested too deeply");
     if (hasKeys && this.#isMember()) {
-      this.#start = at;
+      this.#memberStart = at;
       this.#isCanonical = true;
     }
     this.#starts.push(hasKeys ? this.#keys.length : -1);
@@ -161,13 +167,13 @@ class Scan {
     const [first, second, third] = this.#starts;
     if (first !== 0 || second === undefined || second < 1 || third !== undefined) return false;
     const isNamed = (index: 0 | 1, at: number) => this.#keys[at] === this.#member?.[index];
-    if (this.#many !== undefined || this.#start >= 0) return false;
+    if (this.#many !== undefined || this.#memberStart >= 0) return false;
     return isNamed(0, second - 1) && isNamed(1, this.#keys.length - 1);
   }
 
   #end(at: number): void {
     this.#isCanonical = false;
-    const text = this.#json.slice(this.#start, at + 1);
+    const text = this.#json.slice(this.#memberStart, at + 1);
     // What is escaped could be written in another way.
     if (!text.includes("\\")) this.canonical = text;
   }

@@ -62,7 +62,7 @@ function messageBehind(event: ByteBuffer, { bytes, isEnd }: Piece): Message | un
 /** Numbers stay as they were written; an id is read as JSON has it. */
 function messageIn(text: string): Message | undefined {
   try {
-    scanJson(text, listBounds);
+    scanJson(text, { bounds: listBounds });
     const value = parseExactly(text);
     if (!isObject(value)) return undefined;
     const { id } = value;

@@ -66,7 +66,7 @@ export async function stopParts(app: Parts): Promise<void> {
   app.definitions.stop();
   await app.rateCounters.stop();
   app.deadlines.stop();
-  app.openStreams.close();
+  app.openStreams.stopComments();
   await app.recorder.stop();
 }
 

@@ -34,11 +34,11 @@ export function encodeRequest(
 }
 
 /** Most requests need no memory of their own: the kernel copies them before the next one is put together. */
-const room = new Uint8Array(16 * 1024);
+const sendBuffer = new Uint8Array(16 * 1024);
 
-/** A request's bytes, which are followed by others and hold until the next call: `restOf` them is kept. */
+/** The first `length` of these bytes are the request, until the next call: what is kept is kept with `restOf`. */
 export function bytesOf({ start, end, body, length }: EncodedRequest): Uint8Array {
-  const bytes = length <= room.length ? room : new Uint8Array(length);
+  const bytes = length <= sendBuffer.length ? sendBuffer : new Uint8Array(length);
   bytes.set(start);
   bytes.set(end, start.length);
   if (body !== undefined) bytes.set(body, start.length + end.length);
@@ -47,7 +47,7 @@ export function bytesOf({ start, end, body, length }: EncodedRequest): Uint8Arra
 
 /** What has not gone out of `length` bytes. */
 export function restOf(bytes: Uint8Array, gone: number, length: number): Uint8Array {
-  return bytes === room ? bytes.slice(gone, length) : bytes.subarray(gone, length);
+  return bytes === sendBuffer ? bytes.slice(gone, length) : bytes.subarray(gone, length);
 }
 
 /** Upstreams are few and their URLs the same for every call; message endpoints of 2024-11-05 are not. */

@@ -212,22 +212,25 @@ export type MediaType = {
 /** The headers of answers of one type: Response copies them, and most are what they were for the answer before. */
 class AnswerTemplate {
   readonly #headers: Headers;
-  #more: Values = {};
+  #own: Values = {};
 
   constructor(headers: Headers) {
     this.#headers = headers;
   }
 
-  /** @param more Ours; whatever an upstream has said goes to its own answer alone. */
-  headersFor(requestId: string, more: Values): Headers {
-    const [headers, before] = [this.#headers, this.#more];
-    this.#more = more;
+  /**
+   * The same object each time: it holds until the next call.
+   * @param own Headers of ours; what an upstream has said goes to its own answer alone.
+   */
+  headersFor(requestId: string, own: Values): Headers {
+    const [headers, before] = [this.#headers, this.#own];
+    this.#own = own;
     headers.set("x-request-id", requestId);
-    for (const name in more) {
-      const value = more[name] ?? "";
+    for (const name in own) {
+      const value = own[name] ?? "";
       if (value !== before[name]) headers.set(name, value);
     }
-    for (const name in before) if (more[name] === undefined) headers.delete(name);
+    for (const name in before) if (own[name] === undefined) headers.delete(name);
     return headers;
   }
 }

@@ -218,7 +218,7 @@ export function listIn(text: string): "none" | "list" | "unclear" {
   if (!mayHoldToolList(Buffer.from(text))) return "none";
   let messages: readonly unknown[];
   try {
-    scanJson(text, listBounds);
+    scanJson(text, { bounds: listBounds });
     const value: unknown = JSON.parse(text);
     messages = Array.isArray(value) ? value : [value];
   } catch {

@@ -65,12 +65,12 @@ async function readLater(
 }
 
 function readMessage(request: Request, bytes: Uint8Array<ArrayBuffer>): Call {
-  const { message, text, canonical } = parse(bytes);
+  const { message, text, canonicalArguments } = parse(bytes);
   if (Array.isArray(message)) {
     return { ...batch(request, message, text), body: bytes };
   }
   if (!isObject(message)) throw new Failure("message_invalid");
-  return single(new Sent(request, message, text, { canonical }), bytes);
+  return single(new Sent(request, message, text, { canonicalArguments }), bytes);
 }
 
 /** What is done with a message of this size takes a moment that others notice: each such step waits for its turn. */
@@ -100,15 +100,15 @@ const noMessage = {
 type Parsed = {
   readonly message: unknown;
   readonly text: string;
-  /** Of the arguments, where they were written like that. */
-  readonly canonical: string | undefined;
+  /** Undefined where they have to be written anew. */
+  readonly canonicalArguments: string | undefined;
 };
 
 function parse(body: Uint8Array): Parsed {
   try {
     const text = decoder.decode(body);
-    const canonical = scanJson(text, undefined, ["params", "arguments"]);
-    return { message: JSON.parse(text), text, canonical };
+    const canonicalArguments = scanJson(text, { member: ["params", "arguments"] });
+    return { message: JSON.parse(text), text, canonicalArguments };
   } catch (error) {
     throw error instanceof Failure ? error : new Failure("body_unreadable");
   }
@@ -187,20 +187,20 @@ class Sent {
   readonly request: Request;
   readonly message: Message;
   readonly text: string;
-  readonly canonical: string | undefined;
+  readonly canonicalArguments: string | undefined;
   readonly #index: number | undefined;
 
-  /** @param about Its index in a batch; its arguments, where they are known to be canonical. */
+  /** @param about Its index in a batch; the canonical text of its arguments, where that is known. */
   constructor(
     request: Request,
     message: Message,
     text: string,
-    about: { readonly index?: number; readonly canonical?: string | undefined },
+    about: { readonly index?: number; readonly canonicalArguments?: string | undefined },
   ) {
     this.request = request;
     this.message = message;
     this.text = text;
-    this.canonical = about.canonical;
+    this.canonicalArguments = about.canonicalArguments;
     this.#index = about.index;
   }
 
@@ -239,7 +239,7 @@ class WrittenCall implements Written {
   constructor(parameters: Message, sent: Sent) {
     this.#parameters = parameters;
     this.#sent = sent;
-    this.#canonical = sent.canonical;
+    this.#canonical = sent.canonicalArguments;
   }
 
   get arguments(): Message {

@@ -9,8 +9,8 @@ export type OpenStream = {
   readonly isAwaited: boolean;
   /** When it last carried a byte, in milliseconds. */
   readonly quietSince: number;
-  /** Among the others, from `join` on; its owner leaves it when the stream is over. */
-  place: Place<OpenStream> | undefined;
+  /** Among the others, set by `join`; its owner leaves it when the stream is over. */
+  place: Place | undefined;
   /** Tells its reader why, and ends it. */
   cut(because: FailureCode): void;
   /** Sends a comment, if the stream is between two events and its reader keeps up. */
@@ -19,7 +19,10 @@ export type OpenStream = {
 
 /** The open event streams by what their bearer rests on, so that an ended grant ends them too. */
 export type OpenStreams = {
-  /** What ended while the upstream was still being asked ends the stream at once. `since`: when the call began. */
+  /**
+   * Sets the stream's `place`. What ended while the upstream was still being asked ends it at once. `since`: when the
+   * call began.
+   */
   join(topics: readonly string[], stream: OpenStream, since: number): void;
   /** Why whoever rests on these may not go on; undefined when nothing of them has ended since then. Milliseconds. */
   ended(topics: readonly string[], since: number): FailureCode | undefined;
@@ -31,14 +34,14 @@ export type OpenStreams = {
   count(): number;
   /** How many rest on a subject. */
   countOf(subject: string): number;
-  /** Quiet ones get no more comments. */
-  close(): void;
+  /** Quiet ones get no more comments; they stay open. */
+  stopComments(): void;
 };
 
 /** Longer than an upstream may take to answer. */
 const rememberMs = 10 * 60_000;
 
-/** Keeps quiet streams alive, too, through proxies that cut silence of `quietMs`. One timer for all of them. */
+/** Proxies cut silence: one timer sends a comment into each stream that was silent for `quietMs`. */
 export function createOpenStreams(now: () => number, quietMs: number): OpenStreams {
   const groups = new Groups();
   const ended = createCache<number>({ freshMs: rememberMs, staleMs: 0, size: 10_000, now });
@@ -77,22 +80,21 @@ export function createOpenStreams(now: () => number, quietMs: number): OpenStrea
       for (const stream of meant) cutOne(stream, "gateway_stopping");
       return meant.length;
     },
-    close: () => clearInterval(timer),
+    stopComments: () => clearInterval(timer),
   };
 }
 
 type Group = Roster<OpenStream>;
 
-/** Each call asks how many streams its caller has, and looks at all groups of it. */
-const fewGroups = 64;
+/** Each call asks how many streams its caller has, and looks at all of its groups: empty ones go when there are so many. */
+const mostGroupsAtFirst = 64;
 const none: ReadonlySet<Group> = new Set();
 
-/** Streams by the list that says what they rest on: all calls of one tool by one caller have the same one. */
+/** Streams by the list that says what they rest on: the calls of one tool by one caller share one, others bring their own. */
 class Groups {
   readonly #groups = new Map<readonly string[], Group>();
   readonly #bySubject = new Map<string, Set<Group>>();
-  /** So many may there be before those that are empty go. */
-  #most = fewGroups;
+  #most = mostGroupsAtFirst;
 
   of(topics: readonly string[]): Group {
     const known = this.#groups.get(topics);
@@ -121,7 +123,7 @@ class Groups {
       this.#groups.delete(topics);
       for (const subject of topics) this.#leave(subject, group);
     }
-    this.#most = Math.max(fewGroups, 2 * this.#groups.size);
+    this.#most = Math.max(mostGroupsAtFirst, 2 * this.#groups.size);
   }
 
   #leave(subject: string, group: Group): void {

@@ -42,7 +42,7 @@ type LogOptions = {
 /** A burst is written as it comes: what waits outlives a young collection of the heap (decision 0029). */
 const [gatherMs, mostWaiting] = [20, 64];
 
-/** Lines are redacted, and written when 64 of them or 20 ms have come together; what nobody takes is counted. */
+/** Lines are redacted, and written when there are 64, or after 20 ms; what nobody takes is counted. */
 export function createLog(options: LogOptions): Log {
   const lowest = levels.indexOf(options.level);
   const lineOf = createLineOf(options);

@@ -1,5 +1,6 @@
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { App } from "#src/app.ts";
+import { Roster } from "#src/clock.ts";
 import type { OpenStream, OpenStreams } from "#src/proxy/open-streams.ts";
 import { type FailureCode, Failure, meaningOf } from "#src/failure.ts";
 import { switchedOff } from "#src/policy/switches.ts";
@@ -179,7 +180,7 @@ const mostKept = 256;
 
 /** @param name Of this process: an event id of another one means nothing here. */
 export function createBroker(name: string): Broker {
-  const listeners = new Set<(kept: Kept) => void>();
+  const listeners = new Roster<(kept: Kept) => void>();
   const kept: Kept[] = [];
   let count = 0;
   const idOf = (number: number) => `${name}-${number}`;
@@ -191,11 +192,11 @@ export function createBroker(name: string): Broker {
       const one = { id: idOf(count), data, notice };
       kept.push(one);
       if (kept.length > mostKept) kept.shift();
-      for (const listener of listeners) listener(one);
+      for (const listener of listeners.all()) listener(one);
     },
     join(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
+      const place = listeners.join(listener);
+      return () => place.leave();
     },
     since(id) {
       const number = Number(id.startsWith(`${name}-`) ? id.slice(name.length + 1) : "x");

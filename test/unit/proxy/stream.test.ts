@@ -39,7 +39,7 @@ function open(reader: Partial<Reader> = {}) {
         count: () => 1,
         countOf: () => 1,
         ended: () => undefined,
-        close: () => undefined,
+        stopComments: () => undefined,
       },
     },
     {
