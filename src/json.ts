@@ -59,8 +59,8 @@ export const listBounds: JsonBounds = { depth: 200, values: 200_000, digits: 100
  * Refuses, before anything is made of it, JSON beyond the bounds, and JSON in which an object names a key twice,
  * however it is escaped: parsers disagree about which one counts, and what we judge, or a person allows, could be
  * something else than what the upstream does. One pass, which ends where a bound is met.
- * Returns the text of the object that is `member`, where it is plain to see that `canonicalJson` would write the same; undefined
- * otherwise.
+ * Returns the text of the object that is `member`, where that is most of it and plain to see that `canonicalJson` would write the
+ * same; undefined otherwise.
  * Failures: `message_invalid`; `body_unreadable` for a key that is no JSON. Other text that is no JSON passes.
  */
 export function scanJson(
@@ -174,8 +174,9 @@ class Scan {
   #end(at: number): void {
     this.#isCanonical = false;
     const text = this.#json.slice(this.#memberStart, at + 1);
-    // What is escaped could be written in another way.
-    if (!text.includes("\\")) this.canonical = text;
+    // A piece keeps all of the message alive; what is escaped could be written in another way.
+    const isMost = 2 * text.length >= this.#json.length;
+    if (isMost && !text.includes("\\")) this.canonical = text;
   }
 
   #text(start: number): number {

@@ -43,12 +43,13 @@ const rememberMs = 10 * 60_000;
 
 /** Proxies cut silence: one timer sends a comment into each stream that was silent for `quietMs`. */
 export function createOpenStreams(now: () => number, quietMs: number): OpenStreams {
-  const groups = new Groups();
+  const streams = new StreamsByTopic();
   const ended = createCache<number>({ freshMs: rememberMs, staleMs: 0, size: 10_000, now });
   const timer = setInterval(
     () => {
       const before = now() - quietMs;
-      for (const stream of groups.all()) if (stream.quietSince <= before) beatAlone(stream);
+      for (const stream of streams.all()) if (stream.quietSince <= before) beatAlone(stream);
+      streams.forgetUnused();
     },
     Math.min(1000, quietMs / 4),
   );
@@ -58,25 +59,21 @@ export function createOpenStreams(now: () => number, quietMs: number): OpenStrea
   };
   return {
     join(topics, stream, since) {
-      stream.place = groups.of(topics).join(stream);
+      stream.place = streams.join(topics, stream);
       const over = endedSince(topics, since);
       if (over !== undefined) stream.cut(over);
     },
     ended: endedSince,
     cut(subject) {
       ended.put(subject, now());
-      const streams = [...groups.on(subject)].flatMap((group) => group.all());
-      for (const stream of streams) cutOne(stream, reasonOf(subject));
-      return streams.length;
+      const meant = streams.on(subject);
+      for (const stream of meant) cutOne(stream, reasonOf(subject));
+      return meant.length;
     },
-    count: () => groups.all().length,
-    countOf(subject) {
-      let count = 0;
-      for (const { size } of groups.on(subject)) count += size;
-      return count;
-    },
+    count: () => streams.count(),
+    countOf: (subject) => streams.countOf(subject),
     stop(which) {
-      const meant = groups.all().filter(({ isAwaited }) => which === "all" || !isAwaited);
+      const meant = streams.all().filter(({ isAwaited }) => which === "all" || !isAwaited);
       for (const stream of meant) cutOne(stream, "gateway_stopping");
       return meant.length;
     },
@@ -84,52 +81,87 @@ export function createOpenStreams(now: () => number, quietMs: number): OpenStrea
   };
 }
 
-type Group = Roster<OpenStream>;
+/** Streams that rest on the same list of topics. */
+type Group = {
+  readonly list: readonly string[];
+  readonly topics: readonly Topic[];
+  readonly streams: Roster<OpenStream>;
+  /** Its list has been used before, and will be again. */
+  readonly isKept: boolean;
+};
+type Topic = { readonly groups: Set<Group>; streams: number };
 
-/** Each call asks how many streams its caller has, and looks at all of its groups: empty ones go when there are so many. */
-const mostGroupsAtFirst = 64;
-const none: ReadonlySet<Group> = new Set();
+const mostForgotten = 200;
 
-/** Streams by the list that says what they rest on: the calls of one tool by one caller share one, others bring their own. */
-class Groups {
+/** A stream joins the roster of its list: the calls of one tool by one caller share a list, others bring their own. */
+class StreamsByTopic {
+  readonly #all = new Roster<OpenStream>();
   readonly #groups = new Map<readonly string[], Group>();
-  readonly #bySubject = new Map<string, Set<Group>>();
-  #most = mostGroupsAtFirst;
+  readonly #topics = new Map<string, Topic>();
+  readonly #known = new WeakSet<readonly string[]>();
 
-  of(topics: readonly string[]): Group {
-    const known = this.#groups.get(topics);
-    if (known !== undefined) return known;
-    if (this.#groups.size >= this.#most) this.#forgetEmpty();
-    const group: Group = new Roster();
-    this.#groups.set(topics, group);
-    for (const subject of topics) {
-      const others = this.#bySubject.get(subject) ?? new Set();
-      this.#bySubject.set(subject, others.add(group));
-    }
-    return group;
-  }
-
-  on(subject: string): ReadonlySet<Group> {
-    return this.#bySubject.get(subject) ?? none;
+  join(list: readonly string[], stream: OpenStream): Place {
+    const group = this.#groups.get(list) ?? this.#begun(list);
+    const places = [this.#all.join(stream), group.streams.join(stream)];
+    for (const topic of group.topics) topic.streams += 1;
+    let isOver = false;
+    const leave = () => {
+      if (isOver) return;
+      isOver = true;
+      for (const place of places) place.leave();
+      for (const topic of group.topics) topic.streams -= 1;
+      if (group.streams.size === 0 && !group.isKept) this.#forget(group);
+    };
+    return { leave };
   }
 
   all(): readonly OpenStream[] {
-    return [...this.#groups.values()].flatMap((group) => group.all());
+    return this.#all.all();
   }
 
-  #forgetEmpty(): void {
-    for (const [topics, group] of this.#groups) {
-      if (group.size > 0) continue;
-      this.#groups.delete(topics);
-      for (const subject of topics) this.#leave(subject, group);
+  on(topic: string): readonly OpenStream[] {
+    const groups = this.#topics.get(topic)?.groups ?? [];
+    return [...groups].flatMap(({ streams }) => streams.all());
+  }
+
+  count(): number {
+    return this.#all.size;
+  }
+
+  countOf(topic: string): number {
+    return this.#topics.get(topic)?.streams ?? 0;
+  }
+
+  /** Lists go with the plans that they are of: so many at once, and the others the next time. */
+  forgetUnused(): void {
+    let left = mostForgotten;
+    for (const group of this.#groups.values()) {
+      if (left === 0) return;
+      if (group.streams.size > 0) continue;
+      this.#forget(group);
+      left -= 1;
     }
-    this.#most = Math.max(mostGroupsAtFirst, 2 * this.#groups.size);
   }
 
-  #leave(subject: string, group: Group): void {
-    const others = this.#bySubject.get(subject);
-    others?.delete(group);
-    if (others?.size === 0) this.#bySubject.delete(subject);
+  #begun(list: readonly string[]): Group {
+    const topics = [...new Set(list)].map((name) => {
+      const topic = this.#topics.get(name) ?? { groups: new Set(), streams: 0 };
+      this.#topics.set(name, topic);
+      return topic;
+    });
+    const isKept = this.#known.has(list);
+    const group: Group = { list, topics, streams: new Roster(), isKept };
+    for (const { groups } of topics) groups.add(group);
+    this.#groups.set(list, group);
+    this.#known.add(list);
+    return group;
+  }
+
+  #forget(group: Group): void {
+    this.#groups.delete(group.list);
+    for (const { groups } of group.topics) groups.delete(group);
+    for (const name of group.list)
+      if (this.#topics.get(name)?.groups.size === 0) this.#topics.delete(name);
   }
 }
 

@@ -98,13 +98,15 @@ function gatherLines(options: LogOptions, lineOfDropped: (dropped: number) => st
   let hear: ((text: string) => void) | undefined;
 
   function write(): void {
-    const count = waiting.length;
-    if (dropped > 0) waiting.push(lineOfDropped(dropped));
-    if (waiting.length === 0) return;
-    const text = `${waiting.join("\n")}\n`;
+    const lines = waiting;
+    const count = lines.length;
+    if (dropped > 0) lines.push(lineOfDropped(dropped));
+    if (lines.length === 0) return;
+    // Whoever hears of them may say something, and a writer may fail.
+    waiting = [];
+    const text = `${lines.join("\n")}\n`;
     hear?.(text);
     dropped = options.write(text) ? 0 : dropped + count;
-    waiting = [];
   }
 
   function flush(): void {

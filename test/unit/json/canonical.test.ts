@@ -244,10 +244,17 @@ const written: fc.Arbitrary<string> = fc.letrec<{ value: string; object: string 
 
 const found = (message: string) => scanJson(message, { member: ["params", "arguments"] });
 
+/** An object with a long last member: most of a message. */
+const long = (object: string) => {
+  const rest = `"\uffff":"${"x".repeat(2000)}"}`;
+  return object === "{}" ? `{${rest}` : `${object.slice(0, -1)},${rest}`;
+};
+
 test("what a scan offers as the canonical text of the arguments is that", () => {
   let offered = 0;
   check(
-    fc.property(written, written, written, (given, before, after) => {
+    fc.property(written, written, written, (object, before, after) => {
+      const given = long(object);
       const message = `{"a":${before},"params":{"_meta":${after},"arguments":${given},"x":${before}},"id":1}`;
       const canonicalText = found(message);
       if (canonicalText === undefined) return;
@@ -259,27 +266,25 @@ test("what a scan offers as the canonical text of the arguments is that", () => 
   expect(offered).toBeGreaterThan(30);
 });
 
-test("arguments that are plain are offered; others, and those of another place, are not", () => {
-  const plain = '{"a":[{"b":-1}],"c":"\u00e9 {\u2028}","d":null}';
+test("arguments that are plain and most of a message are offered; others, and those of another place, are not", () => {
+  const plain = long('{"a":[{"b":-1}],"c":"\u00e9 {\u2028}","d":null}');
+  const offered = (given: string) => found(`{"params":{"arguments":${given}}}`);
   expect(found(`{"jsonrpc": "2.0", "params": {"name":"x","arguments":${plain} }}`)).toBe(plain);
-  for (const other of [
-    '{"b":1,"a":1}',
-    '{"a":1.0}',
-    '{"a": 1}',
-    '{"a":"\\u0041"}',
-    "[{}]",
-    '"x"',
-    "null",
-  ]) {
-    expect(found(`{"params":{"arguments":${other}}}`)).toBeUndefined();
+  for (const other of ['{"b":1,"a":1}', '{"a":1.0}', '{"a": 1}', '{"a":"\\u0041"}']) {
+    expect(offered(long(other))).toBeUndefined();
+  }
+  for (const other of [`[${plain}]`, `"${"x".repeat(100)}"`, "null"]) {
+    expect(offered(other)).toBeUndefined();
   }
   const elsewhere = [
-    '{"arguments":{"a":1},"params":{}}',
-    '{"params":[{"arguments":{"a":1}}]}',
-    '[{"params":{"arguments":{"a":1}}}]',
-    '{"params":{"x":{"arguments":{"a":1}}}}',
-    '{"x":{"params":1,"arguments":{"a":1}}}',
-    '{"result":{"params":{"arguments":{"a":1}}}}',
+    `{"arguments":${plain},"params":{}}`,
+    `{"params":[{"arguments":${plain}}]}`,
+    `[{"params":{"arguments":${plain}}}]`,
+    `{"params":{"x":{"arguments":${plain}}}}`,
+    `{"x":{"params":1,"arguments":${plain}}}`,
+    `{"result":{"params":{"arguments":${plain}}}}`,
   ];
   for (const message of elsewhere) expect(found(message)).toBeUndefined();
+  // A small piece would keep the whole message in memory for as long as it is kept itself.
+  expect(found(`{"params":{"name":"${"x".repeat(2000)}","arguments":{"a":1}}}`)).toBeUndefined();
 });

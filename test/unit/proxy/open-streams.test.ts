@@ -42,3 +42,36 @@ test("streams are counted and ended by what they rest on, also when the lists of
   listener.place?.leave();
   expect(streams.countOf("session:1")).toBe(0);
 });
+
+test("a list that is used once leaves nothing behind, however many come; the costs of a stream do not grow", () => {
+  const streams = createOpenStreams(() => 0, 1000);
+  streams.stopComments();
+  const stream = (): OpenStream => ({
+    isAwaited: true,
+    quietSince: 0,
+    place: undefined,
+    cut: () => undefined,
+    beat: () => undefined,
+  });
+  const lists: WeakRef<readonly string[]>[] = [];
+  for (let each = 0; each < 100; each += 1) {
+    const [list, one, other] = [["all", "session:1"], stream(), stream()];
+    lists.push(new WeakRef(list));
+    streams.join(list, one, 1);
+    streams.join(list, other, 1);
+    one.place?.leave();
+    one.place?.leave();
+    expect(streams.countOf("session:1")).toBe(1);
+    other.place?.leave();
+  }
+  expect([streams.count(), streams.countOf("session:1"), streams.countOf("all")]).toEqual([
+    0, 0, 0,
+  ]);
+  return new Promise<void>((resolve) => {
+    setImmediate(() => {
+      Bun.gc(true);
+      expect(lists.filter((list) => list.deref() !== undefined).length).toBeLessThan(10);
+      resolve();
+    });
+  });
+});

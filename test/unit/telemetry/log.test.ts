@@ -41,3 +41,27 @@ test("lines that nobody takes are counted, and told when somebody reads again", 
   expect(JSON.parse(first ?? "")).toMatchObject({ event: "said" });
   expect(JSON.parse(second ?? "")).toMatchObject({ event: "log_dropped", dropped: 200 });
 });
+
+test("whoever hears of a line may say something, and a writer that fails keeps none", () => {
+  const { log, pieces, say, lines } = writing();
+  let heard = 0;
+  log.watch(() => {
+    heard += 1;
+    if (heard < 3) say(64);
+  });
+  say(64);
+  log.flush();
+  expect(lines()).toEqual([64, 64, 64]);
+  expect(pieces.length).toBe(3);
+  const failing = createLog({
+    level: "info",
+    now: () => new Date(0),
+    write: () => {
+      throw new Error("no");
+    },
+  });
+  for (let line = 0; line < 63; line += 1) failing.info("said");
+  expect(() => failing.info("said")).toThrow("no");
+  expect(() => failing.info("said")).not.toThrow();
+  expect(() => failing.flush()).toThrow("no");
+});
