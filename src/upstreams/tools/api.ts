@@ -101,6 +101,8 @@ type ApiContext = {
   readonly authorization: string;
   /** Whose share of the quota it is. */
   readonly holder: string;
+  /** The headers of requests that have none of their own, as they were sent before with this credential. */
+  readonly usual: Map<Endpoint, OutgoingRequest["headers"]>;
   readonly patterns: Readonly<Record<string, RegExp>>;
   readonly running: Running;
 };
@@ -215,12 +217,19 @@ function urlOf({ base, patterns }: ApiContext, endpoint: Endpoint, request: ApiR
   }
   const search = query.size === 0 ? "" : `?${query}`;
   const url = `${base}${path}${search}`;
+  if (fine.has(url)) return url;
   // Dot segments and the like would have been resolved away.
   if (new URL(url).href !== url) {
     throw new ToolProblem("invalid_argument", "The address cannot be built from these arguments");
   }
+  if (fine.size >= mostFine) fine.clear();
+  fine.add(url);
   return url;
 }
+
+/** Addresses that were looked at before. */
+const fine = new Set<string>();
+const mostFine = 200;
 
 const limits = {
   mostBytes: mostAnswerBytes,
@@ -251,14 +260,7 @@ async function send(
     const outgoing: OutgoingRequest = {
       url,
       method: endpoint.method,
-      headers: {
-        accept: endpoint.accept ?? "application/json",
-        "accept-encoding": "identity",
-        authorization: context.authorization,
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
-        ...endpoint.headers,
-        ...request.headers,
-      },
+      headers: headersFor(context, endpoint, request),
       body,
       cancel,
     };
@@ -272,6 +274,27 @@ async function send(
   } finally {
     context.running.ended(cancel);
   }
+}
+
+/** The same object for the same headers: its lines are written once. */
+function headersFor(
+  { authorization, usual }: ApiContext,
+  endpoint: Endpoint,
+  { body, headers }: ApiRequest,
+): OutgoingRequest["headers"] {
+  const isUsual = body === undefined && headers === undefined;
+  const known = isUsual ? usual.get(endpoint) : undefined;
+  if (known !== undefined) return known;
+  const made = {
+    accept: endpoint.accept ?? "application/json",
+    "accept-encoding": "identity",
+    authorization,
+    ...(body === undefined ? {} : { "content-type": "application/json" }),
+    ...endpoint.headers,
+    ...headers,
+  };
+  if (isUsual) usual.set(endpoint, made);
+  return made;
 }
 
 function judged(

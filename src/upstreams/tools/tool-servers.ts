@@ -142,16 +142,20 @@ type Call = {
   readonly running: Running;
 };
 
-/** By headers that were sent before. */
-const holders = new WeakMap<OutgoingRequest["headers"], string>();
+type Credential = Pick<Parameters<typeof callApi>[1], "authorization" | "holder" | "usual">;
 
-/** Whose credential it is. Not the credential itself: a key of a cache may end up in a message. */
-function holderOf(headers: OutgoingRequest["headers"]): string {
-  const known = holders.get(headers);
+/** By headers that were sent before; it goes with them. */
+const credentials = new WeakMap<OutgoingRequest["headers"], Credential>();
+
+/** What is known of a credential. Its holder is not the credential itself: a key of a cache may end up in a message. */
+function credentialOf(headers: OutgoingRequest["headers"]): Credential {
+  const known = credentials.get(headers);
   if (known !== undefined) return known;
-  const holder = hash("sha256", headers["authorization"] ?? "", "base64url");
-  holders.set(headers, holder);
-  return holder;
+  const authorization = headers["authorization"] ?? "";
+  const holder = hash("sha256", authorization, "base64url");
+  const made = { authorization, holder, usual: new Map() };
+  credentials.set(headers, made);
+  return made;
 }
 
 function apiFor(
@@ -159,15 +163,9 @@ function apiFor(
   { base, pack, api, sellers }: Served,
   { request, running }: Call,
 ): Omit<Api, "attach"> {
-  const authorization = request.headers["authorization"] ?? "";
-  const holder = holderOf(request.headers);
-  const context = {
-    base,
-    authorization,
-    patterns: pack.idPatterns,
-    running,
-    holder,
-  };
+  const credential = credentialOf(request.headers);
+  const { holder } = credential;
+  const context = { base, ...credential, patterns: pack.idPatterns, running };
   const seller = async () => {
     const { endpoint, read } = pack.whoAmI;
     const load = async () => {
