@@ -59,8 +59,8 @@ export const listBounds: JsonBounds = { depth: 200, values: 200_000, digits: 100
  * Refuses, before anything is made of it, JSON beyond the bounds, and JSON in which an object names a key twice,
  * however it is escaped: parsers disagree about which one counts, and what we judge, or a person allows, could be
  * something else than what the upstream does. One pass, which ends where a bound is met.
- * Returns the text of the object that is `member`, where that is most of it and plain to see that `canonicalJson` would write the
- * same; undefined otherwise.
+ * Returns the text of the object that is `member`, where it is more than half of the whole and `canonicalJson` would
+ * surely write the same; undefined otherwise.
  * Failures: `message_invalid`; `body_unreadable` for a key that is no JSON. Other text that is no JSON passes.
  */
 export function scanJson(
