@@ -123,7 +123,7 @@ async function placeOf(app: McpDeps, request: Request, peer: Upstream | undefine
 /** Notifications for whoever may read, which every scope includes. Failures: those of `bearerOf`, `busy`. */
 async function stream(app: McpDeps, request: Request, parts: NodeParts): Promise<Response> {
   const { upstream } = await placeOf(app, request, undefined);
-  const caller = await bearerOf(app, request, upstream);
+  const caller = await bearerOf(app, request.headers.get("authorization"), upstream);
   if (request.method === "HEAD") return new Response(null);
   const { accountId, provider } = caller;
   const own = provider === undefined ? [] : [`provider:${provider}`];

@@ -99,7 +99,7 @@ type Mounted = {
 async function operatorOf(app: DiscoveryDeps, request: Request, scope: Scope): Promise<void> {
   const upstream = app.catalog.upstreams.get("node");
   if (upstream === undefined) throw new Failure("not_found");
-  const caller = await bearerOf(app, request, upstream);
+  const caller = await bearerOf(app, request.headers.get("authorization"), upstream);
   app.switches.check(topicsOfCaller(caller, upstream));
   if (!isOperators(caller)) throw new Failure("operator_agents_only");
   if (!caller.allowed.has(scope)) {

@@ -2,8 +2,8 @@ import type { App } from "#src/app.ts";
 import { deriveKey } from "#src/crypto/seal.ts";
 import { Failure } from "#src/failure.ts";
 import { timely } from "#src/clock.ts";
-import { type Batch, batchesOf, callsBetween } from "./call-store.ts";
-import { chainWith, digestOf, rowText } from "./record.ts";
+import { type Batch, batchesOf, callsBetween, digestOf } from "./call-store.ts";
+import { chainWith, rowText } from "./record.ts";
 
 const digestBytes = 32;
 const dayMs = 86_400_000;

@@ -11,16 +11,15 @@ import { mostOpenAttempts } from "#src/accounts/refresh/store.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 
 /**
- * Who is calling, and whether their account is one that this upstream can use; at once when the bearer was
+ * Who is calling (by the header `Authorization`), and whether their account is one that this upstream can use; at once when the bearer was
  * proven a moment ago.
  * Failures: `bearer_missing`, `bearer_invalid`, `account_mismatch`, `database_unavailable`.
  */
 export function bearerOf(
   app: CallerDeps & Places,
-  request: Request,
+  header: string | null,
   upstream: Upstream,
 ): Caller | Promise<Caller> {
-  const header = request.headers.get("authorization");
   if (header === null) throw new Failure("bearer_missing");
   const isBearer = header.startsWith("Bearer ") || header.slice(0, 7).toLowerCase() === "bearer ";
   if (!isBearer) throw new Failure("bearer_invalid");

@@ -12,6 +12,7 @@ import {
   lt,
   sql,
 } from "drizzle-orm";
+import { hash } from "node:crypto";
 import type { Database } from "#db/open.ts";
 import { readId } from "#src/crypto/ids.ts";
 import { Failure, codeOf } from "#src/failure.ts";
@@ -27,14 +28,86 @@ export type Batch = typeof callBatches.$inferSelect;
 /** Any two processes that add to the chain must agree on this number. */
 const chainLock = 7_236_591_046;
 
-/** Rows as they are sent, each at the same place of all three. */
+/** Rows as they are sent, in the same order in all three. */
 export type EncodedRows = {
   readonly ids: readonly string[];
-  /** A JSON array of the columns of each, see `rowText`. */
-  readonly texts: readonly string[];
-  /** Of each text, 32 bytes. */
-  readonly digests: readonly Uint8Array[];
+  /** A JSON array, in which each row is one of its columns (see `rowText`). */
+  readonly json: string;
+  /** Of the text of each row, 32 bytes. */
+  readonly digests: Uint8Array;
 };
+
+const [mostWaiting, mostWaitingBytes] = [5000, 4 * 1024 * 1024];
+const [leastRoom, moreRoom, digestBytes, idLength] = [16 * 1024, 128 * 1024, 32, 36];
+
+/**
+ * Rows that are not stored yet, the oldest first, as bytes: thousands of texts would be looked at by every collection
+ * of the heap, and double it.
+ */
+export class WaitingRows {
+  /** Texts with a comma behind each. */
+  #texts: Buffer = Buffer.alloc(leastRoom);
+  #digests: Buffer = Buffer.alloc(leastRoom);
+  /** Where the comma of each text is. */
+  #ends: number[] = [];
+
+  get length(): number {
+    return this.#ends.length;
+  }
+
+  get isFull(): boolean {
+    return this.length >= mostWaiting || this.#bytes() >= mostWaitingBytes;
+  }
+
+  /** @param text Of `recordText`. */
+  add(text: string): void {
+    const [start, at] = [this.#bytes(), this.length * digestBytes];
+    // As UTF-8 a text is no longer than that.
+    this.#texts = withRoom(this.#texts, start + 3 * text.length + 1);
+    this.#digests = withRoom(this.#digests, at + digestBytes);
+    const end = start + this.#texts.write(`${text},`, start) - 1;
+    digestOf(this.#texts.subarray(start, end)).copy(this.#digests, at);
+    this.#ends.push(end);
+  }
+
+  first(most: number): EncodedRows {
+    const ends = this.#ends.slice(0, most);
+    const texts = this.#texts.toString("utf8", 0, ends.at(-1) ?? 0);
+    const ids = ends.map((_, row) => this.#idAt((ends[row - 1] ?? -1) + 1));
+    const digests = Buffer.from(this.#digests.subarray(0, ends.length * digestBytes));
+    return { ids, json: `[${texts}]`, digests };
+  }
+
+  remove(count: number): void {
+    const gone = (this.#ends[count - 1] ?? -1) + 1;
+    this.#texts.copyWithin(0, gone, this.#bytes());
+    this.#digests.copyWithin(0, count * digestBytes, this.length * digestBytes);
+    this.#ends = this.#ends.slice(count).map((end) => end - gone);
+  }
+
+  /** What a text begins with. */
+  #idAt(start: number): string {
+    const first = start + '["'.length;
+    return this.#texts.toString("latin1", first, first + idLength);
+  }
+
+  #bytes(): number {
+    return (this.#ends.at(-1) ?? -1) + 1;
+  }
+}
+
+/** The same bytes, with room for so many. What is not used costs memory elsewhere: the heap grows with it. */
+function withRoom(bytes: Buffer, wanted: number): Buffer {
+  if (wanted <= bytes.length) return bytes;
+  const larger = Buffer.alloc(wanted + moreRoom);
+  bytes.copy(larger);
+  return larger;
+}
+
+/** Of a row's text, 32 bytes: what the chain of the audit trail is made of. */
+export function digestOf(text: string | Uint8Array): Buffer {
+  return hash("sha256", text, "buffer");
+}
 
 /** Makes a link of the chain; see `audit.ts`. */
 export type MakeLink = (
@@ -51,7 +124,6 @@ export async function saveCalls(
   rows: EncodedRows,
   makeLink: MakeLink,
 ): Promise<void> {
-  const json = `[${rows.texts.join(",")}]`;
   await db.transaction(async (transaction) => {
     // Whoever hangs in the middle of it must not stop the others.
     await transaction.execute(sql`
@@ -64,14 +136,13 @@ export async function saveCalls(
         request_id, upstream, http_method, rpc_method, name, arguments_hash, guard, status, upstream_status, duration_ms, failure)
       select (r->>0)::uuid, (r->>1)::timestamptz, (r->>2)::uuid, (r->>3)::uuid, (r->>4)::uuid, (r->>5)::uuid, (r->>6)::uuid, r->>7,
         r->>8, r->>9, r->>10, r->>11, r->>12, r->>13, r->>14, (r->>15)::int, (r->>16)::int, (r->>17)::int, r->>18
-      from jsonb_array_elements(${json}::text::jsonb) as r
+      from jsonb_array_elements(${rows.json}::text::jsonb) as r
       where r->>2 is null or exists (select 1 from ${people} p where p.id = (r->>2)::uuid)
       on conflict (id) do nothing returning id)
       select count(*)::int as count,
         case when count(*) < ${rows.ids.length} then string_agg(id::text, ' ') end as ids from stored`);
     if (stored === undefined || stored.count === 0) return;
     const own = amongThem(rows, stored.ids);
-    const digests = Buffer.concat(own.digests);
     // As late as it can be: other replicas wait for it.
     await transaction.execute(sql`select pg_advisory_xact_lock(${chainLock})`);
     const [before] = await transaction
@@ -81,7 +152,7 @@ export async function saveCalls(
       .limit(1);
     const [clock] = await transaction.execute<{ day: string }>(sql`
       select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD') as day`);
-    const batch = { seq: (before?.seq ?? 0) + 1, day: clock?.day ?? "", digests };
+    const batch = { seq: (before?.seq ?? 0) + 1, day: clock?.day ?? "", digests: own.digests };
     const link = makeLink(before?.link, batch);
     const at = sql`clock_timestamp()`;
     await transaction
@@ -95,8 +166,11 @@ export async function saveCalls(
 function amongThem(rows: EncodedRows, ids: string | null): Pick<EncodedRows, "ids" | "digests"> {
   if (ids === null) return rows;
   const known = new Set(ids.split(" "));
-  const isKnown = (_: unknown, at: number) => known.has(rows.ids[at] ?? "");
-  return { ids: rows.ids.filter(isKnown), digests: rows.digests.filter(isKnown) };
+  const own = [...rows.ids.entries()].filter(([, id]) => known.has(id));
+  const digests = own.map(([row]) =>
+    rows.digests.subarray(row * digestBytes, (row + 1) * digestBytes),
+  );
+  return { ids: own.map(([, id]) => id), digests: Buffer.concat(digests) };
 }
 
 type CallFilter = {

@@ -17,6 +17,7 @@ import { listIn, mayHoldToolList, type Inspection } from "./inspection.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { ResponseInspector } from "./response-inspector.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
+import { eventStreams } from "#src/runtime/runtime.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";
 
@@ -60,7 +61,7 @@ export function deliver(
   const { status, headers } = answer;
   const type = mediaTypeOf(headers.get("content-type"));
   const given = headersOut(app, headers, delivery.context);
-  const head = { status, template: type.template, given };
+  const head = { status, type, given };
   const body = takenBody(answer, type, delivery) ?? bodyOf(app, answer, type, delivery);
   return body instanceof Promise
     ? respondLater(body, head, delivery)
@@ -69,7 +70,7 @@ export function deliver(
 
 type AnswerHead = {
   readonly status: number;
-  readonly template: MediaType["template"];
+  readonly type: MediaType;
   readonly given: Readonly<Record<string, string>> | undefined;
 };
 
@@ -79,11 +80,12 @@ async function respondLater(body: Promise<Body>, head: AnswerHead, delivery: Del
 
 function respond(
   body: Body,
-  { status, template, given }: AnswerHead,
+  { status, type, given }: AnswerHead,
   { requestId, decision }: Delivery,
 ): Response {
-  const headers = template.headersFor(requestId, decision.headers);
+  const headers = type.template.headersFor(requestId, decision.headers);
   const response = new Response(body, { status, headers });
+  if (type.isStream) eventStreams.add(response);
   for (const name in given) response.headers.set(name, given[name] ?? "");
   return response;
 }

@@ -48,16 +48,14 @@ export function headersIn(
   credential: Readonly<Record<string, string>>,
 ): Readonly<Record<string, string>> {
   const { headers } = request;
-  const parameters = parametersIn(headers);
-  if (parameters !== undefined) {
-    return { ...headersOf(app, request, plan, credential), ...parameters };
-  }
   const before = sent.get(plan);
-  if (before !== undefined && saysTheSame(request, credential, before)) return before.headers;
+  if (before !== undefined && saysTheSame(request, credential, before)) {
+    return withParameters(headers, before.headers);
+  }
   const made = headersOf(app, request, plan, credential);
   const said = read.map((name) => headers.get(name));
   sent.set(plan, { method: request.method, said, credential, headers: made });
-  return made;
+  return withParameters(headers, made);
 }
 
 function saysTheSame({ method, headers }: Request, credential: Values, before: Sent): boolean {
@@ -68,13 +66,13 @@ function saysTheSame({ method, headers }: Request, credential: Values, before: S
 }
 
 /** Only a tool with an `x-mcp-header` annotation makes a client send these, beside `Mcp-Name` (MCP 2026-07-28). */
-function parametersIn(headers: Headers): Record<string, string> | undefined {
-  if (!headers.has("mcp-name")) return undefined;
-  let found: Record<string, string> | undefined;
+function withParameters(headers: Headers, made: Values): Values {
+  if (made["mcp-name"] === undefined) return made;
+  const found: Record<string, string> = {};
   headers.forEach((value, name) => {
-    if (name.startsWith("mcp-param-")) (found ??= {})[name] = sendable(name, value);
+    if (name.startsWith("mcp-param-")) found[name] = sendable(name, value);
   });
-  return found;
+  return { ...made, ...found };
 }
 
 function headersOf(

@@ -19,6 +19,7 @@ import {
   admitWaiting,
   countUnusable,
   decide,
+  enter,
 } from "#src/policy/guard.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Tracing } from "#src/telemetry/trace.ts";
@@ -65,9 +66,10 @@ export async function proxyCall(
   app: ProxyDeps,
   request: Request,
   exchange: McpExchange,
+  authorization: string | null,
 ): Promise<Response> {
   const { upstream } = exchange;
-  const proven = bearerOf(app, request, upstream);
+  const proven = bearerOf(app, authorization, upstream);
   const caller = proven instanceof Promise ? await proven : proven;
   const context = contextOf(app, request, exchange, caller);
   exchange.context = context;
@@ -82,7 +84,7 @@ export async function proxyCall(
     await step();
     // What has changed while the body was on its way counts.
     renewPlan(app, context);
-    leave ??= admit(app, context);
+    leave ??= enter(app, context);
     if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
     checkScopes(caller, call.rpcMethods);
     checkHeaders(request, call);

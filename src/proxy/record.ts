@@ -5,9 +5,15 @@ import { timely } from "#src/clock.ts";
 import { cleaned, storable } from "#src/telemetry/redact.ts";
 import type { CallContext, ToolInvocation } from "#src/policy/plan.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
-import { createHmac, hash } from "node:crypto";
+import { createHmac } from "node:crypto";
 import type { McpExchange } from "./mcp-exchange.ts";
-import { type EncodedRows, type MakeLink, saveCalls, type CallRow } from "./call-store.ts";
+import {
+  type EncodedRows,
+  type MakeLink,
+  saveCalls,
+  type CallRow,
+  WaitingRows,
+} from "./call-store.ts";
 import type { Caller } from "#src/oauth-server/caller.ts";
 import type { Upstream } from "#src/upstreams/upstream.ts";
 
@@ -27,15 +33,14 @@ type Deps = Pick<App, "db" | "now" | "log" | "metrics" | "bindingKey">;
 const [behindMs, mostRecords] = [20, 64];
 const everyMs = 500;
 const batchRows = 500;
-const mostWaiting = 5000;
 
 /**
- * Up to 1,000 rows a second are stored; beyond 5,000 waiting rows the newest are dropped and counted in the
- * log, which has a line for every call in any case.
+ * Up to 1,000 rows a second are stored; beyond 5,000 waiting rows, or 4 MiB of them, the newest are dropped and counted
+ * in the log, which has a line for every call in any case.
  */
 export function createRecorder(app: Deps): Recorder {
   const makeLink = chainWith(app.bindingKey);
-  const waiting = new Waiting();
+  const waiting = new WaitingRows();
   const backlog = createBacklog(app.log, [
     ({ tool }) => void tool?.hash,
     (record) => {
@@ -55,13 +60,12 @@ export function createRecorder(app: Deps): Recorder {
     const { caller, startedAt, httpMethod } = record;
     // Calls of nobody (a wrong bearer) are in the log alone: a flood of them must not fill the database.
     if (caller === undefined || httpMethod === undefined) return;
-    if (waiting.length >= mostWaiting) {
+    if (waiting.isFull) {
       dropped += 1;
       return;
     }
     const at = new Date(startedAt);
-    const id = newId(at);
-    waiting.add(id, recordText(record, caller, [id, at.toISOString()]));
+    waiting.add(recordText(record, caller, [newId(at), at.toISOString()]));
   }
 
   /** One batch at a time; true when it is stored. */
@@ -99,32 +103,6 @@ export function createRecorder(app: Deps): Recorder {
       while (waiting.length > 0 && (await write()));
     },
   };
-}
-
-/** Rows that are not stored yet, the oldest first. */
-class Waiting {
-  readonly #ids: string[] = [];
-  readonly #texts: string[] = [];
-  readonly #digests: Buffer[] = [];
-
-  get length(): number {
-    return this.#ids.length;
-  }
-
-  add(id: string, text: string): void {
-    this.#ids.push(id);
-    this.#texts.push(text);
-    this.#digests.push(digestOf(text));
-  }
-
-  first(most: number): EncodedRows {
-    const of = <T>(column: readonly T[]) => column.slice(0, most);
-    return { ids: of(this.#ids), texts: of(this.#texts), digests: of(this.#digests) };
-  }
-
-  remove(count: number): void {
-    for (const column of [this.#ids, this.#texts, this.#digests]) column.splice(0, count);
-  }
 }
 
 /**
@@ -308,11 +286,6 @@ export function rowText(row: CallRow): string {
   // Rows of before there was a code of failure have their digests without it.
   const outcome = [status, upstreamStatus, durationMs, ...(failure ? [failure] : [])];
   return JSON.stringify([...who, ...what, ...outcome].map((value) => value ?? null));
-}
-
-/** Of a row's text, 32 bytes: what the chain of the audit trail is made of. */
-export function digestOf(text: string): Buffer {
-  return hash("sha256", text, "buffer");
 }
 
 /**

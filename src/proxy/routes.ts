@@ -135,8 +135,9 @@ function answerRoute(
   }
   if (method !== "POST" && method !== "GET" && method !== "DELETE")
     throw new Failure("method_not_allowed");
-  if (request.headers.get("authorization")?.startsWith(probeScheme) === true) {
+  const authorization = request.headers.get("authorization");
+  if (authorization?.startsWith(probeScheme) === true) {
     return app.probes.answer(request, asked.exchange.requestId);
   }
-  return proxyCall(app, request, asked.exchange);
+  return proxyCall(app, request, asked.exchange, authorization);
 }

@@ -10,6 +10,7 @@ import {
   type Runtime,
   type ServeOptions,
   type RunningServer,
+  eventStreams,
   lastWordsMs,
 } from "./runtime.ts";
 import type { Incoming, OutgoingRequest, Pin } from "#src/http/exchange.ts";
@@ -105,8 +106,7 @@ function listen(
       // An answer may take its time: what waits for it has limits of its own.
       server.timeout(request, 0);
       return answer.then((given) => {
-        const isStream = given.headers.get("content-type")?.startsWith("text/event-stream");
-        if (isStream !== true) server.timeout(request, keptSeconds);
+        if (!eventStreams.has(given)) server.timeout(request, keptSeconds);
         return given;
       });
     },

@@ -6,6 +6,9 @@ import type { Exchange } from "#src/http/exchange.ts";
 /** `peer` asks for the address at the other end of the connection; it is only asked when it is needed. */
 export type Handle = (request: Request, peer: () => string) => Response | Promise<Response>;
 
+/** Answers that may be silent for as long as they like. Whoever makes one adds it: looking at headers costs every call. */
+export const eventStreams = new WeakSet<Response>();
+
 export type ServeOptions = {
   readonly hostname: string;
   readonly port: number;
