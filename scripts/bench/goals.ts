@@ -124,9 +124,9 @@ const goals: readonly Goal[] = [
   },
 ];
 
-const compared = ["gateway", "bare"] as const;
+const compared = ["gateway", "plain", "bare"] as const;
 
-/** The goals beside what the gateway reached, and what the barest gateway reached in the same run. */
+/** The goals beside what the gateway, the plain function and the barest proxy reached in the same run. */
 export function renderGoals(readings: Readings): string {
   const rows = goals.map((goal) =>
     [goal.title, `${goal.atLeast ? "≥" : "≤"} ${goal.bound}`].concat(

@@ -1,7 +1,7 @@
 /**
  * bun scripts/bench/main.ts [--seconds N] [--rounds N] [--only calls|streams|memory|tokens|refresh|shop|restart|steps] [--save]
  *
- * Measures short MCP calls and streams directly, through nginx, through the barest Bun proxy and through the gateway,
+ * Measures short MCP calls and streams directly, through nginx, through the barest Bun proxy, a plain function and the gateway,
  * access tokens beside node-oidc-provider's, calls whose tokens die beside calls whose tokens live, and calls before,
  * during and after a restart of PostgreSQL: round-robin in one run, because only ratios within one run mean anything.
  * Loopback only; it passes no judgement. `--save` writes docs/performance.md.
@@ -59,10 +59,10 @@ const jobs: Readonly<Record<string, Job>> = {
     },
   },
   memory: {
-    words: () => "a minute at full load for each of two",
+    words: () => "a minute at full load for each of three",
     async work(bench) {
       await measureMemory(bench);
-      return [renderTable(bench.readings, ["bare", "gateway"])];
+      return [renderTable(bench.readings, ["bare", "plain", "gateway"])];
     },
   },
   tokens: {

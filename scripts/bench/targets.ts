@@ -12,13 +12,14 @@ export type Running = {
   stop(): Promise<void>;
 };
 
-export const targetNames = ["direct", "nginx", "bare", "gateway", "unguarded"] as const;
+export const targetNames = ["direct", "nginx", "bare", "plain", "gateway", "unguarded"] as const;
 export type TargetName = (typeof targetNames)[number];
 
 export const titles: Readonly<Record<TargetName, string>> = {
   direct: "direct",
   nginx: "nginx proxy_pass",
   bare: "bare Bun.serve + fetch",
+  plain: "plain function",
   gateway: "gateway",
   unguarded: "gateway without guards",
 };
@@ -28,13 +29,16 @@ const starters: Readonly<
 > = {
   direct: (url) => Promise.resolve({ url, headers: {}, stop: () => Promise.resolve() }),
   nginx: startNginx,
-  bare: async (upstreamUrl) => {
-    const { url, child, stop } = await startScript("stand-in.ts", [upstreamUrl]);
-    return { url, pid: child.pid, headers: {}, stop };
-  },
+  bare: (upstreamUrl) => startOwn("stand-in.ts", upstreamUrl),
+  plain: (upstreamUrl) => startOwn("plain.ts", upstreamUrl),
   gateway: (upstreamUrl) => startGateway(upstreamUrl),
   unguarded: (upstreamUrl) => startGateway(upstreamUrl, { environment: guardsOff }),
 };
+
+async function startOwn(script: string, upstreamUrl: string): Promise<Running> {
+  const { url, child, stop } = await startScript(script, [upstreamUrl]);
+  return { url, pid: child.pid, headers: {}, stop };
+}
 
 export type Target = Omit<Running, "stop"> & { readonly name: TargetName; readonly stop: Stop };
 
