@@ -137,17 +137,6 @@ test("only src/runtime names Bun or Deno", () => {
   expect(named.map(({ path }) => path)).toEqual([]);
 });
 
-test("whoever answers with a stream of events tells the server, which would end it while it is silent", () => {
-  const makers = files.filter(
-    ({ path, code }) =>
-      wordOf(path) !== "check" && code.includes('"content-type": "text/event-stream"'),
-  );
-  expect(makers.length).toBeGreaterThan(1);
-  const isTold = ({ code }: SourceFile) => code.includes("eventStreams.add(");
-  expect(makers.filter((file) => !isTold(file)).map(({ path }) => path)).toEqual([]);
-  expect(files.filter(isTold).map(({ path }) => path)).toContain("src/proxy/deliver.ts");
-});
-
 test("only cli/environment.ts and src/runtime read process.env", () => {
   const readers = files.filter(
     ({ path, code }) =>

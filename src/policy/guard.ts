@@ -30,8 +30,7 @@ import type { Switches } from "./switches.ts";
 /*
  * May this call go ahead?
  *
- *   admit     before a big body is read: switches, what is under way, room in the limits
- *   enter     after a small one: what is under way
+ *   admit     before a big body is read, after a small one: switches, what is under way, room in the limits
  *   decide    switches → rules of tools → budgets → limits → loops ─┬─> PolicyDecision, at once
  *             a person's yes, the provider's rate, other replicas ──┴─> PolicyDecision, later
  *   ended     how it went, for the loops and the provider's rate
@@ -54,22 +53,15 @@ export type PolicyDeps = Pick<App, "config" | "db" | "now" | "seal" | "publicUrl
 type OpenStreams = { countOf(subject: string): number };
 
 /**
- * Whether a request may come in at all, before its big body is read: what is switched off, how many of the caller are
- * under way, and whether its limits have room for one more. Until the result is called, it is under way.
+ * Whether a request may come in at all, before a big body is read and after a small one: what is switched off, how
+ * many of the caller are under way, and whether its limits have room for one more. Until the result is called, it is
+ * under way.
  * Failures: `upstream_switched_off`, `switched_off`, `agent_stopped`, `too_many_at_once`, `rate_limited`.
  */
 export function admit(app: PolicyDeps, call: CallContext): () => void {
   app.switches.check(call.plan.topics);
-  checkLimits(app.rateCounters, limitsOf(app, call), 1, call.at);
-  return enter(app, call);
-}
-
-/**
- * The same of a request that has come whole and is decided now, which looks at switches and limits.
- * Failures: `too_many_at_once`.
- */
-export function enter(app: PolicyDeps, call: CallContext): () => void {
   checkAtOnce(app, call);
+  checkLimits(app.rateCounters, limitsOf(app, call), 1, call.at);
   return begin(app, call.caller.key);
 }
 

@@ -17,7 +17,7 @@ import { listIn, mayHoldToolList, type Inspection } from "./inspection.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { ResponseInspector } from "./response-inspector.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
-import { eventStreams } from "#src/runtime/runtime.ts";
+import { wholeAnswers } from "#src/runtime/runtime.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import { type Reader, relayEvents } from "./stream.ts";
 
@@ -85,7 +85,7 @@ function respond(
 ): Response {
   const headers = type.template.headersFor(requestId, decision.headers);
   const response = new Response(body, { status, headers });
-  if (type.isStream) eventStreams.add(response);
+  if (!type.isStream) wholeAnswers.add(response);
   for (const name in given) response.headers.set(name, given[name] ?? "");
   return response;
 }

@@ -68,11 +68,11 @@ function saysTheSame({ method, headers }: Request, credential: Values, before: S
 /** Only a tool with an `x-mcp-header` annotation makes a client send these, beside `Mcp-Name` (MCP 2026-07-28). */
 function withParameters(headers: Headers, made: Values): Values {
   if (made["mcp-name"] === undefined) return made;
-  const found: Record<string, string> = {};
+  let found: Record<string, string> | undefined;
   headers.forEach((value, name) => {
-    if (name.startsWith("mcp-param-")) found[name] = sendable(name, value);
+    if (name.startsWith("mcp-param-")) (found ??= {})[name] = sendable(name, value);
   });
-  return { ...made, ...found };
+  return found === undefined ? made : { ...made, ...found };
 }
 
 function headersOf(

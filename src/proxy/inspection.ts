@@ -235,13 +235,15 @@ export const seamBytes = 8;
 const sign = /"tool(?:s|\u00c5\u00bf)"|\\u00(?:[57][34]|[46][fc])|\\u017f/i;
 
 /** What every sign of one begins with: looked for in bytes, without a copy of them. */
-const escape = Buffer.from("\\u0");
+const escapes = [Buffer.from("\\u00"), Buffer.from("\\u01")] as const;
 const keyStarts = [Buffer.from('"t'), Buffer.from('"T')] as const;
 const longestKey = 8;
 
 /** Whether a key `tools` may be in it, however it is written. Nobody escapes letters who has nothing to hide. */
 export function mayHoldToolList(bytes: Buffer): boolean {
-  if (bytes.includes(escape)) return sign.test(bytes.toString("latin1"));
+  for (const escape of escapes) {
+    if (bytes.includes(escape)) return sign.test(bytes.toString("latin1"));
+  }
   return keyStarts.some((start) => hasSignAt(bytes, start));
 }
 

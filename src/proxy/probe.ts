@@ -1,4 +1,3 @@
-import { eventStreams } from "#src/runtime/runtime.ts";
 import type { App } from "#src/app.ts";
 import { isObject } from "#src/json.ts";
 import { Secret, isSame, newToken, tagOf, tokenPrefixes } from "#src/crypto/secret.ts";
@@ -91,9 +90,7 @@ export function createProbes(app: Deps): Probes {
         "x-accel-buffering": "no",
         "x-request-id": requestId,
       };
-      const response = new Response(body, { headers });
-      eventStreams.add(response);
-      return response;
+      return new Response(body, { headers });
     },
   };
 }

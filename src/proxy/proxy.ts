@@ -19,7 +19,6 @@ import {
   admitWaiting,
   countUnusable,
   decide,
-  enter,
 } from "#src/policy/guard.ts";
 import type { DatabaseWatch } from "#src/telemetry/database-health.ts";
 import type { Tracing } from "#src/telemetry/trace.ts";
@@ -84,7 +83,7 @@ export async function proxyCall(
     await step();
     // What has changed while the body was on its way counts.
     renewPlan(app, context);
-    leave ??= enter(app, context);
+    leave ??= admit(app, context);
     if (app.tracing !== undefined) beginSpan(app.tracing, request, exchange, call);
     checkScopes(caller, call.rpcMethods);
     checkHeaders(request, call);

@@ -10,8 +10,8 @@ import {
   type Runtime,
   type ServeOptions,
   type RunningServer,
-  eventStreams,
   lastWordsMs,
+  wholeAnswers,
 } from "./runtime.ts";
 import type { Incoming, OutgoingRequest, Pin } from "#src/http/exchange.ts";
 import { Connection, createIdleConnections } from "#src/http/connection.ts";
@@ -106,11 +106,17 @@ function listen(
       // An answer may take its time: what waits for it has limits of its own.
       server.timeout(request, 0);
       return answer.then((given) => {
-        if (!eventStreams.has(given)) server.timeout(request, keptSeconds);
+        if (!isStream(given)) server.timeout(request, keptSeconds);
         return given;
       });
     },
   });
+}
+
+/** Streams may be silent for as long as they like. */
+function isStream(answer: Response): boolean {
+  if (wholeAnswers.has(answer)) return false;
+  return answer.headers.get("content-type")?.startsWith("text/event-stream") === true;
 }
 
 /**

@@ -6,8 +6,8 @@ import type { Exchange } from "#src/http/exchange.ts";
 /** `peer` asks for the address at the other end of the connection; it is only asked when it is needed. */
 export type Handle = (request: Request, peer: () => string) => Response | Promise<Response>;
 
-/** Answers that may be silent for as long as they like. Whoever makes one adds it: looking at headers costs every call. */
-export const eventStreams = new WeakSet<Response>();
+/** Answers that are known to be no streams: to find it out by their headers costs each call more than to say so. */
+export const wholeAnswers = new WeakSet<Response>();
 
 export type ServeOptions = {
   readonly hostname: string;

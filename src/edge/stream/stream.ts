@@ -4,7 +4,6 @@ import { Roster } from "#src/clock.ts";
 import type { OpenStream, OpenStreams } from "#src/proxy/open-streams.ts";
 import { type FailureCode, Failure, meaningOf } from "#src/failure.ts";
 import { switchedOff } from "#src/policy/switches.ts";
-import { eventStreams } from "#src/runtime/runtime.ts";
 
 type Deps = Pick<App, "now"> & {
   readonly openStreams: OpenStreams;
@@ -38,14 +37,13 @@ export function openNotices(app: Deps, broker: Broker, asked: Asked): Response {
   if (open >= mostPerCaller) throw new Failure("busy");
   const source = new Notices(app, broker, asked);
   const stream = new ReadableStream<Uint8Array>(source, { highWaterMark: mostUnread });
-  const headers = {
-    "content-type": "text/event-stream",
-    "cache-control": "no-store",
-    "x-accel-buffering": "no",
-  };
-  const response = new Response(stream, { headers });
-  eventStreams.add(response);
-  return response;
+  return new Response(stream, {
+    headers: {
+      "content-type": "text/event-stream",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+    },
+  });
 }
 
 function eventOf({ id, data }: Kept): string {

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StoredCall } from "#src/proxy/call-store.ts";
 import { Failure } from "#src/failure.ts";
-import { eventStreams } from "#src/runtime/runtime.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import { type CallsQuery, callCells, findCalls } from "./calls.ts";
@@ -99,9 +98,7 @@ export function callTail(
     "cache-control": "no-store",
     "x-accel-buffering": "no",
   };
-  const response = new Response(body, { headers });
-  eventStreams.add(response);
-  return response;
+  return new Response(body, { headers });
 }
 
 type TailDeps = Pick<ConsoleDeps, "db" | "now" | "log" | "isDraining">;
