@@ -53,6 +53,7 @@ export function command<const T extends ArgsDef>(definition: Definition<T>): Com
       const isJson = context.args.json === true;
       try {
         refuseUnknown({ name, args }, context.args);
+        refuseWithoutValue({ name, args }, context.rawArgs);
         const outcome = await definition.run(context.args);
         if (outcome !== undefined) show(outcome, isJson);
       } catch (error) {
@@ -120,6 +121,28 @@ function refuseUnknown(definition: { name: string; args: ArgsDef }, given: objec
   throw new Failure("usage", `smartdash ${definition.name} does not know ${what}`, {
     hint: `smartdash ${definition.name} --help lists its options`,
   });
+}
+
+/** citty takes an option without its value for an empty one, or the option behind it for its value. */
+function refuseWithoutValue(
+  { name, args }: { readonly name: string; readonly args: ArgsDef },
+  words: readonly string[],
+): void {
+  const end = words.indexOf("--");
+  const own = end === -1 ? words : words.slice(0, end);
+  const lacking = own.find((word, at) => lacksValue(args, word, own[at + 1]));
+  if (lacking === undefined) return;
+  throw new Failure("usage", `${lacking.replace(/=.*/s, "")} needs a value`, {
+    hint: `smartdash ${name} --help lists its options`,
+  });
+}
+
+function lacksValue(args: ArgsDef, word: string, next = ""): boolean {
+  const [, option = "", given] = /^--([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
+  const type = args[option]?.type;
+  if (type !== "string" && type !== "enum") return false;
+  const isOption = next.startsWith("--") && next.replace(/^--(no-)?|=.*$/gs, "") in args;
+  return given === undefined ? next === "" || isOption : given === "";
 }
 
 /** Opens the app for one piece of work and closes it again, whatever happens. */

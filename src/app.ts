@@ -2,14 +2,14 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { type BundledDatabase, runningBundled, startBundled } from "#db/embedded.ts";
-import { hasDatabase, ownLike } from "#db/home.ts";
+import { ownLike } from "#db/home.ts";
 import { migrate, pendingMigrations } from "#db/migrate.ts";
 import { ping } from "#db/ping.ts";
 import { type Database, type OpenDatabase, openDatabase } from "#db/open.ts";
 import { explaining } from "#db/explain.ts";
 import { type Catalog, buildCatalog, issuersToDiscover } from "./upstreams/catalog.ts";
 import { withDiscovered } from "./providers/discover.ts";
-import { refuseUnaskedDatabase } from "./config/database.ts";
+import { expectDatabase, refuseUnaskedDatabase } from "./config/database.ts";
 import { type Config, loadConfig, originAt, refuse } from "./config/load.ts";
 import type { Environment } from "./config/read.ts";
 import { type Seal, createSeal, deriveKey, readKey } from "./crypto/seal.ts";
@@ -21,7 +21,6 @@ import { type Runtime, version } from "./runtime/runtime.ts";
 import { type Log, type Write, createLog, boundedWriter } from "./telemetry/log.ts";
 import { type Metrics, unreadMetrics } from "./telemetry/metrics.ts";
 import { type Tracing, createTracing } from "./telemetry/trace.ts";
-import { misspelt } from "./config/unknown-names.ts";
 
 /** What an operation may lean on. Operations ask for the parts they use. */
 export type App = {
@@ -144,15 +143,7 @@ async function bundledDatabase(
   if (running !== undefined) {
     return { url: running, stop: () => Promise.resolve(), keepRunning: () => undefined };
   }
-  if (options.role === "command" && !hasDatabase(config.home)) {
-    const hints = [
-      "Set SMARTDASH_HOME or DATABASE_URL as the gateway has it.",
-      ...misspelt(options.environment),
-    ];
-    throw new Failure("home_unusable", `There is no smartdash database in ${config.home}`, {
-      hint: hints.join(" "),
-    });
-  }
+  if (options.role === "command") expectDatabase(config, options.environment);
   refuseUnaskedDatabase(config);
   return await startBundled(config.home, install);
 }

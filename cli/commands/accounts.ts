@@ -27,7 +27,7 @@ const list = command({
     refuseUnlike("--state", state, accountStates);
     for (const [option, value] of Object.entries({ limit, page })) {
       if (/^[1-9]\d{0,6}$/.test(value)) continue;
-      throw new Failure("usage", `--${option} takes a whole number`);
+      throw new Failure("usage", `--${option} is a whole number from 1 to 9999999`);
     }
     const found = await withApp({ role: "command" }, ({ db, catalog }) => {
       refuseUnlike("--provider", provider, [...catalog.providers.keys()]);

@@ -29,7 +29,7 @@ const list = command({
   run: async (args) => {
     const [ageMs, most] = [ageIn(args.since), Number(args.limit)];
     if (!Number.isInteger(most) || most < 1 || most > 10_000) {
-      throw new Failure("usage", "--limit is a number from 1 to 10000");
+      throw new Failure("usage", "--limit is a whole number from 1 to 10000");
     }
     const calls = await withApp({ role: "command" }, async (app) => {
       const account = args.account === undefined ? undefined : await findAccount(app, args.account);
@@ -54,14 +54,19 @@ const list = command({
     const lines = calls.map((call) => [
       call.at.toISOString().slice(5, 19),
       `${call.status}`,
-      [call.guard, call.upstream, call.rpcMethod ?? call.httpMethod, call.name, whose(call)]
+      [endOf(call), call.upstream, call.rpcMethod ?? call.httpMethod, call.name, whose(call)]
         .filter((each) => each !== null && each !== "")
         .join(" "),
     ]);
-    const headings = ["at (UTC)", "status", "guard, call, whose"];
+    const headings = ["at (UTC)", "status", "guard or failure, call, whose"];
     return { json: { calls: calls.map(shown) }, text: table(headings, lines) };
   },
 });
+
+/** What a guard said, and what went wrong where that is something else. */
+function endOf({ guard, failure }: StoredCall): string {
+  return [...new Set([guard, failure])].filter((each) => each !== null).join(" ");
+}
 
 /** As budgets, limits and switches name it. */
 function whose({ grantId, sessionId, agentId }: StoredCall): string {

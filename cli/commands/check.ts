@@ -158,7 +158,10 @@ async function verify(file: string | undefined, fingerprint: string | undefined)
       ? {}
       : {
           exit: 1,
-          talk: "It failed, or speaks of another build or other settings.",
+          talk:
+            status === "fail"
+              ? "The check that it reports has failed."
+              : "It speaks of another build or other settings: it says nothing about this gateway.",
         }),
   };
 }

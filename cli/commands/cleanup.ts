@@ -6,7 +6,7 @@ import {
 import { pinging } from "#src/operations/cleanup/monitor.ts";
 import { Failure } from "#src/failure.ts";
 import { command, withApp } from "../command.ts";
-import { patiently, table } from "../terminal.ts";
+import { patiently, table, tell } from "../terminal.ts";
 
 export const cleanup = command({
   name: "cleanup",
@@ -34,13 +34,15 @@ export const cleanup = command({
     let at = "";
     const removed = await patiently(
       () => `Cleaning up${at}`,
-      pinging(ping, () =>
-        withApp({ role: "command" }, (app) =>
-          cleanUp(app, (name, count) => {
-            at = `: ${name} ${count}`;
-          }),
-        ),
-      ),
+      pinging(ping, {
+        work: () =>
+          withApp({ role: "command" }, (app) =>
+            cleanUp(app, (name, count) => {
+              at = `: ${name} ${count}`;
+            }),
+          ),
+        warn: tell,
+      }),
     );
     const total = Object.values(removed).reduce((sum, count) => sum + count, 0);
     return { json: { dryRun: false, removed }, chat: `Removed ${total} rows.` };

@@ -43,7 +43,7 @@ export const clientConfiguration = command({
     return Promise.resolve({
       json: { client: slug(found.client), file: where ?? null, text },
       text,
-      talk: where === undefined ? "In a shell:" : `In ${where}:`,
+      talk: where === undefined ? "That is for a shell." : `That belongs into ${where}.`,
     });
   },
 });

@@ -46,12 +46,18 @@ const on = command({
   args: { subject },
   run: async ({ subject: given }) => {
     const done = await withApp({ role: "command" }, (app) => switchOn(app, given));
-    const { subject: name, wasOff } = done;
-    if (!wasOff) return { json: { subject: name, state: "on", wasOff }, text: `${name} was on.` };
+    const { subject: name, wasOff, isAllOff } = done;
+    const but = isAllOff ? " But all is off: calls get 503 until `smartdash switch on all`." : "";
+    if (!wasOff) {
+      return {
+        json: { subject: name, state: "on", wasOff, isAllOff },
+        text: `${name} was on.${but}`,
+      };
+    }
     const told = acknowledgedOutcome(done.acknowledged);
     return {
-      json: { subject: name, state: "on", wasOff, ...told.json },
-      text: `${name} is on again. ${told.text}`,
+      json: { subject: name, state: "on", wasOff, isAllOff, ...told.json },
+      text: `${name} is on again.${but} ${told.text}`,
       talk: told.talk.join("\n"),
       ...told.exit,
     };

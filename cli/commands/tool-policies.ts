@@ -53,9 +53,9 @@ export const policy = command({
       return { json, text: `Removed. ${told.text}`, talk: told.talk.join("\n"), ...told.exit };
     }
     const set = {
-      allow: allow === undefined ? null : listOf(allow),
-      deny: listOf(deny),
-      approve: listOf(ask),
+      allow: allow === undefined ? null : listOf("--allow", allow),
+      deny: listOf("--deny", deny),
+      approve: listOf("--approve", ask),
     };
     const { isKnown, done } = await withApp({ role: "command" }, async (app) => ({
       done: await untilAcknowledged(app, async () => {
@@ -93,9 +93,13 @@ export const policies = command({
   },
 });
 
-function listOf(text: string | undefined): readonly string[] {
-  return (text ?? "")
-    .split(",")
-    .map((part) => part.trim())
-    .filter((part) => part !== "");
+/** Failures: `usage` where something is given, and no pattern is in it. */
+function listOf(option: string, text: string | undefined): readonly string[] {
+  if (text === undefined) return [];
+  const patterns = text.split(",").map((part) => part.trim());
+  const named = patterns.filter((part) => part !== "");
+  if (named.length > 0) return named;
+  throw new Failure("usage", `${option} names no tool`, {
+    hint: "For example --deny 'delete_*,@destructive'; for none, leave it out",
+  });
 }

@@ -1,5 +1,7 @@
 import { readAddress } from "#db/address.ts";
 import type { Config } from "./load.ts";
+import type { Environment } from "./read.ts";
+import { misspelt } from "./unknown-names.ts";
 import { hasDatabase } from "#db/home.ts";
 import { Failure } from "#src/failure.ts";
 
@@ -13,6 +15,18 @@ export function databaseAddress({ databaseUrl }: Pick<Config, "databaseUrl">): s
   const at = socket === undefined ? hosts : [{ host: socket.folder, port: socket.port }];
   const places = at.map(({ host, port }) => (port === usualPort ? host : `${host}:${port}`));
   return [places.join(","), database].filter((each) => each !== "").join("/");
+}
+
+/** Whoever only looks makes no database. Failures: `home_unusable`. */
+export function expectDatabase({ home }: Pick<Config, "home">, environment: Environment): void {
+  if (hasDatabase(home)) return;
+  const hints = [
+    "Set SMARTDASH_HOME or DATABASE_URL as the gateway has it.",
+    ...misspelt(environment),
+  ];
+  throw new Failure("home_unusable", `There is no smartdash database in ${home}`, {
+    hint: hints.join(" "),
+  });
 }
 
 /**

@@ -4,7 +4,7 @@ import { type Migration, type MigrationOutcome, migrate, pendingMigrations } fro
 import { migrations } from "#db/migrations/embedded.ts";
 import { ping } from "#db/ping.ts";
 import { type OpenDatabase, openDatabase } from "#db/open.ts";
-import { refuseUnaskedDatabase, databaseAddress } from "#src/config/database.ts";
+import { databaseAddress, expectDatabase, refuseUnaskedDatabase } from "#src/config/database.ts";
 import { loadConfig, refuse } from "#src/config/load.ts";
 import type { Environment } from "#src/config/read.ts";
 import { Failure } from "#src/failure.ts";
@@ -24,9 +24,10 @@ type MigrationStatus = Named & {
 
 /** Which migrations of this binary a database has. Changes nothing. Failures: `migration_changed`. */
 export async function migrationStatus(environment: Environment): Promise<MigrationStatus> {
-  const { pending, database } = await onDatabase(environment, async ({ sql }) => ({
+  const work = async ({ sql }: OpenDatabase) => ({
     pending: new Set(await pendingMigrations(sql)),
-  }));
+  });
+  const { pending, database } = await onDatabase(environment, work, "there");
   const all = migrations.map(({ name, sql }) => ({ name, sql, isApplied: !pending.has(name) }));
   return { database, migrations: all };
 }
@@ -34,6 +35,7 @@ export async function migrationStatus(environment: Environment): Promise<Migrati
 async function onDatabase<T extends object>(
   environment: Environment,
   work: (open: OpenDatabase) => Promise<T>,
+  wanted: "there" | "made" = "made",
 ): Promise<T & Named> {
   const { config, problems } = loadConfig(environment);
   refuse(
@@ -49,6 +51,7 @@ async function onDatabase<T extends object>(
   if (installPostgres === undefined)
     throw new Failure("settings_invalid", "DATABASE_URL is required here");
   refuseUnaskedDatabase(config);
+  if (wanted === "there") expectDatabase(config, environment);
   const bundled = await startBundled(config.home, installPostgres);
   try {
     return { ...(await at(bundled.url, work)), database };

@@ -157,7 +157,10 @@ function connectLinks(
   );
   const link = asked.person === undefined ? {} : { link: asked.person.linkToken };
   const style = asked.words === "go_on_with" ? raw('class="button"') : "";
-  if (fitting.length === 0) return html`${say(language, "nothing_configured")}`;
+  if (fitting.length === 0) {
+    const { title } = asked.resource.upstream;
+    return html`${say(language, "upstream_not_configured", { upstream: title })}`;
+  }
   return html`${fitting.map(({ provider }) => {
     const query = new URLSearchParams({
       provider: provider.name,

@@ -662,6 +662,11 @@ const words = {
   },
   connect: { es: "Conectar {provider}", pt: "Conectar {provider}", en: "Connect {provider}" },
   reconnect: { es: "Volver a conectar", pt: "Conectar novamente", en: "Connect again" },
+  upstream_not_configured: {
+    es: "{upstream} todavía no está configurado aquí. Avisa al operador de este servicio.",
+    pt: "{upstream} ainda não está configurado aqui. Avise o operador deste serviço.",
+    en: "{upstream} is not configured here yet. Tell the operator of this service.",
+  },
   nothing_configured: {
     es: "Todavía no hay ningún proveedor configurado. El operador debe definir, por ejemplo, MELI_CLIENT_ID.",
     pt: "Ainda não há nenhum provedor configurado. O operador deve definir, por exemplo, MELI_CLIENT_ID.",

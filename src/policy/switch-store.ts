@@ -95,7 +95,7 @@ export function stoppedAmong(db: Database, topics: readonly string[]): Promise<S
 export async function isKnownSubject(db: Database, subject: string): Promise<boolean> {
   const [kind, name = ""] = subject.split(/:(.*)/s);
   const found = {
-    agent: sql`exists (select 1 from ${agents} where client_id = ${name})
+    agent: sql`exists (select 1 from ${agents} where ${name} in (client_id, id::text))
       or exists (select 1 from ${grants} where client_id = ${name})`,
     grant: sql`exists (select 1 from ${grants} where ${name} in (id::text, policy_id::text))`,
     session: sql`exists (select 1 from ${sessions} where id::text = ${name})`,

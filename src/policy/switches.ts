@@ -15,6 +15,7 @@ import {
   isKnownSubject,
   removeSwitch,
   saveSwitch,
+  stoppedAmong,
 } from "./switch-store.ts";
 
 /** What the operator has switched off, and which agents were stopped, as this process knows it. */
@@ -122,6 +123,8 @@ export async function switchOff(
 /** What was switched on; `wasOff` is false when it was on already. */
 type SwitchedOn = Pick<SwitchedOff, "subject" | "acknowledged"> & {
   readonly wasOff: boolean;
+  /** `all` is off, and it with all. */
+  readonly isAllOff: boolean;
 };
 
 /** Failures: `usage` when there is no such thing. */
@@ -136,7 +139,9 @@ export async function switchOn(app: Deps, given: string): Promise<SwitchedOn> {
     wasOff = await timely(removeSwitch(app.db, subject, `on:${subject}`));
   }
   if (wasOff) app.log.info("switched_on", { subject });
-  return { subject, wasOff, acknowledged: await acknowledged(app, [`on:${subject}`], since) };
+  const isAllOff = (await timely(stoppedAmong(app.db, ["all"]))).length > 0;
+  const told = await acknowledged(app, [`on:${subject}`], since);
+  return { subject, wasOff, isAllOff, acknowledged: told };
 }
 
 /** Stops an agent until a person or the operator lets it go on. */

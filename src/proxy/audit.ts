@@ -50,7 +50,9 @@ type Deps = Pick<App, "db" | "bindingKey" | "config" | "now">;
 
 function dayStart(app: Deps, day: string): Date {
   const start = new Date(`${day}T00:00:00Z`);
-  if (!/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(start.getTime())) {
+  // JavaScript takes the 31st of November for the 1st of December.
+  const isDay = !Number.isNaN(start.getTime()) && start.toISOString().slice(0, 10) === day;
+  if (!isDay) {
     throw new Failure("usage", `${day} is no day`, { hint: "A day is written 2026-11-26 (UTC)" });
   }
   if (start.getTime() > app.now().getTime() + dayMs) {

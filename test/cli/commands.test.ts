@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { subCommands } from "#cli/table-of-commands.ts";
@@ -137,6 +137,16 @@ describe("migrate", () => {
     const tables = await database.open
       .sql`select count(*)::int as count from pg_tables where schemaname = 'public'`;
     expect(Number(tables[0]?.["count"])).toBeGreaterThan(20);
+  });
+
+  test("--status and --dry-run make no database", async () => {
+    const settings = { DATABASE_URL: "", SMARTDASH_HOME: join(folder, "nowhere") };
+    for (const option of ["--status", "--dry-run"]) {
+      const { exit, stderr } = await run(["migrate", option], settings);
+      expect(exit).not.toBe(0);
+      expect(stderr).toContain("There is no smartdash database in");
+    }
+    expect(existsSync(settings.SMARTDASH_HOME)).toBe(false);
   });
 });
 

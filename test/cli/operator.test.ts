@@ -72,6 +72,43 @@ test("a wish that cannot be is refused with what would be right", async () => {
   }
 });
 
+test("an option without its value is a mistake, not an empty one, and changes nothing", async () => {
+  await using world = await openWorld();
+  const subject = "agent:agent_x";
+  expect((await run(world, "tools", "policy", subject, "--deny", "pay")).exit).toBe(0);
+  const lines = [
+    ["tools", "policy", subject, "--deny"],
+    ["tools", "policy", subject, "--deny", "--json"],
+    ["tools", "policy", subject, "--allow="],
+    ["tools", "policy", subject, "--allow", ""],
+    ["tools", "policy", subject, "--allow", " ,"],
+    ["switch", "off", "all", "--reason"],
+    ["switch", "off", "all", "--reason", "--json"],
+    ["revoke", "--agent", "--yes"],
+    ["calls", "list", "--agent"],
+    ["calls", "verify", "--day"],
+  ];
+  for (const words of lines) {
+    const refused = await run(world, ...words);
+    expect({ words, exit: refused.exit }).toEqual({ words, exit: 2 });
+    expect(refused.stdout + refused.stderr).toMatch(/needs a value|names no tool/);
+  }
+  const { stdout } = await run(world, "tools", "policies", "--json");
+  expect(JSON.parse(stdout).policies).toMatchObject([{ subject, allow: null, deny: ["pay"] }]);
+  expect((await run(world, "switch", "off", "all", "--reason=--json")).exit).toBe(0);
+  const on = await run(world, "switch", "on", "mercadolibre");
+  expect(on.stdout).toContain("all is off");
+});
+
+test("a day that no calendar has is no day", async () => {
+  await using world = await openWorld();
+  for (const day of ["2026-11-31", "2026-02-30", "2026-13-01", "yesterday"]) {
+    const refused = await run(world, "calls", "verify", "--day", day);
+    expect({ day, exit: refused.exit }).toEqual({ day, exit: 2 });
+    expect(refused.stderr).toContain(`${day} is no day`);
+  }
+});
+
 test("invite prints a link that lets one person in", async () => {
   await using world = await openWorld({ environment: { SMARTDASH_SIGNUP: "invite" } });
   const { exit, stdout } = await run(world, "invite");

@@ -163,4 +163,8 @@ test("a monitor is told of the start, the end and a failure", async () => {
   expect((await runBeside(world, ["cleanup", "--ping", url], broken)).exit).toBe(75);
   expect(pinged).toEqual(["/uuid/start", "/uuid", "/uuid/start", "/uuid/fail"]);
   await monitor.stop(true);
+  const away = await runBeside(world, ["cleanup", "--ping", url]);
+  expect({ exit: away.exit, stdout: away.stdout }).toEqual({ exit: 0, stdout: "" });
+  expect(away.stderr).toContain(`The monitor at ${new URL(url).host} did not take the end`);
+  expect(away.stderr).not.toContain("uuid");
 });

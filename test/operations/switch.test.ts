@@ -68,6 +68,7 @@ test("an upstream that is switched off is off on every gateway, with its streams
     subject: "upstream:mercadolibre",
     state: "on",
     wasOff: true,
+    isAllOff: false,
     gateways: 3,
     gatewaysLive: 3,
     streamsCut: 0,
