@@ -87,5 +87,18 @@ function asUsage(error: unknown): unknown {
   const end = words.findIndex((word) => word.startsWith("-"));
   const named = words.slice(0, end === -1 ? 2 : Math.min(end, 2)).join(" ");
   if (!isCitty) return error;
-  return usageFailure(withoutColours(error.message), `smartdash ${named} --help shows how`);
+  const message = withoutColours(error.message);
+  const ofGroup = asUsageOfGroup(words[0] ?? "", message);
+  return ofGroup ?? usageFailure(message, `smartdash ${named} --help shows how`);
+}
+
+/** A group whose command is missing, or unknown. */
+function asUsageOfGroup(group: string, message: string): Failure | undefined {
+  const [, unknown] = /^Unknown command (.+)$/.exec(message) ?? [];
+  if (unknown === undefined && !message.startsWith("No command")) return undefined;
+  const what =
+    unknown === undefined
+      ? `smartdash ${group} needs a command`
+      : `Unknown command: '${group} ${unknown}'`;
+  return usageFailure(what, `smartdash ${group} --help lists its commands`);
 }

@@ -56,8 +56,11 @@ test("an agent that the operator adds acts on its account until it is removed", 
 
 test("a wish that cannot be is refused with what would be right", async () => {
   await using world = await openWorld();
+  await connectSeller(newVisitor(), { url: world.url });
+  const account = "mercadolibre:100200300";
   const wishes = [
     [["--upstreams", "nowhere"], "Known: mercadolibre"],
+    [["--account", account, "--upstreams", "airtable"], "needs an account at airtable"],
     [["--account", "mercadolibre:999"], "provider:seller"],
     [["--scope", "mcp:everything"], "mcp:read, mcp:call, mcp:resources"],
     [["--redirect-uris", "http://evil.example/cb"], "redirect URI"],
@@ -98,6 +101,19 @@ test("an option without its value is a mistake, not an empty one, and changes no
   expect((await run(world, "switch", "off", "all", "--reason=--json")).exit).toBe(0);
   const on = await run(world, "switch", "on", "mercadolibre");
   expect(on.stdout).toContain("all is off");
+});
+
+test("a group whose command is missing or unknown says where its commands are", async () => {
+  await using world = await openWorld();
+  for (const [words, message] of [
+    [["accounts", "lst"], "Unknown command: 'accounts lst'"],
+    [["switch"], "smartdash switch needs a command"],
+  ] as const) {
+    const { exit, stderr } = await run(world, ...words);
+    expect({ words, exit }).toEqual({ words, exit: 2 });
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(`smartdash ${words[0]} --help lists its commands`);
+  }
 });
 
 test("a day that no calendar has is no day", async () => {

@@ -47,6 +47,7 @@ export async function addAgent(
   refuseUnusable(app, wanted);
   const account =
     wanted.account === undefined ? undefined : await findConnected(app, wanted.account);
+  if (account !== undefined) refuseOtherProviders(app, wanted, account.provider);
   const authMethod = methodOf(wanted);
   const secret = secretFor(authMethod, wanted);
   const clientId = wanted.clientId ?? `agent_${randomBytes(16).toString("base64url")}`;
@@ -149,6 +150,22 @@ function refuseUnusable(app: Pick<App, "catalog">, wanted: OperatorAgent): void 
     throw wrong(`${unusable} cannot be a redirect URI: it takes https, or http on loopback`);
   if (wanted.jwksUri !== undefined && !wanted.jwksUri.startsWith("https://")) {
     throw wrong("The address of the key set must be https");
+  }
+}
+
+/** Who acts on one account can use the upstreams of its provider; with a redirect URI a person may bring another account. */
+function refuseOtherProviders(
+  { catalog }: Pick<App, "catalog">,
+  { upstreams, redirectUris }: OperatorAgent,
+  provider: string,
+): void {
+  if (redirectUris.length > 0) return;
+  for (const name of upstreams) {
+    const credential = catalog.upstreams.get(name)?.credential;
+    if (credential?.kind !== "account" || credential.provider === provider) continue;
+    throw wrong(
+      `${name} needs an account at ${credential.provider}, and this one is at ${provider}`,
+    );
   }
 }
 

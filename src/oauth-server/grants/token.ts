@@ -129,7 +129,7 @@ export async function clientCredentials(
   if (credential.kind === "account" && client.account?.provider !== credential.provider) {
     throw new Failure(
       "invalid_target",
-      `${upstream.name} needs an account at ${credential.provider}, and this agent has none`,
+      `${upstream.name} needs an account at ${credential.provider}, and this agent has ${client.account === undefined ? "none" : `one at ${client.account.provider}`}`,
     );
   }
   return await tokenAnswer(app, client, {
