@@ -186,9 +186,11 @@ function createPages(app: Deps, routes: ReadonlyMap<string, McpRoute>): PageRout
   mountAuthorizationServer(pages, app);
   mountOperations(pages, app);
   mountMetadata(pages, app, routes);
-  pages.notFound(({ req, env }) =>
-    renderFailure(app, req.raw, { failure: new Failure("not_found"), requestId: env.requestId }),
-  );
+  pages.notFound(({ req, env }) => {
+    const isMcp = req.path.startsWith("/mcp");
+    const failure = new Failure("not_found", undefined, isMcp ? { hint: whereMcpIs } : {});
+    return renderFailure(app, req.raw, { failure, requestId: env.requestId });
+  });
   pages.onError((error, { req, env }) => {
     const failure = asFailure(error);
     const { requestId } = env;
@@ -199,6 +201,10 @@ function createPages(app: Deps, routes: ReadonlyMap<string, McpRoute>): PageRout
   });
   return pages;
 }
+
+/** Their names are for those who may come in. */
+const whereMcpIs =
+  "An MCP server is at /mcp/NAME: the person's page and smartdash client-config show the address.";
 
 /** At the well-known path with and without the MCP address; the bare one describes the default upstream. */
 function mountMetadata(pages: PageRoutes, app: App, routes: ReadonlyMap<string, McpRoute>): void {

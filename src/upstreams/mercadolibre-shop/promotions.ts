@@ -176,8 +176,8 @@ function expectDiscount(input: Input): void {
     throw wrong("A discount needs its first and last day, such as 2026-12-01", "start_date");
   }
   // The first and the last day are days of it.
-  if (last < first || last - first > 13)
-    throw wrong("A discount lasts 14 days at most", "end_date");
+  if (last < first) throw wrong("The last day of a discount is before its first", "end_date");
+  if (last - first > 13) throw wrong("A discount lasts 14 days at most", "end_date");
 }
 
 /** Days since 1970; undefined for what no calendar has. */

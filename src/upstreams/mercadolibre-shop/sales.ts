@@ -146,7 +146,7 @@ const getOrder: Tool = {
   async run(api, input) {
     const [order, pack] = [text(input["order_id"]), text(input["pack_id"])];
     if ((order === undefined) === (pack === undefined)) {
-      throw new ToolProblem("invalid_argument", "Give order_id or pack_id, and not both", {
+      throw new ToolProblem("invalid_argument", "Give either order_id or pack_id", {
         field: "order_id",
       });
     }
