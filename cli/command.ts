@@ -132,7 +132,7 @@ function refuseWithoutValue(
   const own = end === -1 ? words : words.slice(0, end);
   const lacking = own.find((word, at) => lacksValue(args, word, own[at + 1]));
   if (lacking === undefined) return;
-  throw new Failure("usage", `${lacking.replace(/=.*/s, "")} needs a value`, {
+  throw new Failure("usage", `${lacking.split("=")[0]} needs a value`, {
     hint: `smartdash ${name} --help lists its options`,
   });
 }
@@ -141,8 +141,12 @@ function lacksValue(args: ArgsDef, word: string, next = ""): boolean {
   const [, option = "", given] = /^--([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
   const type = args[option]?.type;
   if (type !== "string" && type !== "enum") return false;
-  const isOption = next.startsWith("--") && next.replace(/^--(no-)?|=.*$/gs, "") in args;
-  return given === undefined ? next === "" || isOption : given === "";
+  return given === undefined ? next === "" || isOption(args, next) : given === "";
+}
+
+function isOption(args: ArgsDef, word: string): boolean {
+  const [name = ""] = word.replace(/^--(no-)?/, "").split("=");
+  return word.startsWith("--") && name in args;
 }
 
 /** Opens the app for one piece of work and closes it again, whatever happens. */
