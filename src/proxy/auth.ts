@@ -11,8 +11,8 @@ import { mostOpenAttempts } from "#src/accounts/refresh/store.ts";
 import { errorFields } from "#src/telemetry/error-fields.ts";
 
 /**
- * Who is calling (by the header `Authorization`), and whether their account is one that this upstream can use; at once when the bearer was
- * proven a moment ago.
+ * Who is calling, by the value of `Authorization`, and whether their account is one that this upstream can use; at
+ * once when the bearer was proven a moment ago.
  * Failures: `bearer_missing`, `bearer_invalid`, `account_mismatch`, `database_unavailable`.
  */
 export function bearerOf(
