@@ -79,7 +79,7 @@ export class Connection {
       cancel.stops(this.#answer);
       this.#isUnsent = true;
       this.#request = request;
-      scheduleSend(this.#sendNow);
+      scheduleSend(this);
     });
   }
 
@@ -103,13 +103,13 @@ export class Connection {
     const isFree = isReusable && isSent && this.#sentBytes <= mostSentBytes;
     if (!isFree || this.#isOver) this.socket?.terminate();
     // Nobody else has it before its answer was looked at: one that belongs to another request ends it (`distrust`).
-    else scheduleAfterAnswers(this.#keepNow);
+    else scheduleAfterAnswers(this);
   }
 
   /** Whoever the answer is for has looked at all of it. */
   looked(): void {
     this.#isLooked = true;
-    if (this.#waits) this.#keepNow();
+    if (this.#waits) this.#keep();
   }
 
   /** The connection is over, for whatever reason. */
@@ -157,21 +157,22 @@ export class Connection {
     if (this.#unsent !== undefined) this.#write(this.#unsent, this.#unsent.length);
   }
 
-  /** Made once, not for each exchange. */
-  readonly #keepNow = (): void => {
-    this.#waits = !this.#isLooked;
-    if (!this.#waits && !this.#isOver) this.#pool.keep(this);
-  };
-
-  readonly #sendNow = (): void => {
+  /** Its turn has come: to be written to, or, with nothing to send, to be kept for another exchange. */
+  run(): void {
     const request = this.#request;
     this.#request = undefined;
+    if (request === undefined) return this.#keep();
     try {
-      if (request !== undefined) this.#write(bytesOf(request), request.length);
+      this.#write(bytesOf(request), request.length);
     } catch (error) {
       this.fail(error instanceof Error ? error : new ConnectionEnded(cutOff));
     }
-  };
+  }
+
+  #keep(): void {
+    this.#waits = !this.#isLooked;
+    if (!this.#waits && !this.#isOver) this.#pool.keep(this);
+  }
 
   #write(bytes: Uint8Array, length: number): void {
     if (this.#isOver) return;
@@ -202,9 +203,7 @@ export function createIdleConnections(now: () => number): IdleConnections {
 
   function sweep(): void {
     for (const [origin, connections] of idle) {
-      for (const connection of connections.filter((each) => !isFresh(each))) {
-        connection.fail(tooLong());
-      }
+      for (const old of connections.filter((each) => !isFresh(each))) old.fail(tooLong());
       if (connections.length === 0) idle.delete(origin);
     }
     if (idle.size > 0) return;

@@ -282,7 +282,7 @@ export type CallContext = {
   readonly upstream: Upstream;
   readonly httpMethod: string;
   /** The client's network, asked for only when something is about it. */
-  readonly address: () => string;
+  address: () => string;
   /** Made anew when the body has come: what has changed meanwhile counts. */
   plan: CallerPlan;
   /** The one reading of the clock that all of its checks go by, in milliseconds. */

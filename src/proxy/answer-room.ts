@@ -41,11 +41,6 @@ export class AnswerRoom {
     this.#caller = caller;
   }
 
-  /** For the same caller's next one. */
-  another(): AnswerRoom {
-    return this.#bytes === 0 ? this : new AnswerRoom(this.#caller);
-  }
-
   /** Failures: `busy` when there is no room. */
   grow(bytes: number): void {
     if (!this.hasGrown(bytes)) throw noRoom();

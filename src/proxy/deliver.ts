@@ -10,6 +10,7 @@ import {
   type Sink,
   wholeBody,
 } from "#src/http/exchange.ts";
+import { unknownAddress } from "#src/http/address.ts";
 import { readAhead } from "#src/http/body.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { answersAnother } from "./rpc-id.ts";
@@ -19,7 +20,7 @@ import { ResponseInspector } from "./response-inspector.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
 import { wholeAnswers } from "#src/runtime/runtime.ts";
 import type { OpenStreams } from "./open-streams.ts";
-import { type Reader, relayEvents } from "./stream.ts";
+import { type Reader, relayEvents, unreadAtMost } from "./stream.ts";
 
 type Deps = Pick<App, "config" | "bindingKey" | "now"> & {
   readonly deadlines: Deadlines;
@@ -45,6 +46,7 @@ type Delivery = {
 /** Small answers are read whole, which is faster and lets them be timed; bigger ones flow. */
 const mostWholeBytes = 1024 * 1024;
 const decoder = new TextDecoder();
+const nowhere = () => unknownAddress;
 const bodiless = new Set([204, 205, 304]);
 
 /**
@@ -134,8 +136,9 @@ function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
   const { startedAt: since, reader, endpoint, inspection, context } = delivery;
   // Those that were asked for at the same time did not know of each other.
   if (!reader.isAwaited) expectStreamPlace(app, context.caller.key);
-  // It may go on for hours: what was sent is not kept for as long.
+  // It may go on for hours: what was sent, and the request that it came in, are not kept for as long.
   for (const tool of context.tools) tool.settle();
+  context.address = nowhere;
   return relayEvents(app, answer, {
     topics: endingTopicsOf(context),
     since,
@@ -272,7 +275,7 @@ function flowing(
         flow?.cancel();
       },
     },
-    new ByteLengthQueuingStrategy({ highWaterMark: mostWholeBytes }),
+    unreadAtMost(mostWholeBytes),
   );
   return begun.promise;
 }

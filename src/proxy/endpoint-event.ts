@@ -69,33 +69,43 @@ export function rewriteEndpoint(sink: Sink, rewrite: (endpoint: string) => strin
 const byteOrderMark = [0xef, 0xbb, 0xbf];
 
 /**
- * Without the byte order mark that a stream may begin with (HTML, section 9.2.5): what stands before it here would
+ * Takes away the byte order mark that a stream may begin with (HTML, section 9.2.5): what stands before it here would
  * make it a part of the first line.
  */
-export function withoutByteOrderMark(sink: Sink): Sink {
-  let seen = 0;
-  const release = () => {
-    const rest = Uint8Array.from(byteOrderMark.slice(0, seen));
-    seen = byteOrderMark.length;
-    if (rest.length > 0 && rest.length < byteOrderMark.length) sink.chunk(rest);
-  };
-  return {
-    chunk(bytes) {
-      let at = 0;
-      while (seen < byteOrderMark.length && at < bytes.length) {
-        if (bytes[at] !== byteOrderMark[seen]) {
-          release();
-          break;
-        }
-        at += 1;
-        seen += 1;
+export class ByteOrderMarkFilter implements Sink {
+  readonly #sink: Sink;
+  #seen = 0;
+
+  constructor(sink: Sink) {
+    this.#sink = sink;
+  }
+
+  chunk(bytes: Uint8Array<ArrayBuffer>): void {
+    let at = 0;
+    while (this.#seen < byteOrderMark.length && at < bytes.length) {
+      if (bytes[at] !== byteOrderMark[this.#seen]) {
+        this.#release();
+        break;
       }
-      if (at < bytes.length) sink.chunk(at === 0 ? bytes : bytes.subarray(at));
-    },
-    end() {
-      release();
-      sink.end();
-    },
-    fail: (error) => sink.fail(error),
-  };
+      at += 1;
+      this.#seen += 1;
+    }
+    if (at < bytes.length) this.#sink.chunk(at === 0 ? bytes : bytes.subarray(at));
+  }
+
+  end(): void {
+    this.#release();
+    this.#sink.end();
+  }
+
+  fail(error: Error): void {
+    this.#sink.fail(error);
+  }
+
+  /** It was none: what looked like its beginning passes. */
+  #release(): void {
+    const rest = Uint8Array.from(byteOrderMark.slice(0, this.#seen));
+    this.#seen = byteOrderMark.length;
+    if (rest.length > 0 && rest.length < byteOrderMark.length) this.#sink.chunk(rest);
+  }
 }

@@ -1,6 +1,6 @@
 import type { Failure } from "#src/failure.ts";
 import { unreadable } from "./answer-faults.ts";
-import { type AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
+import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
 import { ByteBuffer } from "./sse.ts";
 import { mayHoldToolList, mostTold, seamBytes } from "./inspection.ts";
 
@@ -21,71 +21,84 @@ function takeSpare(): ByteBuffer {
   return spares.pop() ?? new ByteBuffer();
 }
 
-export function giveBack(kept: ByteBuffer): void {
+function giveBack(kept: ByteBuffer): void {
   kept.clear();
   if (spares.length < mostSpares) spares.push(kept);
 }
 
 /** An event that is under way: what of it has come, as far as it is held back. */
 export class HeldEvent {
-  #kept: ByteBuffer | undefined;
   /** Also what is not kept any more. */
   size = 0;
   /** How much of it has been passed on. */
   passed = 0;
   isSuspect = false;
-  seam: Uint8Array = nothing;
-  room: AnswerRoom;
+  readonly #caller: string;
+  #kept: ByteBuffer | undefined;
+  /** All of it, where it came in one piece: that is not copied. */
+  #only: Uint8Array<ArrayBuffer> | undefined;
+  #seam: Uint8Array = nothing;
+  #room: AnswerRoom | undefined;
   /** What of it is not kept, if anything. */
   #lacks: (() => Failure) | undefined;
 
-  constructor(room: AnswerRoom) {
-    this.room = room;
+  constructor(caller: string) {
+    this.#caller = caller;
   }
 
-  get kept(): ByteBuffer {
-    return (this.#kept ??= takeSpare());
+  /** A view of what is held. */
+  get held(): Uint8Array<ArrayBuffer> {
+    return this.#only ?? this.#kept?.view() ?? nothing;
   }
 
-  /** Failures: `upstream_invalid` for what could not be judged, `busy` when too much is held back already. */
-  keep(bytes: Uint8Array<ArrayBuffer>): void {
+  /**
+   * Takes a piece of it. `isEnd`: it is the last one.
+   * Failures: `upstream_invalid` for what could not be judged, `busy` when too much is held back already.
+   */
+  keep(bytes: Uint8Array<ArrayBuffer>, isEnd: boolean): void {
+    const isAll = isEnd && this.size === 0;
     this.size += bytes.length;
-    this.#suspect(viewOf(bytes));
+    this.#suspect(viewOf(bytes), isAll);
     if (bytes.includes(0)) throw unreadable("a NUL in JSON");
     if (this.size > mostListBytes) this.#lacks ??= listTooBig;
     else if (this.#lacks === undefined && !this.#hasRoomFor(bytes)) this.#lacks = noRoom;
-    if (this.#lacks === undefined) this.kept.add(bytes);
+    if (this.#lacks === undefined) this.#hold(bytes, isAll);
     // What cannot be a list, as far as it has come, need not be kept.
     else if (this.isSuspect) throw this.#lacks();
   }
 
-  #suspect(text: Buffer): void {
-    const seam = Buffer.concat([this.seam, text.subarray(0, seamBytes)]);
-    this.isSuspect ||= mayHoldToolList(text) || mayHoldToolList(seam);
-    this.seam = text.length >= seamBytes ? text.subarray(-seamBytes) : seam.subarray(-seamBytes);
+  #hold(bytes: Uint8Array<ArrayBuffer>, isAll: boolean): void {
+    if (isAll) this.#only = bytes;
+    else (this.#kept ??= takeSpare()).add(bytes);
+  }
+
+  #suspect(text: Buffer, isAll: boolean): void {
+    this.isSuspect ||= mayHoldToolList(text);
+    if (isAll) return;
+    const seam = Buffer.concat([this.#seam, text.subarray(0, seamBytes)]);
+    this.isSuspect ||= mayHoldToolList(seam);
+    this.#seam = text.length >= seamBytes ? text.subarray(-seamBytes) : seam.subarray(-seamBytes);
   }
 
   /** What can not be judged whole any more need not be held; its beginning is for whoever is told of the answer. */
   lighten(): void {
-    if (this.#lacks === undefined || this.kept.length <= mostTold) return;
-    this.kept.cut(mostTold);
-    this.room.leave();
+    const kept = this.#kept;
+    if (this.#lacks === undefined || kept === undefined || kept.length <= mostTold) return;
+    kept.cut(mostTold);
+    this.#room?.leave();
   }
 
   #hasRoomFor(bytes: Uint8Array): boolean {
-    return this.size <= mostHeld || this.room.hasGrown(bytes.length);
+    if (this.size <= mostHeld) return true;
+    this.#room ??= new AnswerRoom(this.#caller);
+    return this.#room.hasGrown(bytes.length);
   }
 
-  /** Ready for the next one. What was kept stands in the result with its room, and is another one's from now on. */
-  next(): { readonly kept: ByteBuffer; readonly room: AnswerRoom } {
-    const { kept, room } = this;
-    this.room = room.another();
-    this.#lacks = undefined;
+  /** It holds nothing any more; the memory that it was held in is for another. */
+  leave(): void {
+    this.#room?.leave();
+    if (this.#kept !== undefined) giveBack(this.#kept);
     this.#kept = undefined;
-    this.size = 0;
-    this.passed = 0;
-    this.isSuspect = false;
-    this.seam = nothing;
-    return { kept, room };
+    this.#only = undefined;
   }
 }

@@ -102,17 +102,13 @@ class StreamsByTopic {
 
   join(list: readonly string[], stream: OpenStream): Place {
     const group = this.#groups.get(list) ?? this.#begun(list);
-    const places = [this.#all.join(stream), group.streams.join(stream)];
     for (const topic of group.topics) topic.streams += 1;
-    let isOver = false;
-    const leave = () => {
-      if (isOver) return;
-      isOver = true;
-      for (const place of places) place.leave();
-      for (const topic of group.topics) topic.streams -= 1;
-      if (group.streams.size === 0 && !group.isKept) this.#forget(group);
-    };
-    return { leave };
+    return new StreamPlace(this, group, this.#all.join(stream), group.streams.join(stream));
+  }
+
+  left(group: Group): void {
+    for (const topic of group.topics) topic.streams -= 1;
+    if (group.streams.size === 0 && !group.isKept) this.#forget(group);
   }
 
   all(): readonly OpenStream[] {
@@ -162,6 +158,29 @@ class StreamsByTopic {
     for (const { groups } of group.topics) groups.delete(group);
     for (const name of group.list)
       if (this.#topics.get(name)?.groups.size === 0) this.#topics.delete(name);
+  }
+}
+
+class StreamPlace implements Place {
+  readonly #streams: StreamsByTopic;
+  readonly #group: Group;
+  readonly #amongAll: Place;
+  readonly #inGroup: Place;
+  #isOver = false;
+
+  constructor(streams: StreamsByTopic, group: Group, amongAll: Place, inGroup: Place) {
+    this.#streams = streams;
+    this.#group = group;
+    this.#amongAll = amongAll;
+    this.#inGroup = inGroup;
+  }
+
+  leave(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#amongAll.leave();
+    this.#inGroup.leave();
+    this.#streams.left(this.#group);
   }
 }
 

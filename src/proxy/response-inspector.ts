@@ -1,12 +1,11 @@
 import { Failure } from "#src/failure.ts";
 import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
-import { AnswerRoom } from "./answer-room.ts";
 import { answersAnother, tellsAnother } from "./rpc-id.ts";
 import { turn } from "#src/http/event-loop.ts";
 import { anothers, strayList, unclearList } from "./answer-faults.ts";
-import { HeldEvent, giveBack, mostHeld, viewOf } from "./held-event.ts";
+import { HeldEvent, mostHeld, viewOf } from "./held-event.ts";
 import { type Inspection, listIn, mayHoldToolList, mostTold } from "./inspection.ts";
-import { type ByteBuffer, type Piece, SseSplitter, dataOf, valueOf, withData } from "./sse.ts";
+import { type Piece, SseSplitter, dataOf, valueOf, withData } from "./sse.ts";
 
 /** So many events are looked at before others have their turn. */
 const mostAtOnce = 256;
@@ -29,7 +28,8 @@ export class ResponseInspector implements Sink, Flow {
   readonly #sink: Sink;
   readonly #inspection: Inspection;
   readonly #splitter: SseSplitter | undefined;
-  readonly #event: HeldEvent;
+  /** The one under way: between two events there is none. */
+  #event: HeldEvent | undefined;
   /** The last event that said something. */
   #last: Uint8Array<ArrayBuffer> = nothing;
   #size = 0;
@@ -45,7 +45,6 @@ export class ResponseInspector implements Sink, Flow {
   constructor(sink: Sink, inspection: Inspection, isStream: boolean) {
     this.#sink = sink;
     this.#inspection = inspection;
-    this.#event = new HeldEvent(new AnswerRoom(inspection.caller));
     this.#splitter = isStream ? new SseSplitter() : undefined;
   }
 
@@ -111,7 +110,7 @@ export class ResponseInspector implements Sink, Flow {
   /** Nobody reads any more. */
   stop(): void {
     this.#isOver = true;
-    this.#event.room.leave();
+    this.#event?.leave();
   }
 
   /** At once, or behind what is being judged. */
@@ -139,70 +138,74 @@ export class ResponseInspector implements Sink, Flow {
     return undefined;
   }
 
-  #take({ bytes, isEnd }: Piece): Promise<void> | undefined {
-    const event = this.#event;
-    try {
-      event.keep(bytes);
-    } catch (error) {
-      this.#refuse(error instanceof Error ? error : undefined);
-      return undefined;
-    }
-    const holds = event.isSuspect || this.#isHeldBack();
+  #take(piece: Piece): Promise<void> | undefined {
+    const { bytes, isEnd } = piece;
+    const event = (this.#event ??= new HeldEvent(this.#inspection.caller));
+    if (!this.#isKept(event, piece)) return undefined;
+    const holds = event.isSuspect || this.#isHeldBack(event);
     const isAll = isEnd && event.size === bytes.length;
-    if (!holds && !isAll) this.#passOn(bytes);
+    if (!holds && !isAll) this.#passOn(event, bytes);
     return isEnd && !this.#isOver ? this.#finish(isAll ? bytes : nothing) : undefined;
   }
 
+  /** False, and the answer has ended, where it may not go on. */
+  #isKept(event: HeldEvent, { bytes, isEnd }: Piece): boolean {
+    try {
+      event.keep(bytes, isEnd);
+      return true;
+    } catch (error) {
+      this.#refuse(error instanceof Error ? error : undefined);
+      return false;
+    }
+  }
+
   /** Until it is whole: a list is expected, or its id tells whose answer it is. */
-  #isHeldBack(): boolean {
+  #isHeldBack({ size }: HeldEvent): boolean {
     const { screen, id } = this.#inspection;
-    return (screen !== undefined || id !== null) && this.#event.size <= mostHeld;
+    return (screen !== undefined || id !== null) && size <= mostHeld;
   }
 
   /** What was held goes first. */
-  #passOn(bytes: Uint8Array<ArrayBuffer>): void {
-    const { kept, size, passed } = this.#event;
-    if (passed === 0 && this.#isAnothers(kept)) return this.#distrust();
-    this.#pass(kept.view().slice(passed, Math.max(size - bytes.length, passed)));
+  #passOn(event: HeldEvent, bytes: Uint8Array<ArrayBuffer>): void {
+    const { held, size, passed } = event;
+    if (passed === 0 && this.#isAnothers(held)) return this.#distrust();
+    this.#pass(held.slice(passed, Math.max(size - bytes.length, passed)));
     this.#pass(bytes);
-    this.#event.passed = size;
-    this.#event.lighten();
+    event.passed = size;
+    event.lighten();
   }
 
   /** An event is whole. `newest` is its last piece, where that was not held. */
   #finish(newest: Uint8Array<ArrayBuffer> = nothing): Promise<void> | undefined {
-    const { size, passed, isSuspect } = this.#event;
-    const { kept, room } = this.#event.next();
-    const judging = this.#settle(kept, newest, { size, passed, isSuspect });
-    if (judging !== undefined) return judging.finally(() => room.leave());
-    room.leave();
-    giveBack(kept);
+    const event = this.#event;
+    this.#event = undefined;
+    if (event === undefined) return undefined;
+    const judging = this.#settle(event, newest);
+    if (judging !== undefined) return judging.finally(() => event.leave());
+    event.leave();
     return undefined;
   }
 
-  #settle(
-    kept: ByteBuffer,
-    newest: Uint8Array<ArrayBuffer>,
-    { size, passed, isSuspect }: Pick<HeldEvent, "size" | "passed" | "isSuspect">,
-  ): Promise<void> | undefined {
-    const text = isSuspect ? decoder.decode(kept.view()) : "";
+  #settle(event: HeldEvent, newest: Uint8Array<ArrayBuffer>): Promise<void> | undefined {
+    const { held, size, passed, isSuspect } = event;
+    const text = isSuspect ? decoder.decode(held) : "";
     const found = text === "" ? "none" : this.#listIn(text);
-    if (passed === 0 && this.#isAnothers(kept)) {
+    if (passed === 0 && this.#isAnothers(held)) {
       this.#distrust();
       return undefined;
     }
-    if (found !== "none") return this.#judge(text, found, passed > 0 ? undefined : kept);
-    if (this.#inspection.ended !== undefined) this.#remember(kept);
+    if (found !== "none") return this.#judge(text, found, passed > 0 ? undefined : held);
+    if (this.#inspection.ended !== undefined) this.#remember(held);
     const isAll = newest.length === size - passed;
-    this.#pass(isAll ? newest : kept.view().slice(passed));
+    this.#pass(isAll ? newest : held.slice(passed));
     return undefined;
   }
 
   /** An answer, and not to the request that waits for one. */
-  #isAnothers(kept: ByteBuffer): boolean {
+  #isAnothers(held: Uint8Array<ArrayBuffer>): boolean {
     const { id, status } = this.#inspection;
-    if (id === null || kept.length === 0) return false;
-    const bytes = viewOf(kept.view());
+    if (id === null || held.length === 0) return false;
+    const bytes = viewOf(held);
     if (this.#splitter === undefined) return answersAnother(bytes, id, status);
     // What names no id, however its letters are written, answers nobody: nothing is decoded of it.
     if (!bytes.includes(idKey) && !bytes.includes(escape)) return false;
@@ -229,7 +232,7 @@ export class ResponseInspector implements Sink, Flow {
   }
 
   /** A list of tools. Where none belongs, part of it has passed, or readers could differ, it ends the answer. */
-  #judge(text: string, found: "list" | "unclear", held: ByteBuffer | undefined) {
+  #judge(text: string, found: "list" | "unclear", held: Uint8Array<ArrayBuffer> | undefined) {
     const { screen } = this.#inspection;
     if (screen !== undefined && held !== undefined && found === "list") {
       return this.#screen(text, held, screen);
@@ -240,22 +243,21 @@ export class ResponseInspector implements Sink, Flow {
 
   async #screen(
     text: string,
-    held: ByteBuffer,
+    held: Uint8Array<ArrayBuffer>,
     screen: NonNullable<Inspection["screen"]>,
   ): Promise<void> {
     this.#begin();
     const changed = await screen(this.#dataOf(text));
     if (this.#isOver) return;
-    if (changed === undefined) this.#pass(held.view().slice());
+    if (changed === undefined) this.#pass(held.slice());
     else this.#pass(encoder.encode(this.#withData(text, changed)));
     this.#passOver();
     this.#done();
   }
 
   /** Comments are not messages. */
-  #remember(kept: ByteBuffer): void {
-    const bytes = kept.view();
-    if (bytes.length > 0 && bytes[0] !== colon) this.#last = bytes.slice(0, mostTold);
+  #remember(held: Uint8Array<ArrayBuffer>): void {
+    if (held.length > 0 && held[0] !== colon) this.#last = held.slice(0, mostTold);
   }
 
   #lastMessage(): Buffer {

@@ -5,7 +5,7 @@ import type { Inspection } from "./inspection.ts";
 import { ResponseInspector } from "./response-inspector.ts";
 import { failedResult, withEffect } from "./elicitation-response.ts";
 import { internalError } from "./failure-answer.ts";
-import { rewriteEndpoint, withoutByteOrderMark } from "./endpoint-event.ts";
+import { ByteOrderMarkFilter, rewriteEndpoint } from "./endpoint-event.ts";
 import type { OpenStream, OpenStreams } from "./open-streams.ts";
 import type { RpcId } from "./rpc-id.ts";
 
@@ -40,7 +40,15 @@ const comment = encoder.encode(": keepalive\n\n");
 /** Bun sends a response's head with its first byte: without this a quiet stream would not seem to open. */
 const opening = encoder.encode(": open\n\n");
 const [twoLineFeeds, twoReturns, twoLineEnds] = [0x0a_0a, 0x0d_0d, 0x0d_0a_0d_0a];
-const queue = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
+const queue = unreadAtMost(64 * 1024);
+
+/**
+ * So many bytes may wait for the reader of a stream. They count as parts of 1, since Bun sets memory aside for each
+ * response that has a mark: as many bytes as the mark says.
+ */
+export function unreadAtMost(mostBytes: number): QueuingStrategy<Uint8Array> {
+  return { highWaterMark: 1, size: (bytes) => (bytes?.byteLength ?? 0) / mostBytes };
+}
 
 /**
  * Passes an event stream on as it comes and as fast as its reader takes it: beyond 64 KiB that nobody has
@@ -57,7 +65,7 @@ export function relayEvents(
   const sink = endpoint === undefined ? watch : rewriteEndpoint(watch, endpoint);
   watch.incoming = incoming;
   relay.flow = watch;
-  watch.flow = incoming.flow(withoutByteOrderMark(sink));
+  watch.flow = incoming.flow(new ByteOrderMarkFilter(sink));
   const stream = new ReadableStream<Uint8Array>(relay, queue);
   app.openStreams.join(topics, relay, since);
   return stream;
@@ -176,21 +184,27 @@ function lastEvent(
 }
 
 const idLines = ["\nid:", "\rid:"] as const;
+/** What a chunk begins with that goes on with such a line: one of the letters of `id:`. */
+const couldEndLine = new Set(Buffer.from("id:"));
 
 /** Whether a line of these bytes begins with `id:`; `before` are the last four bytes of the chunk before. */
 function namesEvent(before: number, bytes: Uint8Array): boolean {
   // Looked at where it lies: streams of half a gigabyte pass here.
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (idLines.some((line) => text.includes(line))) return true;
+  if (!couldEndLine.has(text[0] ?? 0)) return false;
   const seam = Buffer.alloc(7);
   seam.writeInt32BE(before | 0);
   text.copy(seam, 4, 0, 3);
-  return idLines.some((line) => seam.includes(line) || text.includes(line));
+  return idLines.some((line) => seam.includes(line));
 }
 
 /** The last four bytes as one number. */
 function tailOf(before: number, chunk: Uint8Array): number {
   let tail = before;
-  for (const byte of chunk.subarray(-4)) tail = (tail << 8) | byte;
+  for (let at = Math.max(chunk.length - 4, 0); at < chunk.length; at += 1) {
+    tail = (tail << 8) | (chunk[at] ?? 0);
+  }
   return tail;
 }
 

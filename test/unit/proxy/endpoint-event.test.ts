@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { rewriteEndpoint, withoutByteOrderMark } from "#src/proxy/endpoint-event.ts";
+import { rewriteEndpoint, ByteOrderMarkFilter } from "#src/proxy/endpoint-event.ts";
 import { check, inPieces, pieceSizes } from "#test/support/property.ts";
 
 /** What comes out of these chunks; `passed` before the stream ends. */
@@ -102,7 +102,7 @@ test("a whole event passes at once, and every address is rewritten, wherever it 
 test("a byte order mark at the beginning goes, in whatever chunks, and nothing else", () => {
   const out = (bytes: Uint8Array, sizes: readonly number[]) => {
     const chunks: Uint8Array[] = [];
-    const sink = withoutByteOrderMark({
+    const sink = new ByteOrderMarkFilter({
       chunk: (chunk) => void chunks.push(chunk),
       end: () => undefined,
       fail: () => undefined,
