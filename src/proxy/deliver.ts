@@ -64,7 +64,9 @@ export function deliver(
   const type = mediaTypeOf(headers.get("content-type"));
   const given = headersOut(app, headers, delivery.context);
   const head = { status, type, given };
-  const body = takenBody(answer, type, delivery) ?? bodyOf(app, answer, type, delivery);
+  const body = type.isStream
+    ? streamed(app, answer, delivery)
+    : (takenBody(answer, type, delivery) ?? bodyOf(app, answer, type, delivery));
   return body instanceof Promise
     ? respondLater(body, head, delivery)
     : respond(body, head, delivery);
@@ -100,8 +102,7 @@ function takenBody(
   type: MediaType,
   delivery: Delivery,
 ): Body | Promise<Body> | undefined {
-  const isPlain = !type.isStream && delivery.inspection.screen === undefined;
-  if (!isPlain || bodiless.has(answer.status)) return undefined;
+  if (delivery.inspection.screen !== undefined || bodiless.has(answer.status)) return undefined;
   const body = answer.taken?.(mostWholeBytes);
   return body === undefined ? undefined : inspected(body, answer, type, delivery);
 }
@@ -112,7 +113,6 @@ async function bodyOf(
   type: MediaType,
   delivery: Delivery,
 ): Promise<Body> {
-  if (type.isStream) return streamed(app, answer, delivery);
   const length = answer.headers.get("content-length");
   const isSmall = typeof length === "string" && Number(length) <= mostWholeBytes;
   const isBodiless = bodiless.has(answer.status);
