@@ -137,6 +137,18 @@ test("only src/runtime names Bun or Deno", () => {
   expect(named.map(({ path }) => path)).toEqual([]);
 });
 
+test("no stream counts what waits unread in bytes: Bun sets as many aside for each response", () => {
+  const most = 64;
+  const costly = files.filter(({ code }) => {
+    const marks = [...code.matchAll(/highWaterMark: ([\w* ]+)\b/g)].map(([, mark = ""]) => mark);
+    const sizes = marks.map((mark) =>
+      Number(new RegExp(`${mark} = (\\d+);`).exec(code)?.[1] ?? mark),
+    );
+    return code.includes("ByteLengthQueuingStrategy") || sizes.some((size) => !(size <= most));
+  });
+  expect(costly.map(({ path }) => path)).toEqual([]);
+});
+
 test("only cli/environment.ts and src/runtime read process.env", () => {
   const readers = files.filter(
     ({ path, code }) =>
