@@ -10,7 +10,8 @@ export type NewAgent = Omit<typeof agents.$inferSelect, "createdAt" | "usedAt">;
 
 const unusedDays = 30;
 const isUnused = sql`(${agents.kind} = 'dynamic' and ${agents.usedAt} is null)`;
-const isExpired = sql`${agents.kind} = 'dynamic' and ${agents.usedAt} is null
+/** A client that registered itself long ago and never had a token. */
+export const isExpired = sql`${agents.kind} = 'dynamic' and ${agents.usedAt} is null
   and ${agents.createdAt} < now() - ${unusedDays} * interval '1 day'`;
 
 const withProvider = { ...getTableColumns(agents), provider: accounts.provider };

@@ -24,6 +24,7 @@ import {
   switches,
 } from "#db/schema/operations.ts";
 import { connectAttempts, invites, people, signIns } from "#db/schema/people.ts";
+import { isExpired } from "#src/oauth-server/clients/store.ts";
 import { keepPreviousHours } from "#src/oauth-server/tokens/store.ts";
 
 /** How long traces are kept. Days. */
@@ -122,8 +123,7 @@ export const leftovers: readonly Leftover[] = [
   {
     name: "unused_registrations",
     table: agents,
-    isOver: () =>
-      sql`${agents.kind} = 'dynamic' and ${agents.usedAt} is null and ${before(agents.createdAt, days(30))}`,
+    isOver: () => isExpired,
     isShortLived: true,
   },
   {
