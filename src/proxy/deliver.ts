@@ -137,8 +137,9 @@ function streamed(app: Deps, answer: Incoming, delivery: Delivery) {
   // Those that were asked for at the same time did not know of each other.
   if (!reader.isAwaited) expectStreamPlace(app, context.caller.key);
   // It may go on for hours: what was sent, and the request that it came in, are not kept for as long.
-  for (const tool of context.tools) tool.settle();
   context.address = nowhere;
+  // A single call lets go of what it says with its record, which is made next.
+  if (context.tools.length > 1) for (const tool of context.tools) tool.settle();
   return relayEvents(app, answer, {
     topics: endingTopicsOf(context),
     since,
