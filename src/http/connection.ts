@@ -1,5 +1,5 @@
 import type { Cancel } from "#src/clock.ts";
-import type { Incoming, Pin, Flow, Sink } from "./exchange.ts";
+import type { Incoming, Pin, Flow, Sink, Suits } from "./exchange.ts";
 import { ConnectionEnded, LostAfterSending, reasonOf } from "./reason.ts";
 import { scheduleAfterAnswers, scheduleSend, scheduleAnswer } from "./event-loop.ts";
 import type { EncodedRequest, Head, ParserEvents } from "./http1.ts";
@@ -325,11 +325,11 @@ class Answer implements ParserEvents, Incoming, Flow {
     return this;
   }
 
-  taken(mostBytes: number): Uint8Array<ArrayBuffer> | undefined {
+  taken(mostBytes: number, suits?: Suits): Uint8Array<ArrayBuffer> | undefined {
     const [only] = this.#waiting;
     const isThere = this.#outcome === "ended" && this.#sink === undefined;
     if (!isThere || only === undefined || this.#waiting.length > 1) return undefined;
-    if (only.length > mostBytes) return undefined;
+    if (only.length > mostBytes || suits?.(only) === false) return undefined;
     this.#waiting.length = 0;
     this.headers = none;
     this.#look();

@@ -36,6 +36,9 @@ export type Flow = {
   cancel(): void;
 };
 
+/** What a body that is taken whole has to be. */
+export type Suits = (body: Uint8Array<ArrayBuffer>) => boolean;
+
 /** Headers by their lower-case names. */
 export type HeaderReader = { get(name: string): string | null | undefined };
 
@@ -44,8 +47,8 @@ export type Incoming = {
   readonly headers: HeaderReader;
   /** Opens the body; to be called once. */
   flow(sink: Sink): Flow;
-  /** The whole body, where it has come already and is no longer than that; then the answer is over. */
-  taken?(mostBytes: number): Uint8Array<ArrayBuffer> | undefined;
+  /** The whole body, where it has come already in one piece, is no longer than that, and suits; then the answer is over. */
+  taken?(mostBytes: number, suits?: Suits): Uint8Array<ArrayBuffer> | undefined;
   /** It was not the answer to this request: nothing else may come over its connection. Absent where it has none. */
   distrust?(): void;
 };

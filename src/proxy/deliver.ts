@@ -13,8 +13,10 @@ import {
 import { unknownAddress } from "#src/http/address.ts";
 import { readAhead } from "#src/http/body.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
-import { answersAnother } from "./rpc-id.ts";
-import { listIn, mayHoldToolList, type Inspection } from "./inspection.ts";
+import { answersAnother, tellsAnother } from "./rpc-id.ts";
+import { isOneEvent, messageIn } from "./sse.ts";
+import { viewOf } from "./held-event.ts";
+import { listIn, mayHoldToolList, mostTold, type Inspection } from "./inspection.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { ResponseInspector } from "./response-inspector.ts";
 import { type MediaType, headersOut, mediaTypeOf } from "./headers.ts";
@@ -65,7 +67,7 @@ export function deliver(
   const given = headersOut(app, headers, delivery.context);
   const head = { status, type, given };
   const body = type.isStream
-    ? streamed(app, answer, delivery)
+    ? (onlyEvent(answer, delivery) ?? streamed(app, answer, delivery))
     : (takenBody(answer, type, delivery) ?? bodyOf(app, answer, type, delivery));
   return body instanceof Promise
     ? respondLater(body, head, delivery)
@@ -89,7 +91,7 @@ function respond(
 ): Response {
   const headers = type.template.headersFor(requestId, decision.headers);
   const response = new Response(body, { status, headers });
-  if (!type.isStream) wholeAnswers.add(response);
+  if (!type.isStream || !(body instanceof ReadableStream)) wholeAnswers.add(response);
   for (const name in given) response.headers.set(name, given[name] ?? "");
   return response;
 }
@@ -105,6 +107,27 @@ function takenBody(
   if (delivery.inspection.screen !== undefined || bodiless.has(answer.status)) return undefined;
   const body = answer.taken?.(mostWholeBytes);
   return body === undefined ? undefined : inspected(body, answer, type, delivery);
+}
+
+const nothing = Buffer.alloc(0);
+const [colon, byteOrderMark] = [0x3a, 0xef];
+
+/**
+ * All of an event stream, where it has come already and is one message that its reader may see, as most servers answer
+ * a call: nothing flows. Whatever needs a closer look passes event by event.
+ */
+function onlyEvent(answer: Incoming, { reader, inspection }: Delivery): Body | undefined {
+  if (!reader.isAwaited || inspection.screen !== undefined) return undefined;
+  let message: Buffer = nothing;
+  const event = answer.taken?.(mostTold, (bytes) => {
+    const view = viewOf(bytes);
+    if (view[0] === colon || view[0] === byteOrderMark || !isOneEvent(bytes)) return false;
+    if (view.includes(0) || mayHoldToolList(view)) return false;
+    message = messageIn(view);
+    return message.length > 0 && !tellsAnother(message, inspection.id, answer.status);
+  });
+  if (event !== undefined) inspection.ended?.(message, event.length);
+  return event;
 }
 
 async function bodyOf(

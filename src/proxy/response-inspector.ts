@@ -5,7 +5,7 @@ import { turn } from "#src/http/event-loop.ts";
 import { anothers, strayList, unclearList } from "./answer-faults.ts";
 import { HeldEvent, mostHeld, viewOf } from "./held-event.ts";
 import { type Inspection, listIn, mayHoldToolList, mostTold } from "./inspection.ts";
-import { type Piece, SseSplitter, dataOf, valueOf, withData } from "./sse.ts";
+import { type Piece, SseSplitter, dataOf, messageIn, valueOf, withData } from "./sse.ts";
 
 /** So many events are looked at before others have their turn. */
 const mostAtOnce = 256;
@@ -209,8 +209,8 @@ export class ResponseInspector implements Sink, Flow {
     if (this.#splitter === undefined) return answersAnother(bytes, id, status);
     // What names no id, however its letters are written, answers nobody: nothing is decoded of it.
     if (!bytes.includes(idKey) && !bytes.includes(escape)) return false;
-    const message = this.#dataOf(decoder.decode(bytes));
-    return message !== "" && tellsAnother(Buffer.from(message), id, status);
+    const message = messageIn(bytes);
+    return message.length > 0 && tellsAnother(message, id, status);
   }
 
   /**
@@ -261,7 +261,8 @@ export class ResponseInspector implements Sink, Flow {
   }
 
   #lastMessage(): Buffer {
-    return Buffer.from(this.#dataOf(decoder.decode(this.#last)));
+    const last = viewOf(this.#last);
+    return this.#splitter === undefined ? last : messageIn(last);
   }
 
   #dataOf(event: string): string {

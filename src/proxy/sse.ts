@@ -5,7 +5,7 @@ export type Piece = {
   readonly isEnd: boolean;
 };
 
-const [lineFeed, carriageReturn] = [0x0a, 0x0d];
+const [lineFeed, carriageReturn, blank] = [0x0a, 0x0d, 0x20];
 
 /**
  * Cuts an event stream behind each event (HTML, server-sent events: an empty line ends one; lines end with LF, CR
@@ -64,6 +64,20 @@ export class SseSplitter {
   }
 }
 
+const [emptyLine, emptyReturnLine] = [Buffer.from("\n\n"), Buffer.from("\r\n\r\n")];
+
+/** Whether this is surely one whole event: empty lines may only stand before it. */
+export function isOneEvent(bytes: Uint8Array<ArrayBuffer>): boolean {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const first = view.indexOf(emptyLine);
+  if (first !== -1 && first < view.length - emptyLine.length) return false;
+  if (first !== -1 && !view.includes(carriageReturn)) return true;
+  const at = view.indexOf(emptyReturnLine);
+  if (at !== -1 && at < view.length - emptyReturnLine.length) return false;
+  const [only, more] = new SseSplitter().cut(bytes);
+  return only?.isEnd === true && more === undefined;
+}
+
 /** Searched for by the runtime: streams of half a gigabyte pass here. The end of the bytes where there is none. */
 function feedFrom(bytes: Uint8Array, from: number): number {
   const feed = bytes.indexOf(lineFeed, from);
@@ -97,6 +111,31 @@ export function fieldsOf(event: string): EventFields {
 /** What a reader takes for the message; empty where there is none. */
 export function dataOf(event: string): string {
   return fieldsOf(event).data ?? "";
+}
+
+const decoder = new TextDecoder();
+const dataField = Buffer.from("data");
+const colon = 0x3a;
+
+/** The same in UTF-8: of most events one line as it lies there. */
+export function messageIn(event: Buffer): Buffer {
+  return onlyData(event) ?? Buffer.from(dataOf(decoder.decode(event)));
+}
+
+/** Undefined where the word stands anywhere but in one line, or that line ends with CR alone. */
+function onlyData(event: Buffer): Buffer | undefined {
+  const start = event.indexOf(dataField);
+  const from = start + dataField.length + 1;
+  if (start === -1 || event[from - 1] !== colon || !isLineStart(event, start)) return undefined;
+  const end = event.indexOf(lineFeed, from);
+  if (end === -1 || event.includes(dataField, end)) return undefined;
+  const value = event.subarray(from, event[end - 1] === carriageReturn ? end - 1 : end);
+  if (value.includes(carriageReturn)) return undefined;
+  return value[0] === blank ? value.subarray(1) : value;
+}
+
+function isLineStart(bytes: Buffer, at: number): boolean {
+  return at === 0 || bytes[at - 1] === lineFeed || bytes[at - 1] === carriageReturn;
 }
 
 /** The value of a line, if it is this field's. */
