@@ -84,8 +84,8 @@ export class Connection {
   }
 
   hold(): void {
+    if (!this.#isHeld) this.socket?.pause();
     this.#isHeld = true;
-    this.socket?.pause();
   }
 
   resume(): void {
@@ -340,10 +340,11 @@ class Answer implements ParserEvents, Incoming, Flow {
     this.#isPaused = true;
   }
 
+  /** What waits comes first: only a listener who wants more than that is worth another piece. */
   resume(): void {
     this.#isPaused = false;
-    if (this.#outcome === "running") this.#connection.resume();
     this.#pass();
+    if (this.#outcome === "running" && !this.#isPaused) this.#connection.resume();
   }
 
   cancel(): void {

@@ -47,11 +47,12 @@ export function decoded(incoming: Incoming): Incoming | undefined {
  */
 function decode(incoming: Incoming, create: (first: Uint8Array) => Decoder, sink: Sink): Flow {
   let decoder: Decoder | undefined;
-  const state = { isOver: false, isPaused: true };
+  const state = { isOver: false, isPaused: true, isFull: false };
   const flow = incoming.flow({
     chunk(bytes) {
       decoder ??= begin(bytes);
-      if (!decoder.write(bytes)) flow.pause();
+      state.isFull = !decoder.write(bytes);
+      if (state.isFull) flow.pause();
     },
     end() {
       if (decoder === undefined) guarded(() => sink.end());
@@ -79,7 +80,10 @@ function decode(incoming: Incoming, create: (first: Uint8Array) => Decoder, sink
   };
   const begin = (first: Uint8Array) => {
     const made = create(first);
-    made.on("drain", () => flow.resume());
+    made.on("drain", () => {
+      state.isFull = false;
+      flow.resume();
+    });
     made.on("data", (bytes: Buffer) => guarded(() => sink.chunk(new Uint8Array(bytes))));
     made.on("end", () => guarded(() => sink.end()));
     made.on("error", fail);
@@ -94,7 +98,8 @@ function decode(incoming: Incoming, create: (first: Uint8Array) => Decoder, sink
     resume() {
       state.isPaused = false;
       decoder?.resume();
-      flow.resume();
+      // One that has enough to do says when it wants more.
+      if (!state.isFull) flow.resume();
     },
     cancel() {
       decoder?.destroy();

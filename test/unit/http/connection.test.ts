@@ -8,6 +8,7 @@ import { LostAfterSending } from "#src/http/reason.ts";
 /** A connection on a wire that notes what it is given, and takes so many bytes of it. */
 function connected(taken = Number.POSITIVE_INFINITY) {
   const written: string[] = [];
+  const heard: string[] = [];
   const pool = { keep: () => undefined, forget: () => undefined };
   const settle = { resolve: () => undefined, reject: () => undefined };
   const connection = new Connection("http://x", pool, settle);
@@ -17,13 +18,13 @@ function connected(taken = Number.POSITIVE_INFINITY) {
       written.push(Buffer.from(bytes.subarray(offset, offset + took)).toString("latin1"));
       return took;
     },
-    pause: () => 0,
-    resume: () => 0,
+    pause: () => heard.push("pause"),
+    resume: () => heard.push("resume"),
     terminate: () => 0,
     ref: () => 0,
     unref: () => 0,
   });
-  return { connection, written };
+  return { connection, written, heard };
 }
 
 /** While two requests are served, what is sent waits for the others of its turn. */
@@ -98,3 +99,29 @@ test.each([100, 40_000])(
     other.connection.closed();
   },
 );
+
+test("a listener who takes one piece at a time is sent no more while others wait", async () => {
+  const { connection, heard } = connected();
+  const answering = connection.send(request, "POST", new Cancel());
+  const [pieces, size] = [8, 64 * 1024];
+  const piece = `${size.toString(16)}\r\n${"x".repeat(size)}\r\n`;
+  const head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+  connection.receive(new Uint8Array(Buffer.from(head + piece.repeat(pieces))));
+  const answer = await answering;
+  let taken = 0;
+  const flow = answer.flow({
+    chunk() {
+      taken += 1;
+      flow.pause();
+    },
+    end: () => undefined,
+    fail: () => undefined,
+  });
+  for (let turn = 1; turn <= pieces; turn += 1) {
+    flow.resume();
+    expect({ taken, heard }).toEqual({ taken: turn, heard: ["pause"] });
+  }
+  flow.resume();
+  expect(heard).toEqual(["pause", "resume"]);
+  connection.closed();
+});
