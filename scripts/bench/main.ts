@@ -13,6 +13,7 @@ import type { Plan } from "./call-rounds.ts";
 import { measureDyingTokens } from "./dying-tokens.ts";
 import { renderGoals } from "./goals.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
+import { stolenSeconds } from "./processes.ts";
 import { measureMemory } from "./memory.ts";
 import type { Bench } from "./idle-streams.ts";
 import { referenceNames } from "./issuers.ts";
@@ -103,7 +104,7 @@ const jobs: Readonly<Record<string, Job>> = {
 await runOwned("bench", () => bench(readOptions()));
 
 async function bench({ wanted, isSaved, ...plan }: Options): Promise<void> {
-  const startedAt = performance.now();
+  const [startedAt, stolenBefore] = [performance.now(), stolenSeconds()];
   const readings = new Readings();
   const tables: string[] = [];
   const busy = loadavg()[0] ?? 0;
@@ -122,11 +123,16 @@ async function bench({ wanted, isSaved, ...plan }: Options): Promise<void> {
     for (const table of found) console.log(`\n${table}`);
     tables.push(...found);
   }
+  const seconds = Math.round((performance.now() - startedAt) / 1000);
+  const stolen = Math.round(stolenSeconds() - stolenBefore);
+  readings.notes.push(
+    `other guests of the machine had its processors for ${stolen} s of ${seconds}`,
+  );
   const goals = renderGoals(readings);
   console.log(`\n${goals}`);
   for (const note of readings.notes) console.log(`note: ${note}`);
   if (isSaved) await saveReport({ plan, goals, tables, notes: readings.notes });
-  console.error(`\n${Math.round((performance.now() - startedAt) / 1000)} s`);
+  console.error(`\n${seconds} s`);
 }
 
 /** Does `work` with every target that there is, and ends them. */

@@ -38,6 +38,12 @@ export function residentKilobytes(pids: readonly number[]): number | undefined {
   return pids.length === 0 ? undefined : kilobytes;
 }
 
+/** How long the machine's other guests have had its processors (`steal`, proc(5)), in seconds; 0 where nobody tells. */
+export function stolenSeconds(): number {
+  const ticks = /^cpu +(?:\d+ ){7}(\d+)/.exec(read("/proc/stat") ?? "")?.[1];
+  return (Number(ticks ?? 0) * microsPerTick) / 1e6;
+}
+
 /** The fields of /proc/<pid>/stat from the third on: the name before them may hold anything. */
 function stat(pid: number): readonly string[] | undefined {
   const text = read(`/proc/${pid}/stat`);
