@@ -1,6 +1,6 @@
 import type { CallsAnswer } from "./jobs.ts";
 import type { RunJob } from "./load-generator.ts";
-import { echoCall } from "./messages.ts";
+import { echoCall, toldCall } from "./messages.ts";
 import { family } from "./processes.ts";
 import type { Readings } from "./readings.ts";
 import type { Target } from "./targets.ts";
@@ -38,7 +38,11 @@ export async function measureCallRounds(
         readings.add(target.name, `addedP99At${connections}`, addedP99 / 1000);
       }
     }
-    for (const target of targets) await notePaced(run, target, plan, readings);
+    for (const target of targets) {
+      await notePaced(run, target, plan, readings);
+      const told = await callsThrough(run, { ...target, body: toldCall }, 32, plan.seconds);
+      readings.add(target.name, "processorTold", told.processorMicrosPerCall);
+    }
   }
 }
 
@@ -85,14 +89,14 @@ export async function measureFirstEventRounds(
 
 export async function callsThrough(
   run: RunJob,
-  target: Pick<Target, "url" | "headers" | "pid">,
+  target: Pick<Target, "url" | "headers" | "pid"> & { readonly body?: string },
   connections: number,
   seconds: number,
 ): Promise<CallsAnswer> {
-  const { url, headers, pid } = target;
+  const { url, headers, pid, body = echoCall } = target;
   const measureMillis = seconds * 1000;
   const pids = family(pid);
-  const call = { url, headers, body: echoCall, expects: '"result"' };
+  const call = { url, headers, body, expects: '"result"' };
   return run("calls", { ...call, connections, warmMillis, measureMillis, pids });
 }
 

@@ -8,11 +8,13 @@ export const requestId = 1;
 export const echoCall = toolsCall("echo", { text: kilobyte });
 // A listener says little; a long body would be counted into each stream's memory.
 export const streamCall = toolsCall("stream", {});
+/** The same as `echoCall`; its answer is one event of a stream, as servers of the official SDK give it. */
+export const toldCall = toolsCall("told", { text: kilobyte });
 /** The body of a call that is answered a second later; its id makes the upstream look closer. */
 export const slowCall = toolsCall("slow", {}, requestId + 1);
 
 function toolsCall(
-  name: "echo" | "stream" | "slow",
+  name: "echo" | "told" | "stream" | "slow",
   args: { readonly text?: string },
   id = requestId,
 ): string {

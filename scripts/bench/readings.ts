@@ -23,6 +23,12 @@ export const measures = [
     digits: 1,
     ratio: true,
   },
+  {
+    name: "processorTold",
+    title: "CPU µs per call answered as an event, 32 connections",
+    digits: 1,
+    ratio: true,
+  },
   { name: "p50Paced", title: "call p50 ms, 2,000 calls/s", digits: 3, ratio: false },
   { name: "p99Paced", title: "call p99 ms, 2,000 calls/s", digits: 3, ratio: false },
   { name: "firstEventP50", title: "first SSE event p50 ms", digits: 3, ratio: true },

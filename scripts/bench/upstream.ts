@@ -2,6 +2,7 @@
  * The MCP server behind every target: raw TCP and answers from memory, so that it costs little beside what is measured.
  *
  *   POST any path, tools/call "stream"   one event at once, then silence for as long as the client stays
+ *   POST any path, tools/call "told"     the same answer as one event of a stream that ends with it
  *   POST any path, tools/call "slow"     about 1 KB of JSON after a second; with an id of its own
  *   POST any path, any other tools/call  about 1 KB of JSON
  *   POST /mortal/N, any of these         the same, but one of N calls meets a token that has died: 401
@@ -26,6 +27,11 @@ const streamStart = Buffer.from(
   "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n" +
     "X-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n" +
     `${firstEvent.length.toString(16)}\r\n${firstEvent}\r\n`,
+);
+const toldEvent = `event: message\ndata: ${echoAnswer(requestId)}\n\n`;
+const toldAnswer = Buffer.from(
+  "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Accel-Buffering: no\r\n" +
+    `Transfer-Encoding: chunked\r\n\r\n${toldEvent.length.toString(16)}\r\n${toldEvent}\r\n0\r\n\r\n`,
 );
 const refusal = json(JSON.stringify({ error: "invalid_token" }), "401 Unauthorized");
 const slowMillis = 1000;
@@ -84,6 +90,7 @@ function answerTo({ head, body }: Message): Answer {
   if (head.startsWith("POST /mortal/") && mortalTokens.refuses(head, callsForEachRefusal(head)))
     return refusal;
   if (body.includes('"stream"')) return streamStart;
+  if (body.includes('"told"')) return toldAnswer;
   if (body.includes(usualId) && body.includes('"tools/call"')) return usualAnswer;
   return unusualAnswer(body);
 }
@@ -119,5 +126,8 @@ const greeting = {
   serverInfo: { name: "bench-upstream", version: "1" },
 };
 const tools = {
-  tools: ["echo", "stream", "slow"].map((name) => ({ name, inputSchema: { type: "object" } })),
+  tools: ["echo", "told", "stream", "slow"].map((name) => ({
+    name,
+    inputSchema: { type: "object" },
+  })),
 };
