@@ -67,7 +67,7 @@ export function deliver(
   const given = headersOut(app, headers, delivery.context);
   const head = { status, type, given };
   const body = type.isStream
-    ? (onlyEvent(answer, delivery) ?? streamed(app, answer, delivery))
+    ? (onlyEvent(app, answer, delivery) ?? streamed(app, answer, delivery))
     : (takenBody(answer, type, delivery) ?? bodyOf(app, answer, type, delivery));
   return body instanceof Promise
     ? respondLater(body, head, delivery)
@@ -110,19 +110,19 @@ function takenBody(
 }
 
 const nothing = Buffer.alloc(0);
-const [colon, byteOrderMark] = [0x3a, 0xef];
 
 /**
  * All of an event stream, where it has come already and is one message that its reader may see, as most servers answer
- * a call: nothing flows. Whatever needs a closer look passes event by event.
+ * a call: nothing flows. Whatever needs a closer look, or is cut at once, passes event by event.
  */
-function onlyEvent(answer: Incoming, { reader, inspection }: Delivery): Body | undefined {
+function onlyEvent(app: Deps, answer: Incoming, delivery: Delivery): Body | undefined {
+  const { reader, inspection, context, startedAt } = delivery;
   if (!reader.isAwaited || inspection.screen !== undefined) return undefined;
+  if (app.openStreams.ended(endingTopicsOf(context), startedAt) !== undefined) return undefined;
   let message: Buffer = nothing;
   const event = answer.taken?.(mostTold, (bytes) => {
     const view = viewOf(bytes);
-    if (view[0] === colon || view[0] === byteOrderMark || !isOneEvent(bytes)) return false;
-    if (view.includes(0) || mayHoldToolList(view)) return false;
+    if (!isOneEvent(bytes) || view.includes(0) || mayHoldToolList(view)) return false;
     message = messageIn(view);
     return message.length > 0 && !tellsAnother(message, inspection.id, answer.status);
   });

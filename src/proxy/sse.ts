@@ -64,18 +64,25 @@ export class SseSplitter {
   }
 }
 
+/** Of `event`, `data`, `id`, `retry`. */
+const fieldStarts = new Set(Buffer.from("edir"));
 const [emptyLine, emptyReturnLine] = [Buffer.from("\n\n"), Buffer.from("\r\n\r\n")];
 
-/** Whether this is surely one whole event: empty lines may only stand before it. */
+/** Whether this is surely one whole event, which begins with a field: neither a comment nor anything that some readers skip. */
 export function isOneEvent(bytes: Uint8Array<ArrayBuffer>): boolean {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const first = view.indexOf(emptyLine);
-  if (first !== -1 && first < view.length - emptyLine.length) return false;
-  if (first !== -1 && !view.includes(carriageReturn)) return true;
-  const at = view.indexOf(emptyReturnLine);
-  if (at !== -1 && at < view.length - emptyReturnLine.length) return false;
+  if (!fieldStarts.has(view[0] ?? 0)) return false;
+  if (goesOnBehind(view, emptyLine) || goesOnBehind(view, emptyReturnLine)) return false;
+  // As most servers write it.
+  if (view.at(-1) === lineFeed && view.at(-2) === lineFeed && !view.includes(carriageReturn))
+    return true;
   const [only, more] = new SseSplitter().cut(bytes);
   return only?.isEnd === true && more === undefined;
+}
+
+function goesOnBehind(bytes: Buffer, end: Buffer): boolean {
+  const at = bytes.indexOf(end);
+  return at !== -1 && at + end.length < bytes.length;
 }
 
 /** Searched for by the runtime: streams of half a gigabyte pass here. The end of the bytes where there is none. */
