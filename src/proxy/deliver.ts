@@ -14,8 +14,7 @@ import { unknownAddress } from "#src/http/address.ts";
 import { readAhead } from "#src/http/body.ts";
 import { anothers, strayList, unclearList, unreadable } from "./answer-faults.ts";
 import { answersAnother, tellsAnother } from "./rpc-id.ts";
-import { isOneEvent, messageIn } from "./sse.ts";
-import { viewOf } from "./held-event.ts";
+import { isOneEvent, messageIn, viewOf } from "./sse.ts";
 import { listIn, mayHoldToolList, mostTold, type Inspection } from "./inspection.ts";
 import { AnswerRoom, listTooBig, mostListBytes } from "./answer-room.ts";
 import { ResponseInspector } from "./response-inspector.ts";
@@ -212,9 +211,7 @@ function inspected(
   { isJson }: MediaType,
   { inspection }: Delivery,
 ): Body | Promise<Body> {
-  const bytes = Buffer.isBuffer(body)
-    ? body
-    : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const bytes = Buffer.isBuffer(body) ? body : viewOf(body);
   // Some clients read whatever comes as JSON.
   const isMessage = isJson || answer.status < 300;
   if (isMessage) expectOwn(bytes, answer, inspection);

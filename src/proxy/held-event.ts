@@ -1,17 +1,12 @@
 import type { Failure } from "#src/failure.ts";
 import { unreadable } from "./answer-faults.ts";
 import { AnswerRoom, listTooBig, mostListBytes, noRoom } from "./answer-room.ts";
-import { ByteBuffer } from "./sse.ts";
+import { ByteBuffer, viewOf } from "./sse.ts";
 import { mayHoldToolList, mostTold, seamBytes } from "./inspection.ts";
 
 /** Beyond that an event is not held back any more, unless it may hold a list of tools. */
 export const mostHeld = 1024 * 1024;
 const nothing = new Uint8Array(0);
-
-/** The same bytes, not a copy. */
-export function viewOf(bytes: Uint8Array<ArrayBuffer>): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
 
 /** Memory for events that are to come, of all streams: a quiet one needs none. */
 const spares: ByteBuffer[] = [];

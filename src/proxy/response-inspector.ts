@@ -3,9 +3,9 @@ import type { Flow, Incoming, Sink } from "#src/http/exchange.ts";
 import { answersAnother, tellsAnother } from "./rpc-id.ts";
 import { turn } from "#src/http/event-loop.ts";
 import { anothers, strayList, unclearList } from "./answer-faults.ts";
-import { HeldEvent, mostHeld, viewOf } from "./held-event.ts";
+import { HeldEvent, mostHeld } from "./held-event.ts";
 import { type Inspection, listIn, mayHoldToolList, mostTold } from "./inspection.ts";
-import { type Piece, SseSplitter, dataOf, messageIn, valueOf, withData } from "./sse.ts";
+import { type Piece, SseSplitter, dataOf, messageIn, valueOf, viewOf, withData } from "./sse.ts";
 
 /** So many events are looked at before others have their turn. */
 const mostAtOnce = 256;

@@ -5,6 +5,11 @@ export type Piece = {
   readonly isEnd: boolean;
 };
 
+/** The same bytes, not a copy. */
+export function viewOf(bytes: Uint8Array<ArrayBuffer>): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 const [lineFeed, carriageReturn, blank] = [0x0a, 0x0d, 0x20];
 
 /**
@@ -70,7 +75,7 @@ const [emptyLine, emptyReturnLine] = [Buffer.from("\n\n"), Buffer.from("\r\n\r\n
 
 /** Whether this is surely one whole event, which begins with a field: neither a comment nor anything that some readers skip. */
 export function isOneEvent(bytes: Uint8Array<ArrayBuffer>): boolean {
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes);
   if (!fieldStarts.has(view[0] ?? 0)) return false;
   if (goesOnBehind(view, emptyLine) || goesOnBehind(view, emptyReturnLine)) return false;
   // As most servers write it.

@@ -8,6 +8,7 @@ import { internalError } from "./failure-answer.ts";
 import { ByteOrderMarkFilter, rewriteEndpoint } from "./endpoint-event.ts";
 import type { OpenStream, OpenStreams } from "./open-streams.ts";
 import type { RpcId } from "./rpc-id.ts";
+import { viewOf } from "./sse.ts";
 
 type Deps = Pick<App, "now"> & { readonly openStreams: OpenStreams };
 
@@ -188,9 +189,9 @@ const idLines = ["\nid:", "\rid:"] as const;
 const couldEndLine = new Set(Buffer.from("id:"));
 
 /** Whether a line of these bytes begins with `id:`; `before` are the last four bytes of the chunk before. */
-function namesEvent(before: number, bytes: Uint8Array): boolean {
+function namesEvent(before: number, bytes: Uint8Array<ArrayBuffer>): boolean {
   // Looked at where it lies: streams of half a gigabyte pass here.
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = viewOf(bytes);
   if (idLines.some((line) => text.includes(line))) return true;
   if (!couldEndLine.has(text[0] ?? 0)) return false;
   const seam = Buffer.alloc(7);
